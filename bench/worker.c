@@ -1,0 +1,121 @@
+/* worker.c: brings workers up, one step after the other, and reads their messages. See worker.h.
+ *
+ * OpenChannel is opened first and its headers are not waited for: AutoGen's host sends them with the
+ * first message only. Names carry the process id and the time, so runs do not meet on one host. */
+#include "worker.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum { OPENING_AT_ONCE = 32 };
+enum { STEP_REGISTER, STEP_SUBSCRIBE, STEP_JOINED };
+
+static void open_next(crew *c);
+
+static const char *run_tag(void) {
+    static char tag[32];
+    if (!tag[0])
+        snprintf(tag, sizeof tag, "%x_%lx", (unsigned)getpid(), (unsigned long)time(NULL));
+    return tag;
+}
+
+static void on_stuck(uv_timer_t *timer) {
+    crew *c = timer->data;
+    engine_fail(c->engine, "%u of %u %ss joined, then none for %g s", c->joined, c->count, c->role, c->engine->timeout);
+    engine_stop(c->engine);
+}
+
+static void joined(worker *w) {
+    crew *c = w->crew;
+    w->step = STEP_JOINED;
+    if (++c->joined < c->count) {
+        uv_timer_start(&c->watch, on_stuck, (uint64_t)(c->engine->timeout * 1000), 0);
+        open_next(c);
+        return;
+    }
+    uv_timer_stop(&c->watch);
+    c->ready(c);
+}
+
+/* Does the next thing that this crew's workers do, from `step` on. */
+static void advance(worker *w, int step) {
+    char id[96];
+    w->conn.request.len = 0;
+    if (step <= STEP_REGISTER && w->crew->registers) {
+        w->step = STEP_REGISTER;
+        register_write(&w->conn.request, w->type);
+        conn_call(&w->conn, "RegisterAgent");
+    } else if (step <= STEP_SUBSCRIBE && w->crew->topic) {
+        w->step = STEP_SUBSCRIBE;
+        snprintf(id, sizeof id, "%s-subscription", w->type);
+        subscribe_write(&w->conn.request, id, w->crew->topic, w->type);
+        conn_call(&w->conn, "AddSubscription");
+    } else {
+        joined(w);
+    }
+}
+
+static void on_up(conn *l) {
+    conn_open_channel(l);
+    advance(l->owner, STEP_REGISTER);
+}
+
+static void on_answer(conn *l, int status) {
+    worker *w = l->owner;
+    if (status != 0) {
+        engine_fail(l->engine, "worker %s: call refused: status %d, %s", w->type, status, l->text);
+        engine_stop(l->engine);
+        return;
+    }
+    advance(w, w->step + 1);
+}
+
+static void hand_over(void *to, span wire) {
+    worker *w = to;
+    message m;
+    if (message_read(wire, &m))
+        w->crew->message(w, &m);
+    else
+        engine_fail(w->crew->engine, "worker %s: a message of %zu bytes that cannot be read", w->type, wire.len);
+}
+
+static void on_message(conn *l, span wire) {
+    worker *w = l->owner;
+    if (w->crew->fault)
+        fault_pass(w->crew->fault, wire, hand_over, w);
+    else
+        hand_over(w, wire);
+}
+
+static void open_next(crew *c) {
+    static const conn_events events = {on_up, on_message, on_answer};
+    if (c->opened == c->count)
+        return;
+    worker *w = &c->members[c->opened];
+    w->crew = c;
+    w->number = c->opened++;
+    snprintf(w->type, sizeof w->type, "bench_%s_%s_%u", run_tag(), c->role, w->number);
+    conn_open(&w->conn, c->engine, w->type, &events, w);
+}
+
+void crew_open(crew *c) {
+    c->members = must(calloc(c->count, sizeof *c->members));
+    uv_timer_init(&c->engine->loop, &c->watch);
+    c->watch.data = c;
+    uv_timer_start(&c->watch, on_stuck, (uint64_t)(c->engine->timeout * 1000), 0);
+    for (unsigned i = 0; i < OPENING_AT_ONCE; i++)
+        open_next(c);
+}
+
+void crew_close(crew *c) {
+    if (!c->members)
+        return;
+    uv_close((uv_handle_t *)&c->watch, NULL);
+    for (unsigned i = 0; i < c->opened; i++)
+        conn_close(&c->members[i].conn);
+}
+
+void crew_free(crew *c) {
+    free(c->members);
+    c->members = NULL;
+}

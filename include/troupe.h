@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ * troupe: a Lua-scriptable agent host, embedded.
+ *
+ * One header, C and C++. A troupe_t is one runtime; any number of them may live in a process. It starts no thread, installs no
+ * signal handler, prints nothing, never exits or aborts, and has no global state.
+ *
+ *   troupe_t *rt;
+ *   if (troupe_new(&rt, NULL)) return 1;
+ *   troupe_load_file(rt, "greeter.lua");
+ *   troupe_call(rt, "greeter/default", "Greeting", troupe_pack(rt, "{s:s}", "content", "hi"), 0, on_reply, NULL);
+ *   while (troupe_poll(rt, 1000) > 0) { }
+ *   troupe_free(rt);
+ *
+ * Functions that can fail return 0 or a negative TROUPE_E…; troupe_error(rt) then tells what, where and what to do. Text is UTF-8. Times are
+ * microseconds. Values handed in are taken, also where the call fails; values handed to a callback are borrowed and live as long as
+ * the callback. All calls belong to the thread that made the runtime. */
+#ifndef TROUPE_H
+#define TROUPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define TROUPE_API
+#else
+#define TROUPE_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct troupe troupe_t;
+typedef struct tr_value troupe_value_t;
+
+/* --- errors: one number each; the same names are codes of error objects in Lua --- */
+enum {
+  TROUPE_OK = 0,
+  TROUPE_ECANT_HANDLE = -1, TROUPE_EHANDLER = -2, TROUPE_ETIMEOUT = -3, TROUPE_EOVERLOADED = -4, TROUPE_EINVALID = -5,
+  TROUPE_EDEADLOCK = -6, TROUPE_ECONSTRUCTION = -7, TROUPE_ELIMIT = -8, TROUPE_ETOO_LARGE = -9, TROUPE_EMEMORY = -10,
+  TROUPE_EDATA_LOSS = -11, TROUPE_ENOT_FOUND = -12, TROUPE_ECANCELLED = -13, TROUPE_EUNAVAILABLE = -14,
+  TROUPE_EUNAUTHENTICATED = -15, TROUPE_EPERMISSION = -16, TROUPE_EEXISTS = -17, TROUPE_EIO = -18, TROUPE_EINTERNAL = -19
+};
+
+/* "not_found" for TROUPE_ENOT_FOUND. */
+TROUPE_API const char *troupe_error_name(int code);
+/* The text of the last error of this runtime; valid until the next call on it. "" when there was none. */
+TROUPE_API const char *troupe_error(const troupe_t *rt);
+/* "troupe 0.1.0 (Lua 5.4.4, libuv 1.44.2, nghttp2 1.52.0, nanopb 0.4.7)" */
+TROUPE_API const char *troupe_version(void);
+
+/* --- runtime --- */
+typedef enum { TROUPE_LOG_ERROR = 0, TROUPE_LOG_WARN, TROUPE_LOG_INFO, TROUPE_LOG_DEBUG, TROUPE_LOG_PRINT } troupe_log_level;
+
+typedef struct troupe_options {
+  size_t size;      /* sizeof(troupe_options_t): later versions may add fields. All others may be zero. */
+  void *userdata;   /* given to the callbacks below */
+  /* Allocator in the form of lua_Alloc: new_size 0 frees. NULL result: out of memory. */
+  void *(*allocate)(void *userdata, void *ptr, size_t old_size, size_t new_size);
+  /* One line, without newline. TROUPE_LOG_PRINT: a script's print(). Without it nothing is logged or printed. */
+  void (*log)(void *userdata, troupe_log_level level, const char *event, const char *text);
+  troupe_log_level log_level; /* most detailed level wanted; TROUPE_LOG_ERROR (0) is the default */
+  /* Read a script (from a pak file, say): return a buffer made by `allocate` (or malloc) of exactly *length bytes, or NULL where
+   * there is none. Without it files are read from disk. */
+  char *(*load)(void *userdata, const char *path, size_t *length);
+  int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
+  void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
+  uint64_t seed;                       /* of ids and hashes; 0: from the system */
+} troupe_options_t;
+
+/* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
+TROUPE_API int troupe_new(troupe_t **out, const troupe_options_t *options);
+/* Open calls get their callbacks with TROUPE_ECANCELLED; all memory is given back. NULL is fine. */
+TROUPE_API void troupe_free(troupe_t *rt);
+
+/* Load agents from source text (name: shown in messages, gives the default agent type) or from a file. All or nothing:
+ * an error names file and line, and nothing was loaded. A name that is loaded already is reloaded. */
+TROUPE_API int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length);
+TROUPE_API int troupe_load_file(troupe_t *rt, const char *path);
+/* Reload files whose content changed (name NULL: all), all or nothing. State stays. Returns how many were swapped, or an error. */
+TROUPE_API int troupe_reload(troupe_t *rt, const char *name);
+
+/* Do what is due, for about budget_us (0: until nothing is ready). 1: work is left; 0: idle; negative: error. Never blocks. */
+TROUPE_API int troupe_poll(troupe_t *rt, int64_t budget_us);
+/* µs until the next timer, 0: work is ready, -1: none. */
+TROUPE_API int64_t troupe_next_deadline(troupe_t *rt);
+/* Block and work: until troupe_stop (or ctx:exit) — or, without a door, until nothing can happen any more. Returns the exit status ≥ 0. */
+TROUPE_API int troupe_run(troupe_t *rt);
+/* Block and work until idle (0) or for limit_us (TROUPE_ETIMEOUT). */
+TROUPE_API int troupe_run_until_idle(troupe_t *rt, int64_t limit_us);
+/* End: no new messages from outside, what is queued is handled for up to drain_us, then troupe_run returns. May be called twice. */
+TROUPE_API void troupe_stop(troupe_t *rt, int64_t drain_us);
+
+/* --- messages; body may be NULL ({}) --- */
+/* topic: "type/source", or "type" with source "default". 0, TROUPE_EINVALID, TROUPE_EMEMORY. */
+TROUPE_API int troupe_publish(troupe_t *rt, const char *topic, const char *type, troupe_value_t *body);
+/* agent: "type/key", or "type" with key "default". No answer; undeliverable: the error here, or a dead letter. */
+TROUPE_API int troupe_send(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body);
+/* status 0: type and body are the reply's; negative: type and body are NULL and text says why. */
+typedef void (*troupe_reply_fn)(void *ud, int status, const char *text, const char *type, const troupe_value_t *body);
+/* Ask an agent. timeout_us 0: 30 s; negative: none. When 0 is returned, fn is called exactly once, from troupe_poll, troupe_run or troupe_free;
+ * when an error is returned, never. */
+TROUPE_API int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body, int64_t timeout_us,
+                           troupe_reply_fn fn, void *ud);
+typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, const troupe_value_t *body);
+/* Events of a topic type ("chat"), or of all that begin so ("home.*"). Returns an id > 0, or an error. */
+TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
+TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
+
+/* --- doors --- */
+/* Become a host: others join at "host:port" or "unix:PATH" (port 0: a free one). *bound (may be NULL) is the real address, valid until
+ * the next call. */
+TROUPE_API int troupe_listen(troupe_t *rt, const char *address, const char **bound);
+/* Become a worker of a host, troupe's or AutoGen's. Returns at once; joining goes on while polling, again and again until the host is there. */
+TROUPE_API int troupe_connect(troupe_t *rt, const char *address);
+
+/* --- values --- */
+typedef enum {
+  TROUPE_NULL = 0, TROUPE_BOOLEAN, TROUPE_INTEGER, TROUPE_NUMBER, TROUPE_STRING, TROUPE_BYTES, TROUPE_ARRAY, TROUPE_MAP
+} troupe_kind;
+
+/* Make a value: "{s:i,s:[F,F]}" with keys and items in order. s const char *, i int, I int64_t, F double, b int as boolean, n null,
+ * v troupe_value_t * (taken). NULL: bad format or no memory; the call that it is handed to then fails with TROUPE_EINVALID. */
+TROUPE_API troupe_value_t *troupe_pack(troupe_t *rt, const char *format, ...);
+/* Read one: pointers in the same order; "s?" before a key's colon marks a member that may be absent. Strings are borrowed from the value. */
+TROUPE_API int troupe_unpack(const troupe_value_t *value, const char *format, ...);
+TROUPE_API troupe_value_t *troupe_value_array(troupe_t *rt);
+TROUPE_API troupe_value_t *troupe_value_map(troupe_t *rt);
+TROUPE_API int troupe_value_push(troupe_value_t *array, troupe_value_t *item);
+TROUPE_API int troupe_value_set(troupe_value_t *map, const char *key, troupe_value_t *item);
+TROUPE_API troupe_kind troupe_value_kind(const troupe_value_t *value);
+TROUPE_API size_t troupe_value_length(const troupe_value_t *value);
+TROUPE_API const troupe_value_t *troupe_value_at(const troupe_value_t *value, size_t index);   /* from 0; NULL: none */
+TROUPE_API const troupe_value_t *troupe_value_get(const troupe_value_t *map, const char *key); /* NULL: none */
+/* false: of another kind, *out untouched. */
+TROUPE_API bool troupe_value_boolean(const troupe_value_t *value, bool *out);
+TROUPE_API bool troupe_value_integer(const troupe_value_t *value, int64_t *out);
+TROUPE_API bool troupe_value_number(const troupe_value_t *value, double *out);
+/* NUL-terminated; *length (may be NULL) counts without it. NULL: not a string. */
+TROUPE_API const char *troupe_value_string(const troupe_value_t *value, size_t *length);
+TROUPE_API troupe_value_t *troupe_value_from_json(troupe_t *rt, const char *json, size_t length); /* NULL: see troupe_error */
+/* JSON text; free it with troupe_free_text. */
+TROUPE_API char *troupe_value_to_json(troupe_t *rt, const troupe_value_t *value, size_t *length);
+TROUPE_API void troupe_free_text(troupe_t *rt, char *text, size_t length);
+TROUPE_API void troupe_value_free(troupe_value_t *value);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

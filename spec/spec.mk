@@ -1,0 +1,45 @@
+# spec.mk: how the specs are built and run. The Makefile includes it; SPEC, TEST, SANITIZER and HOSTILE are its settings.
+
+C_SPECS   := $(foreach room,$(ROOMS),$(if $(wildcard spec/c/$(room)_*.c),$(BUILD)/spec/c_$(room)))
+SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -path 'spec/interop/*' | sort))
+# By these the specs find the build that they are to test.
+SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)"
+
+.PHONY: specs test run-specs test-asan test-tsan test-valgrind fuzz
+
+test: ## build and run every spec; SPEC=file, TEST=pattern choose
+	@$(MAKE) deps
+	@$(MAKE) all specs
+	@$(MAKE) run-specs
+
+specs: $(C_SPECS)
+	@:
+
+run-specs:
+	@$(SPEC_ENV) lua5.4 /usr/bin/busted $(if $(TEST),--filter='$(TEST)') $(SPECS)
+
+# TROUPE_SLOW stretches what the specs wait for; TROUPE_WRAP goes before each program that they start.
+test-asan: ## the specs under AddressSanitizer, LeakSanitizer and UBSan
+	@$(MAKE) SANITIZER=address,undefined all specs
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	  TROUPE_SLOW=4 $(MAKE) SANITIZER=address,undefined run-specs
+
+test-tsan: ## the specs under ThreadSanitizer
+	@$(MAKE) SANITIZER=thread all specs
+	@TSAN_OPTIONS=halt_on_error=1 TROUPE_SLOW=8 $(MAKE) SANITIZER=thread run-specs
+
+test-valgrind: ## the C checks and the programs that the specs start under valgrind
+	@command -v valgrind >/dev/null || { echo 'make: valgrind is missing (apt-get install valgrind)' >&2; exit 1; }
+	@$(MAKE) all specs
+	@TROUPE_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \
+	  TROUPE_SLOW=30 $(MAKE) run-specs
+
+fuzz: ## the fuzz targets of spec/fuzz
+	@spec/fuzz/run
+
+# The files spec/c/ROOM_*.c make one program.
+.SECONDEXPANSION:
+$(BUILD)/spec/c_%: $$(call objects,$$(wildcard spec/c/$$*_*.c)) $(OBJ)/spec/c/check_main.o $(BUILD)/internal.a
+	$(call say,LD)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@

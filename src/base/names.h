@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * Interned, reference-counted text: equal texts of one table are one pointer, so comparing and hashing a name costs
+ * nothing. A name that nobody refers to is freed, so names from outside cannot pile up. The hash is seeded against
+ * chosen collisions. */
+#ifndef TR_BASE_NAMES_H
+#define TR_BASE_NAMES_H
+
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/slice.h"
+
+typedef struct tr_names tr_names;
+
+typedef struct tr_name {
+  uint32_t refs;
+  uint32_t hash;
+  uint32_t len;
+  tr_names *table;
+  struct tr_name *next; /* chain of the table's bucket */
+  char text[];          /* NUL-terminated */
+} tr_name;
+
+tr_names *tr_names_new(tr_mem *mem, uint64_t seed);
+void tr_names_free(tr_names *names); /* every name must have been released */
+size_t tr_names_count(const tr_names *names);
+
+/* The name for this text, with a reference for the caller; NULL where memory ran out. */
+tr_name *tr_name_new(tr_names *names, tr_slice text);
+/* The name if it exists (no reference taken), else NULL: for look-ups that must not create. */
+tr_name *tr_name_find(const tr_names *names, tr_slice text);
+static inline tr_name *tr_name_ref(tr_name *name) { if (name) name->refs++; return name; }
+void tr_name_unref(tr_name *name); /* NULL is fine */
+static inline tr_slice tr_name_view(const tr_name *name) {
+  return name ? (tr_slice){ name->text, name->len } : (tr_slice){ 0, 0 };
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of the program share: verbs, their options, how errors are told.
+ * The program is thin: whatever an embedder could want too belongs into the library. */
+#ifndef TR_CLI_CLI_H
+#define TR_CLI_CLI_H
+
+#include "runtime/runtime.h"
+#include "troupe.h"
+
+#include <stdio.h>
+
+struct cli_args;
+
+/* Exit statuses. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* One option: "--name VALUE" or "--name=VALUE", or "--name" where argument is NULL. */
+typedef struct cli_option {
+  const char *name;        /* without dashes */
+  char letter;             /* short form, or 0 */
+  const char *argument;    /* "ADDRESS"; NULL: takes none */
+  const char *help;
+  const char *environment; /* name of a variable that stands in for it, or NULL */
+} cli_option;
+
+typedef struct cli_verb {
+  const char *name;
+  const char *usage;             /* what follows the name */
+  const char *summary;           /* one line */
+  const char *example;           /* lines, each a command */
+  const cli_option *options;     /* ends with a NULL name */
+  int minimum, maximum;          /* positional arguments; maximum -1: any number */
+  int (*run)(const struct cli_verb *verb, struct cli_args *args);
+} cli_verb;
+
+#define CLI_OPTIONS_MAX 32
+typedef struct cli_args {
+  const char *value[CLI_OPTIONS_MAX]; /* by index into verb->options; NULL: not given ("" for one without argument) */
+  const char **words;                 /* positional */
+  int count;
+  const char **rest;                  /* after -- */
+  int rest_count;
+} cli_args;
+
+/* options.c: read argv (after the verb). 0, or an exit status with the error told. -1: --help was printed. */
+int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args);
+const char *cli_get(const cli_verb *verb, const cli_args *args, const char *name); /* NULL: not given */
+/* A number of seconds ≥ 0 as µs; `fallback` if not given. False: told as usage error. */
+bool cli_seconds(const cli_verb *verb, const cli_args *args, const char *name, tr_time fallback, tr_time *out);
+/* A size: "4M", "512K", "100". */
+bool cli_size(const cli_verb *verb, const cli_args *args, const char *name, uint64_t fallback, uint64_t *out);
+void cli_help(const cli_verb *verb, FILE *out);
+void cli_help_all(FILE *out);
+extern const cli_verb *const cli_verbs[]; /* ends with NULL */
+
+/* tell.c: "troupe: what: why" on standard error. Returns status. */
+int cli_fail(int status, const char *what, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+/* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
+troupe_t *cli_runtime(const char *log_level);
+/* SIGINT and SIGTERM: drain and stop; the second one stops at once. SIGHUP: reload. */
+int cli_signals(troupe_t *rt, tr_time drain);
+void cli_signals_close(void);
+
+extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe;
+
+#endif

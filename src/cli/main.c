@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ * The program: finds the verb. Each verb is a file of this room; to add one, write its cli_verb and list it here. */
+#include <string.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+
+const cli_verb *const cli_verbs[] = { &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, NULL };
+
+int main(int argc, char **argv) {
+  const char *name = argc > 1 ? argv[1] : NULL;
+  if (!name) {
+    cli_help_all(stderr);
+    return CLI_USAGE;
+  }
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    cli_help_all(stdout);
+    return CLI_OK;
+  }
+  if (strcmp(name, "--version") == 0) {
+    puts(troupe_version());
+    return CLI_OK;
+  }
+  const char *names[16];
+  int n = 0;
+  for (; cli_verbs[n]; n++) {
+    names[n] = cli_verbs[n]->name;
+    if (strcmp(name, names[n])) continue;
+    cli_args args;
+    int rc = cli_parse(cli_verbs[n], argc - 2, argv + 2, &args);
+    return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);
+  }
+  names[n] = NULL;
+  const char *nearest = tr_text_nearest(tr_slice_of(name), names);
+  if (nearest) return cli_fail(CLI_USAGE, name, "no such verb (did you mean %s? see troupe --help)", nearest);
+  return cli_fail(CLI_USAGE, name, "no such verb (see troupe --help)");
+}

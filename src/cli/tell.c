@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ * What the program says: errors and the log on standard error, what scripts print and what was asked for on standard output. */
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+int cli_fail(int status, const char *what, const char *format, ...) {
+  va_list args;
+  fflush(stdout);
+  fprintf(stderr, "troupe: %s: ", what);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fputc('\n', stderr);
+  return status;
+}
+
+static const char *colour(troupe_log_level level) {
+  static const char *const colours[] = { "\033[31m", "\033[33m", "\033[36m", "\033[2m" };
+  return isatty(STDERR_FILENO) ? colours[level] : "";
+}
+
+static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
+  (void)ud;
+  if (level == TROUPE_LOG_PRINT) {
+    fputs(text, stdout);
+    fputc('\n', stdout);
+    fflush(stdout); /* whoever reads the pipe acts on each line */
+    return;
+  }
+  const char *begin = colour(level);
+  fprintf(stderr, "%s%s%s %s %s\n", begin, tr_log_level_name((tr_log_level)level), *begin ? "\033[0m" : "", event, text);
+}
+
+troupe_t *cli_runtime(const char *log_level) {
+  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO };
+  static const char *const levels[] = { "error", "warn", "info", "debug" };
+  if (log_level) {
+    int level = -1;
+    for (int i = 0; i < 4; i++)
+      if (strcmp(log_level, levels[i]) == 0) level = i;
+    if (level < 0) {
+      cli_fail(CLI_USAGE, "--log", "\"%s\" is none of error, warn, info, debug", log_level);
+      return NULL;
+    }
+    options.log_level = (troupe_log_level)level;
+  }
+  troupe_t *rt;
+  int rc = troupe_new(&rt, &options);
+  if (rc) cli_fail(CLI_FAILED, "start", "%s", troupe_error_name(rc));
+  return rt;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * The heart of one isolate: classes of agents, their instances, mailboxes, turns, calls and timers, around a router.
+ *
+ * No I/O, no threads, no Lua, no time of day. The clock comes in with tr_core_step; everything else happens inside it or inside
+ * the posting functions. What runs an agent's code is a tr_class_ops, given by the script room or by C.
+ *
+ * A turn is one agent handling one message. ops->run starts it and goes on with it:
+ *   TR_RUN_DONE   the turn is over (reply given by tr_turn_reply/_fail, else a null reply); its outbox is released
+ *   TR_RUN_WAIT   it waits: the outbox is released; tr_turn_wake puts it back into the ready list
+ *   TR_RUN_YIELD  its slice is used up: the outbox is kept; it runs again after the other ready agents had theirs
+ * A turn that failed calls tr_turn_fail and returns TR_RUN_DONE: what it posted since its last wait is dropped.
+ * ops->run may leave by longjmp to whoever called tr_core_step (Lua's out of memory); that caller then calls
+ * tr_core_recover, which fails the turn that was being served. The core holds nothing across ops->run. */
+#ifndef TR_CORE_CORE_H
+#define TR_CORE_CORE_H
+
+#include "base/log.h"
+#include "base/text.h"
+#include "core/clock.h"
+#include "core/id.h"
+#include "core/message.h"
+#include "core/router.h"
+#include "core/timers.h"
+
+typedef struct tr_class tr_class; /* an agent type living in this isolate */
+typedef struct tr_turn tr_turn;
+typedef struct tr_call tr_call;
+
+typedef struct tr_core_hooks {
+  /* Work arrived while nothing was ready: call tr_core_step soon. May be NULL. Called at most once between two steps. */
+  void (*wake)(void *ud);
+  /* A message could not be delivered: `code` says why. Counted already. msg is borrowed. May be NULL. */
+  void (*dead_letter)(void *ud, tr_msg *msg, int code, const char *reason);
+  void *ud;
+} tr_core_hooks;
+
+typedef struct tr_core_options {
+  tr_mem *mem;              /* required */
+  const tr_log *log;        /* may be NULL */
+  uint64_t seed;            /* of hashes, ids, chains */
+  tr_time now;
+  tr_core_hooks hooks;
+  tr_body_ops body;         /* may be all NULL where no slots are used */
+} tr_core_options;
+
+tr_core *tr_core_new(const tr_core_options *options); /* NULL: out of memory */
+/* Open turns are cancelled, requests in mailboxes answered `unavailable`, instances dropped. */
+void tr_core_free(tr_core *core);
+void tr_core_set_body_ops(tr_core *core, const tr_body_ops *ops);
+
+tr_mem *tr_core_mem(const tr_core *core);
+const tr_log *tr_core_log(const tr_core *core);
+tr_names *tr_core_names(const tr_core *core);
+tr_router *tr_core_router(const tr_core *core);
+tr_timers *tr_core_timers(const tr_core *core);
+tr_random *tr_core_random(tr_core *core);
+tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_now */
+void tr_core_set_now(tr_core *core, tr_time now);
+const tr_body_ops *tr_core_body_ops(const tr_core *core);
+
+/* Fire due timers and run ready agents until none is ready or `turns` were run (0: no bound).
+ * Returns 1 when work is left, else 0. Not re-entrant: from inside ops->run it does nothing. */
+int tr_core_step(tr_core *core, tr_time now, unsigned turns);
+/* After a longjmp out of ops->run: fail the served turn with `code` and `text`; its ops->cancel is called. */
+void tr_core_recover(tr_core *core, int code, const char *text);
+tr_time tr_core_next_deadline(const tr_core *core); /* of the timers; `now` while agents are ready */
+/* No ready agent, no open turn, no mail, no call open (timers may run). */
+bool tr_core_idle(const tr_core *core);
+bool tr_core_quiet(const tr_core *core); /* idle, and no timer runs either: nothing can happen any more without a door */
+
+/* --- classes --- */
+typedef enum { TR_RUN_DONE = 0, TR_RUN_WAIT = 1, TR_RUN_YIELD = 2 } tr_run_result;
+typedef enum { TR_OVERFLOW_WAIT = 0, TR_OVERFLOW_REFUSE, TR_OVERFLOW_DROP_OLDEST } tr_overflow;
+
+typedef struct tr_class_ops {
+  /* An instance is being made, before its TR_TURN_INIT: allocate its state. An error fails its waiting callers with it. */
+  int (*make)(void *class_ud, tr_agent *agent, tr_error *error);
+  int (*run)(void *class_ud, tr_turn *turn);     /* a tr_run_result */
+  void (*cancel)(void *class_ud, tr_turn *turn); /* an unfinished turn ends here: free what run keeps in turn->user */
+  void (*drop)(void *class_ud, tr_agent *agent); /* the instance leaves memory: free agent->user */
+} tr_class_ops;
+
+typedef struct tr_class_options {
+  tr_slice type;            /* checked by tr_agent_type_check */
+  const tr_class_ops *ops;
+  void *ud;
+  uint32_t mailbox_limit;   /* 0: 10 000 */
+  tr_overflow overflow;
+  bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
+  bool has_init;            /* run a TR_TURN_INIT before the first message */
+  bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
+} tr_class_options;
+
+/* Add a class, registering its type with the router. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
+int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error);
+/* Its instances are stopped (queued requests get `unavailable`), its subscriptions removed. */
+void tr_core_remove_class(tr_core *core, tr_class *class_);
+tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
+void *tr_class_ud(const tr_class *class_);
+void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
+void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
+tr_name *tr_class_type(const tr_class *class_);
+tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
+size_t tr_class_agent_count(const tr_class *class_);
+
+/* --- local subscriptions of a class: every form of api.md --- */
+typedef struct tr_local_sub_options {
+  tr_sub_kind kind;
+  tr_slice topic;       /* exact topic type, or prefix */
+  tr_slice key;         /* p NULL: the event's source is the key */
+  bool all;             /* every live instance, none is made */
+  /* Custom form instead of kind/topic: match returns true and may set *key (valid until the next call); may be NULL. */
+  bool (*match)(void *ud, tr_msg *event, tr_slice *type, tr_slice *key);
+  void *ud;
+} tr_local_sub_options;
+/* Also announces one subscription per (kind, topic, class type) to the router (and so to GetSubscriptions); the custom form
+ * announces the empty prefix. *id (may be NULL) identifies it for removal. err: TR_EEXISTS for an identical one, TR_EINVALID, TR_EMEMORY. */
+int tr_class_subscribe(tr_class *class_, const tr_local_sub_options *options, uint64_t *id, tr_error *error);
+int tr_class_unsubscribe(tr_class *class_, uint64_t id); /* TR_ENOT_FOUND */
+
+/* Subscribe from C, outside any agent: fn gets every matching event (borrowed). */
+typedef void (*tr_event_fn)(void *ud, tr_msg *event);
+int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn, void *ud, uint64_t *id);
+int tr_core_untap(tr_core *core, uint64_t id);
+
+/* --- instances --- */
+struct tr_agent { /* public to class ops: type, key and user; the rest is the core's */
+  tr_class *class_;
+  tr_name *key;
+  void *user;           /* the class ops' own */
+  uint32_t user_ref;    /* likewise (a Lua registry reference) */
+  uint32_t state;       /* core */
+  struct tr_mailbox { struct tr_envelope *head, *tail; uint32_t count; uint32_t parked; } mail; /* core */
+  tr_turn *turn;        /* core: newest open turn */
+  tr_agent *next_ready; /* core */
+  uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
+  tr_link by_class;     /* core */
+  void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
+};
+/* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
+tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
+tr_agent *tr_class_find(const tr_class *class_, tr_slice key); /* NULL: not live */
+/* Make it and run its INIT turn now rather than at its first message (autostart, programs). */
+int tr_agent_start(tr_agent *agent);
+/* End it: open turns are cancelled, queued requests answered `code`, then it leaves memory. */
+void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
+size_t tr_agent_mail_count(const tr_agent *agent);
+
+/* --- turns (for class ops) --- */
+typedef enum { TR_TURN_INIT = 0, TR_TURN_MESSAGE = 1 } tr_turn_kind;
+struct tr_turn {
+  tr_agent *agent;
+  tr_msg *msg;        /* NULL in an INIT turn */
+  void *user;         /* the class ops' own; NULL at the first run */
+  uint8_t kind;
+  uint8_t state;      /* core */
+  bool started;       /* false at the first run */
+  tr_time deadline;   /* inherited from the message; TR_NEVER */
+  uint64_t chain;     /* its calls carry it */
+  tr_turn *below;     /* core: the older open turn of the same instance */
+  tr_turn *next;      /* core: ready list / pool */
+  struct tr_outbox { tr_msg *head, *tail; uint32_t count, blocked; } outbox; /* core */
+};
+tr_core *tr_turn_core(const tr_turn *turn);
+
+/* Put a message into the turn's outbox. own: takes the reference in every case. Fills in sender, chain. */
+int tr_turn_post(tr_turn *turn, tr_msg *msg);
+/* The same for a request, with a callback. The call's deadline is the earlier of msg->deadline and the turn's.
+ * fn is called exactly once, unless the call is cancelled or the turn drops its outbox (then it is never called).
+ * NULL only where memory ran out (msg is released, fn not called). */
+typedef void (*tr_reply_fn)(void *ud, tr_call *call, tr_reply *reply); /* may take reply->body */
+tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
+/* Let go of the outbox now, without waiting (ctx:sleep(0) does it and yields). */
+void tr_turn_flush(tr_turn *turn);
+/* A waiting turn becomes ready; harmless when it already is. A turn must not be woken after it has ended. */
+void tr_turn_wake(tr_turn *turn);
+/* The reply (REQUEST turns; ignored otherwise). own: takes body's content and a reference to type. */
+void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
+void tr_turn_fail(tr_turn *turn, int code, const char *text);
+/* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
+tr_msg *tr_turn_receive(tr_turn *turn);
+
+/* --- posting from outside a turn (C, doors, timers) --- */
+/* own: takes the reference. 0, or for a REQUEST/SEND that cannot be routed: the request is answered / the send
+ * dead-lettered, and the code is returned too. Never waits: a full mailbox is TR_EOVERLOADED. An event from a door (from_wire) is
+ * given to local agents only; one from here goes to local agents, router destinations and every uplink. */
+int tr_core_post(tr_core *core, tr_msg *msg);
+tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
+/* Give up waiting: fn will not be called. The request goes on at the callee (issue 4 makes cancellation reach it). */
+void tr_call_cancel(tr_call *call);
+/* Count a dead letter and call the hook. */
+void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
+
+/* --- uplinks: where types nobody here owns go, and every event from here --- */
+int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
+void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
+
+typedef struct tr_core_stats {
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures;
+  size_t agents, open_turns, open_calls, queued;
+} tr_core_stats;
+void tr_core_get_stats(const tr_core *core, tr_core_stats *stats);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * A message as the core sees it: who, to whom, of what type, with which body; immutable once posted, reference-
+ * counted, owned by one isolate.
+ *
+ * The body is opaque here. It is nothing, null, a value that the script room keeps in its slot table (a Lua value:
+ * within an isolate it is copied, never encoded), or encoded bytes with a content type. Whoever needs another form converts
+ * it: the script room turns bytes into Lua values, the wire room asks tr_body_ops.encode for bytes.
+ *
+ * A request ends exactly once: tr_msg_answer calls its reply_to, and when the last reference goes without an
+ * answer, the caller gets `unavailable`. So no code path can leave a caller hanging by forgetting it. */
+#ifndef TR_CORE_MESSAGE_H
+#define TR_CORE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/names.h"
+#include "core/clock.h"
+
+typedef struct tr_core tr_core;
+typedef struct tr_agent tr_agent;
+typedef struct tr_msg tr_msg;
+
+typedef enum { TR_BODY_NONE = 0 /* {} */, TR_BODY_NULL, TR_BODY_SLOT, TR_BODY_BYTES } tr_body_kind;
+typedef enum { TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE } tr_format;
+
+typedef struct tr_body {
+  uint8_t kind;    /* tr_body_kind */
+  uint8_t format;  /* tr_format of `bytes` */
+  uint32_t slot;   /* TR_BODY_SLOT */
+  tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF */
+} tr_body;
+
+/* What the owner of slots (the script room) gives to the core. */
+typedef struct tr_body_ops {
+  void (*release)(void *ud, uint32_t slot);
+  /* A second, equal value that may be taken or released on its own; 0 where memory ran out. */
+  uint32_t (*copy)(void *ud, uint32_t slot);
+  /* Append the slot's value to `out` as `format` (JSON; text and bytes where the value is a string). Never raises. */
+  int (*encode)(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error);
+  void *ud;
+} tr_body_ops;
+
+/* A few extra texts that few messages have: made on demand. Keys and values are copied. */
+typedef struct tr_meta tr_meta;
+tr_meta *tr_meta_new(tr_mem *mem);
+void tr_meta_free(tr_meta *meta);
+int tr_meta_set(tr_meta *meta, tr_slice key, tr_slice value);
+tr_slice tr_meta_get(const tr_meta *meta, tr_slice key); /* {NULL, 0} when absent */
+size_t tr_meta_count(const tr_meta *meta);
+void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value);
+
+/* An answer. Passed by pointer; whoever receives it may take `body` (then sets body.kind = TR_BODY_NONE);
+ * everything else is borrowed during the call. */
+typedef struct tr_reply {
+  int code;         /* 0, or TR_E… */
+  tr_slice error;   /* text without the code, when code != 0; never empty then */
+  tr_name *type;    /* type of the body; NULL: "null" */
+  tr_body body;
+  const tr_meta *meta; /* may be NULL */
+} tr_reply;
+
+typedef struct tr_reply_to {
+  void (*answer)(void *ud, uint64_t token, tr_msg *request, tr_reply *reply); /* called at most once; NULL: nobody waits */
+  void *ud;
+  uint64_t token;
+} tr_reply_to;
+
+typedef enum { TR_MSG_EVENT = 0, TR_MSG_REQUEST = 1, TR_MSG_SEND = 2 } tr_msg_kind; /* SEND: to one agent, no answer */
+typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2 } tr_priority;
+
+struct tr_msg {
+  uint32_t refs;
+  uint8_t kind, priority;
+  bool from_wire;       /* came in by a door: not sent out by an uplink again */
+  bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  tr_core *core;
+  tr_name *type;        /* message type; never NULL when posted */
+  tr_body body;
+  tr_name *sender_type, *sender_key; /* NULL: no agent sent it */
+  tr_agent *sender;     /* the local instance, valid while posting only; else NULL */
+  tr_name *target_type, *target_key; /* REQUEST, SEND; for an event the topic's type and source */
+  tr_time deadline;     /* TR_NEVER: none */
+  uint64_t number;      /* this isolate's number of the message; see tr_msg_id */
+  uint64_t chain;       /* call chain; 0: none yet (posting gives one to a request) */
+  tr_reply_to reply_to; /* REQUEST */
+  tr_blob *frame;       /* cache of the wire room: the whole agents.Message, gRPC-framed */
+  tr_meta *meta;        /* owned; NULL for most */
+  tr_name *id;          /* id given by the sender or read from the wire; NULL: made from `number` on demand */
+  struct tr_envelope { struct tr_envelope *next; tr_msg *msg; } first; /* place in one mailbox without allocation */
+};
+
+/* A zeroed message with one reference; NULL where memory ran out. deadline is TR_NEVER, number is set. */
+tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind);
+static inline tr_msg *tr_msg_ref(tr_msg *msg) { msg->refs++; return msg; }
+void tr_msg_unref(tr_msg *msg);
+/* The message's id as text ("3f2a…-12"), stable for its life; written to `out` when it has no id of its own. */
+#define TR_MSG_ID_MAX 64
+tr_slice tr_msg_id(const tr_msg *msg, char out[TR_MSG_ID_MAX]);
+
+/* Answer a request; the second and later calls do nothing (they are counted). own: takes reply->body. */
+void tr_msg_answer(tr_msg *request, tr_reply *reply);
+/* Answer with an error; text NULL gives the code's default text. */
+void tr_msg_fail(tr_msg *request, int code, const char *text);
+
+void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
+/* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),
+ * *format what it is. A body that is bytes already is returned as it is. err: TR_EINVALID, TR_EMEMORY. */
+int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format, tr_error *error);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT
+ * A client: one client-id, with what it registered and its current stream.
+ *
+ * States. *Unopened*: it registered by unary calls before it opened a stream (.NET does, wire.md §5): shown and kept for
+ * `unopened`. *Here*: it has a stream. *Away*: its stream ended: hidden (dest.away), its types may be taken by others,
+ * requests to it fail at once; within `grace` the same client-id finds all again, with the frames that waited.
+ *
+ * The newest stream of a client-id wins. The older one is ended with ABORTED and forgets its client at that moment, so
+ * its later `closed` cannot touch what the newer one has (the real host loses everything there). Requests that the
+ * older stream should have answered fail at once: nobody knows whether their receiver still has them.
+ *
+ * Nothing waits for a slow reader. What is queued on a stream, or waits for one, is bounded by session_bytes; answers may
+ * go to twice that; a client that does not even take those loses its stream (at the next sweep, not in the midst of
+ * somebody else's message). */
+#include "host/internal.h"
+
+const tr_dest_ops tr_client_ops = { .event = tr_deliver_from_local, .request = tr_forward_from_local };
+
+/* ---- finding and making ---- */
+
+tr_client *tr_client_find(const tr_host *host, tr_slice id) { return tr_map_get(&host->clients, id); }
+
+static tr_client *new_client(tr_host *host, tr_slice id) {
+  tr_client *client = tr_calloc(host->mem, 1, sizeof *client + id.n + 1);
+  if (!client) return NULL;
+  client->host = host;
+  client->id_length = (uint32_t)id.n;
+  if (id.n) memcpy(client->id, id.p, id.n);
+  tr_dest_init(&client->dest, &tr_client_ops);
+  tr_list_init(&client->subs);
+  tr_list_init(&client->calls);
+  tr_list_init(&client->work);
+  tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
+  return client;
+}
+
+int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error) {
+  *out = tr_client_find(host, id);
+  if (*out) return 0;
+  if (id.n > TR_CLIENT_ID_MAX) return tr_error_set(error, TR_EINVALID, "client-id is longer than %d bytes", TR_CLIENT_ID_MAX);
+  if (host->clients.count >= host->o.max_clients)
+    return tr_error_set(error, TR_EOVERLOADED, "too many clients (limit %u)", (unsigned)host->o.max_clients);
+  tr_client *client = new_client(host, id);
+  if (!client) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  if (tr_map_put(&host->clients, tr_client_id(client), client, NULL)) {
+    tr_map_fini(&client->confirmed);
+    tr_free(host->mem, client, sizeof *client + id.n + 1);
+    return tr_error_set(error, TR_EMEMORY, "out of memory");
+  }
+  tr_list_push(&host->clients_list, &client->link);
+  *out = client;
+  return 0;
+}
+
+void tr_client_know(tr_client *client, const tr_rpc_call *call) {
+  client->dotnet = tr_slice_starts(tr_rpc_call_header(call, "user-agent"), TR_SLICE_LITERAL("grpc-dotnet/"));
+  client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
+}
+
+/* ---- what it registered ---- */
+
+uint32_t tr_client_count_types(tr_client *client) {
+  client->n_types = 0;
+  tr_route_type *type = NULL;
+  while ((type = tr_router_next_type(client->host->router, &client->dest, type))) client->n_types++;
+  return client->n_types;
+}
+
+uint32_t tr_client_count_subs(tr_client *client) {
+  client->n_subs = 0;
+  for (tr_link *link = client->subs.next; link != &client->subs; link = link->next) client->n_subs++;
+  return client->n_subs;
+}
+
+void tr_client_yield_type(tr_client *client, tr_slice type) {
+  for (tr_link *link = client->subs.next, *next; link != &client->subs; link = next) {
+    next = link->next;
+    tr_sub *sub = TR_CONTAINER(link, tr_sub, by_owner);
+    if (tr_slice_equal(tr_name_view(sub->agent_type), type)) tr_router_drop(client->host->router, sub);
+  }
+}
+
+static void forget_confirmed(tr_client *client) {
+  size_t at = 0;
+  tr_slice key;
+  void *name;
+  while (tr_map_next(&client->confirmed, &at, &key, &name)) {
+    tr_map_remove(&client->confirmed, key);
+    tr_name_unref(name);
+  }
+}
+
+static void forget_registrations(tr_client *client) {
+  tr_router *router = client->host->router;
+  tr_router_forget(router, &client->dest);
+  while (!tr_list_empty(&client->subs)) tr_router_drop(router, TR_CONTAINER(client->subs.next, tr_sub, by_owner));
+  client->n_types = client->n_subs = 0;
+  forget_confirmed(client);
+}
+
+/* ---- the backlog: frames that wait for a stream ---- */
+
+#define WAITING_COST 64 /* counted beside a frame's bytes */
+
+static int backlog_push(tr_client *client, tr_blob *frame, bool answer) {
+  struct tr_backlog *log = &client->backlog;
+  if (log->count == log->cap) {
+    size_t cap = log->cap ? log->cap * 2 : 16;
+    tr_waiting *items = tr_realloc(client->host->mem, log->items, log->cap * sizeof *items, cap * sizeof *items);
+    if (!items) return TR_EMEMORY;
+    log->items = items;
+    log->cap = cap;
+  }
+  log->items[log->count++] = (tr_waiting){ tr_blob_ref(frame), answer };
+  log->bytes += frame->len + WAITING_COST;
+  return 0;
+}
+
+static int keep(tr_client *client, tr_blob *frame, bool answer) {
+  uint64_t bound = client->host->o.session_bytes;
+  if (client->backlog.bytes + frame->len + WAITING_COST > bound) return TR_EOVERLOADED;
+  return backlog_push(client, frame, answer);
+}
+
+/* Empty it: to its stream, or as dead letters where that does not take it. */
+static void backlog_leave(tr_client *client) {
+  struct tr_backlog log = client->backlog;
+  memset(&client->backlog, 0, sizeof client->backlog);
+  for (size_t i = 0; i < log.count; i++) {
+    int err = TR_EUNAVAILABLE;
+    if (client->stream) err = tr_client_send(client, log.items[i].frame, log.items[i].answer);
+    if (!err && !log.items[i].answer) client->host->stats.deliveries++;
+    if (err && !log.items[i].answer) tr_deliver_dead(client, err, "its client did not come back");
+    tr_blob_unref(log.items[i].frame);
+  }
+  tr_free(client->host->mem, log.items, log.cap * sizeof *log.items);
+}
+
+/* ---- coming and going ---- */
+
+static void expire(tr_timer *timer) {
+  tr_client *client = TR_CONTAINER(timer, tr_client, expiry);
+  tr_log_write(client->host->log, TR_LOG_INFO, "client.forgotten", "client=%s opened=%u", client->id, (unsigned)client->generation);
+  forget_registrations(client);
+  backlog_leave(client);
+  while (!tr_list_empty(&client->calls)) {
+    tr_pending *pending = TR_CONTAINER(client->calls.next, tr_pending, by_caller);
+    tr_pending_free(client->host, pending);
+  }
+  tr_client_settle(client);
+}
+
+void tr_client_touch(tr_client *client) {
+  tr_host *host = client->host;
+  if (client->stream || client->dest.away) return;
+  tr_timer_start(host->timers, &client->expiry, tr_core_now(host->core) + host->o.unopened, expire);
+}
+
+static void fail_work(tr_client *client) {
+  while (!tr_list_empty(&client->work)) {
+    tr_pending *pending = TR_CONTAINER(client->work.next, tr_pending, by_callee);
+    tr_pending_fail(client->host, pending, TR_EUNAVAILABLE, "the connection to the agent's worker was lost");
+  }
+}
+
+static void drop_stream(tr_client *client) {
+  if (!client->stream) return;
+  client->stream->client = NULL;
+  client->stream = NULL;
+  client->host->stats.streams--;
+}
+
+void tr_client_attach(tr_client *client, tr_host_stream *stream) {
+  tr_host_stream *old = client->stream;
+  drop_stream(client);
+  tr_link_remove(&client->doomed);
+  if (old) {
+    tr_host_stream_end(old, TR_GRPC_ABORTED, "replaced by a newer stream of the same client-id");
+    fail_work(client);
+  }
+  tr_timer_stop(client->host->timers, &client->expiry);
+  client->stream = stream;
+  stream->client = client;
+  client->dest.away = false;
+  client->generation++;
+  client->host->stats.streams++;
+  forget_confirmed(client);
+  backlog_leave(client);
+}
+
+void tr_client_lost(tr_client *client) {
+  tr_host *host = client->host;
+  drop_stream(client);
+  tr_link_remove(&client->doomed);
+  client->dest.away = true;
+  tr_timer_start(host->timers, &client->expiry, tr_core_now(host->core) + host->o.grace, expire);
+  fail_work(client);
+  tr_drain_check(host);
+  tr_client_settle(client);
+}
+
+void tr_client_settle(tr_client *client) {
+  bool holds = client->stream || client->control || client->backlog.count || !tr_list_empty(&client->calls) ||
+               !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) ||
+               tr_router_next_type(client->host->router, &client->dest, NULL);
+  if (!holds) tr_client_free(client);
+}
+
+void tr_client_free(tr_client *client) {
+  tr_host *host = client->host;
+  drop_stream(client);
+  if (client->control) client->control->client = NULL;
+  forget_registrations(client);
+  fail_work(client);
+  while (!tr_list_empty(&client->calls))
+    tr_pending_free(host, TR_CONTAINER(client->calls.next, tr_pending, by_caller));
+  backlog_leave(client);
+  tr_timer_stop(host->timers, &client->expiry);
+  tr_link_remove(&client->doomed);
+  tr_link_remove(&client->link);
+  tr_map_remove(&host->clients, tr_client_id(client));
+  tr_map_fini(&client->confirmed);
+  tr_free(host->mem, client, sizeof *client + client->id_length + 1);
+}
+
+/* ---- sending ---- */
+
+static void sweep(tr_timer *timer) {
+  tr_host *host = TR_CONTAINER(timer, tr_host, sweep);
+  for (tr_link *link; (link = tr_list_pop(&host->doomed));) {
+    tr_client *client = TR_CONTAINER(link, tr_client, doomed);
+    tr_host_stream *stream = client->stream;
+    if (!stream) continue;
+    tr_log_write(host->log, TR_LOG_WARN, "client.stuck", "client=%s queued=%zu", client->id, tr_rpc_queued(stream->call));
+    drop_stream(client);
+    stream->ended = true;
+    tr_rpc_cancel(stream->call);
+    tr_host_conn_touch(stream->conn);
+    tr_client_lost(client);
+  }
+}
+
+static void doom(tr_client *client) {
+  tr_host *host = client->host;
+  if (tr_link_in(&client->doomed)) return;
+  tr_list_push(&host->doomed, &client->doomed);
+  tr_timer_start(host->timers, &host->sweep, tr_core_now(host->core), sweep);
+}
+
+bool tr_client_has_room(const tr_client *client, size_t size) {
+  return tr_rpc_queued(client->stream->call) + size <= client->host->o.session_bytes;
+}
+
+int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
+  if (!client->stream) return keep(client, frame, answer);
+  uint64_t bound = client->host->o.session_bytes;
+  if (tr_rpc_queued(client->stream->call) + frame->len > (answer ? bound * 2 : bound)) {
+    if (answer) doom(client);
+    return TR_EOVERLOADED;
+  }
+  int err = tr_rpc_send(client->stream->call, frame);
+  if (err == TR_EUNAVAILABLE) return keep(client, frame, answer); /* it is ending: its `closed` is on the way */
+  return err < 0 ? err : 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * The host's end of agents.AgentRpc, sans I/O: connections are fed with bytes and emptied of bytes by whoever has sockets;
+ * sessions, registrations and delivery are kept here.
+ *
+ * State is keyed by client-id and stream, never by connection (wire.md §1). A *client* (one client-id) is a destination of the
+ * core's router; it owns agent types and subscriptions and has at most one current OpenChannel stream. Messages between
+ * clients are forwarded as they came (walked, not decoded); messages for agents of this process are decoded once.
+ * Behaviour beyond AutoGen's host: wire.md §12 and §10.1–10.2, lessons.md §1–2. */
+#ifndef TR_HOST_HOST_H
+#define TR_HOST_HOST_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "core/core.h"
+#include "rpc/rpc.h"
+
+typedef struct tr_host tr_host;
+typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
+
+typedef struct tr_host_options {
+  tr_core *core;             /* its memory, log, clock, router */
+  uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
+  uint64_t session_bytes;    /* queued for one client at most; 0: 64 MiB */
+  tr_time grace;             /* an ended stream's registrations wait so long for the same client-id; 0: 30 s */
+  tr_time unopened;          /* registrations without a stream are kept so long; 0: 60 s */
+  tr_time call_timeout;      /* guard for requests of foreign workers; 0: 600 s, TR_NEVER: off */
+  uint32_t max_connections;  /* 0: 20 000 */
+  uint32_t max_connections_per_address; /* 0: 10 000 */
+  tr_time silent;            /* a connection that completes no preface and no call is closed after this; 0: 30 s */
+  uint32_t max_clients, max_types_per_client, max_subs_per_client; /* 0: 100 000, 10 000, 10 000 */
+  const char *version;       /* answered as troupe-version to peers that announce theirs */
+  /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
+  void (*dirty)(void *ud, tr_host_conn *conn);
+  void *ud;
+} tr_host_options;
+
+tr_host *tr_host_new(const tr_host_options *options);
+/* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
+void tr_host_free(tr_host *host);
+
+/* A connection was accepted. `socket` is the caller's, given back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
+tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error);
+void *tr_host_conn_socket(const tr_host_conn *conn);
+/* 0, or negative: flush what tr_host_output gives and close. */
+int tr_host_feed(tr_host_conn *conn, tr_slice bytes, tr_error *error);
+int tr_host_output(tr_host_conn *conn, tr_buf *out, size_t limit);
+bool tr_host_conn_finished(const tr_host_conn *conn); /* nothing more will come: close the socket */
+/* The socket closed or is being closed. The connection is freed; its streams end. Not from inside dirty(). */
+void tr_host_conn_closed(tr_host_conn *conn);
+
+/* Graceful end (design: wire.md §4.5): now GOAWAY on all connections; streams end with UNAVAILABLE when requests that are open
+ * have been answered or `deadline` is reached. tr_host_drained becomes true. */
+void tr_host_drain(tr_host *host, tr_time deadline);
+bool tr_host_drained(const tr_host *host);
+
+typedef struct tr_host_stats {
+  size_t connections, clients, streams, pending_requests;
+  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed;
+} tr_host_stats;
+void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
+
+#endif

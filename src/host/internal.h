@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of this room share. Read first: client.c (who is who), then channel.c → forward.c and deliver.c (the two
+ * ways of a message), then unary.c. conn.c is the only one that rpc calls; pending.c keeps open requests; guards.c the clocks.
+ *
+ * Three nouns. A *connection* carries bytes. A *stream* is one call on it. A *client* is one client-id: it owns agent
+ * types and subscriptions, and has at most one current OpenChannel stream, on whichever connection. */
+#ifndef TR_HOST_INTERNAL_H
+#define TR_HOST_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "host/host.h"
+#include "wire/wire.h"
+
+#define TR_CLIENT_ID_MAX 1024        /* bytes of a client-id */
+#define TR_CLIENT_OPEN_REQUESTS 131072 /* open at once, by one client */
+#define TR_ONEWAY_TIMEOUT TR_SECONDS(30) /* wire.md §8: how long a one-way request waits for the answer nobody reads */
+
+typedef struct tr_client tr_client;
+typedef struct tr_host_stream tr_host_stream;
+typedef struct tr_pending tr_pending;
+
+/* ---- conn.c: connections and the calls on them ---- */
+
+typedef enum {
+  TR_METHOD_CHANNEL,
+  TR_METHOD_CONTROL,
+  TR_METHOD_REGISTER,
+  TR_METHOD_SUBSCRIBE,
+  TR_METHOD_UNSUBSCRIBE,
+  TR_METHOD_SUBSCRIPTIONS,
+  TR_METHODS
+} tr_host_method;
+
+typedef struct tr_address { /* connections of one peer address */
+  uint32_t count, length;
+  char text[];
+} tr_address;
+
+struct tr_host_conn {
+  tr_link link; /* host->conns */
+  tr_host *host;
+  tr_rpc_conn *rpc;
+  void *socket;
+  tr_address *address;
+  tr_timer watch;  /* guards.c */
+  tr_time heard;   /* when bytes last came */
+  bool used;       /* a call was opened on it */
+  bool asked;      /* a ping is out since it fell silent */
+  bool ending;     /* GOAWAY was sent; watch ends it */
+  bool killed;     /* to be closed without more ado */
+  bool dirty;      /* dirty() was called since the last output */
+};
+
+struct tr_host_stream { /* one call on AgentRpc */
+  tr_host_conn *conn;
+  tr_rpc_call *call;
+  tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
+  tr_blob *message;   /* unary: the request, until the peer half-closes */
+  tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
+  tr_host_method method;
+  bool half_closed, ended;
+};
+
+/* Mark a connection as having something for its owner to do. */
+void tr_host_conn_touch(tr_host_conn *conn);
+/* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
+void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
+
+/* ---- client.c ---- */
+
+typedef struct tr_waiting { tr_blob *frame; bool answer; } tr_waiting;
+
+struct tr_client {
+  tr_dest dest;             /* first: the router's view of it */
+  tr_host *host;
+  tr_link link;             /* host->clients_list */
+  tr_link doomed;           /* host->doomed */
+  tr_host_stream *stream;   /* current OpenChannel; NULL: none */
+  tr_host_stream *control;  /* current OpenControlChannel */
+  tr_timer expiry;          /* no stream: when what it registered is dropped */
+  uint32_t generation;      /* how many streams it has opened */
+  bool dotnet;              /* user-agent grpc-dotnet/…: quirks.c */
+  bool troupe;              /* announced troupe-version */
+  tr_link subs;             /* subscriptions it added */
+  uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
+  tr_map confirmed;         /* ids of subscriptions added or repeated since it re-opened its stream; values: tr_name */
+  tr_link calls;            /* tr_pending.by_caller: requests it waits for */
+  tr_link work;             /* tr_pending.by_callee: requests it has to answer */
+  uint32_t n_calls;
+  struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
+  uint64_t malformed, dropped, strays; /* logged with doubling */
+  uint32_t id_length;
+  char id[];
+};
+
+static inline tr_slice tr_client_id(const tr_client *client) { return (tr_slice){ client->id, client->id_length }; }
+static inline tr_client *tr_client_of(tr_dest *dest) { return TR_CONTAINER(dest, tr_client, dest); }
+extern const tr_dest_ops tr_client_ops;
+
+tr_client *tr_client_find(const tr_host *host, tr_slice id);
+/* The client with this id, made if there is none. err: TR_EOVERLOADED (max_clients), TR_EINVALID, TR_EMEMORY. */
+int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error);
+/* Learn from a call's headers what kind of peer it is. */
+void tr_client_know(tr_client *client, const tr_rpc_call *call);
+/* This stream is its current one from now on: an older one is ended, what waited is sent. */
+void tr_client_attach(tr_client *client, tr_host_stream *stream);
+/* Its stream is gone: open requests to it fail, its registrations wait for `grace`. */
+void tr_client_lost(tr_client *client);
+/* It registered something without having a stream: keep that for a while. */
+void tr_client_touch(tr_client *client);
+/* Free it where nothing holds it any more. */
+void tr_client_settle(tr_client *client);
+void tr_client_free(tr_client *client);
+/* Queue a frame to it, or keep it until it has a stream again (bounded). An answer passes up to twice the bound; then the
+ * stream is ended. err: TR_EOVERLOADED, TR_EMEMORY. */
+int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
+/* Would a frame of this size be taken? */
+bool tr_client_has_room(const tr_client *client, size_t size);
+/* Drop subscriptions it added for this agent type (which another client has taken). */
+void tr_client_yield_type(tr_client *client, tr_slice type);
+uint32_t tr_client_count_types(tr_client *client);
+uint32_t tr_client_count_subs(tr_client *client);
+
+/* ---- pending.c: open requests ---- */
+
+typedef enum {
+  TR_PENDING_FREE = 0,
+  TR_PENDING_FORWARD,  /* client → client */
+  TR_PENDING_TO_LOCAL, /* client → an agent of this process: msg is borrowed until it is answered */
+  TR_PENDING_FROM_LOCAL /* an agent of this process → client: msg is ours */
+} tr_pending_kind;
+
+#define TR_PENDING_ID 16 /* characters of the request_id that the host writes */
+
+struct tr_pending {
+  tr_link by_caller, by_callee;
+  tr_timer guard;
+  tr_client *caller; /* NULL: an agent of this process, or gone */
+  tr_client *callee; /* NULL: an agent of this process */
+  tr_msg *msg;
+  uint32_t slot, generation;
+  uint8_t kind;      /* tr_pending_kind */
+  bool oneway;       /* nobody waits for the answer */
+  int owed;          /* an error answer that memory was short for: tried again later */
+  uint32_t id_length;
+  union { char text[40]; tr_blob *blob; uint32_t next_free; } id; /* the caller's request_id; blob where it is longer */
+};
+
+#define TR_SLAB_BITS 8
+#define TR_SLAB_CHUNK (1u << TR_SLAB_BITS)
+#define TR_SLAB_MAX (1u << 22)
+typedef struct tr_pending_slab {
+  tr_pending **chunks;
+  uint32_t n_chunks, cap_chunks, count, first_free; /* first_free: slot + 1 */
+  uint32_t salt; /* first generation of every slot: ids of an earlier run are not ours */
+} tr_pending_slab;
+
+void tr_pending_slab_fini(tr_host *host);
+/* A pending request, its guard running; NULL: out of memory, or TR_SLAB_MAX. `id` is copied. */
+tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id, tr_time deadline);
+void tr_pending_write_id(const tr_pending *pending, char out[TR_PENDING_ID]);
+static inline uint64_t tr_pending_token(const tr_pending *pending) { return ((uint64_t)pending->slot << 32) | pending->generation; }
+/* The open request with this token or written id; NULL: no such, or no longer. */
+tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
+tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
+tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
+/* End it. The caller hears nothing: that was done. */
+void tr_pending_free(tr_host *host, tr_pending *pending);
+/* End it with an error to its caller. */
+void tr_pending_fail(tr_host *host, tr_pending *pending, int code, const char *text);
+/* An error answer to a request that never became pending. */
+void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text);
+tr_time tr_pending_deadline(const tr_host *host, tr_time own); /* own: TR_NEVER where the request names none */
+
+/* ---- channel.c, forward.c, deliver.c, unary.c, control.c ---- */
+
+void tr_channel_open(tr_host_stream *stream, tr_slice client_id);
+void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
+void tr_channel_oversize(tr_host_stream *stream, tr_slice head, uint64_t size);
+
+void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *span);
+void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *span);
+void tr_forward_from_local(tr_dest *dest, tr_msg *msg);
+
+void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span);
+void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
+/* An event that a client will not get: counted, logged with doubling. */
+void tr_deliver_dead(tr_client *client, int code, const char *why);
+
+void tr_unary_serve(tr_host_stream *stream);
+
+void tr_control_open(tr_host_stream *stream, tr_slice client_id);
+void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
+
+/* ---- quirks.c: what a .NET client can take ---- */
+
+bool tr_quirk_event(const tr_client *to, const tr_wire_span *span);
+bool tr_quirk_request(const tr_client *to, const tr_wire_span *span);
+bool tr_quirk_answer(const tr_client *to, const tr_wire_span *span);
+void tr_quirk_withhold(tr_client *from_or_to, const char *what, tr_slice which);
+
+/* ---- guards.c ---- */
+
+/* own: the connection's place among its address's. err: TR_EOVERLOADED, TR_EMEMORY. */
+int tr_guard_admit(tr_host_conn *conn, tr_slice peer_address, tr_error *error);
+void tr_guard_release(tr_host_conn *conn);
+void tr_guard_watch(tr_host_conn *conn);
+void tr_guard_limit(tr_host_stream *stream);
+/* Has this count become a power of two? Then it is worth a line in the log. */
+static inline bool tr_guard_worth_a_line(uint64_t count) { return (count & (count - 1)) == 0; }
+
+/* ---- drain.c ---- */
+
+void tr_drain_check(tr_host *host); /* a request has ended */
+
+struct tr_host {
+  tr_host_options o; /* with the defaults filled in */
+  tr_core *core;
+  tr_mem *mem;
+  const tr_log *log;
+  tr_router *router;
+  tr_timers *timers;
+  tr_link conns;
+  uint32_t n_conns;
+  tr_map addresses;  /* text → tr_address */
+  tr_map clients;    /* client-id → tr_client */
+  tr_link clients_list;
+  tr_link doomed;    /* clients whose stream goes at the next sweep */
+  tr_timer sweep;
+  tr_pending_slab slab;
+  tr_timer drain;
+  uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
+  tr_time drain_by;
+  tr_host_stats stats;
+};
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * See address.h. Names are not resolved here: dial.c and listen.c ask libuv for that. */
+#include "net/address.h"
+
+#include <stdio.h>
+
+static int parse_port(tr_slice text, unsigned *port) {
+  unsigned value = 0;
+  if (text.n == 0 || text.n > 5) return TR_EINVALID;
+  for (size_t i = 0; i < text.n; i++) {
+    if (text.p[i] < '0' || text.p[i] > '9') return TR_EINVALID;
+    value = value * 10 + (unsigned)(text.p[i] - '0');
+  }
+  if (value > 65535) return TR_EINVALID;
+  *port = value;
+  return 0;
+}
+
+static int parse_unix(tr_slice path, tr_address *out, tr_error *error) {
+  /* sun_path holds 108 bytes with its NUL (unix(7)); libuv cuts longer ones silently. */
+  if (path.n == 0 || path.n > 107)
+    return tr_error_set(error, TR_EINVALID, "unix:PATH needs a path of 1 to 107 bytes, got %zu", path.n);
+  out->is_unix = true;
+  memcpy(out->host, path.p, path.n);
+  out->host[path.n] = 0;
+  return 0;
+}
+
+int tr_address_parse(tr_slice text, tr_address *out, tr_error *error) {
+  memset(out, 0, sizeof *out);
+  if (tr_slice_starts(text, TR_SLICE_LITERAL("unix:"))) return parse_unix(tr_slice_make(text.p + 5, text.n - 5), out, error);
+  for (size_t i = 0; i + 2 < text.n; i++)
+    if (memcmp(text.p + i, "://", 3) == 0)
+      return tr_error_set(error, TR_EINVALID, "\"%.*s\": an address has no scheme; write host:port or unix:PATH",
+                          TR_SLICE_ARG(text));
+  size_t colon = text.n;
+  while (colon > 0 && text.p[colon - 1] != ':') colon--;
+  tr_slice host = { text.p, colon ? colon - 1 : 0 };
+  if (colon == 0 || parse_port(tr_slice_make(text.p + colon, text.n - colon), &out->port))
+    return tr_error_set(error, TR_EINVALID, "\"%.*s\": expected host:port (port 0 to 65535) or unix:PATH",
+                        TR_SLICE_ARG(text));
+  if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
+    host.p++;
+    host.n -= 2;
+  } else if (host.n && memchr(host.p, ':', host.n)) {
+    return tr_error_set(error, TR_EINVALID, "\"%.*s\": write an IPv6 address in brackets, as in [::1]:50051",
+                        TR_SLICE_ARG(text));
+  }
+  if (host.n == 0 || host.n >= sizeof out->host)
+    return tr_error_set(error, TR_EINVALID, "\"%.*s\": the host part is %s", TR_SLICE_ARG(text), host.n ? "too long" : "missing");
+  memcpy(out->host, host.p, host.n);
+  return 0;
+}
+
+void tr_address_format(const tr_address *address, char *out, size_t size) {
+  if (address->is_unix) snprintf(out, size, "unix:%s", address->host);
+  else if (strchr(address->host, ':')) snprintf(out, size, "[%s]:%u", address->host, address->port);
+  else snprintf(out, size, "%s:%u", address->host, address->port);
+}

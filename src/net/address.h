@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ * Addresses as users write them: "host:port", "[::1]:port", "unix:PATH". Port 0 picks a free one. */
+#ifndef TR_NET_ADDRESS_H
+#define TR_NET_ADDRESS_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#define TR_ADDRESS_MAX 300
+
+typedef struct tr_address {
+  bool is_unix;
+  char host[256]; /* name or number, without brackets; or the path of a Unix socket */
+  unsigned port;
+} tr_address;
+
+/* err: TR_EINVALID saying what was expected. A leading "http://" is refused with a hint (gRPC addresses have none). */
+int tr_address_parse(tr_slice text, tr_address *out, tr_error *error);
+/* The text form. out: at least TR_ADDRESS_MAX bytes. */
+void tr_address_format(const tr_address *address, char *out, size_t size);
+
+#endif

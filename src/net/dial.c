@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ * Dialing: resolve a name, try its addresses in turn, hand over the connected socket.
+ *
+ * A dial lives until its last request (getaddrinfo or connect) has called back, even when it was cancelled: libuv gives requests back
+ * only through their callbacks. */
+#include "net/internal.h"
+
+#include <stdio.h>
+
+struct tr_net_dial {
+  tr_net *net;
+  tr_link all;
+  tr_address address;
+  uv_getaddrinfo_t resolve;
+  uv_connect_t connect;
+  struct addrinfo *found, *next;
+  tr_net_conn *conn; /* being connected */
+  const tr_net_handlers *handlers;
+  void *handlers_ud;
+  tr_net_dial_fn dialed; /* NULL: cancelled */
+  void *ud;
+};
+
+static void try_next(tr_net_dial *dial, int last_error);
+
+tr_net_dial *tr_net_dial_of(tr_link *link) { return TR_CONTAINER(link, tr_net_dial, all); }
+
+static void dial_done(tr_net_dial *dial, tr_net_conn *conn, const char *reason) {
+  tr_net *net = dial->net;
+  tr_net_dial_fn dialed = dial->dialed;
+  void *ud = dial->ud;
+  tr_link_remove(&dial->all);
+  if (dial->found) uv_freeaddrinfo(dial->found);
+  net->handles--;
+  TR_DELETE(net->mem, dial);
+  if (dialed) dialed(ud, conn, reason);
+  else if (conn) tr_net_conn_close(conn);
+}
+
+static void on_connect(uv_connect_t *req, int status) {
+  tr_net_dial *dial = req->data;
+  tr_net_conn *conn = dial->conn;
+  dial->conn = NULL;
+  if (status == 0 && dial->dialed) {
+    status = tr_net_conn_start(conn, dial->handlers, dial->handlers_ud);
+    if (status == 0) {
+      dial_done(dial, conn, NULL);
+      return;
+    }
+    conn->handlers = NULL; /* the dialer hears of it by dialed(), not by closed() */
+  }
+  tr_net_conn_close(conn);
+  if (!dial->dialed) dial_done(dial, NULL, NULL);
+  else try_next(dial, status);
+}
+
+/* A socket to connect with; NULL where there is no memory or no file descriptor. */
+static tr_net_conn *dial_conn(tr_net_dial *dial) {
+  dial->conn = tr_net_conn_new(dial->net, dial->address.is_unix);
+  dial->connect.data = dial;
+  return dial->conn;
+}
+
+static void try_next(tr_net_dial *dial, int last_error) {
+  while (dial->next) {
+    struct addrinfo *address = dial->next;
+    dial->next = address->ai_next;
+    last_error = UV_ENOMEM;
+    if (!dial_conn(dial)) continue;
+    last_error = uv_tcp_connect(&dial->connect, &dial->conn->handle.tcp, address->ai_addr, on_connect);
+    if (last_error == 0) return;
+    tr_net_conn_close(dial->conn);
+    dial->conn = NULL;
+  }
+  dial_done(dial, NULL, uv_strerror(last_error));
+}
+
+static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found) {
+  tr_net_dial *dial = req->data;
+  dial->found = dial->next = found;
+  if (!dial->dialed) dial_done(dial, NULL, NULL);
+  else if (status < 0) dial_done(dial, NULL, uv_strerror(status));
+  else try_next(dial, 0);
+}
+
+static int dial_begin(tr_net_dial *dial) {
+  if (dial->address.is_unix) {
+    if (!dial_conn(dial)) return UV_ENOMEM;
+    uv_pipe_connect(&dial->connect, &dial->conn->handle.pipe, dial->address.host, on_connect);
+    return 0;
+  }
+  char service[8];
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+  snprintf(service, sizeof service, "%u", dial->address.port);
+  dial->resolve.data = dial;
+  return uv_getaddrinfo(dial->net->loop, &dial->resolve, on_resolved, dial->address.host, service, &hints);
+}
+
+int tr_net_connect(tr_net *net, tr_slice text, const tr_net_handlers *handlers, void *handlers_ud, tr_net_dial_fn dialed,
+                   void *ud, tr_net_dial **out, tr_error *error) {
+  tr_address address;
+  int rc = tr_address_parse(text, &address, error);
+  if (rc) return rc;
+  tr_net_dial *dial = TR_NEW(net->mem, tr_net_dial);
+  if (!dial) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  dial->net = net;
+  dial->address = address;
+  dial->handlers = handlers;
+  dial->handlers_ud = handlers_ud;
+  dial->dialed = dialed;
+  dial->ud = ud;
+  net->handles++;
+  tr_list_push(&net->dials, &dial->all);
+  if (out) *out = dial;
+  rc = dial_begin(dial);
+  if (rc < 0) {
+    dial->dialed = NULL;
+    dial_done(dial, NULL, NULL);
+    if (out) *out = NULL;
+    return tr_error_set(error, TR_EIO, "cannot connect to %.*s: %s", TR_SLICE_ARG(text), uv_strerror(rc));
+  }
+  return 0;
+}
+
+void tr_net_dial_abort(tr_net_dial *dial) {
+  dial->dialed = NULL;
+  if (dial->conn) tr_net_conn_close(dial->conn); /* ends the connect request with UV_ECANCELED: on_connect frees the dial */
+  else uv_cancel((uv_req_t *)&dial->resolve);     /* likewise on_resolved; where it runs already, it calls back soon */
+}
+
+void tr_net_dial_cancel(tr_net_dial *dial) { tr_net_dial_abort(dial); }

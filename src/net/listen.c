@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * Listeners: bind, accept, and the stale file that a killed process leaves behind a Unix socket's name. */
+#include "net/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024
+
+static void on_listener_closed(uv_handle_t *handle) {
+  tr_net_listener *listener = handle->data;
+  listener->net->handles--;
+  TR_DELETE(listener->net->mem, listener);
+}
+
+void tr_net_listener_close(tr_net_listener *listener) {
+  if (listener->closing) return;
+  listener->closing = true;
+  tr_link_remove(&listener->all);
+  uv_close(&listener->handle.any, on_listener_closed); /* libuv unlinks a Unix socket's file */
+}
+
+static void on_connection(uv_stream_t *stream, int status) {
+  tr_net_listener *listener = stream->data;
+  if (status < 0) {
+    tr_log_write(listener->net->log, TR_LOG_WARN, "listener.accept", "error=\"%s\"", uv_strerror(status));
+    return;
+  }
+  tr_net_conn *conn = tr_net_conn_new(listener->net, listener->is_unix);
+  if (!conn) {
+    tr_log_write(listener->net->log, TR_LOG_ERROR, "listener.accept", "error=\"out of memory\"");
+    return;
+  }
+  if (uv_accept(stream, &conn->handle.stream) < 0) {
+    tr_net_conn_close(conn);
+    return;
+  }
+  char peer[80];
+  tr_net_peer(conn, peer, sizeof peer);
+  const tr_net_handlers *handlers = NULL;
+  void *ud = listener->accept(listener->ud, conn, tr_slice_of(peer), &handlers);
+  if (!ud) {
+    tr_net_conn_close(conn);
+    return;
+  }
+  int rc = tr_net_conn_start(conn, handlers, ud);
+  if (rc < 0) tr_net_conn_fail(conn, uv_strerror(rc));
+}
+
+/* True when nobody answers behind a Unix socket's name: its process is gone. Only then is the file ours to remove. */
+static bool socket_is_stale(const char *path) {
+  struct stat st;
+  if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) return false;
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0) return false;
+  struct sockaddr_un addr = { .sun_family = AF_UNIX };
+  memcpy(addr.sun_path, path, strlen(path) + 1); /* ≤ 107 bytes: tr_address_parse */
+  bool stale = connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0 && errno == ECONNREFUSED;
+  close(fd);
+  return stale;
+}
+
+static int bind_unix(tr_net_listener *listener, const tr_address *address) {
+  if (socket_is_stale(address->host)) unlink(address->host);
+  return uv_pipe_bind(&listener->handle.pipe, address->host);
+}
+
+static int bind_tcp(tr_net_listener *listener, const tr_address *address) {
+  uv_getaddrinfo_t req;
+  char service[8];
+  struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+  snprintf(service, sizeof service, "%u", address->port);
+  int rc = uv_getaddrinfo(listener->net->loop, &req, NULL, address->host, service, &hints);
+  if (rc < 0) return rc;
+  rc = uv_tcp_bind(&listener->handle.tcp, req.addrinfo->ai_addr, 0);
+  uv_freeaddrinfo(req.addrinfo);
+  return rc;
+}
+
+static void bound_address(tr_net_listener *listener, tr_address *address, char *out) {
+  struct sockaddr_storage storage;
+  int length = sizeof storage;
+  if (!listener->is_unix && uv_tcp_getsockname(&listener->handle.tcp, (struct sockaddr *)&storage, &length) == 0)
+    address->port = ntohs(storage.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&storage)->sin6_port
+                                                        : ((struct sockaddr_in *)&storage)->sin_port);
+  tr_address_format(address, out, TR_ADDRESS_MAX);
+}
+
+int tr_net_listen(tr_net *net, tr_slice text, tr_net_accept_fn accept_fn, void *ud, char *bound, tr_net_listener **out,
+                  tr_error *error) {
+  tr_address address;
+  int rc = tr_address_parse(text, &address, error);
+  if (rc) return rc;
+  tr_net_listener *listener = TR_NEW(net->mem, tr_net_listener);
+  if (!listener) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  listener->net = net;
+  listener->is_unix = address.is_unix;
+  listener->accept = accept_fn;
+  listener->ud = ud;
+  rc = address.is_unix ? uv_pipe_init(net->loop, &listener->handle.pipe, 0) : uv_tcp_init(net->loop, &listener->handle.tcp);
+  if (rc < 0) {
+    TR_DELETE(net->mem, listener);
+    return tr_error_set(error, TR_EIO, "%s", uv_strerror(rc));
+  }
+  listener->handle.any.data = listener;
+  net->handles++;
+  tr_list_push(&net->listeners, &listener->all);
+  rc = address.is_unix ? bind_unix(listener, &address) : bind_tcp(listener, &address);
+  if (rc == 0) rc = uv_listen(&listener->handle.stream, BACKLOG, on_connection);
+  if (rc < 0) {
+    tr_net_listener_close(listener);
+    return tr_error_set(error, TR_EIO, "cannot listen on %.*s: %s", TR_SLICE_ARG(text), uv_strerror(rc));
+  }
+  if (bound) bound_address(listener, &address, bound);
+  if (out) *out = listener;
+  return 0;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * The doors: listeners (this runtime is a host) and uplinks (it is a worker). Ties the protocol ends, which know no sockets,
+ * to the sockets, which know no protocol. */
+#include <stdio.h>
+
+#include "runtime/internal.h"
+
+/* ---- listeners ---- */
+
+static int host_data(void *ud, tr_net_conn *socket, tr_slice bytes) {
+  (void)socket;
+  tr_error error;
+  tr_error_init(&error);
+  return tr_host_feed(ud, bytes, &error);
+}
+static int host_output(void *ud, tr_net_conn *socket, tr_buf *out, size_t limit) {
+  (void)socket;
+  return tr_host_output(ud, out, limit);
+}
+static bool host_finished(void *ud, tr_net_conn *socket) {
+  (void)socket;
+  return tr_host_conn_finished(ud);
+}
+static void host_closed(void *ud, tr_net_conn *socket, const char *reason) {
+  (void)socket;
+  (void)reason;
+  tr_host_conn_closed(ud);
+}
+static const tr_net_handlers host_handlers = { host_data, host_output, host_finished, host_closed };
+
+static void host_dirty(void *ud, tr_host_conn *conn) {
+  (void)ud;
+  tr_net_conn_dirty(tr_host_conn_socket(conn));
+}
+
+static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_net_handlers **handlers) {
+  troupe_t *rt = ud;
+  tr_error error;
+  tr_error_init(&error);
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  tr_host_conn *conn = tr_host_accept(rt->host, peer, socket, &error);
+  if (!conn) tr_log_write(&rt->log, TR_LOG_WARN, "connection.refused", "peer=%.*s reason=\"%s\"", TR_SLICE_ARG(peer), error.text);
+  *handlers = &host_handlers;
+  return conn;
+}
+
+void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options) { rt->host_options = *options; }
+tr_host *tr_runtime_host(troupe_t *rt) { return rt->host; }
+
+int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
+  tr_error *error = tr_runtime_error(rt);
+  int rc = tr_runtime_loop_open(rt);
+  if (rc) return rc;
+  if (!rt->host) {
+    rt->host_options.core = rt->core;
+    rt->host_options.version = TR_VERSION;
+    rt->host_options.dirty = host_dirty;
+    rt->host_options.ud = rt;
+    rt->host = tr_host_new(&rt->host_options);
+    if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  }
+  rc = tr_net_listen(rt->net, tr_slice_of(address), on_accept, rt, rt->bound, NULL, error);
+  if (rc) return rc;
+  rt->listeners++;
+  if (bound) *bound = rt->bound;
+  return 0;
+}
+
+/* ---- uplinks ---- */
+
+static int uplink_data(void *ud, tr_net_conn *socket, tr_slice bytes) {
+  (void)socket;
+  tr_uplink *uplink = ud;
+  tr_error error;
+  tr_error_init(&error);
+  tr_core_set_now(uplink->rt->core, tr_runtime_now(uplink->rt));
+  int rc = tr_worker_feed(uplink->worker, bytes, &error);
+  if (rc) tr_log_write(&uplink->rt->log, TR_LOG_WARN, "uplink.protocol", "host=%s error=\"%s\"", uplink->address, error.text);
+  return rc;
+}
+static int uplink_output(void *ud, tr_net_conn *socket, tr_buf *out, size_t limit) {
+  tr_uplink *uplink = ud;
+  return uplink->conn == socket ? tr_worker_output(uplink->worker, out, limit) : 0;
+}
+static bool uplink_finished(void *ud, tr_net_conn *socket) {
+  (void)ud;
+  (void)socket;
+  return false; /* the worker says when, by hang_up */
+}
+static void uplink_closed(void *ud, tr_net_conn *socket, const char *reason) {
+  tr_uplink *uplink = ud;
+  if (uplink->conn != socket) return; /* hung up by us; a newer one may be there */
+  uplink->conn = NULL;
+  tr_core_set_now(uplink->rt->core, tr_runtime_now(uplink->rt));
+  tr_worker_disconnected(uplink->worker, reason ? reason : "closed");
+}
+static const tr_net_handlers uplink_handlers = { uplink_data, uplink_output, uplink_finished, uplink_closed };
+
+static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
+  tr_uplink *uplink = ud;
+  uplink->dial = NULL;
+  uplink->conn = conn;
+  tr_core_set_now(uplink->rt->core, tr_runtime_now(uplink->rt));
+  if (conn) tr_worker_connected(uplink->worker);
+  else tr_worker_disconnected(uplink->worker, reason);
+}
+
+static void worker_dial(void *ud, tr_worker *worker) {
+  tr_uplink *uplink = ud;
+  tr_error error;
+  tr_error_init(&error);
+  if (tr_net_connect(uplink->rt->net, tr_slice_of(uplink->address), &uplink_handlers, uplink, on_dialed, uplink, &uplink->dial, &error))
+    tr_worker_disconnected(worker, error.text);
+}
+
+static void worker_hang_up(void *ud, tr_worker *worker) {
+  (void)worker;
+  tr_uplink *uplink = ud;
+  if (uplink->dial) tr_net_dial_cancel(uplink->dial);
+  if (uplink->conn) tr_net_conn_close(uplink->conn);
+  uplink->dial = NULL;
+  uplink->conn = NULL;
+}
+
+static void worker_dirty(void *ud, tr_worker *worker) {
+  (void)worker;
+  tr_uplink *uplink = ud;
+  if (uplink->conn) tr_net_conn_dirty(uplink->conn);
+}
+
+static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, const char *reason) {
+  tr_uplink *uplink = ud;
+  (void)worker;
+  if (reason && state == TR_WORKER_DIALING)
+    tr_log_write(&uplink->rt->log, TR_LOG_WARN, "uplink.away", "host=%s reason=\"%s\" (trying again)", uplink->address, reason);
+  else if (state == TR_WORKER_JOINED)
+    tr_log_write(&uplink->rt->log, TR_LOG_INFO, "uplink.joined", "host=%s", uplink->address);
+  if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
+}
+
+int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, uint32_t max_message, tr_uplink_fn fn, void *ud,
+                       tr_uplink **out) {
+  tr_error *error = tr_runtime_error(rt);
+  tr_address parsed;
+  int rc = tr_address_parse(tr_slice_of(address), &parsed, error);
+  if (rc == 0) rc = tr_runtime_loop_open(rt);
+  if (rc) return rc;
+  tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
+  if (!uplink) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  uplink->rt = rt;
+  uplink->fn = fn;
+  uplink->ud = ud;
+  tr_address_format(&parsed, uplink->address, sizeof uplink->address);
+  tr_worker_options options = {
+    .core = rt->core, .address = uplink->address, .version = TR_VERSION, .max_message = max_message,
+    .register_types = register_types, .dial = worker_dial, .hang_up = worker_hang_up, .dirty = worker_dirty,
+    .changed = worker_changed, .ud = uplink,
+  };
+  uplink->worker = tr_worker_new(&options);
+  if (!uplink->worker) {
+    TR_DELETE(&rt->mem, uplink);
+    return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  }
+  tr_list_push(&rt->uplinks, &uplink->all);
+  if (out) *out = uplink;
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  tr_worker_start(uplink->worker);
+  return 0;
+}
+
+int troupe_connect(troupe_t *rt, const char *address) { return tr_runtime_connect(rt, address, true, 0, NULL, NULL, NULL); }
+
+tr_worker *tr_uplink_worker(const tr_uplink *uplink) { return uplink->worker; }
+const char *tr_uplink_address(const tr_uplink *uplink) { return uplink->address; }
+
+/* ---- all of them ---- */
+
+#define FOR_EACH_UPLINK(rt, uplink)                                                                        \
+  for (tr_link *l_ = (rt)->uplinks.next; l_ != &(rt)->uplinks; l_ = l_->next)                              \
+    for (tr_uplink *uplink = TR_CONTAINER(l_, tr_uplink, all); uplink; uplink = NULL)
+
+void tr_runtime_sync_uplinks(void *ud) {
+  troupe_t *rt = ud;
+  FOR_EACH_UPLINK(rt, uplink) tr_worker_sync(uplink->worker);
+}
+
+void tr_runtime_leave(troupe_t *rt, tr_time deadline) {
+  FOR_EACH_UPLINK(rt, uplink) tr_worker_stop(uplink->worker, deadline);
+  if (rt->host) tr_host_drain(rt->host, deadline);
+}
+
+bool tr_runtime_left(const troupe_t *rt) {
+  FOR_EACH_UPLINK(rt, uplink) if (tr_worker_get_state(uplink->worker) != TR_WORKER_OFF) return false;
+  return !rt->host || tr_host_drained(rt->host);
+}
+
+/* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
+void tr_runtime_close_doors(troupe_t *rt) {
+  tr_link *link;
+  while ((link = tr_list_pop(&rt->uplinks))) {
+    tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
+    worker_hang_up(uplink, uplink->worker);
+    tr_worker_free(uplink->worker);
+    TR_DELETE(&rt->mem, uplink);
+  }
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ * The runtime's own structure, shared by the files of this room. */
+#ifndef TR_RUNTIME_INTERNAL_H
+#define TR_RUNTIME_INTERNAL_H
+
+#include "net/net.h"
+#include "net/watch.h"
+#include "runtime/runtime.h"
+
+/* Ending goes step by step; each waits for the one before it, or for the deadline. */
+typedef enum {
+  TR_STAGE_RUNNING = 0,
+  TR_STAGE_DRAIN,  /* what is queued is handled */
+  TR_STAGE_LEAVE,  /* uplinks send what they have and leave, the host's streams end */
+  TR_STAGE_DONE    /* troupe_run returns */
+} tr_stage;
+
+typedef struct tr_c_call tr_c_call;
+typedef struct tr_c_subscription tr_c_subscription;
+
+struct tr_uplink {
+  troupe_t *rt;
+  tr_link all;
+  tr_worker *worker;
+  tr_net_conn *conn;
+  tr_net_dial *dial;
+  tr_uplink_fn fn;
+  void *ud;
+  char address[TR_ADDRESS_MAX];
+};
+
+struct troupe {
+  troupe_options_t options;
+  tr_mem mem;
+  tr_log log;
+  tr_error error; /* of the last call */
+  tr_core *core;
+  tr_script *script;
+  bool started;       /* tr_script_start was called for all that is loaded */
+  bool in_poll;       /* no re-entry from callbacks */
+  /* doors.c */
+  tr_host *host;
+  tr_host_options host_options;
+  tr_link uplinks;
+  size_t listeners;
+  char bound[TR_ADDRESS_MAX];
+  /* loop.c */
+  uv_loop_t loop_storage;
+  uv_loop_t *loop; /* NULL until a door, a watch or a blocking run needs it */
+  tr_net *net;
+  tr_watch *watch;
+  uv_prepare_t prepare;
+  uv_timer_t timer;
+  uv_idle_t busy;  /* keeps the loop from sleeping while agents are ready */
+  tr_time timer_at;
+  size_t loop_handles;
+  tr_stage stage;
+  tr_time stop_deadline, drain;
+  int exit_status;
+  /* messages.c */
+  tr_link calls, subscriptions;
+  tr_class *subscriber; /* the class of troupe_subscribe's agent */
+  int64_t next_subscription;
+};
+
+/* runtime.c: forget the last error, and set one. */
+tr_error *tr_runtime_error(troupe_t *rt);
+int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+/* loop.c */
+int tr_runtime_loop_open(troupe_t *rt);
+void tr_runtime_loop_close(troupe_t *rt);
+/* Start what was loaded since, run agents for about budget_us (0: until none is ready), flush sockets. 1: work left. */
+int tr_runtime_work(troupe_t *rt, int64_t budget_us);
+void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
+bool tr_runtime_has_door(const troupe_t *rt);
+/* doors.c */
+void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
+void tr_runtime_leave(troupe_t *rt, tr_time deadline);
+bool tr_runtime_left(const troupe_t *rt);
+void tr_runtime_close_doors(troupe_t *rt);
+/* messages.c */
+void tr_runtime_cancel_calls(troupe_t *rt);
+void tr_runtime_free_subscriptions(troupe_t *rt);
+/* files.c: the script's load hook. */
+int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
+void tr_runtime_watch_files(troupe_t *rt);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ * Working and waiting: one turn of the libuv loop is "run ready agents, flush sockets, sleep until a socket or a timer".
+ *
+ * Agents run in the prepare handle, just before the loop would sleep: everything that a batch of socket reads brought is handled
+ * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
+ * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
+#include "runtime/internal.h"
+
+#define SLICE_TURNS 256       /* turns between two looks at the sockets */
+#define CLOSE_ROUNDS 10000
+
+static void on_timer(uv_timer_t *timer) { ((troupe_t *)timer->data)->timer_at = TR_NEVER; }
+static void on_busy(uv_idle_t *idle) { (void)idle; }
+
+/* Make the loop sleep exactly as long as the core allows. */
+static void arm(troupe_t *rt, bool more) {
+  if (more) uv_idle_start(&rt->busy, on_busy);
+  else uv_idle_stop(&rt->busy);
+  tr_time next = tr_core_next_deadline(rt->core);
+  if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  if (next == rt->timer_at) return;
+  rt->timer_at = next;
+  if (next == TR_NEVER) {
+    uv_timer_stop(&rt->timer);
+    return;
+  }
+  uv_update_time(rt->loop);
+  tr_time wait = next - tr_runtime_now(rt);
+  uv_timer_start(&rt->timer, on_timer, wait <= 0 ? 0 : (uint64_t)((wait + 999) / 1000), 0);
+}
+
+static void start_loaded(troupe_t *rt) {
+  if (rt->started) return;
+  rt->started = true;
+  tr_error error;
+  tr_error_init(&error);
+  if (tr_script_start(rt->script, &error))
+    tr_log_write(&rt->log, TR_LOG_ERROR, "start", "%s: %s", tr_error_name(error.code), error.text);
+}
+
+/* One step of ending (tr_stage); each returns at once. */
+static void stop_step(troupe_t *rt, tr_time now) {
+  if (rt->stage == TR_STAGE_DRAIN && (tr_core_idle(rt->core) || now >= rt->stop_deadline)) {
+    rt->stage = TR_STAGE_LEAVE;
+    /* Even a drain that used up its time has this long to say good-bye. */
+    if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
+    tr_runtime_leave(rt, rt->stop_deadline);
+  }
+  if (rt->stage == TR_STAGE_LEAVE && (tr_runtime_left(rt) || now >= rt->stop_deadline)) rt->stage = TR_STAGE_DONE;
+  if (rt->stage == TR_STAGE_DONE && rt->loop) uv_stop(rt->loop); /* or it would sleep once more */
+}
+
+int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
+  start_loaded(rt);
+  tr_time begin = tr_runtime_now(rt), now = begin;
+  int more;
+  rt->in_poll = true;
+  do {
+    more = tr_script_step(rt->script, now, SLICE_TURNS);
+    now = tr_runtime_now(rt);
+  } while (more && (budget_us == 0 || now - begin < budget_us));
+  rt->in_poll = false;
+  if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
+  if (rt->net) tr_net_flush(rt->net);
+  return more;
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+  troupe_t *rt = prepare->data;
+  arm(rt, tr_runtime_work(rt, 1) != 0); /* one slice, then the sockets get their turn */
+}
+
+int tr_runtime_loop_open(troupe_t *rt) {
+  if (rt->loop) return 0;
+  int rc = uv_loop_init(&rt->loop_storage);
+  if (rc < 0) return tr_runtime_fail(rt, TR_EIO, "cannot make an event loop: %s", uv_strerror(rc));
+  rt->net = tr_net_new(&rt->mem, &rt->log, &rt->loop_storage);
+  if (!rt->net) {
+    uv_loop_close(&rt->loop_storage);
+    return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  }
+  rt->loop = &rt->loop_storage;
+  uv_prepare_init(rt->loop, &rt->prepare);
+  uv_timer_init(rt->loop, &rt->timer);
+  uv_idle_init(rt->loop, &rt->busy);
+  rt->prepare.data = rt->timer.data = rt->busy.data = rt;
+  uv_prepare_start(&rt->prepare, on_prepare);
+  uv_unref((uv_handle_t *)&rt->prepare);
+  return 0;
+}
+
+uv_loop_t *tr_runtime_loop(troupe_t *rt) { return tr_runtime_loop_open(rt) ? NULL : rt->loop; }
+
+static void close_if_open(uv_handle_t *handle, void *ud) {
+  (void)ud;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+void tr_runtime_loop_close(troupe_t *rt) {
+  if (!rt->loop) return;
+  uv_prepare_stop(&rt->prepare);
+  if (rt->watch) tr_watch_close(rt->watch);
+  tr_net_close(rt->net);
+  for (int i = 0; i < CLOSE_ROUNDS && !tr_net_idle(rt->net); i++) uv_run(rt->loop, UV_RUN_ONCE);
+  uv_walk(rt->loop, close_if_open, NULL);
+  uv_run(rt->loop, UV_RUN_DEFAULT);
+  uv_loop_close(rt->loop);
+  tr_net_free(rt->net);
+  rt->loop = NULL;
+  rt->net = NULL;
+  rt->watch = NULL;
+}
+
+bool tr_runtime_has_door(const troupe_t *rt) {
+  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch;
+}
+
+int troupe_poll(troupe_t *rt, int64_t budget_us) {
+  tr_runtime_error(rt);
+  if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_poll was called from inside a callback of the same runtime");
+  if (rt->loop) uv_run(rt->loop, UV_RUN_NOWAIT);
+  return tr_runtime_work(rt, budget_us);
+}
+
+int64_t troupe_next_deadline(troupe_t *rt) {
+  if (!rt->started) return 0;
+  tr_time now = tr_runtime_now(rt), next = tr_core_next_deadline(rt->core);
+  if (next == TR_NEVER) return -1;
+  return next > now ? next - now : 0;
+}
+
+/* Nothing can happen any more: no door, no work, no timer, no program. */
+static bool at_end(troupe_t *rt) {
+  return rt->started && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+}
+
+int troupe_run(troupe_t *rt) {
+  tr_runtime_error(rt);
+  int rc = tr_runtime_loop_open(rt);
+  if (rc) return rc;
+  while (rt->stage != TR_STAGE_DONE && !at_end(rt)) uv_run(rt->loop, UV_RUN_ONCE);
+  return rt->exit_status;
+}
+
+int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
+  tr_runtime_error(rt);
+  int rc = tr_runtime_loop_open(rt);
+  if (rc) return rc;
+  tr_time end = tr_runtime_now(rt) + limit_us;
+  for (;;) {
+    if (tr_runtime_work(rt, 0) == 0 && tr_core_idle(rt->core)) return 0;
+    tr_time now = tr_runtime_now(rt);
+    if (now >= end) return tr_runtime_fail(rt, TR_ETIMEOUT, "still busy after %lld ms", (long long)(limit_us / 1000));
+    arm(rt, false);
+    /* The core's own timers wake the loop; the limit needs one too. */
+    if (rt->timer_at > end) {
+      rt->timer_at = end;
+      uv_timer_start(&rt->timer, on_timer, (uint64_t)((end - now + 999) / 1000), 0);
+    }
+    uv_run(rt->loop, UV_RUN_ONCE);
+  }
+}
+
+void troupe_stop(troupe_t *rt, int64_t drain_us) {
+  tr_time deadline = tr_runtime_now(rt) + (drain_us > 0 ? drain_us : 0);
+  if (rt->stage == TR_STAGE_RUNNING) {
+    rt->stage = TR_STAGE_DRAIN;
+    rt->stop_deadline = deadline;
+  } else if (deadline < rt->stop_deadline) {
+    rt->stop_deadline = deadline;
+    if (rt->stage == TR_STAGE_LEAVE) rt->stage = TR_STAGE_DONE; /* asked twice: at once */
+  }
+}
+
+void tr_runtime_on_exit(void *ud, int status) {
+  troupe_t *rt = ud;
+  rt->exit_status = status;
+  troupe_stop(rt, rt->drain);
+}
+
+void tr_runtime_exit(troupe_t *rt, int status) { tr_runtime_on_exit(rt, status); }
+void tr_runtime_set_drain(troupe_t *rt, tr_time drain) { rt->drain = drain; }
+bool tr_runtime_stopping(const troupe_t *rt) { return rt->stage != TR_STAGE_RUNNING; }

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ * troupe_t: joins the rooms into one runtime, and takes them apart again in the right order.
+ *
+ * One isolate for now: a core, a Lua state, and a libuv loop that exists only once a door, a watch or a blocking run needs it, so
+ * that a game that only calls troupe_poll opens no descriptor. Doors are in doors.c, the loop in loop.c, the C side of messages in messages.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "runtime/internal.h"
+
+/* The public codes are the internal ones. */
+#define CHECK_CODE(NAME, name, number, grpc, text) \
+  _Static_assert((int)TROUPE_E##NAME == (int)TR_E##NAME, "include/troupe.h and base/error.h disagree on " #name);
+TR_ERROR_MAP(CHECK_CODE)
+#undef CHECK_CODE
+
+const char *troupe_error_name(int code) { return tr_error_name(code); }
+const char *troupe_error(const troupe_t *rt) { return rt ? rt->error.text : "out of memory"; }
+
+tr_error *tr_runtime_error(troupe_t *rt) {
+  tr_error_init(&rt->error);
+  return &rt->error;
+}
+
+int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...) {
+  va_list args;
+  tr_error_init(&rt->error);
+  va_start(args, format);
+  tr_error_setv(&rt->error, code, format, args);
+  va_end(args);
+  return code;
+}
+
+tr_core *tr_runtime_core(troupe_t *rt) { return rt->core; }
+tr_script *tr_runtime_script(troupe_t *rt) { return rt->script; }
+tr_log *tr_runtime_log(troupe_t *rt) { return &rt->log; }
+
+tr_time tr_runtime_now(troupe_t *rt) {
+  if (rt->options.clock_us) return rt->options.clock_us(rt->options.userdata);
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (tr_time)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static uint64_t system_seed(void) {
+  uint64_t seed = 0;
+  FILE *file = fopen("/dev/urandom", "rb");
+  if (file) {
+    if (fread(&seed, sizeof seed, 1, file) != 1) seed = 0;
+    fclose(file);
+  }
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return seed ^ ((uint64_t)ts.tv_nsec << 32) ^ (uint64_t)ts.tv_sec;
+}
+
+static void log_sink(void *ud, tr_log_level level, const char *event, const char *text) {
+  troupe_t *rt = ud;
+  rt->options.log(rt->options.userdata, (troupe_log_level)level, event, text);
+}
+
+static void on_print(void *ud, tr_slice line) {
+  troupe_t *rt = ud;
+  if (!rt->options.log) return;
+  char *text = tr_strndup(&rt->mem, line.p, line.n);
+  if (!text) return;
+  rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", text);
+  tr_free(&rt->mem, text, line.n + 1);
+}
+
+static void on_wake(void *ud) {
+  troupe_t *rt = ud;
+  if (rt->options.wake && !rt->in_poll) rt->options.wake(rt->options.userdata);
+}
+
+static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
+  troupe_t *rt = ud;
+  tr_log_write(&rt->log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
+               msg->kind == TR_MSG_EVENT ? "topic" : "agent", msg->target_type ? msg->target_type->text : "",
+               msg->target_key ? msg->target_key->text : "", tr_error_name(code), reason);
+}
+
+static int make_core(troupe_t *rt) {
+  tr_core_options core = {
+    .mem = &rt->mem,
+    .log = &rt->log,
+    .seed = rt->options.seed ? rt->options.seed : system_seed(),
+    .now = tr_runtime_now(rt),
+    .hooks = { .wake = on_wake, .dead_letter = on_dead_letter, .ud = rt },
+  };
+  rt->core = tr_core_new(&core);
+  if (!rt->core) return TR_EMEMORY;
+  tr_script_options script = {
+    .core = rt->core,
+    .load = tr_runtime_read,
+    .print = on_print,
+    .exit = tr_runtime_on_exit,
+    .classes_changed = tr_runtime_sync_uplinks,
+    .ud = rt,
+  };
+  rt->script = tr_script_new(&script, &rt->error);
+  return rt->script ? 0 : (rt->error.code ? rt->error.code : TR_EMEMORY);
+}
+
+int troupe_new(troupe_t **out, const troupe_options_t *options) {
+  troupe_options_t copy = { 0 };
+  *out = NULL;
+  if (options) {
+    if (options->size == 0 || options->size > sizeof copy) return TROUPE_EINVALID; /* built against a later version */
+    memcpy(&copy, options, options->size);
+  }
+  tr_mem mem;
+  tr_mem_init(&mem);
+  if (copy.allocate) {
+    mem.realloc_fn = copy.allocate;
+    mem.ud = copy.userdata;
+  }
+  troupe_t *rt = tr_calloc(&mem, 1, sizeof *rt);
+  if (!rt) return TROUPE_EMEMORY;
+  rt->mem = mem; /* counts the structure itself too */
+  rt->options = copy;
+  rt->drain = TR_SECONDS(3);
+  rt->timer_at = TR_NEVER;
+  if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
+  tr_list_init(&rt->uplinks);
+  tr_list_init(&rt->calls);
+  tr_list_init(&rt->subscriptions);
+  int rc = make_core(rt);
+  if (rc) {
+    troupe_free(rt);
+    return rc;
+  }
+  *out = rt;
+  return 0;
+}
+
+void troupe_free(troupe_t *rt) {
+  if (!rt) return;
+  if (rt->core) tr_runtime_cancel_calls(rt);
+  tr_runtime_close_doors(rt);
+  tr_runtime_loop_close(rt);
+  tr_host_free(rt->host);
+  /* The core first: it cancels the turns whose coroutines live in the script's Lua state. */
+  tr_core_free(rt->core);
+  tr_script_free(rt->script);
+  tr_runtime_free_subscriptions(rt);
+  tr_mem mem = rt->mem;
+  tr_free(&mem, rt, sizeof *rt);
+}
+
+static int after_load(troupe_t *rt, int rc) {
+  if (rc) return rc;
+  rt->started = false;
+  tr_runtime_sync_uplinks(rt);
+  tr_runtime_watch_files(rt);
+  if (rt->options.wake) rt->options.wake(rt->options.userdata);
+  return 0;
+}
+
+int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length) {
+  tr_error *error = tr_runtime_error(rt);
+  return after_load(rt, tr_script_load(rt->script, name, tr_slice_make(source, length), NULL, 0, error));
+}
+
+int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt, path, NULL, 0); }
+
+int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc) {
+  tr_error *error = tr_runtime_error(rt);
+  return after_load(rt, tr_script_load(rt->script, path, (tr_slice){ NULL, 0 }, args, argc, error));
+}
+
+int troupe_reload(troupe_t *rt, const char *name) {
+  size_t changed = 0;
+  tr_error *error = tr_runtime_error(rt);
+  int rc = tr_script_reload(rt->script, &name, name ? 1 : 0, &changed, error);
+  if (rc) return rc;
+  if (changed) after_load(rt, 0);
+  return (int)changed;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ * What the program needs of the runtime beyond include/troupe.h: settings of the doors, progress of joining, watching,
+ * arguments for scripts. Not installed; the cli room is its only user outside. */
+#ifndef TR_RUNTIME_RUNTIME_H
+#define TR_RUNTIME_RUNTIME_H
+
+#include <uv.h>
+
+#include "core/core.h"
+#include "host/host.h"
+#include "script/script.h"
+#include "troupe.h"
+#include "worker/worker.h"
+
+tr_core *tr_runtime_core(troupe_t *rt);
+tr_script *tr_runtime_script(troupe_t *rt);
+tr_log *tr_runtime_log(troupe_t *rt);
+/* The loop everything here runs on; made at first use. NULL: see troupe_error. */
+uv_loop_t *tr_runtime_loop(troupe_t *rt);
+tr_time tr_runtime_now(troupe_t *rt);
+
+/* Load a file, handing args to its chunk as `...`. */
+int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc);
+/* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
+int tr_runtime_watch(troupe_t *rt);
+
+/* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
+void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
+tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
+
+typedef struct tr_uplink tr_uplink;
+/* Called at every change of an uplink's state. */
+typedef void (*tr_uplink_fn)(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason);
+/* troupe_connect with a listener; register_types false: only call, publish and poll. *out (may be NULL) lives until troupe_free. */
+int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, uint32_t max_message, tr_uplink_fn fn, void *ud,
+                       tr_uplink **out);
+tr_worker *tr_uplink_worker(const tr_uplink *uplink);
+const char *tr_uplink_address(const tr_uplink *uplink);
+
+/* What troupe_run returns once it ends; ctx:exit sets it too. */
+void tr_runtime_exit(troupe_t *rt, int status);
+/* How long a stop by a program's end or ctx:exit drains (default 3 s). */
+void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
+bool tr_runtime_stopping(const troupe_t *rt);
+/* Bodies as JSON text for printing: appended to out. */
+int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * Lua: states, sandbox, agent definitions, handlers as coroutines, reload, and the C half of the Lua library. The only room
+ * with lua.h besides module.
+ *
+ * One tr_script is one Lua state holding the agents of one isolate (one trust domain). It gives the core a tr_class_ops per
+ * loaded agent type and the body operations for values that stay Lua values. Files are read through the `load` option; nothing here
+ * touches a file or a socket. */
+#ifndef TR_SCRIPT_SCRIPT_H
+#define TR_SCRIPT_SCRIPT_H
+
+#include "codec/sink.h"
+#include "codec/value.h"
+#include "core/core.h"
+
+typedef struct tr_script tr_script;
+
+typedef struct tr_script_options {
+  tr_core *core;
+  /* Source of a file or module: 0 and *text (released by the script through free_text), or negative with error text. */
+  int (*load)(void *ud, const char *path, tr_buf *text, tr_error *error);
+  void (*print)(void *ud, tr_slice line);         /* print(): standard output in the program, the log when embedded */
+  /* ctx:exit(status) and a program's return; ctx:stop(). */
+  void (*exit)(void *ud, int status);
+  void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
+  void *ud;
+  size_t memory_limit;                            /* of the whole state; 0: none */
+} tr_script_options;
+
+tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
+void tr_script_free(tr_script *script); /* after the core's classes are gone (tr_core_free or remove) */
+
+/* Run the core inside Lua's protection: tr_core_step under one lua_pcall; out of memory fails only the served turn. */
+int tr_script_step(tr_script *script, tr_time now, unsigned turns);
+
+/* Load a script: compile (text only), run its chunk with `args`, check what it returned, and add its classes to the core; or
+ * nothing at all and an error naming file, line, what was expected. `name` is the file path, shown in messages; source NULL: read it.
+ * A file whose version is loaded already is reloaded (tr_script_reload). */
+int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
+/* Compile, stage, check and swap a set of loaded files (count 0: all), all or nothing. Unchanged sources are skipped; *changed says how
+ * many were swapped. Turns under way finish on the code they began with. */
+int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error);
+/* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
+const char *tr_script_next_file(const tr_script *script, const char *after);
+/* Make the autostart instances and start the programs. After loading, once doors are configured. */
+int tr_script_start(tr_script *script, tr_error *error);
+bool tr_script_has_program(const tr_script *script);
+bool tr_script_programs_running(const tr_script *script);
+
+/* Values in and out, for C: a new slot from a source that drives `sink`; and a slot's value into a sink. */
+typedef struct tr_script_builder tr_script_builder;
+tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error); /* NULL: out of memory */
+tr_sink tr_script_build_sink(tr_script_builder *builder);
+uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
+int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
+
+/* Version of Lua compiled in: "5.4.4". */
+const char *tr_script_lua_version(void);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ * The worker's end of agents.AgentRpc, sans I/O: an uplink to a host, troupe's or AutoGen's.
+ *
+ * An uplink is a destination of the core: types that nobody here owns go up, every event from here goes up too, and what
+ * comes down is given to local agents. It registers the types of this process and one subscription per (kind, topic, type), keeps
+ * its OpenChannel open, and dials again with back-off when it is lost ("please dial" is a hook). Differences between the two hosts:
+ * issue 3 point 7, wire.md §5, §10, lessons.md §1b. */
+#ifndef TR_WORKER_WORKER_H
+#define TR_WORKER_WORKER_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "core/core.h"
+#include "rpc/rpc.h"
+
+typedef struct tr_worker tr_worker;
+
+typedef enum {
+  TR_WORKER_OFF = 0,      /* stopped */
+  TR_WORKER_DIALING,      /* waiting for the socket, or for the back-off before it */
+  TR_WORKER_JOINING,      /* connected; OpenChannel, RegisterAgent, AddSubscription under way */
+  TR_WORKER_JOINED,       /* all types and subscriptions are registered */
+} tr_worker_state;
+
+typedef struct tr_worker_options {
+  tr_core *core;
+  const char *address;      /* for messages and :authority */
+  const char *version;      /* announced as troupe-version */
+  uint32_t max_message;     /* 0: 4 MiB */
+  uint64_t queue_bytes;     /* waiting to be sent, also while the host is away; 0: 64 MiB. Beyond: requests overloaded, events dead letters */
+  tr_time backoff_first, backoff_max; /* 0: 50 ms, 5 s; with jitter from the core's random source */
+  bool register_types;      /* false: only publishes, calls and polls (troupe call, publish) */
+  /* Please open a connection to the address, then tr_worker_connected or tr_worker_disconnected. */
+  void (*dial)(void *ud, tr_worker *worker);
+  /* Please close the socket (tr_worker_disconnected may be called for it or not). */
+  void (*hang_up)(void *ud, tr_worker *worker);
+  void (*dirty)(void *ud, tr_worker *worker);
+  /* The state changed; reason: NULL, or why it was lost or cannot be reached (said once, not per attempt; see `first`). */
+  void (*changed)(void *ud, tr_worker *worker, tr_worker_state state, const char *reason);
+  void *ud;
+} tr_worker_options;
+
+tr_worker *tr_worker_new(const tr_worker_options *options);
+/* Open requests fail with `unavailable`. */
+void tr_worker_free(tr_worker *worker);
+void tr_worker_start(tr_worker *worker); /* begins with dial() */
+/* Leave: cancel OpenChannel (RST_STREAM CANCEL as AutoGen's workers do) after what is queued was sent, or at the deadline; then hang_up
+ * and TR_WORKER_OFF. */
+void tr_worker_stop(tr_worker *worker, tr_time deadline);
+void tr_worker_connected(tr_worker *worker);
+void tr_worker_disconnected(tr_worker *worker, const char *reason);
+int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negative: hang up after flushing */
+int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
+tr_worker_state tr_worker_get_state(const tr_worker *worker);
+bool tr_worker_host_is_troupe(const tr_worker *worker);
+tr_slice tr_worker_client_id(const tr_worker *worker);
+/* Nothing queued and no request of ours open. */
+bool tr_worker_idle(const tr_worker *worker);
+/* Classes or subscriptions of the core changed (a class was loaded, ctx:subscribe): register what is new, remove what is gone. */
+void tr_worker_sync(tr_worker *worker);
+
+/* Poll GetSubscriptions (every 50 ms, growing to 500) until a subscription exists for every one of these agent types; fn once:
+ * 0, TR_ETIMEOUT naming those missing, TR_ECANCELLED. */
+typedef void (*tr_worker_wait_fn)(void *ud, int code, const char *text);
+int tr_worker_wait_types(tr_worker *worker, const tr_slice *types, size_t count, tr_time deadline, tr_worker_wait_fn fn, void *ud);
+
+#endif
