@@ -1,4 +1,5 @@
-/* ask.c: asks and echoes. See ask.h.
+/* SPDX-License-Identifier: MIT
+ * ask.c: asks and echoes. See ask.h.
  *
  * The key of a request is asker (16 bits), slot (16 bits), generation (32 bits): a reply leads to its
  * slot without a search, and one that comes twice, or late, meets a newer generation. */

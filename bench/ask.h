@@ -1,4 +1,5 @@
-/* ask.h: both ends of a request: who asks, with a fixed number of requests outstanding, and who
+/* SPDX-License-Identifier: MIT
+ * ask.h: both ends of a request: who asks, with a fixed number of requests outstanding, and who
  * echoes. Each reply must be that of an open request, carry its body, and come once. */
 #ifndef BENCH_ASK_H
 #define BENCH_ASK_H

@@ -1,4 +1,5 @@
-/* bytes.h: a growable byte buffer and a borrowed slice of bytes, for the load generator.
+/* SPDX-License-Identifier: MIT
+ * bytes.h: a growable byte buffer and a borrowed slice of bytes, for the load generator.
  *
  * Memory that cannot be had ends the program: a generator has nothing better to do. */
 #ifndef BENCH_BYTES_H

@@ -1,8 +1,10 @@
-/* conn.c: gRPC over HTTP/2 on one connection, the client's side. See conn.h.
+/* SPDX-License-Identifier: MIT
+ * conn.c: gRPC over HTTP/2 on one connection, the client's side. See conn.h.
  *
- * nghttp2 is fed and drained by memory. Messages for OpenChannel gather in `out`; the data provider
- * packs as many into a DATA frame as fit. Incoming messages are handed on in place, only one that
- * is split over frames is assembled. Windows are large, so that this side never holds the host up. */
+ * nghttp2 is fed and drained by memory. Messages for OpenChannel gather in `out` and leave in a DATA
+ * frame each, as those of gRPC's own libraries do, or packed into as few as they fit in. Incoming
+ * messages are handed on in place; only one that is split over frames is assembled. Windows are
+ * large, so that this side never holds the host up. */
 #include "conn.h"
 
 enum {
@@ -206,8 +208,14 @@ static ssize_t read_channel(nghttp2_session *session, int32_t stream, uint8_t *t
         l->deferred = true;
         return NGHTTP2_ERR_DEFERRED;
     }
+    if (!l->engine->packed) {
+        if (l->unsent == 0)
+            l->unsent = framed_size(l->out.at + l->out_at);
+        left = l->unsent;
+    }
     if (left > room)
         left = room;
+    l->unsent -= l->engine->packed ? 0 : left;
     memcpy(to, l->out.at + l->out_at, left);
     l->out_at += left;
     if (l->out_at == l->out.len)

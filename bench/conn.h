@@ -1,4 +1,5 @@
-/* conn.h: one TCP connection to the host that speaks gRPC: a unary call at a time, and one
+/* SPDX-License-Identifier: MIT
+ * conn.h: one TCP connection to the host that speaks gRPC: a unary call at a time, and one
  * OpenChannel stream. */
 #ifndef BENCH_CONN_H
 #define BENCH_CONN_H
@@ -30,6 +31,7 @@ struct conn {
     int32_t channel, call; /* stream ids; 0 = none */
     bytes out;             /* framed messages that wait for OpenChannel */
     size_t out_at;         /* how far they are sent */
+    size_t unsent;         /* of the message at out_at; 0 = it is not begun */
     bytes tail;            /* an incomplete message */
     bytes request;         /* the unary call's message */
     size_t request_at;

@@ -1,4 +1,5 @@
-/* engine.c: the loop of the generator. See engine.h.
+/* SPDX-License-Identifier: MIT
+ * engine.c: the loop of the generator. See engine.h.
  *
  * Nothing is written where it is made: it is queued, the connection is put on the dirty list, and
  * all that a turn of the loop has made leaves in one write each, just before the loop sleeps. */

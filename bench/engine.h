@@ -1,4 +1,5 @@
-/* engine.h: the generator's one loop: clock, shared buffers, the connections that have something
+/* SPDX-License-Identifier: MIT
+ * engine.h: the generator's one loop: clock, shared buffers, the connections that have something
  * to send, and the first thing that went wrong. */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
@@ -24,6 +25,7 @@ typedef struct engine {
     struct conn *dirty; /* connections to flush before the loop sleeps */
     uint8_t *in, *out;  /* one read and one write buffer for all connections */
     uint64_t now;       /* ns; set when bytes come in, so a batch shares one reading */
+    bool packed;        /* as many messages in a DATA frame as fit, not one */
     double timeout;     /* s without progress after which a run has failed */
     bool ending;        /* connections may close now without being missed */
     unsigned long errors;

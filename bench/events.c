@@ -1,4 +1,5 @@
-/* events.c: one publisher, N subscribers, each on a connection of its own, K events in flight.
+/* SPDX-License-Identifier: MIT
+ * events.c: one publisher, N subscribers, each on a connection of its own, K events in flight.
  *
  * An event is in flight until all subscribers have it. They must see the numbers 0, 1, 2... without
  * a gap, a repeat or a swap, and each event as it was published. */

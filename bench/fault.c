@@ -1,4 +1,5 @@
-/* fault.c: one message in a thousand is lost, doubled, late, corrupt or crossed. See fault.h. */
+/* SPDX-License-Identifier: MIT
+ * fault.c: one message in a thousand is lost, doubled, late, corrupt or crossed. See fault.h. */
 #include "fault.h"
 
 bool fault_named(const char *name, enum fault_kind *kind) {

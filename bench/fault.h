@@ -1,4 +1,5 @@
-/* fault.h: harms messages on purpose between the wire and the checks, to show that the checks would
+/* SPDX-License-Identifier: MIT
+ * fault.h: harms messages on purpose between the wire and the checks, to show that the checks would
  * notice a host that does so. */
 #ifndef BENCH_FAULT_H
 #define BENCH_FAULT_H

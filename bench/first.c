@@ -1,4 +1,5 @@
-/* first.c: from the start of a host's process to its first answer, a GetSubscriptions.
+/* SPDX-License-Identifier: MIT
+ * first.c: from the start of a host's process to its first answer, a GetSubscriptions.
  *
  * The host is started without a shell; the line `listening ADDRESS` on its standard output says
  * where to connect. It is ended with SIGTERM, and SIGKILL where that is not enough. */

@@ -1,4 +1,5 @@
-/* gauge.c: reads the CPU clock of a process (ns, where /proc/PID/stat has ticks of 10 ms) and
+/* SPDX-License-Identifier: MIT
+ * gauge.c: reads the CPU clock of a process (ns, where /proc/PID/stat has ticks of 10 ms) and
  * /proc/PID/smaps_rollup. See gauge.h. */
 #include "gauge.h"
 

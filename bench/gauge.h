@@ -1,4 +1,5 @@
-/* gauge.h: what a process has cost: its CPU time and its memory. */
+/* SPDX-License-Identifier: MIT
+ * gauge.h: what a process has cost: its CPU time and its memory. */
 #ifndef BENCH_GAUGE_H
 #define BENCH_GAUGE_H
 

@@ -1,4 +1,5 @@
-/* hist.c: row 0 counts 0..127 one by one, row r the 64 steps of 2^r that make up [2^(r+6), 2^(r+7)).
+/* SPDX-License-Identifier: MIT
+ * hist.c: row 0 counts 0..127 one by one, row r the 64 steps of 2^r that make up [2^(r+6), 2^(r+7)).
  * They lie in the upper half of the row, so that the place of a time is one shift. See hist.h. */
 #include "hist.h"
 

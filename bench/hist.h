@@ -1,4 +1,5 @@
-/* hist.h: a histogram of times, exact to 1.6 %, of fixed size. */
+/* SPDX-License-Identifier: MIT
+ * hist.h: a histogram of times, exact to 1.6 %, of fixed size. */
 #ifndef BENCH_HIST_H
 #define BENCH_HIST_H
 

@@ -1,4 +1,5 @@
-/* idle.c: what an idle connected worker costs the host in memory.
+/* SPDX-License-Identifier: MIT
+ * idle.c: what an idle connected worker costs the host in memory.
  *
  * A few workers come first, so that what the host needs once is not charged to the N that follow.
  * Memory is read when it has not changed for a while. Afterwards each of the N is asked once and

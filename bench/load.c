@@ -1,4 +1,5 @@
-/* load.c: a load generator for hosts of AutoGen's distributed runtime (agents.AgentRpc, gRPC).
+/* SPDX-License-Identifier: MIT
+ * load.c: a load generator for hosts of AutoGen's distributed runtime (agents.AgentRpc, gRPC).
  *
  * It drives any host of the protocol and shares no code with troupe's, so what it measures of two
  * hosts can be compared, and a mistake of one is not hidden by the same mistake here. Every reply
@@ -70,6 +71,7 @@ int main(int argc, char **argv) {
     }
     raise_limits();
     e.timeout = o.timeout;
+    e.packed = o.packed;
     report r = {.pretty = o.pretty};
     report_text(&r, "mode", o.mode);
     find_mode(o.mode)->run(&e, &o, &r);

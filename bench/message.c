@@ -1,4 +1,5 @@
-/* message.c: builds and reads the messages named in message.h.
+/* SPDX-License-Identifier: MIT
+ * message.c: builds and reads the messages named in message.h.
  *
  * A body is JSON text, {"key":"0123456789abcdef","pad":"abc..."}, cut to the size asked for, so that
  * any peer could decode it. Fields have the order that AutoGen's own encoder gives them. */

@@ -1,4 +1,5 @@
-/* message.h: the messages of AutoGen's distributed runtime that the load generator sends and reads.
+/* SPDX-License-Identifier: MIT
+ * message.h: the messages of AutoGen's distributed runtime that the load generator sends and reads.
  *
  * What is sent again and again is a *form*: bytes made once, in which only a key of 16 hex digits
  * changes. The key stands in the id and in the body, so a reply or a delivery can be checked

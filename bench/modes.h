@@ -1,4 +1,5 @@
-/* modes.h: what the generator can do; one file each. A mode reports, and leaves what went wrong in
+/* SPDX-License-Identifier: MIT
+ * modes.h: what the generator can do; one file each. A mode reports, and leaves what went wrong in
  * the engine. */
 #ifndef BENCH_MODES_H
 #define BENCH_MODES_H

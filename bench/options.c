@@ -1,4 +1,5 @@
-/* options.c: reads the command line into options.h. To add an option, add a row to `table`, a case to
+/* SPDX-License-Identifier: MIT
+ * options.c: reads the command line into options.h. To add an option, add a row to `table`, a case to
  * `take` and a line to the help. */
 #include "options.h"
 
@@ -7,7 +8,7 @@
 #include "message.h"
 
 enum { OPT_HOST = 256, OPT_PID, OPT_SECONDS, OPT_WARMUP, OPT_TIMEOUT, OPT_OUTSTANDING, OPT_REQUESTERS,
-       OPT_RESPONDERS, OPT_SUBSCRIBERS, OPT_INFLIGHT, OPT_CONNECTIONS, OPT_SIZE, OPT_FAULT, OPT_SAME_IDS,
+       OPT_RESPONDERS, OPT_SUBSCRIBERS, OPT_INFLIGHT, OPT_CONNECTIONS, OPT_SIZE, OPT_FAULT, OPT_PACKED, OPT_SAME_IDS,
        OPT_BARE, OPT_PRETTY, OPT_EXEC, OPT_HELP };
 
 static const struct option table[] = {
@@ -24,6 +25,7 @@ static const struct option table[] = {
     {"connections", 1, NULL, OPT_CONNECTIONS},
     {"size", 1, NULL, OPT_SIZE},
     {"fault", 1, NULL, OPT_FAULT},
+    {"packed", 0, NULL, OPT_PACKED},
     {"same-ids", 0, NULL, OPT_SAME_IDS},
     {"bare", 0, NULL, OPT_BARE},
     {"pretty", 0, NULL, OPT_PRETTY},
@@ -44,6 +46,7 @@ void options_help(void) {
          "  --seconds S   timed window (2)        --warmup S    before it (0.5)\n"
          "  --timeout S   without progress (10)   --pretty      for the eye instead of JSON\n"
          "  --size BYTES  of a body (64, at least 40)\n"
+         "  --packed      many messages in a DATA frame (otherwise one, as gRPC's own libraries send)\n"
          "  --same-ids    all requesters use the same request ids, which a host must keep apart\n"
          "  --bare        idle workers register no type\n"
          "  --fault KIND  lose, double, reorder, corrupt or cross one message in 1000 on its way to the\n"
@@ -86,6 +89,7 @@ static bool take(options *o, int option, const char *text) {
     case OPT_INFLIGHT: return count(text, 1, &o->inflight);
     case OPT_CONNECTIONS: return count(text, 1, &o->connections);
     case OPT_FAULT: return fault_named(text, &o->fault);
+    case OPT_PACKED: return o->packed = true;
     case OPT_SAME_IDS: return o->same_ids = true;
     case OPT_BARE: return o->bare = true;
     case OPT_PRETTY: return o->pretty = true;

@@ -1,4 +1,5 @@
-/* options.h: the command line of the load generator. */
+/* SPDX-License-Identifier: MIT
+ * options.h: the command line of the load generator. */
 #ifndef BENCH_OPTIONS_H
 #define BENCH_OPTIONS_H
 
@@ -17,7 +18,7 @@ typedef struct options {
     unsigned connections;
     size_t size;
     enum fault_kind fault;
-    bool same_ids, bare, pretty;
+    bool packed, same_ids, bare, pretty;
 } options;
 
 /* false = there was a mistake, said on standard error. */

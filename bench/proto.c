@@ -1,4 +1,5 @@
-/* proto.c: protobuf fields, read in place and written to a buffer. See proto.h. */
+/* SPDX-License-Identifier: MIT
+ * proto.c: protobuf fields, read in place and written to a buffer. See proto.h. */
 #include "proto.h"
 
 static int take_varint(span *in, uint64_t *out) {

@@ -1,4 +1,5 @@
-/* proto.h: the little of protobuf's encoding that the load generator needs.
+/* SPDX-License-Identifier: MIT
+ * proto.h: the little of protobuf's encoding that the load generator needs.
  *
  * Reading walks fields in place and copies nothing; writing appends to a buffer. It is written
  * by hand, apart from the host's own code, so that the two cannot share a mistake. */

@@ -1,4 +1,5 @@
-/* report.c: prints names and values. See report.h. */
+/* SPDX-License-Identifier: MIT
+ * report.c: prints names and values. See report.h. */
 #include "report.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* report.h: what a run found, as one line of JSON or, pretty, a line each. */
+/* SPDX-License-Identifier: MIT
+ * report.h: what a run found, as one line of JSON or, pretty, a line each. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 

@@ -1,4 +1,5 @@
-/* requests.c: R requesters keep N requests outstanding at W responders, all through the host. */
+/* SPDX-License-Identifier: MIT
+ * requests.c: R requesters keep N requests outstanding at W responders, all through the host. */
 #include "ask.h"
 #include "modes.h"
 #include "window.h"

@@ -1,4 +1,5 @@
-/* window.c: two timers drive a run. See window.h.
+/* SPDX-License-Identifier: MIT
+ * window.c: two timers drive a run. See window.h.
  *
  * CPU clocks are read at both ends of the timed part, while the load goes on, so that neither
  * connecting nor draining is charged to the requests. */

@@ -1,4 +1,5 @@
-/* window.h: the course of a timed run: warm up, measure, drain what is under way, linger for what
+/* SPDX-License-Identifier: MIT
+ * window.h: the course of a timed run: warm up, measure, drain what is under way, linger for what
  * should not come any more; and a watch over a run that stands still. */
 #ifndef BENCH_WINDOW_H
 #define BENCH_WINDOW_H

@@ -1,4 +1,5 @@
-/* worker.c: brings workers up, one step after the other, and reads their messages. See worker.h.
+/* SPDX-License-Identifier: MIT
+ * worker.c: brings workers up, one step after the other, and reads their messages. See worker.h.
  *
  * OpenChannel is opened first and its headers are not waited for: AutoGen's host sends them with the
  * first message only. Names carry the process id and the time, so runs do not meet on one host. */

@@ -1,4 +1,5 @@
-/* worker.h: a client of the host as AutoGen's workers are one (a client-id, a connection, an open
+/* SPDX-License-Identifier: MIT
+ * worker.h: a client of the host as AutoGen's workers are one (a client-id, a connection, an open
  * channel, a registered type, a subscription), and crews of equal ones. */
 #ifndef BENCH_WORKER_H
 #define BENCH_WORKER_H

@@ -74,7 +74,7 @@ TROUPE_API int troupe_new(troupe_t **out, const troupe_options_t *options);
 /* Open calls get their callbacks with TROUPE_ECANCELLED; all memory is given back. NULL is fine. */
 TROUPE_API void troupe_free(troupe_t *rt);
 
-/* Load agents from source text (name: shown in messages, gives the default agent type) or from a file. All or nothing:
+/* Load agents from source text (length 0: up to its NUL; name: shown in messages, gives the default agent type) or from a file. All or nothing:
  * an error names file and line, and nothing was loaded. A name that is loaded already is reloaded. */
 TROUPE_API int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length);
 TROUPE_API int troupe_load_file(troupe_t *rt, const char *path);

@@ -3,7 +3,7 @@
 C_SPECS   := $(foreach room,$(ROOMS),$(if $(wildcard spec/c/$(room)_*.c),$(BUILD)/spec/c_$(room)))
 SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -path 'spec/interop/*' | sort))
 # By these the specs find the build that they are to test.
-SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)"
+SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)" TROUPE_SANITIZER="$(SANITIZER)"
 
 .PHONY: specs test run-specs test-asan test-tsan test-valgrind fuzz
 

@@ -18,40 +18,46 @@ enum { EMPTY = 0, TOMBSTONE = 1 };
 
 #define ROTATE(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
-typedef struct sip { uint64_t v0, v1, v2, v3; } sip;
-
-static inline void sip_round(sip *s) {
+static inline void sip_round(tr_hasher *s) {
   s->v0 += s->v1; s->v1 = ROTATE(s->v1, 13); s->v1 ^= s->v0; s->v0 = ROTATE(s->v0, 32);
   s->v2 += s->v3; s->v3 = ROTATE(s->v3, 16); s->v3 ^= s->v2;
   s->v0 += s->v3; s->v3 = ROTATE(s->v3, 21); s->v3 ^= s->v0;
   s->v2 += s->v1; s->v1 = ROTATE(s->v1, 17); s->v1 ^= s->v2; s->v2 = ROTATE(s->v2, 32);
 }
 
-static inline void sip_word(sip *s, uint64_t word) {
+static inline void sip_word(tr_hasher *s, uint64_t word) {
   s->v3 ^= word;
   sip_round(s);
   s->v0 ^= word;
 }
 
-uint32_t tr_hash(uint64_t seed, tr_slice bytes) {
+void tr_hasher_init(tr_hasher *hasher, uint64_t seed) {
   /* The 128-bit key is the seed and a fixed function of it: 64 secret bits are enough against chosen collisions. */
   uint64_t k0 = seed, k1 = ROTATE(seed, 32) * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0xbf58476d1ce4e5b9);
-  sip s = { k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d), k0 ^ UINT64_C(0x6c7967656e657261),
-            k1 ^ UINT64_C(0x7465646279746573) };
-  const char *p = bytes.p;
-  size_t n = bytes.n;
+  *hasher = (tr_hasher){ k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
+                         k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573), 0 };
+}
+
+uint32_t tr_hasher_prefix(tr_hasher *hasher, const char *text, size_t length) {
   uint64_t word;
-  for (; n >= 8; p += 8, n -= 8) {
-    memcpy(&word, p, 8);
-    sip_word(&s, word);
+  for (; length - hasher->done >= 8; hasher->done += 8) {
+    memcpy(&word, text + hasher->done, 8);
+    sip_word(hasher, word);
   }
-  word = (uint64_t)bytes.n << 56;
-  for (size_t i = 0; i < n; i++) word |= (uint64_t)(uint8_t)p[i] << (8 * i);
-  sip_word(&s, word);
-  s.v2 ^= 0xff;
-  for (int i = 0; i < 3; i++) sip_round(&s);
-  uint64_t hash = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+  tr_hasher end = *hasher; /* the tail belongs to this prefix only */
+  word = (uint64_t)length << 56;
+  for (size_t i = 0; i < length - end.done; i++) word |= (uint64_t)(uint8_t)text[end.done + i] << (8 * i);
+  sip_word(&end, word);
+  end.v2 ^= 0xff;
+  for (int i = 0; i < 3; i++) sip_round(&end);
+  uint64_t hash = end.v0 ^ end.v1 ^ end.v2 ^ end.v3;
   return (uint32_t)(hash ^ (hash >> 32));
+}
+
+uint32_t tr_hash(uint64_t seed, tr_slice bytes) {
+  tr_hasher hasher;
+  tr_hasher_init(&hasher, seed);
+  return tr_hasher_prefix(&hasher, bytes.p, bytes.n);
 }
 
 /* ---- the map ---- */
@@ -95,10 +101,13 @@ static int make_room(tr_map *map) {
   return 0;
 }
 
-void *tr_map_get(const tr_map *map, tr_slice key) {
-  if (map->count == 0) return NULL;
-  tr_map_entry *entry = find(map, key, tr_hash(map->seed, key));
+void *tr_map_get_hashed(const tr_map *map, tr_slice key, uint32_t hash) {
+  tr_map_entry *entry = map->count ? find(map, key, hash) : NULL;
   return entry ? entry->value : NULL;
+}
+
+void *tr_map_get(const tr_map *map, tr_slice key) {
+  return map->count ? tr_map_get_hashed(map, key, tr_hash(map->seed, key)) : NULL;
 }
 
 int tr_map_put(tr_map *map, tr_slice key, void *value, void **old) {

@@ -16,6 +16,7 @@ struct tr_names {
   tr_name **buckets;
   size_t bucket_count; /* a power of two */
   size_t count;
+  bool closed; /* tr_names_free was called: the last name takes the table with it */
 };
 
 tr_names *tr_names_new(tr_mem *mem, uint64_t seed) {
@@ -32,10 +33,15 @@ tr_names *tr_names_new(tr_mem *mem, uint64_t seed) {
   return names;
 }
 
-void tr_names_free(tr_names *names) {
-  if (!names) return;
+static void destroy(tr_names *names) {
   tr_free(names->mem, names->buckets, names->bucket_count * sizeof *names->buckets);
   TR_DELETE(names->mem, names);
+}
+
+void tr_names_free(tr_names *names) {
+  if (!names) return;
+  names->closed = true;
+  if (names->count == 0) destroy(names);
 }
 
 size_t tr_names_count(const tr_names *names) { return names->count; }
@@ -95,5 +101,6 @@ void tr_name_unref(tr_name *name) {
   *at = name->next;
   tr_free(names->mem, name, sizeof *name + name->len + 1);
   names->count--;
-  if (names->bucket_count > FIRST_BUCKETS && names->count < names->bucket_count / 8) resize(names, names->bucket_count / 2);
+  if (names->closed && names->count == 0) destroy(names);
+  else if (names->bucket_count > FIRST_BUCKETS && names->count < names->bucket_count / 8) resize(names, names->bucket_count / 2);
 }

@@ -22,7 +22,8 @@ typedef struct tr_name {
 } tr_name;
 
 tr_names *tr_names_new(tr_mem *mem, uint64_t seed);
-void tr_names_free(tr_names *names); /* every name must have been released */
+/* Names that are still referred to stay valid; the last one's release frees the table. NULL is fine. */
+void tr_names_free(tr_names *names);
 size_t tr_names_count(const tr_names *names);
 
 /* The name for this text, with a reference for the caller; NULL where memory ran out. */

@@ -4,10 +4,10 @@
 #ifndef TR_CLI_CLI_H
 #define TR_CLI_CLI_H
 
+#include <stdio.h>
+
 #include "runtime/runtime.h"
 #include "troupe.h"
-
-#include <stdio.h>
 
 struct cli_args;
 
@@ -61,9 +61,8 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level);
-/* SIGINT and SIGTERM: drain and stop; the second one stops at once. SIGHUP: reload. */
-int cli_signals(troupe_t *rt, tr_time drain);
-void cli_signals_close(void);
+/* Where AutoGen's hosts listen by default. */
+#define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe;
 

@@ -52,6 +52,7 @@ tr_mem *tr_core_mem(const tr_core *core);
 const tr_log *tr_core_log(const tr_core *core);
 tr_names *tr_core_names(const tr_core *core);
 tr_router *tr_core_router(const tr_core *core);
+tr_dest *tr_core_local(const tr_core *core); /* the destination (ops NULL) that owns the agent types living here */
 tr_timers *tr_core_timers(const tr_core *core);
 tr_random *tr_core_random(tr_core *core);
 tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_now */
@@ -73,7 +74,8 @@ typedef enum { TR_RUN_DONE = 0, TR_RUN_WAIT = 1, TR_RUN_YIELD = 2 } tr_run_resul
 typedef enum { TR_OVERFLOW_WAIT = 0, TR_OVERFLOW_REFUSE, TR_OVERFLOW_DROP_OLDEST } tr_overflow;
 
 typedef struct tr_class_ops {
-  /* An instance is being made, before its TR_TURN_INIT: allocate its state. An error fails its waiting callers with it. */
+  /* An instance is being made, before its TR_TURN_INIT: allocate its state. An error fails its waiting callers with it; drop is not
+   * called then. Only run may leave by longjmp. */
   int (*make)(void *class_ud, tr_agent *agent, tr_error *error);
   int (*run)(void *class_ud, tr_turn *turn);     /* a tr_run_result */
   void (*cancel)(void *class_ud, tr_turn *turn); /* an unfinished turn ends here: free what run keeps in turn->user */
@@ -91,9 +93,10 @@ typedef struct tr_class_options {
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 
-/* Add a class, registering its type with the router. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
+/* Add a class, registering its type with the router. own: copies the type; ops and ud must outlive the class. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
 int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error);
-/* Its instances are stopped (queued requests get `unavailable`), its subscriptions removed. */
+/* Its instances are stopped (queued requests get `unavailable`), its subscriptions removed. The instance whose turn is just running is
+ * dropped when that turn returns; until then ops and ud are used. */
 void tr_core_remove_class(tr_core *core, tr_class *class_);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 void *tr_class_ud(const tr_class *class_);
@@ -132,7 +135,9 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   uint32_t state;       /* core */
   struct tr_mailbox { struct tr_envelope *head, *tail; uint32_t count; uint32_t parked; } mail; /* core */
   tr_turn *turn;        /* core: newest open turn */
+  tr_turn *ready_turns; /* core: last of the circular list of turns that may go on */
   tr_agent *next_ready; /* core */
+  uint32_t blocked_turns; /* core: how many of its turns wait for room somewhere */
   uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
   tr_link by_class;     /* core */
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
@@ -142,7 +147,8 @@ tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
 tr_agent *tr_class_find(const tr_class *class_, tr_slice key); /* NULL: not live */
 /* Make it and run its INIT turn now rather than at its first message (autostart, programs). */
 int tr_agent_start(tr_agent *agent);
-/* End it: open turns are cancelled, queued requests answered `code`, then it leaves memory. */
+/* End it: open turns are cancelled, queued requests answered `code`, the rest of its mail are dead letters, then it leaves memory. The
+ * instance whose turn is just running is stopped when that turn returns. */
 void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
 size_t tr_agent_mail_count(const tr_agent *agent);
 
@@ -163,20 +169,25 @@ struct tr_turn {
 };
 tr_core *tr_turn_core(const tr_turn *turn);
 
-/* Put a message into the turn's outbox. own: takes the reference in every case. Fills in sender, chain. */
+/* Put a message into the turn's outbox. A message is posted once: to send on what was received, make another. own: takes the reference in every case. Fills in sender, chain.
+ * err: TR_ELIMIT (a million messages wait there), TR_ECANCELLED (the turn has failed): the message is dropped. */
 int tr_turn_post(tr_turn *turn, tr_msg *msg);
 /* The same for a request, with a callback. The call's deadline is the earlier of msg->deadline and the turn's.
  * fn is called exactly once, unless the call is cancelled or the turn drops its outbox (then it is never called).
- * NULL only where memory ran out (msg is released, fn not called). */
+ * NULL where memory ran out or the outbox has its most messages (msg is released, fn not called). */
 typedef void (*tr_reply_fn)(void *ud, tr_call *call, tr_reply *reply); /* may take reply->body */
 tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* Let go of the outbox now, without waiting (ctx:sleep(0) does it and yields). */
 void tr_turn_flush(tr_turn *turn);
-/* A waiting turn becomes ready; harmless when it already is. A turn must not be woken after it has ended. */
+/* A waiting turn becomes ready; harmless when it already is. Remembered while it runs: then its next wait ends at once, so a waiter
+ * looks again at what it waits for. A turn must not be woken after it has ended. */
 void tr_turn_wake(tr_turn *turn);
 /* The reply (REQUEST turns; ignored otherwise). own: takes body's content and a reference to type. */
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
+/* Before it, cancel the calls that are still held: those posted since the last wait are freed by it. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
+/* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
+void tr_turn_defer(tr_turn *turn);
 /* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
 tr_msg *tr_turn_receive(tr_turn *turn);
 
@@ -188,6 +199,10 @@ int tr_core_post(tr_core *core, tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* Give up waiting: fn will not be called. The request goes on at the callee (issue 4 makes cancellation reach it). */
 void tr_call_cancel(tr_call *call);
+/* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
+ * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
+ * next step. */
+void tr_call_background(tr_call *call, bool background);
 /* Count a dead letter and call the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 

@@ -25,6 +25,7 @@ struct tr_dest { /* embedded in its owner */
   const tr_dest_ops *ops; /* NULL: the core's own agents */
   bool away;              /* its peer is gone for a while: events go on to it, requests fail, its types may be taken over */
   tr_link types;          /* list of its types */
+  uint64_t matched;       /* the router's: number of the last match that found it */
 };
 void tr_dest_init(tr_dest *dest, const tr_dest_ops *ops);
 

@@ -129,7 +129,6 @@ static void backlog_leave(tr_client *client) {
   for (size_t i = 0; i < log.count; i++) {
     int err = TR_EUNAVAILABLE;
     if (client->stream) err = tr_client_send(client, log.items[i].frame, log.items[i].answer);
-    if (!err && !log.items[i].answer) client->host->stats.deliveries++;
     if (err && !log.items[i].answer) tr_deliver_dead(client, err, "its client did not come back");
     tr_blob_unref(log.items[i].frame);
   }
@@ -145,7 +144,7 @@ static void expire(tr_timer *timer) {
   backlog_leave(client);
   while (!tr_list_empty(&client->calls)) {
     tr_pending *pending = TR_CONTAINER(client->calls.next, tr_pending, by_caller);
-    tr_pending_free(client->host, pending);
+    tr_pending_free(pending);
   }
   tr_client_settle(client);
 }
@@ -159,7 +158,7 @@ void tr_client_touch(tr_client *client) {
 static void fail_work(tr_client *client) {
   while (!tr_list_empty(&client->work)) {
     tr_pending *pending = TR_CONTAINER(client->work.next, tr_pending, by_callee);
-    tr_pending_fail(client->host, pending, TR_EUNAVAILABLE, "the connection to the agent's worker was lost");
+    tr_pending_fail(pending, TR_EUNAVAILABLE, "the connection to the agent's worker was lost");
   }
 }
 
@@ -213,7 +212,7 @@ void tr_client_free(tr_client *client) {
   forget_registrations(client);
   fail_work(client);
   while (!tr_list_empty(&client->calls))
-    tr_pending_free(host, TR_CONTAINER(client->calls.next, tr_pending, by_caller));
+    tr_pending_free(TR_CONTAINER(client->calls.next, tr_pending, by_caller));
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
   tr_link_remove(&client->doomed);
@@ -260,5 +259,7 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
   }
   int err = tr_rpc_send(client->stream->call, frame);
   if (err == TR_EUNAVAILABLE) return keep(client, frame, answer); /* it is ending: its `closed` is on the way */
-  return err < 0 ? err : 0;
+  if (err < 0) return err;
+  if (!answer) client->host->stats.deliveries++;
+  return 0;
 }

@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#define MAX_STREAMS 16384 /* one process may hold many workers on one connection */
+
 static const char *const paths[TR_METHODS] = {
   [TR_METHOD_CHANNEL] = "/agents.AgentRpc/OpenChannel",
   [TR_METHOD_CONTROL] = "/agents.AgentRpc/OpenControlChannel",
@@ -164,7 +166,8 @@ static tr_rpc_conn *new_rpc(tr_host_conn *conn) {
     .ud = conn,
     .server = true,
     .max_message = o->max_message,
-    .max_streams = o->max_clients < 16384 ? o->max_clients + 64 : 16384,
+    .max_frame = o->max_frame,
+    .max_streams = MAX_STREAMS,
     .high_water = o->session_bytes < UINT32_MAX / 4 ? (uint32_t)o->session_bytes : UINT32_MAX / 4,
   };
   return tr_rpc_conn_new(&options);
@@ -205,6 +208,7 @@ void *tr_host_conn_socket(const tr_host_conn *conn) { return conn->socket; }
 
 int tr_host_feed(tr_host_conn *conn, tr_slice bytes, tr_error *error) {
   conn->heard = tr_core_now(conn->host->core);
+  conn->asked = false;
   return tr_rpc_feed(conn->rpc, bytes, conn->heard, error);
 }
 

@@ -50,8 +50,8 @@ static void fail_all(tr_host *host) {
   for (uint32_t slot = 0; slot < host->slab.n_chunks * TR_SLAB_CHUNK; slot++) {
     tr_pending *pending = &host->slab.chunks[slot >> TR_SLAB_BITS][slot & (TR_SLAB_CHUNK - 1)];
     if (pending->kind == TR_PENDING_FREE) continue;
-    if (pending->msg) tr_pending_fail(host, pending, TR_EUNAVAILABLE, "the host is closing");
-    if (pending->kind != TR_PENDING_FREE) tr_pending_free(host, pending);
+    if (pending->msg) tr_pending_fail(pending, TR_EUNAVAILABLE, "the host is closing");
+    if (pending->kind != TR_PENDING_FREE) tr_pending_free(pending);
   }
 }
 

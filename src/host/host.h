@@ -20,6 +20,7 @@ typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 typedef struct tr_host_options {
   tr_core *core;             /* its memory, log, clock, router */
   uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
+  uint32_t max_frame;        /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
   uint64_t session_bytes;    /* queued for one client at most; 0: 64 MiB */
   tr_time grace;             /* an ended stream's registrations wait so long for the same client-id; 0: 30 s */
   tr_time unopened;          /* registrations without a stream are kept so long; 0: 60 s */
@@ -38,7 +39,7 @@ tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);
 
-/* A connection was accepted. `socket` is the caller's, given back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
+/* A connection was accepted. peer_address: "127.0.0.1:4711", "unix"; the port does not count. `socket` is the caller's, given back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
 tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error);
 void *tr_host_conn_socket(const tr_host_conn *conn);
 /* 0, or negative: flush what tr_host_output gives and close. */

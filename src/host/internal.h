@@ -139,6 +139,7 @@ struct tr_pending {
   tr_client *caller; /* NULL: an agent of this process, or gone */
   tr_client *callee; /* NULL: an agent of this process */
   tr_msg *msg;
+  tr_host *host;
   uint32_t slot, generation;
   uint8_t kind;      /* tr_pending_kind */
   bool oneway;       /* nobody waits for the answer */
@@ -166,9 +167,9 @@ tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
 tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
 tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
 /* End it. The caller hears nothing: that was done. */
-void tr_pending_free(tr_host *host, tr_pending *pending);
-/* End it with an error to its caller. */
-void tr_pending_fail(tr_host *host, tr_pending *pending, int code, const char *text);
+void tr_pending_free(tr_pending *pending);
+/* End it with an error to its caller (text NULL: the code's own). It may go on living, unanswerable, until memory suffices. */
+void tr_pending_fail(tr_pending *pending, int code, const char *text);
 /* An error answer to a request that never became pending. */
 void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text);
 tr_time tr_pending_deadline(const tr_host *host, tr_time own); /* own: TR_NEVER where the request names none */

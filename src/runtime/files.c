@@ -51,12 +51,13 @@ out:
   return rc;
 }
 
-static void on_change(void *ud) {
-  troupe_t *rt = ud;
+void tr_runtime_reload_changed(troupe_t *rt) {
   int rc = troupe_reload(rt, NULL);
   if (rc > 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d", rc);
   else if (rc < 0) tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
 }
+
+static void on_change(void *ud) { tr_runtime_reload_changed(ud); }
 
 void tr_runtime_watch_files(troupe_t *rt) {
   if (!rt->watch) return;

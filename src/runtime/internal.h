@@ -57,6 +57,10 @@ struct troupe {
   tr_stage stage;
   tr_time stop_deadline, drain;
   int exit_status;
+  /* signals.c */
+  struct tr_signals *signals;
+  void (*on_stop)(void *ud);
+  void *on_stop_ud;
   /* messages.c */
   tr_link calls, subscriptions;
   tr_class *subscriber; /* the class of troupe_subscribe's agent */
@@ -88,5 +92,8 @@ void tr_runtime_free_subscriptions(troupe_t *rt);
 /* files.c: the script's load hook. */
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
+void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
+/* signals.c */
+void tr_runtime_free_signals(troupe_t *rt);
 
 #endif

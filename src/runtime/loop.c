@@ -109,6 +109,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   rt->loop = NULL;
   rt->net = NULL;
   rt->watch = NULL;
+  tr_runtime_free_signals(rt);
 }
 
 bool tr_runtime_has_door(const troupe_t *rt) {

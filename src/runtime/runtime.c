@@ -161,7 +161,8 @@ static int after_load(troupe_t *rt, int rc) {
 
 int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length) {
   tr_error *error = tr_runtime_error(rt);
-  return after_load(rt, tr_script_load(rt->script, name, tr_slice_make(source, length), NULL, 0, error));
+  tr_slice text = length ? tr_slice_make(source, length) : tr_slice_of(source);
+  return after_load(rt, tr_script_load(rt->script, name, text, NULL, 0, error));
 }
 
 int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt, path, NULL, 0); }

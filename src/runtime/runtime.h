@@ -39,7 +39,10 @@ const char *tr_uplink_address(const tr_uplink *uplink);
 
 /* What troupe_run returns once it ends; ctx:exit sets it too. */
 void tr_runtime_exit(troupe_t *rt, int status);
-/* How long a stop by a program's end or ctx:exit drains (default 3 s). */
+/* SIGINT and SIGTERM drain and stop, twice: at once; SIGHUP reloads. fn hears of a stop before it begins. */
+int tr_runtime_signals(troupe_t *rt);
+void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), void *ud);
+/* How long a stop by a signal, a program's end or ctx:exit drains (default 3 s). */
 void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
 bool tr_runtime_stopping(const troupe_t *rt);
 /* Bodies as JSON text for printing: appended to out. */

@@ -20,7 +20,10 @@
 typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3 } tr_wire_kind;
 
 typedef struct tr_wire_span {
+  tr_slice whole;          /* what was walked */
   tr_wire_kind kind;
+  bool merged;             /* the inner message comes in several pieces: see tr_wire_walk */
+  size_t inner_at;         /* where in `whole` the field with the inner message begins */
   tr_slice inner;          /* the RpcRequest, RpcResponse or CloudEvent */
   tr_slice request_id;     /* request, response */
   size_t id_at, id_field;  /* where in `inner` the request_id field begins, and the length of the whole field (0: absent) */
@@ -35,11 +38,16 @@ typedef struct tr_wire_span {
 
 /* Walk the bytes of an agents.Message (no prefix). Any field order, last one wins, unknown fields skipped, strings that routing
  * needs are checked to be UTF-8. Stops early for nothing: the whole message is checked to be well-formed at top and inner level.
- * A oneof set twice: the last wins, and where one kind comes in several pieces (protobuf merges them) `merged` is TR_EINVALID's
- * reason; callers then go by nanopb. err: TR_EINVALID. */
+ * A oneof set twice: the last wins. Where one kind comes in several pieces (no peer is known to send that; protobuf merges
+ * them) the result is TR_EINVALID with `merged` set: tr_wire_join gives bytes that can be walked. err: TR_EINVALID. */
 int tr_wire_walk(tr_slice bytes, tr_wire_span *span, tr_error *error);
-/* Read only the request_id, source and target from the first bytes of an over-size request (field 1 comes first in practice);
- * false if they are not there. `size`: its whole length. */
+/* The same message with its inner message in one piece; NULL: out of memory. */
+tr_blob *tr_wire_join(tr_mem *mem, tr_slice bytes);
+/* Look also into what the walk only steps over (payload, metadata, attributes): is it well-formed, is all text UTF-8? A message
+ * that is not makes a strict decoder (grpcio's) fail and its worker lose the stream. err: TR_EINVALID. */
+int tr_wire_check(const tr_wire_span *span, tr_error *error);
+/* Read only the request_id (and source and target, if they are there) from the first bytes of an over-size request or
+ * response; false if the id is not there (field 1 comes first in practice) or it is an event. `size`: its whole length. */
 bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span);
 /* Value of a ce_string attribute of an event's `inner`, or an RpcRequest's/RpcResponse's metadata; {NULL, 0}. */
 tr_slice tr_wire_event_attribute(tr_slice inner, const char *key);
@@ -63,13 +71,17 @@ typedef struct tr_wire_in {
                            * relative to tr_core_now, chain, priority, oneway → TR_MSG_SEND), the others in msg->meta */
   tr_slice request_id;    /* borrowed from the bytes (a request's or response's) */
   /* response: */
-  tr_reply reply;         /* code by "troupe-code" metadata, else by the "code: " text's form only where the peer is troupe,
-                           * else TR_EHANDLER; error borrowed; body and type owned by the caller: tr_wire_in_fini */
-  tr_error error_text;
+  tr_reply reply;         /* code by metadata troupe-code, else TR_EHANDLER; error borrowed from the bytes; body, type and meta
+                           * owned by the caller: tr_wire_in_fini (whoever takes the body sets its kind to TR_BODY_NONE) */
+  tr_error error_text;    /* its code and (cut) text once more */
+  tr_core *core;
+  tr_meta *meta;          /* what reply.meta points to */
+  tr_blob *joined;        /* the bytes, where the message came in pieces: see tr_wire_join */
 } tr_wire_in;
-/* Decode an agents.Message for this process. peer_is_troupe: what the session announced. Body: TR_BODY_BYTES, format by
+/* Decode an agents.Message for this process. peer_is_troupe: what the session announced; nothing depends on it, since a
+ * troupe host also hands on what other workers sent: msg->troupe_peer comes from the message's own keys. Body: TR_BODY_BYTES, format by
  * data_content_type / datacontenttype (application/json, application/x-protobuf, text/plain, application/octet-stream; others: kept
- * as TR_FORMAT_BYTES with meta "content-type"). err: TR_EINVALID ("malformed agents.Message: …"), TR_EMEMORY. */
+ * as TR_FORMAT_BYTES with meta "content-type"). err: TR_EINVALID ("malformed agents.Message: …"), TR_EMEMORY; nothing is left to free then. */
 int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error);
 void tr_wire_in_fini(tr_wire_in *in);
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * Every allocation refused once: nothing leaks, nothing is lost for ever, and every request still ends in an answer (the caller's
+ * own timeout aside where it was its message that could not be taken in). */
+#include "host_peer.h"
+
+/* say(), on a call that may be over. */
+static void try_say(pcall *c, tr_slice message) {
+  tr_blob *frame = c->call ? tr_rpc_frame(&c->on->on->mem, message) : NULL;
+  if (frame) tr_rpc_send(c->call, frame);
+  tr_blob_unref(frame);
+}
+
+static int open_to(peer *p, const char *id, pcall **out) {
+  *out = call_open(p, "OpenChannel", id, NULL, 0);
+  stage_run(p->on);
+  return (*out)->closed;
+}
+
+static bool quiet_unary(peer *p, const char *method, const char *id, tr_slice bytes) {
+  pcall *c = call_open(p, method, id, NULL, 0);
+  try_say(c, bytes);
+  if (c->call) tr_rpc_half_close(c->call);
+  stage_run(p->on);
+  return c->closed && c->status == 0;
+}
+
+/* One of everything, with whatever fails tolerated. */
+static void everything(stage *s) {
+  peer *p = peer_new(s, "10.0.0.1:1", NULL), *q = peer_new(s, "10.0.0.2:1", NULL);
+  if (!p || !q) return;
+  pcall *a, *b;
+  if (open_to(p, "a", &a) || open_to(q, "b", &b)) return;
+  quiet_unary(p, "RegisterAgent", "b", register_bytes("t"));
+  quiet_unary(q, "AddSubscription", "b", subscription_bytes("1", 2, "x", "t"));
+  quiet_unary(q, "GetSubscriptions", "b", (tr_slice){ NULL, 0 });
+  if (!a->call || !b->call) return;
+  try_say(a, request("0123456789012345678901234567890123456789", "t", "k", "1"));
+  try_say(a, event("x", "k", "{}"));
+  try_say(a, request("2", "none", "k", "1"));
+  stage_run(s);
+  while (b->call && b->first) {
+    tr_slice message = hear(b);
+    if (pb_count(message, 1)) try_say(b, response(request_id(message), "2"));
+  }
+  stage_run(s);
+  if (b->call) cancel(b);
+  if (a->call) try_say(a, event("x", "k", "{}"));
+  stage_run(s);
+  if (q->conn && open_to(q, "b", &b)) return;
+  quiet_unary(q, "RegisterAgent", "b", register_bytes("t"));
+  quiet_unary(q, "AddSubscription", "b", subscription_bytes("1", 2, "x", "t"));
+  stage_sleep(s, TR_SECONDS(1));
+  tr_host_drain(s->host, s->now);
+  stage_sleep(s, TR_SECONDS(5));
+}
+
+CHECK_CASE(each_allocation_fails_and_nothing_leaks) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    stage *s = stage_new(NULL);
+    if (!s) {
+      CHECK(check_mem_refused());
+      continue;
+    }
+    everything(s);
+    stage_free(s);
+  }
+}
+
+/* Only what happens after the requests are under way is refused memory. */
+CHECK_CASE(requests_are_answered_though_an_allocation_fails) {
+  for (size_t n = 1; n < 60; n++) {
+    stage *s = stage_new(NULL);
+    peer *p = peer_new(s, "10.0.0.1:1", NULL);
+    pcall *a = channel(p, "a"), *b = channel(p, "b");
+    reg(p, "b", "t");
+    try_say(a, request("1", "t", "k", "1"));
+    tr_slice there = hear(b);
+    check_mem_fail_at(n);
+    try_say(a, request("2", "none", "k", "1"));
+    if (n % 2) try_say(b, response(request_id(there), "2"));
+    else tr_rpc_cancel(b->call);
+    stage_run(s);
+    check_mem_fail_at(0);
+    stage_sleep(s, TR_SECONDS(601));
+    if (!a->closed) CHECK_INT(a->count, ==, 2);
+    CHECK_INT(stage_stats(s).pending_requests, ==, 0);
+    stage_free(s);
+  }
+}

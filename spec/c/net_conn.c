@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT
+ * src/net on real loopback sockets: addresses, echo in both directions, more bytes than the kernel takes at once, refusal,
+ * stale Unix sockets, cancelled dials, the end of everything. */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "net/net.h"
+#include "net/watch.h"
+
+/* ---- addresses ---- */
+
+static int parse(const char *text, tr_address *out, tr_error *error) {
+  tr_error_init(error);
+  return tr_address_parse(tr_slice_of(text), out, error);
+}
+
+CHECK_CASE(addresses_read_and_write_back) {
+  static const char *const good[] = { "127.0.0.1:0", "localhost:65535", "[::1]:50051", "unix:/tmp/x", "unix:x:1", "a.b-c:1" };
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    tr_address address;
+    tr_error error;
+    char text[TR_ADDRESS_MAX];
+    CHECK_INT(parse(good[i], &address, &error), ==, 0);
+    tr_address_format(&address, text, sizeof text);
+    CHECK_STR(text, good[i]);
+  }
+}
+
+CHECK_CASE(addresses_that_are_wrong_say_why) {
+  static const char *const bad[][2] = {
+    { "", "expected host:port" }, { "localhost", "expected host:port" }, { ":1", "missing" }, { "a:", "expected host:port" },
+    { "a:65536", "expected host:port" }, { "a:1x", "expected host:port" }, { "::1:80", "brackets" },
+    { "http://a:1", "no scheme" }, { "unix:", "1 to 107" }, { "a:-1", "expected host:port" },
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    tr_address address;
+    tr_error error;
+    CHECK_INT(parse(bad[i][0], &address, &error), ==, TR_EINVALID);
+    if (!strstr(error.text, bad[i][1])) CHECK_FAIL("\"%s\": %s", bad[i][0], error.text);
+  }
+  char longest[120] = "unix:";
+  memset(longest + 5, 'x', 107);
+  tr_address address;
+  tr_error error;
+  CHECK_INT(parse(longest, &address, &error), ==, 0);
+  longest[112] = 'x';
+  CHECK_INT(parse(longest, &address, &error), ==, TR_EINVALID);
+}
+
+/* ---- two ends: a client that sends `total` bytes, a server that sends all back ---- */
+
+typedef struct end {
+  struct world *world;
+  tr_net_conn *conn;
+  tr_buf queue;         /* to be sent */
+  size_t sent, received, total;
+  bool echo, opened, closed, bad;
+  char reason[96];
+} end;
+
+typedef struct world {
+  uv_loop_t loop;
+  tr_net *net;
+  end server, client;
+  tr_net_dial *dial;
+  bool dialed, refuse;
+  char failure[96], bound[TR_ADDRESS_MAX];
+} world;
+
+static uint8_t byte_at(size_t i) { return (uint8_t)(i * 31 + i / 251); }
+
+static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
+  end *self = ud;
+  for (size_t i = 0; i < bytes.n; i++)
+    if ((uint8_t)bytes.p[i] != byte_at(self->received + i)) self->bad = true;
+  self->received += bytes.n;
+  if (self->echo) {
+    tr_buf_slice(&self->queue, bytes);
+    tr_net_conn_dirty(conn);
+  } else if (self->received == self->total) {
+    return -1; /* done: close */
+  }
+  return 0;
+}
+
+static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
+  end *self = ud;
+  (void)conn;
+  if (self->echo) {
+    size_t n = self->queue.len < limit ? self->queue.len : limit;
+    tr_buf_append(out, self->queue.data, n);
+    tr_buf_consume(&self->queue, n);
+    return 0;
+  }
+  for (size_t n = 0; n < limit && self->sent < self->total; n++) tr_buf_byte(out, byte_at(self->sent++));
+  return 0;
+}
+
+static bool on_finished(void *ud, tr_net_conn *conn) {
+  (void)ud;
+  (void)conn;
+  return false;
+}
+
+static void on_closed(void *ud, tr_net_conn *conn, const char *reason) {
+  end *self = ud;
+  (void)conn;
+  CHECK(!self->closed);
+  self->closed = true;
+  snprintf(self->reason, sizeof self->reason, "%s", reason ? reason : "");
+}
+
+static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_closed };
+
+static void *on_accept(void *ud, tr_net_conn *conn, tr_slice peer, const tr_net_handlers **out) {
+  world *w = ud;
+  CHECK(peer.n > 0);
+  *out = &handlers;
+  w->server.conn = conn;
+  w->server.opened = !w->refuse;
+  return w->refuse ? NULL : &w->server;
+}
+
+static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
+  world *w = ud;
+  CHECK(!w->dialed);
+  w->dialed = true;
+  w->client.conn = conn;
+  w->client.opened = conn != NULL;
+  snprintf(w->failure, sizeof w->failure, "%s", reason ? reason : "");
+}
+
+static void world_open(world *w, const char *address) {
+  memset(w, 0, sizeof *w);
+  CHECK_INT(uv_loop_init(&w->loop), ==, 0);
+  w->net = tr_net_new(check_mem(), NULL, &w->loop);
+  CHECK(w->net != NULL);
+  tr_buf_init(&w->server.queue, check_mem());
+  tr_buf_init(&w->client.queue, check_mem());
+  w->server.world = w->client.world = w;
+  w->server.echo = true;
+  if (!address) return;
+  tr_error error;
+  tr_error_init(&error);
+  tr_net_listener *listener;
+  if (tr_net_listen(w->net, tr_slice_of(address), on_accept, w, w->bound, &listener, &error)) CHECK_FAIL("%s", error.text);
+}
+
+static void world_dial(world *w, const char *address) {
+  tr_error error;
+  tr_error_init(&error);
+  int rc = tr_net_connect(w->net, tr_slice_of(address), &handlers, &w->client, on_dialed, w, &w->dial, &error);
+  if (rc) CHECK_FAIL("%s", error.text);
+  CHECK(!w->dialed);
+}
+
+static void world_close(world *w) {
+  tr_net_close(w->net);
+  uv_run(&w->loop, UV_RUN_DEFAULT);
+  CHECK(tr_net_idle(w->net));
+  CHECK_INT(w->server.opened, ==, w->server.closed);
+  CHECK_INT(w->client.opened, ==, w->client.closed);
+  tr_net_free(w->net);
+  tr_buf_fini(&w->server.queue);
+  tr_buf_fini(&w->client.queue);
+  CHECK_INT(uv_loop_close(&w->loop), ==, 0);
+}
+
+static void run_until(world *w, const bool *flag) {
+  for (int i = 0; i < 100000 && !*flag; i++) uv_run(&w->loop, UV_RUN_ONCE);
+  CHECK(*flag);
+}
+
+static void echo_over(const char *address, size_t total) {
+  world w;
+  world_open(&w, address);
+  w.client.total = total;
+  world_dial(&w, w.bound);
+  run_until(&w, &w.client.closed);
+  CHECK_INT(w.client.received, ==, total);
+  CHECK(!w.client.bad && !w.server.bad);
+  run_until(&w, &w.server.closed);
+  CHECK_STR(w.server.reason, "closed by the peer");
+  world_close(&w);
+}
+
+CHECK_CASE(a_few_bytes_come_back_over_tcp) { echo_over("127.0.0.1:0", 3); }
+/* More than any socket buffer: try_write takes a part, the rest goes by uv_write, in order. */
+CHECK_CASE(many_megabytes_come_back_over_tcp) { echo_over("127.0.0.1:0", 24u << 20); }
+
+static void unix_path(char *out, size_t size) { snprintf(out, size, "unix:/tmp/troupe-check-%ld", (long)getpid()); }
+
+CHECK_CASE(bytes_come_back_over_a_unix_socket) {
+  char path[64];
+  unix_path(path, sizeof path);
+  echo_over(path, 1u << 20);
+  CHECK(access(path + 5, F_OK) < 0); /* the file went with the listener */
+}
+
+CHECK_CASE(a_name_is_resolved) {
+  world w;
+  world_open(&w, "localhost:0");
+  w.client.total = 10;
+  world_dial(&w, w.bound);
+  run_until(&w, &w.client.closed);
+  world_close(&w);
+}
+
+CHECK_CASE(a_port_that_nobody_listens_on_is_refused) {
+  world w;
+  world_open(&w, NULL);
+  world_dial(&w, "127.0.0.1:1");
+  run_until(&w, &w.dialed);
+  CHECK(w.client.conn == NULL);
+  CHECK_STR(w.failure, "connection refused");
+  world_close(&w);
+}
+
+CHECK_CASE(a_unix_path_that_is_not_there_is_an_error) {
+  world w;
+  world_open(&w, NULL);
+  world_dial(&w, "unix:/tmp/troupe-check-nowhere");
+  run_until(&w, &w.dialed);
+  CHECK_STR(w.failure, "no such file or directory");
+  world_close(&w);
+}
+
+CHECK_CASE(a_cancelled_dial_calls_nobody) {
+  world w;
+  world_open(&w, "127.0.0.1:0");
+  world_dial(&w, w.bound);
+  tr_net_dial_cancel(w.dial);
+  world_close(&w);
+  CHECK(!w.dialed);
+  world_open(&w, "127.0.0.1:0");
+  world_dial(&w, w.bound);
+  world_close(&w); /* closed while resolving */
+  CHECK(!w.dialed);
+}
+
+CHECK_CASE(a_refused_connection_is_closed) {
+  world w;
+  world_open(&w, "127.0.0.1:0");
+  w.refuse = true;
+  w.client.total = 10;
+  world_dial(&w, w.bound);
+  run_until(&w, &w.client.closed);
+  world_close(&w);
+}
+
+CHECK_CASE(an_address_in_use_is_an_error_that_says_so) {
+  world w;
+  world_open(&w, "127.0.0.1:0");
+  tr_error error;
+  tr_error_init(&error);
+  CHECK_INT(tr_net_listen(w.net, tr_slice_of(w.bound), on_accept, &w, NULL, NULL, &error), ==, TR_EIO);
+  CHECK(strstr(error.text, "address already in use") != NULL);
+  world_close(&w);
+}
+
+CHECK_CASE(a_stale_unix_socket_is_replaced_and_a_live_one_is_not) {
+  char path[64];
+  unix_path(path, sizeof path);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  struct sockaddr_un addr = { .sun_family = AF_UNIX };
+  snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path + 5);
+  CHECK_INT(bind(fd, (struct sockaddr *)&addr, sizeof addr), ==, 0);
+  close(fd); /* the file stays, nobody listens: as after SIGKILL */
+  world w;
+  world_open(&w, path);
+  tr_error error;
+  tr_error_init(&error);
+  CHECK_INT(tr_net_listen(w.net, tr_slice_of(path), on_accept, &w, NULL, NULL, &error), ==, TR_EIO);
+  world_close(&w);
+}
+
+/* ---- watching ---- */
+
+static void on_change(void *ud) { *(bool *)ud = true; }
+
+CHECK_CASE(a_renamed_over_file_is_noticed) {
+  char folder[] = "/tmp/troupe-check-XXXXXX", file[64], other[64];
+  CHECK(mkdtemp(folder) != NULL);
+  snprintf(file, sizeof file, "%s/a.lua", folder);
+  snprintf(other, sizeof other, "%s/b.lua", folder);
+  fclose(fopen(file, "w"));
+  uv_loop_t loop;
+  uv_loop_init(&loop);
+  bool changed = false;
+  tr_watch *watch = tr_watch_new(check_mem(), &loop, 5, on_change, &changed);
+  tr_error error;
+  tr_error_init(&error);
+  CHECK_INT(tr_watch_file(watch, file, &error), ==, 0);
+  CHECK_INT(tr_watch_file(watch, other, &error), ==, 0); /* the same folder */
+  for (int round = 0; round < 3; round++) { /* the watch survives what ends a watch on the file */
+    changed = false;
+    fclose(fopen(other, "w"));
+    rename(other, file);
+    for (int i = 0; i < 1000 && !changed; i++) uv_run(&loop, UV_RUN_ONCE);
+    CHECK(changed);
+  }
+  CHECK_INT(tr_watch_file(watch, "/tmp/troupe-check-none/x.lua", &error), ==, TR_EIO);
+  tr_watch_close(watch);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  CHECK_INT(uv_loop_close(&loop), ==, 0);
+  unlink(file);
+  rmdir(folder);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * The verbs that stay: run, host, worker. They differ only in which doors they open; the files, the ready lines, the signals and the
+ * end are the same. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+
+#define COMMON_OPTIONS                                                                                              \
+  { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
+  { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
+#define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
+#define HOST_OPTION { "host", 0, "ADDRESS", "join this host (" CLI_DEFAULT_ADDRESS ")", "TROUPE_HOST" }
+#define HOST_OPTIONS                                                                                                \
+  { "grace", 0, "S", "keep a lost worker's registrations so long for its return (30)", NULL },                      \
+  { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
+  { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
+  { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL }
+
+/* ---- files ---- */
+
+static int load_file(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *path) {
+  tr_slice rest[64];
+  int n = args->rest_count;
+  if (n > 64) return cli_fail(CLI_USAGE, verb->name, "more than 64 arguments after --");
+  for (int i = 0; i < n; i++) rest[i] = tr_slice_of(args->rest[i]);
+  if (tr_runtime_load(rt, path, rest, (size_t)n)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+  return CLI_OK;
+}
+
+static int is_script(const struct dirent *entry) {
+  size_t n = strlen(entry->d_name);
+  if (n < 5 || entry->d_name[0] == '.' || strcmp(entry->d_name + n - 4, ".lua")) return 0;
+  return n < 9 || strcmp(entry->d_name + n - 9, "_spec.lua") != 0;
+}
+
+/* The scripts directly in a folder, in order of their names; shared modules lie in subfolders. */
+static int load_folder(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *folder) {
+  struct dirent **entries;
+  int n = scandir(folder, &entries, is_script, alphasort), rc = CLI_OK;
+  if (n < 0) return cli_fail(CLI_FAILED, verb->name, "%s: cannot be read", folder);
+  if (n == 0) rc = cli_fail(CLI_FAILED, verb->name, "%s: there is no *.lua directly in this folder", folder);
+  for (int i = 0; i < n; i++) {
+    char path[4096];
+    if (rc == CLI_OK) {
+      size_t length = strlen(folder);
+      snprintf(path, sizeof path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", entries[i]->d_name);
+      rc = load_file(rt, verb, args, path);
+    }
+    free(entries[i]);
+  }
+  free(entries);
+  return rc;
+}
+
+static int load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  for (int i = 0; i < args->count; i++) {
+    struct stat st;
+    bool folder = stat(args->words[i], &st) == 0 && S_ISDIR(st.st_mode);
+    int rc = folder ? load_folder(rt, verb, args, args->words[i]) : load_file(rt, verb, args, args->words[i]);
+    if (rc) return rc;
+  }
+  return CLI_OK;
+}
+
+/* ---- doors ---- */
+
+/* "joined 127.0.0.1:50051: worker1, worker2", once: what comes later is in the log. */
+static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason) {
+  troupe_t *rt = ud;
+  static bool told;
+  (void)reason;
+  if (state != TR_WORKER_JOINED || told) return;
+  told = true;
+  printf("joined %s:", tr_uplink_address(uplink));
+  const tr_router *router = tr_core_router(tr_runtime_core(rt));
+  const char *comma = "";
+  for (tr_route_type *type = NULL; (type = tr_router_next_type(router, tr_core_local(tr_runtime_core(rt)), type));) {
+    printf("%s %s", comma, type->name->text);
+    comma = ",";
+  }
+  putchar('\n');
+  fflush(stdout);
+}
+
+static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *address) {
+  tr_host_options options = { 0 };
+  uint64_t max_message;
+  if (!cli_seconds(verb, args, "grace", 0, &options.grace) ||
+      !cli_seconds(verb, args, "call-timeout", -1, &options.call_timeout) ||
+      !cli_size(verb, args, "max-message", 0, &max_message) ||
+      !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
+    return CLI_USAGE;
+  if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
+  options.max_message = (uint32_t)max_message;
+  if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */
+  options.call_timeout = options.call_timeout < 0 ? 0 : options.call_timeout == 0 ? TR_NEVER : options.call_timeout;
+  tr_runtime_set_host_options(rt, &options);
+  const char *bound;
+  if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+  printf("listening %s\n", bound);
+  fflush(stdout);
+  return CLI_OK;
+}
+
+/* ---- all three ---- */
+
+static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *host) {
+  tr_time drain;
+  if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
+  troupe_t *rt = cli_runtime(cli_get(verb, args, "log"));
+  if (!rt) return CLI_USAGE;
+  tr_runtime_set_drain(rt, drain);
+  int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
+  if (rc == CLI_OK) rc = load_all(rt, verb, args);
+  if (rc == CLI_OK && listen) rc = listen_at(rt, verb, args, listen);
+  if (rc == CLI_OK && host && tr_runtime_connect(rt, host, true, 0, on_uplink, rt, NULL))
+    rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(rt));
+  if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
+    rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+  if (rc == CLI_OK) {
+    rc = troupe_run(rt);
+    if (rc < 0) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+  }
+  troupe_free(rt);
+  return rc;
+}
+
+static int run_run(const cli_verb *verb, cli_args *args) {
+  return serve(verb, args, cli_get(verb, args, "listen"), cli_get(verb, args, "host"));
+}
+static int run_host(const cli_verb *verb, cli_args *args) {
+  const char *listen = cli_get(verb, args, "listen");
+  return serve(verb, args, listen ? listen : CLI_DEFAULT_ADDRESS, NULL);
+}
+static int run_worker(const cli_verb *verb, cli_args *args) {
+  const char *host = cli_get(verb, args, "host");
+  return serve(verb, args, NULL, host ? host : CLI_DEFAULT_ADDRESS);
+}
+
+static const cli_option run_options[] = {
+  { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
+  { "host", 0, "ADDRESS", "join this host too", NULL },
+  WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+};
+static const cli_option host_options[] = {
+  { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
+  HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+};
+static const cli_option worker_options[] = { HOST_OPTION, WATCH_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+
+const cli_verb cli_run = {
+  "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",
+  "  troupe run examples/hello/local.lua\n  troupe run --watch agents/ -- an-argument-for-the-scripts",
+  run_options, 1, -1, run_run,
+};
+const cli_verb cli_host = {
+  "host", "[--listen ADDRESS]", "Be a host: workers join, troupe's and AutoGen's; prints \"listening ADDRESS\".",
+  "  troupe host --listen 127.0.0.1:50051\n  troupe host --listen unix:/tmp/troupe.sock", host_options, 0, 0, run_host,
+};
+const cli_verb cli_worker = {
+  "worker", "[--host ADDRESS] FILE|DIR… [-- ARG…]", "Run agents that join a host, troupe's or AutoGen's; prints \"joined ADDRESS: TYPE, …\".",
+  "  troupe worker --host 127.0.0.1:50051 examples/hello/agent.lua -- worker1", worker_options, 1, -1, run_worker,
+};

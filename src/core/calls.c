@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ * Open calls: who waits for the answer to a request, and until when.
+ *
+ * A call lies in a table of slots with generations. What travels with the request is the slot's number and generation, not
+ * a pointer: an answer that comes after the deadline, or after tr_call_cancel, finds another generation there and is
+ * counted as late. The deadline is one timer; the request itself is not referred to, so that its last reference can
+ * still answer for it (core/message.c).
+ *
+ * `at` and `by` say where the request is inside this core, for waits.c: in a mailbox behind open turns, or being handled. */
+#include <stdio.h>
+
+#include "core/internal.h"
+
+#define SLOTS_FIRST 16
+#define AT_ONCE INT64_MIN /* as a timer's time: the next step */
+
+static uint64_t token_of(const tr_core *core, uint32_t slot) {
+  return (uint64_t)core->call_slots[slot].generation << 32 | slot;
+}
+
+static tr_call *find(const tr_core *core, uint64_t token) {
+  uint32_t slot = (uint32_t)token;
+  if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;
+  return core->call_slots[slot].call;
+}
+
+static int slots_grow(tr_core *core) {
+  uint32_t cap = core->call_cap ? core->call_cap * 2 : SLOTS_FIRST;
+  if (core->call_cap > UINT32_MAX / 2) return TR_EMEMORY;
+  void *grown = tr_realloc(core->mem, core->call_slots, core->call_cap * sizeof *core->call_slots,
+                           cap * sizeof *core->call_slots);
+  if (!grown) return TR_EMEMORY;
+  core->call_slots = grown;
+  for (uint32_t i = cap; i-- > core->call_cap;) {
+    core->call_slots[i] = (struct tr_call_slot){ NULL, 1, core->call_free };
+    core->call_free = i + 1;
+  }
+  core->call_cap = cap;
+  return 0;
+}
+
+static void early_free(tr_call *call) {
+  tr_core *core = call->core;
+  if (!call->early) return;
+  tr_name_unref(call->early->type);
+  tr_body_release(core, &call->early->body);
+  tr_free(core->mem, call->early->error, call->early->error_size);
+  TR_DELETE(core->mem, call->early);
+  call->early = NULL;
+}
+
+/* Out of everything that could find it. */
+static void detach(tr_call *call) {
+  tr_core *core = call->core;
+  struct tr_call_slot *slot = &core->call_slots[call->slot];
+  tr_timer_stop(core->timers, &call->timer);
+  tr_link_remove(&call->by_turn);
+  slot->call = NULL;
+  slot->generation++;
+  slot->next = core->call_free;
+  core->call_free = call->slot + 1;
+  call->closed = true;
+  core->stats.open_calls--;
+}
+
+static void destroy(tr_call *call) {
+  tr_core *core = call->core;
+  early_free(call);
+  tr_name_unref(call->target_type);
+  tr_name_unref(call->target_key);
+  tr_pool_give(&core->calls, core->mem, call);
+}
+
+static void close_call(tr_call *call, tr_reply *reply) {
+  detach(call);
+  call->core->stats.replies++;
+  call->fn(call->ud, call, reply);
+  tr_body_release(call->core, &reply->body); /* if fn did not take it */
+  destroy(call);
+}
+
+/* The answer came before tr_core_call returned: keep it for the next step, where the caller knows its call. */
+static void keep_early(tr_call *call, tr_reply *reply) {
+  tr_core *core = call->core;
+  call->timer_code = reply->code ? reply->code : TR_EMEMORY; /* what there is to say if there is no memory for more */
+  call->early = TR_NEW(core->mem, struct tr_early);
+  if (call->early) {
+    call->early->code = reply->code;
+    if (reply->code) call->early->error = tr_strndup(core->mem, reply->error.p, reply->error.n);
+    call->early->error_size = call->early->error ? reply->error.n + 1 : 0;
+    call->early->type = tr_name_ref(reply->type);
+    call->early->body = reply->body;
+    reply->body = (tr_body){ .kind = TR_BODY_NONE };
+  }
+  tr_timer_start(core->timers, &call->timer, AT_ONCE, call->timer.fn);
+  tr_core_wake(core);
+}
+
+static void call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  tr_core *core = ud;
+  tr_call *call = find(core, token);
+  (void)request;
+  if (!call) {
+    core->stats.late_replies++;
+    return;
+  }
+  if (call->making) keep_early(call, reply);
+  else close_call(call, reply);
+}
+
+tr_call *tr_call_of(const tr_msg *msg) {
+  if (msg->kind != TR_MSG_REQUEST || msg->reply_to.answer != call_answer) return NULL;
+  return find(msg->core, msg->reply_to.token);
+}
+
+void tr_call_fail(tr_call *call, int code, const char *text) {
+  tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)) };
+  close_call(call, &reply);
+}
+
+static void close_early(tr_call *call) {
+  struct tr_early *early = call->early;
+  tr_reply reply = { .code = early->code, .type = early->type, .body = early->body };
+  early->body = (tr_body){ .kind = TR_BODY_NONE };
+  if (early->code)
+    reply.error = early->error ? tr_slice_make(early->error, early->error_size - 1)
+                               : tr_slice_of(tr_error_default_text(early->code));
+  close_call(call, &reply);
+}
+
+static void timer_fired(tr_timer *timer) {
+  tr_call *call = TR_CONTAINER(timer, tr_call, timer);
+  tr_error error = { 0 };
+  if (call->early) {
+    close_early(call);
+    return;
+  }
+  if (call->parked) { /* it never got into the mailbox: that is the cause to tell */
+    tr_parking_fail(call->core, call->parked, TR_EOVERLOADED, NULL);
+    return;
+  }
+  const char *text = call->timer_code == TR_EDEADLOCK ? "waiting for %s/%s closes a circle of waiting agents"
+                     : call->timer_code == TR_ETIMEOUT ? "%s/%s did not answer within the deadline" : NULL;
+  if (text) {
+    char full[TR_ERROR_TEXT];
+    snprintf(full, sizeof full, text, call->target_type->text, call->target_key->text);
+    full[tr_utf8_cut(tr_slice_of(full), sizeof full - 1)] = 0;
+    tr_error_parse(&error, tr_slice_of(full));
+  }
+  tr_call_fail(call, call->timer_code, text ? error.text : NULL);
+}
+
+tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
+  if (!core->call_free && slots_grow(core)) return NULL;
+  tr_call *call = tr_pool_take(&core->calls, core->mem);
+  if (!call) return NULL;
+  memset(call, 0, sizeof *call);
+  call->core = core;
+  call->fn = fn;
+  call->ud = ud;
+  call->slot = core->call_free - 1;
+  core->call_free = core->call_slots[call->slot].next;
+  core->call_slots[call->slot].call = call;
+  call->target_type = tr_name_ref(msg->target_type);
+  call->target_key = tr_name_ref(msg->target_key);
+  call->timer_code = TR_ETIMEOUT;
+  msg->reply_to = (tr_reply_to){ call_answer, core, token_of(core, call->slot) };
+  core->stats.open_calls++;
+  call->timer.fn = timer_fired;
+  tr_timer_start(core->timers, &call->timer, msg->deadline, timer_fired);
+  return call;
+}
+
+void tr_call_forget(tr_call *call) {
+  detach(call);
+  destroy(call);
+}
+
+void tr_call_drop(tr_msg *msg) {
+  tr_call *call = tr_call_of(msg);
+  if (call) tr_call_forget(call);
+  if (msg->reply_to.answer == call_answer) msg->reply_to.answer = NULL;
+}
+
+void tr_call_cancel(tr_call *call) {
+  if (!call || call->closed) return; /* closed: its callback is on the C stack, and frees it */
+  tr_call_forget(call);
+}
+
+void tr_call_background(tr_call *call, bool background) {
+  call->background = background;
+  if (background || !call->turn || call->closed) return;
+  if (!call->at || !tr_waits_in_circle(call->turn, call->at, false)) return;
+  call->timer_code = TR_EDEADLOCK; /* told at the next step: its turn is just running */
+  tr_timer_start(call->core->timers, &call->timer, AT_ONCE, timer_fired);
+}
+
+void tr_calls_fini(tr_core *core) {
+  for (uint32_t i = 0; i < core->call_cap; i++) /* closing: nobody can make new ones */
+    if (core->call_slots[i].call) tr_call_fail(core->call_slots[i].call, TR_EUNAVAILABLE, "the runtime is closing");
+  tr_free(core->mem, core->call_slots, core->call_cap * sizeof *core->call_slots);
+  core->call_slots = NULL;
+  core->call_cap = core->call_free = 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * Classes: the agent types that live in this isolate. A class is a row of the router's type table whose destination is the core
+ * itself; its `user` leads from the type's name to the class without hashing a text.
+ *
+ * A class that is removed while one of its own turns is on the C stack, or while an event is being given out, stays in memory
+ * until the last instance and subscription that point to it are gone. */
+#include "core/internal.h"
+
+static void set_options(tr_class *class_, const tr_class_options *options) {
+  class_->ud = options->ud;
+  class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
+  class_->overflow = options->overflow;
+  class_->reentrant = options->reentrant;
+  class_->has_init = options->has_init;
+  class_->exclusive_init = options->exclusive_init;
+}
+
+int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error) {
+  tr_dest *owner = NULL;
+  int err = tr_agent_type_check(options->type, error);
+  if (err) return err;
+  if (!options->ops || !options->ops->run || !options->ops->cancel)
+    return tr_error_set(error, TR_EINVALID, "agent type \"%.*s\" has no run or no cancel", TR_SLICE_ARG(options->type));
+  tr_class *class_ = TR_NEW(core->mem, tr_class);
+  if (!class_) return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  err = tr_router_register(core->router, options->type, &core->local, &owner);
+  if (err) {
+    TR_DELETE(core->mem, class_);
+    return tr_error_set(error, err, err == TR_EEXISTS ? "agent type \"%.*s\" is there already" : "agent type \"%.*s\": no memory",
+                        TR_SLICE_ARG(options->type));
+  }
+  class_->core = core;
+  class_->type = tr_name_new(core->names, options->type); /* it exists: the router has it */
+  class_->ops = options->ops;
+  set_options(class_, options);
+  tr_list_init(&class_->agents);
+  tr_list_init(&class_->subs);
+  tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
+  tr_list_push(&core->classes, &class_->link);
+  tr_router_type(core->router, class_->type)->user = class_;
+  if (out) *out = class_;
+  return 0;
+}
+
+void tr_class_release(tr_class *class_) {
+  if (class_->agent_count > 0 || class_->sub_count > 0) return;
+  tr_table_fini(&class_->by_key);
+  tr_name_unref(class_->type);
+  TR_DELETE(class_->core->mem, class_);
+}
+
+/* An instance of this class that can be stopped now. */
+static tr_agent *find_stoppable(const tr_class *class_) {
+  for (tr_link *link = class_->agents.next; link != &class_->agents; link = link->next) {
+    tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);
+    if (!(agent->state & TR_AGENT_STOP)) return agent;
+  }
+  return NULL;
+}
+
+void tr_core_remove_class(tr_core *core, tr_class *class_) {
+  if (class_->removed) return;
+  class_->removed = true;
+  class_->sub_count++; /* held until the end of this function */
+  tr_link_remove(&class_->link);
+  tr_router_unregister(core->router, tr_name_view(class_->type), &core->local);
+  tr_local_subs_drop_class(class_);
+  for (tr_agent *agent; (agent = find_stoppable(class_));)
+    tr_agent_stop(core, agent, TR_EUNAVAILABLE, core->closing ? "the runtime is closing" : "its agent type was removed");
+  class_->sub_count--;
+  tr_class_release(class_);
+}
+
+tr_class *tr_core_find_class(const tr_core *core, tr_slice type) {
+  tr_name *name = tr_name_find(core->names, type);
+  tr_route_type *route = name ? tr_router_type(core->router, name) : NULL;
+  return route && route->dest == &core->local ? route->user : NULL;
+}
+
+void *tr_class_ud(const tr_class *class_) { return class_->ud; }
+void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
+void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
+tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
+size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }

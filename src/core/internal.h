@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT
+ * What the core's files share. Private to the core: the other rooms see core/core.h.
+ *
+ * Who does what, in the order a message goes:
+ *   message.c      the message itself, answering it
+ *   turns.c        a turn's outbox, its run and its end
+ *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
+ *   publish.c      the same for events, by local_subs.c
+ *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
+ *   waits.c        would this wait never end?
+ *   scheduler.c    which agent runs next
+ *   calls.c        who waits for an answer, and until when
+ *   classes.c, agents.c   types and instances, their beginning and end */
+#ifndef TR_CORE_INTERNAL_H
+#define TR_CORE_INTERNAL_H
+
+#include "base/map.h"
+#include "core/core.h"
+#include "core/pool.h"
+#include "core/router_impl.h"
+#include "core/table.h"
+#include "core/topics.h"
+
+#define TR_PARK_TIME TR_SECONDS(30) /* how long a delivery waits for room where the message has no deadline */
+#define TR_SLOT_MOST 64             /* messages an agent takes in one slot */
+#define TR_LANE_RUN 8               /* messages of a higher lane before one of a lower has its turn */
+#ifdef TR_HOSTILE
+#define TR_MAILBOX_DEFAULT 2
+#define TR_PLANS_MOST 2
+#define TR_OUTBOX_MOST 1000
+#else
+#define TR_MAILBOX_DEFAULT 10000
+#define TR_PLANS_MOST 4096
+#define TR_OUTBOX_MOST 1000000
+#endif
+
+typedef struct tr_envelope tr_envelope;
+
+/* ---- the core ---- */
+
+struct tr_core {
+  tr_mem *mem;
+  const tr_log *log;
+  tr_core_hooks hooks;
+  tr_body_ops body;
+  tr_names *names;
+  tr_router *router;
+  tr_timers *timers;
+  tr_random random;
+  tr_time now;
+  uint64_t seed, identity;     /* identity: in front of message ids */
+  uint64_t last_number;        /* of a message */
+  tr_pool messages, envelopes, turns, calls, parkings, agents;
+
+  tr_dest local;               /* our classes, as the router sees them */
+  tr_link classes;
+  tr_dest **uplinks;
+  uint32_t uplink_count, uplink_cap;
+
+  /* local subscriptions and taps */
+  tr_topics topics;
+  tr_map subs_by_key, subs_by_id; /* equality; removal */
+  tr_map announced;            /* (class, kind, topic) → how many local ones stand behind it */
+  tr_table plans;              /* topic → who gets it here, cached */
+  tr_link plans_by_age;
+  uint64_t sub_generation, last_sub;
+  tr_link graveyard;           /* removed while events were being given out */
+  unsigned publishing;
+
+  /* calls */
+  struct tr_call_slot { tr_call *call; uint32_t generation, next; } *call_slots;
+  uint32_t call_cap, call_free; /* call_free: index + 1 of the first free slot, 0: none */
+
+  /* scheduler */
+  tr_agent *ready_head, *ready_tail;
+  tr_turn *serving;            /* the turn whose ops->run is on the C stack */
+  tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
+  uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
+  bool stepping, waking, closing, in_hook;
+  tr_error stop_error;         /* why slot_agent is to be stopped when its slot ends */
+
+  tr_core_stats stats;
+};
+
+/* ---- classes and agents ---- */
+
+struct tr_class {
+  tr_core *core;
+  tr_name *type;
+  const tr_class_ops *ops;
+  void *ud;
+  uint32_t mailbox_limit;
+  tr_overflow overflow;
+  bool reentrant, has_init, exclusive_init;
+  bool removed;                /* waits for its last instance and subscription to go */
+  tr_link link;                /* core->classes */
+  tr_link agents;
+  tr_table by_key;
+  tr_link subs;
+  size_t sub_count;            /* those in the graveyard as well */
+  size_t agent_count;          /* the one that waits for its slot's end as well */
+};
+
+enum { /* tr_agent.state */
+  TR_AGENT_MADE = 1,      /* ops->make succeeded */
+  TR_AGENT_LIVE = 2,      /* its INIT turn is over, or it needs none */
+  TR_AGENT_QUEUED = 4,    /* in the ready list */
+  TR_AGENT_START = 8,     /* make it and run INIT though it has no mail */
+  TR_AGENT_YIELDED = 16,  /* a turn was pre-empted: only that one may run */
+  TR_AGENT_RECEIVING = 32, /* a program waits for mail */
+  TR_AGENT_STOP = 64,     /* stop it when its slot ends */
+  TR_AGENT_DEAD = 128,    /* left; the ready list frees it */
+};
+
+typedef struct tr_lane { tr_envelope *head, *tail; uint32_t count; } tr_lane;
+
+typedef struct tr_agent_extra { /* what few agents need */
+  tr_lane high, low;
+  tr_lane nested;              /* requests of call chains that this agent waits in */
+  tr_link parked;              /* deliveries waiting for room */
+  uint32_t high_run, normal_run; /* messages of this lane since one of a lower */
+} tr_agent_extra;
+
+tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key); /* find, or a new one not yet made; NULL: out of memory */
+int tr_agent_make(tr_core *core, tr_agent *agent, tr_error *error);
+tr_agent_extra *tr_agent_get_extra(tr_core *core, tr_agent *agent); /* NULL: out of memory */
+void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it has left and is not in the ready list */
+void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text);
+void tr_agent_end_slot(tr_core *core, tr_agent *agent); /* stop it if that was asked for; else ready again if it has work */
+void tr_class_release(tr_class *class_); /* free a removed class if nothing belongs to it any more */
+static inline tr_core *tr_agent_core(const tr_agent *agent) { return agent->class_->core; }
+
+/* ---- turns ---- */
+
+enum { /* tr_turn.state */
+  TR_TURN_NEW = 0,
+  TR_TURN_RUNNING,
+  TR_TURN_WAITING,
+  TR_TURN_READY,   /* woken; in its agent's list of ready turns */
+  TR_TURN_YIELDED, /* pre-empted; likewise */
+  TR_TURN_ENDED,   /* over, but some of what it sent waits for room */
+};
+
+typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
+  tr_turn turn;
+  tr_turn *above;        /* the newer open turn */
+  tr_link calls;         /* open calls of this turn */
+  tr_link parked;        /* deliveries of it that wait for room */
+  bool woken;            /* woken while it could not become ready */
+  bool replied, failed, deferred;
+  tr_name *reply_type;
+  tr_body reply_body;
+  tr_error *error;       /* of a failed INIT turn; may be NULL for lack of memory: then only fail_code */
+  int fail_code;
+} tr_turn_entry;
+
+static inline tr_turn_entry *tr_turn_own(tr_turn *turn) { return (tr_turn_entry *)turn; }
+tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg); /* own: takes msg; NULL: out of memory, msg is not taken */
+void tr_turn_run(tr_core *core, tr_turn *turn);
+void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: release, answer, free */
+void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text); /* its agent stops */
+void tr_turn_unblock(tr_core *core, tr_turn *turn); /* the last of its parked deliveries is settled */
+tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
+
+/* ---- scheduler ---- */
+
+void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
+bool tr_agent_wants(const tr_agent *agent);          /* has it anything to do now? */
+void tr_core_wake(tr_core *core);                    /* a step is needed soon */
+
+/* ---- mailboxes ---- */
+
+/* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
+ * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
+int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
+tr_msg *tr_mail_take(tr_core *core, tr_agent *agent); /* the next that may be handled now, with its reference; or NULL */
+bool tr_mail_waiting(const tr_agent *agent);          /* would tr_mail_take give one? */
+void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
+int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
+tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
+
+typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
+  tr_link by_receiver, by_turn;
+  tr_timer timer;
+  tr_agent *receiver;
+  tr_turn *turn;               /* NULL: it ended by force; nobody waits */
+  tr_msg *msg;
+} tr_parking;
+
+int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
+void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now */
+void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text);
+void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent still goes on */
+
+/* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which keeps its own agent
+ * from taking mail even where that is reentrant. */
+bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
+
+/* ---- calls ---- */
+
+struct tr_call {
+  tr_core *core;
+  uint32_t slot;
+  bool background;             /* its turn does not wait for it now */
+  bool making;                 /* tr_core_call has not returned yet: its callback must wait */
+  bool closed;                 /* answered; its callback is running */
+  tr_reply_fn fn;
+  void *ud;
+  tr_turn *turn;               /* who waits; NULL: nobody here, or the turn is over */
+  tr_link by_turn;
+  tr_timer timer;
+  int timer_code;              /* what it fails with when the timer fires */
+  tr_agent *at;                /* in whose mailbox the request lies, behind that agent's open turns; else NULL */
+  tr_turn *by;                 /* which turn handles it; else NULL */
+  tr_parking *parked;          /* its delivery waits for room */
+  tr_name *target_type, *target_key;
+  struct tr_early { int code; char *error; size_t error_size; tr_name *type; tr_body body; } *early; /* came while `making` */
+};
+
+tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
+tr_call *tr_call_of(const tr_msg *msg); /* the open call of this core that waits for this request's answer, or NULL */
+void tr_call_forget(tr_call *call);     /* free it, fn is not called */
+void tr_call_drop(tr_msg *msg);         /* forget the call, if there is one, of a request that was never sent */
+void tr_call_fail(tr_call *call, int code, const char *text);
+void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
+
+/* ---- posting ---- */
+
+/* Send a message on: borrows it. `from`: the turn whose outbox it was in, or NULL. The result is 0 or what went wrong;
+ * whoever had to be told has been told. */
+int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
+int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
+/* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
+int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
+int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code); /* the same with the text for a refused delivery */
+
+/* ---- local subscriptions ---- */
+
+enum { TR_FORM_PREFIX = 1, TR_FORM_ALL = 2 }; /* tr_local_key.form */
+
+typedef struct tr_local_sub {
+  tr_topic_item item;
+  tr_link by_class;            /* or the graveyard */
+  uint64_t id;
+  struct tr_local_key {        /* equality, as bytes */
+    tr_class *class_;          /* NULL: a tap */
+    tr_name *topic, *key;      /* key NULL: the event's source */
+    uint64_t form;             /* kind, and whether all */
+  } key;
+  bool dead;
+  bool (*match)(void *ud, tr_msg *event, tr_slice *type, tr_slice *key);
+  tr_event_fn tap;
+  void *ud;
+} tr_local_sub;
+
+typedef struct tr_plan { /* the local subscriptions that a topic concerns */
+  uint32_t refs;
+  uint32_t count;
+  size_t size;
+  tr_name *topic;
+  uint64_t generation;
+  tr_link by_age;
+  tr_local_sub *subs[];
+} tr_plan;
+
+tr_plan *tr_plan_get(tr_core *core, tr_name *topic); /* with a reference; NULL: out of memory */
+void tr_plan_unref(tr_core *core, tr_plan *plan);
+void tr_local_subs_init(tr_core *core);
+void tr_local_subs_fini(tr_core *core);
+void tr_local_subs_drop_class(tr_class *class_);
+void tr_local_subs_bury(tr_core *core); /* free the graveyard, once nobody looks at it */
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ * Mailboxes: a bounded queue of messages at each instance, in up to four lanes.
+ *
+ * Nearly every message goes into the one lane that lies in the agent itself (`mail`); its envelope lies in the message where this
+ * is its first receiver. High and low priority, and requests of a call chain that the agent itself waits in, have
+ * lanes of their own in `extra`, which only agents have that ever got such a message.
+ *
+ * A higher lane goes first, but after TR_LANE_RUN messages of it one of a lower has its turn, so none starves. Within a lane
+ * order is kept, so from one sender to one receiver only a higher priority overtakes.
+ *
+ * The nested lane is why A → B → A answers: while A waits in a turn of chain c, a request with chain c is taken ahead of all other
+ * mail, where other mail waits for that turn's end. It is outside the bound (else a full mailbox would lock the chain
+ * up), but has the same bound for itself, for a peer may forge chains. */
+#include "core/internal.h"
+
+/* ---- lanes ---- */
+
+static int lane_push(tr_core *core, tr_envelope **head, tr_envelope **tail, tr_msg *msg) {
+  tr_envelope *envelope = &msg->first;
+  if (envelope->msg) { /* in another mailbox */
+    envelope = tr_pool_take(&core->envelopes, core->mem);
+    if (!envelope) return TR_EMEMORY;
+  }
+  envelope->msg = tr_msg_ref(msg);
+  envelope->next = NULL;
+  if (*tail) (*tail)->next = envelope;
+  else *head = envelope;
+  *tail = envelope;
+  core->stats.queued++;
+  return 0;
+}
+
+static tr_msg *lane_pop(tr_core *core, tr_envelope **head, tr_envelope **tail) {
+  tr_envelope *envelope = *head;
+  tr_msg *msg;
+  if (!envelope) return NULL;
+  msg = envelope->msg;
+  *head = envelope->next;
+  if (!*head) *tail = NULL;
+  if (envelope == &msg->first) msg->first.msg = NULL;
+  else tr_pool_give(&core->envelopes, core->mem, envelope);
+  core->stats.queued--;
+  return msg;
+}
+
+/* ---- putting in ---- */
+
+/* Does the agent wait, in this request's own call chain? */
+static bool is_nested(const tr_agent *to, const tr_msg *msg) {
+  if (!msg->chain || !(to->state & TR_AGENT_LIVE) || to->class_->reentrant) return false;
+  for (const tr_turn *turn = to->turn; turn; turn = turn->below)
+    if (turn->chain == msg->chain) return true;
+  return false;
+}
+
+static void woken_by_mail(tr_core *core, tr_agent *to) {
+  if (to->state & TR_AGENT_RECEIVING) {
+    to->state &= ~(uint32_t)TR_AGENT_RECEIVING;
+    tr_turn_wake(to->turn); /* its INIT turn, the only one */
+  } else if (!(to->state & TR_AGENT_QUEUED) && tr_agent_wants(to)) {
+    tr_agent_ready(core, to);
+  }
+}
+
+static int push_nested(tr_core *core, tr_agent *to, tr_msg *msg) {
+  tr_agent_extra *extra = tr_agent_get_extra(core, to);
+  if (!extra) return TR_EMEMORY;
+  if (extra->nested.count >= to->class_->mailbox_limit) return TR_EOVERLOADED;
+  int err = lane_push(core, &extra->nested.head, &extra->nested.tail, msg);
+  if (err) return err;
+  extra->nested.count++;
+  woken_by_mail(core, to);
+  return 0;
+}
+
+int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
+  int err;
+  if (msg->priority == TR_PRIORITY_NORMAL) {
+    err = lane_push(core, &to->mail.head, &to->mail.tail, msg);
+  } else {
+    tr_agent_extra *extra = tr_agent_get_extra(core, to);
+    if (!extra) return TR_EMEMORY;
+    tr_lane *lane = msg->priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
+    err = lane_push(core, &lane->head, &lane->tail, msg);
+    if (!err) lane->count++;
+  }
+  if (err) return err;
+  to->mail.count++;
+  woken_by_mail(core, to);
+  return 0;
+}
+
+/* The mailbox is full: what its policy says. */
+static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
+  switch (to->class_->overflow) {
+  case TR_OVERFLOW_DROP_OLDEST: {
+    tr_msg *oldest = tr_mail_drop_oldest(core, to);
+    int err = tr_mail_push(core, to, msg);
+    core->stats.overloaded++;
+    if (!oldest) return err;
+    tr_core_refused(core, oldest, to, TR_EOVERLOADED);
+    tr_msg_unref(oldest);
+    return err;
+  }
+  case TR_OVERFLOW_WAIT:
+    if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
+    break;
+  case TR_OVERFLOW_REFUSE: break;
+  }
+  core->stats.overloaded++;
+  return TR_EOVERLOADED;
+}
+
+int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
+  if (msg->kind == TR_MSG_REQUEST) {
+    if (to->turn && is_nested(to, msg)) return push_nested(core, to, msg);
+    tr_call *call = tr_call_of(msg);
+    if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
+    if (call) call->at = to;
+  }
+  if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
+  return tr_mail_push(core, to, msg);
+}
+
+/* ---- taking out ---- */
+
+static tr_msg *pop_normal(tr_core *core, tr_agent *agent) { return lane_pop(core, &agent->mail.head, &agent->mail.tail); }
+
+static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
+  if (lane->count) lane->count--;
+  return lane_pop(core, &lane->head, &lane->tail);
+}
+
+static tr_msg *pop_by_priority(tr_core *core, tr_agent *agent, tr_agent_extra *extra) {
+  bool high = extra->high.head, normal = agent->mail.head, low = extra->low.head;
+  if (high && !((normal || low) && extra->high_run >= TR_LANE_RUN)) {
+    extra->high_run++;
+    return pop_lane(core, &extra->high);
+  }
+  extra->high_run = 0;
+  if (normal && !(low && extra->normal_run >= TR_LANE_RUN)) {
+    extra->normal_run++;
+    return pop_normal(core, agent);
+  }
+  extra->normal_run = 0;
+  return pop_lane(core, &extra->low);
+}
+
+static tr_msg *pop(tr_core *core, tr_agent *agent) {
+  tr_agent_extra *extra = agent->extra;
+  tr_msg *msg = extra ? pop_by_priority(core, agent, extra) : pop_normal(core, agent);
+  if (!msg) return NULL;
+  agent->mail.count--;
+  if (agent->mail.parked) tr_parking_pump(core, agent);
+  return msg;
+}
+
+/* May the next message be taken that is not of a waiting chain? */
+static bool is_open(const tr_agent *agent) {
+  if (!agent->turn) return true;
+  return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
+         !agent->blocked_turns;
+}
+
+static bool has_nested(const tr_agent *agent) {
+  const tr_agent_extra *extra = agent->extra;
+  return extra && extra->nested.head && !(agent->state & TR_AGENT_YIELDED);
+}
+
+bool tr_mail_waiting(const tr_agent *agent) {
+  return (agent->mail.count > 0 && is_open(agent)) || has_nested(agent);
+}
+
+tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
+  for (;;) {
+    tr_agent_extra *extra = agent->extra;
+    tr_msg *msg = has_nested(agent) ? pop_lane(core, &extra->nested) : is_open(agent) ? pop(core, agent) : NULL;
+    if (!msg || msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
+    tr_msg_fail(msg, TR_ETIMEOUT, NULL); /* its caller has given up: handling it would help nobody */
+    tr_msg_unref(msg);
+  }
+}
+
+tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) {
+  tr_agent_extra *extra = agent->extra;
+  tr_msg *msg = extra && extra->low.head ? pop_lane(core, &extra->low) : pop_normal(core, agent);
+  if (!msg && extra) msg = pop_lane(core, &extra->high);
+  if (msg) agent->mail.count--;
+  return msg;
+}
+
+void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text) {
+  tr_agent_extra *extra = agent->extra;
+  for (tr_msg *msg;;) {
+    msg = extra && extra->nested.head ? pop_lane(core, &extra->nested) : NULL;
+    if (!msg && (msg = extra ? pop_by_priority(core, agent, extra) : pop_normal(core, agent))) agent->mail.count--;
+    if (!msg) break;
+    tr_core_undeliverable(core, msg, code, text);
+    tr_msg_unref(msg);
+  }
+  while (extra && !tr_list_empty(&extra->parked))
+    tr_parking_fail(core, TR_CONTAINER(extra->parked.next, tr_parking, by_receiver), code, text);
+}
+
+tr_msg *tr_turn_receive(tr_turn *turn) {
+  tr_agent *agent = turn->agent;
+  tr_core *core = tr_agent_core(agent);
+  for (tr_msg *msg; (msg = pop(core, agent));) {
+    tr_call *call = tr_call_of(msg);
+    if (call) call->at = NULL;
+    if (msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
+    tr_msg_fail(msg, TR_ETIMEOUT, NULL);
+    tr_msg_unref(msg);
+  }
+  agent->state |= TR_AGENT_RECEIVING;
+  return NULL;
+}
+
+size_t tr_agent_mail_count(const tr_agent *agent) {
+  const tr_agent_extra *extra = agent->extra;
+  return (size_t)agent->mail.count + agent->mail.parked + (extra ? extra->nested.count : 0);
+}

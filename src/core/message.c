@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * Messages: their life, their bodies, and the answer that every request gets exactly once.
+ *
+ * A request that was answered has its reply_to pointed at `answered`, which only counts: so a second answer is noticed without a
+ * flag, and the last reference to go sees whether somebody is still waiting. That is the safety net under every
+ * other file: a request that is dropped anywhere, for whatever reason, is answered `unavailable` here. */
+#include <stdio.h>
+
+#include "core/internal.h"
+
+tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
+  tr_msg *msg = tr_pool_take(&core->messages, core->mem);
+  if (!msg) return NULL;
+  memset(msg, 0, sizeof *msg);
+  msg->refs = 1;
+  msg->kind = (uint8_t)kind;
+  msg->core = core;
+  msg->deadline = TR_NEVER;
+  msg->number = ++core->last_number;
+  return msg;
+}
+
+static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  (void)token;
+  (void)request;
+  (void)reply;
+  ((tr_core *)ud)->stats.late_replies++;
+}
+
+static bool is_waited_for(const tr_msg *msg) {
+  return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
+}
+
+void tr_msg_unref(tr_msg *msg) {
+  if (--msg->refs > 0) return;
+  tr_core *core = msg->core;
+  if (is_waited_for(msg)) {
+    msg->refs = 1; /* whoever hears the answer may keep the request */
+    tr_msg_fail(msg, TR_EUNAVAILABLE, "the request was dropped without an answer");
+    if (--msg->refs > 0) return;
+  }
+  if (msg->body.kind >= TR_BODY_SLOT) tr_body_release(core, &msg->body);
+  tr_name_unref(msg->type);
+  tr_name_unref(msg->sender_type);
+  tr_name_unref(msg->sender_key);
+  tr_name_unref(msg->target_type);
+  tr_name_unref(msg->target_key);
+  if (msg->frame) tr_blob_unref(msg->frame);
+  if (msg->meta) tr_meta_free(msg->meta);
+  if (msg->id) tr_name_unref(msg->id);
+  tr_pool_give(&core->messages, core->mem, msg);
+}
+
+tr_slice tr_msg_id(const tr_msg *msg, char out[TR_MSG_ID_MAX]) {
+  if (msg->id) return tr_name_view(msg->id);
+  int n = snprintf(out, TR_MSG_ID_MAX, "%016llx-%llu", (unsigned long long)msg->core->identity,
+                   (unsigned long long)msg->number);
+  return tr_slice_make(out, (size_t)n);
+}
+
+void tr_msg_answer(tr_msg *request, tr_reply *reply) {
+  tr_reply_to to = request->reply_to;
+  if (reply->code != TR_OK && reply->error.n == 0) reply->error = tr_slice_of(tr_error_default_text(reply->code));
+  request->reply_to = (tr_reply_to){ .answer = answered, .ud = request->core };
+  if (request->kind == TR_MSG_REQUEST && to.answer) to.answer(to.ud, to.token, request, reply);
+  tr_body_release(request->core, &reply->body); /* if nobody took it */
+}
+
+void tr_msg_fail(tr_msg *request, int code, const char *text) {
+  tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)) };
+  tr_msg_answer(request, &reply);
+}
+
+/* ---- bodies ---- */
+
+void tr_body_release(tr_core *core, tr_body *body) {
+  if (body->kind == TR_BODY_BYTES) tr_blob_unref(body->bytes);
+  else if (body->kind == TR_BODY_SLOT && core->body.release) core->body.release(core->body.ud, body->slot);
+  *body = (tr_body){ .kind = TR_BODY_NONE };
+}
+
+static int encode_slot(tr_core *core, uint32_t slot, tr_format wanted, tr_blob **out, tr_error *error) {
+  tr_buf buf;
+  int err;
+  if (!core->body.encode) return tr_error_set(error, TR_EINTERNAL, "nobody here can encode this body");
+  tr_buf_init(&buf, core->mem);
+  err = core->body.encode(core->body.ud, slot, wanted, &buf, error);
+  if (!err) {
+    *out = buf.failed ? NULL : tr_blob_copy(core->mem, tr_buf_view(&buf));
+    if (!*out) err = tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  }
+  tr_buf_fini(&buf);
+  return err;
+}
+
+int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format, tr_error *error) {
+  *format = TR_FORMAT_JSON;
+  switch (body->kind) {
+  case TR_BODY_SLOT:
+    *format = wanted;
+    return encode_slot(core, body->slot, wanted, out, error);
+  case TR_BODY_BYTES:
+    *format = (tr_format)body->format;
+    *out = tr_blob_ref(body->bytes);
+    return 0;
+  default:
+    *out = tr_blob_copy(core->mem, body->kind == TR_BODY_NULL ? TR_SLICE_LITERAL("null") : TR_SLICE_LITERAL("{}"));
+    return *out ? 0 : tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  }
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT
+ * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink for
+ * types that nobody here owns. What comes in by a door is never sent out by an uplink again.
+ *
+ * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter. */
+#include <stdio.h>
+
+#include "core/internal.h"
+
+/* ---- what cannot be delivered ---- */
+
+void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason) {
+  core->stats.dead_letters++;
+  if (!reason) reason = tr_error_default_text(code);
+  tr_log_write(core->log, TR_LOG_DEBUG, "dead_letter", "code=%s type=%s target=%s/%s reason=%s", tr_error_name(code),
+               msg->type ? msg->type->text : "", msg->target_type ? msg->target_type->text : "",
+               msg->target_key ? msg->target_key->text : "", reason);
+  if (!core->hooks.dead_letter || core->in_hook) return; /* a dead letter about a dead letter is only counted */
+  core->in_hook = true;
+  core->hooks.dead_letter(core->hooks.ud, msg, code, reason);
+  core->in_hook = false;
+}
+
+int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text) {
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, code, text);
+  else tr_core_dead_letter(core, msg, code, text);
+  return code;
+}
+
+int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
+  char text[TR_ERROR_TEXT];
+  const char *type = to->class_->type->text, *key = to->key->text;
+  text[0] = 0;
+  if (code == TR_EOVERLOADED)
+    snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
+  else if (code == TR_EDEADLOCK)
+    snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  return tr_core_undeliverable(core, msg, code, text[0] ? text : NULL);
+}
+
+/* "(did you mean …)" is worth the search: a misspelt type is the commonest mistake. */
+static int unknown_type(tr_core *core, tr_msg *msg) {
+  enum { MOST = 200 };
+  const char *names[MOST + 1];
+  size_t count = 0;
+  tr_error error = { 0 };
+  const tr_table *types = &core->router->types;
+  for (uint32_t i = 0; i < types->cap && count < MOST; i++)
+    if (types->items[i]) names[count++] = tr_table_key(types, types->items[i])->text;
+  names[count] = NULL;
+  const char *nearest = tr_text_nearest(tr_name_view(msg->target_type), names);
+  if (nearest)
+    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (did you mean \"%.200s\"?)", msg->target_type->text, nearest);
+  else
+    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (%u types are known)", msg->target_type->text, types->count);
+  return tr_core_undeliverable(core, msg, TR_ENOT_FOUND, error.text);
+}
+
+/* ---- on their way ---- */
+
+static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
+  tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
+  if (!agent) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
+  int err = tr_mail_deliver(core, agent, msg, from);
+  return err ? tr_core_refused(core, msg, agent, err) : 0;
+}
+
+static int to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
+  if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  dest->ops->request(dest, msg);
+  return 0;
+}
+
+static tr_dest *pick_uplink(const tr_core *core) {
+  for (uint32_t i = 0; i < core->uplink_count; i++)
+    if (!core->uplinks[i]->away) return core->uplinks[i];
+  return core->uplink_count ? core->uplinks[0] : NULL;
+}
+
+int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
+  if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
+  if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
+  if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
+  else core->stats.sends++;
+  tr_route_type *type = tr_router_type(core->router, msg->target_type);
+  if (type && type->dest == &core->local) return to_class(core, type->user, msg, from);
+  if (type) return to_door(core, type->dest, msg);
+  tr_dest *uplink = msg->from_wire ? NULL : pick_uplink(core);
+  return uplink ? to_door(core, uplink, msg) : unknown_type(core, msg);
+}
+
+int tr_core_post(tr_core *core, tr_msg *msg) {
+  while (msg->kind == TR_MSG_REQUEST && msg->chain == 0) msg->chain = tr_random_next(&core->random);
+  int result = tr_core_route(core, msg, NULL);
+  msg->sender = NULL;
+  tr_msg_unref(msg);
+  return result;
+}
+
+tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
+  msg->reply_to = (tr_reply_to){ 0 };
+  tr_call *call = core->closing ? NULL : tr_call_new(core, msg, fn, ud);
+  if (!call) {
+    tr_msg_unref(msg);
+    return NULL;
+  }
+  call->making = true; /* the caller must have its call before fn may hear of it */
+  tr_core_post(core, msg);
+  call->making = false;
+  return call;
+}
+
+/* ---- uplinks ---- */
+
+int tr_core_add_uplink(tr_core *core, tr_dest *uplink) {
+  if (core->uplink_count == core->uplink_cap) {
+    uint32_t cap = core->uplink_cap ? core->uplink_cap * 2 : 2;
+    void *grown = tr_realloc(core->mem, core->uplinks, core->uplink_cap * sizeof *core->uplinks, cap * sizeof *core->uplinks);
+    if (!grown) return TR_EMEMORY;
+    core->uplinks = grown;
+    core->uplink_cap = cap;
+  }
+  core->uplinks[core->uplink_count++] = uplink;
+  return 0;
+}
+
+void tr_core_remove_uplink(tr_core *core, tr_dest *uplink) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < core->uplink_count; i++)
+    if (core->uplinks[i] != uplink) core->uplinks[kept++] = core->uplinks[i];
+  core->uplink_count = kept;
+}

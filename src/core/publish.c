@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ * Giving out an event: to the instances that local subscriptions name, to C callers' taps, and, if it was published
+ * here, to the router's destinations and every uplink.
+ *
+ * The plan (which local subscriptions a topic concerns) is cached per topic, so an event costs its receivers. An instance gets
+ * it once, however many subscriptions lead there: the event's number is noted in the instance. It never goes back to the
+ * instance that published it. An event that nobody wants is not lost: nobody asked for it. */
+#include "core/internal.h"
+
+typedef struct giving {
+  tr_core *core;
+  tr_msg *msg;
+  tr_turn *from;
+  unsigned count; /* who was to get it */
+  int error;      /* the first failure */
+} giving;
+
+static bool is_sender(const tr_msg *msg, const tr_class *class_, const tr_name *key) {
+  return msg->sender_type == class_->type && msg->sender_key == key;
+}
+
+static void failed(giving *g, int err) {
+  if (!g->error) g->error = err;
+}
+
+static void give(giving *g, tr_agent *agent) {
+  if (agent->seen == g->msg->number || is_sender(g->msg, agent->class_, agent->key)) return;
+  agent->seen = g->msg->number;
+  g->count++;
+  int err = tr_mail_deliver(g->core, agent, g->msg, g->from);
+  if (err) failed(g, tr_core_refused(g->core, g->msg, agent, err));
+}
+
+static void give_key(giving *g, tr_class *class_, tr_name *key) {
+  if (is_sender(g->msg, class_, key)) return;
+  tr_agent *agent = tr_agent_obtain(class_, key);
+  if (agent) give(g, agent);
+  else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
+}
+
+/* Every live instance. Where giving made one leave, the walk begins anew; who has it already is passed over. */
+static void give_all(giving *g, tr_class *class_) {
+  uint64_t freed = g->core->agents_freed;
+  for (tr_link *link = class_->agents.next; link != &class_->agents;) {
+    give(g, TR_CONTAINER(link, tr_agent, by_class));
+    bool changed = freed != g->core->agents_freed;
+    freed = g->core->agents_freed;
+    link = changed ? class_->agents.next : link->next;
+  }
+}
+
+static void give_matching(giving *g, tr_local_sub *sub) {
+  tr_class *class_ = sub->key.class_;
+  tr_slice type = tr_name_view(class_->type), key = tr_name_view(g->msg->target_key);
+  if (!sub->match(sub->ud, g->msg, &type, &key)) return;
+  if (!tr_slice_equal(type, tr_name_view(class_->type))) class_ = tr_core_find_class(g->core, type);
+  if (!class_ || class_->removed) {
+    tr_log_write(g->core->log, TR_LOG_DEBUG, "event.no_type", "type=%.*s", TR_SLICE_ARG(type));
+    return;
+  }
+  tr_name *name = tr_name_new(g->core->names, key);
+  if (name) give_key(g, class_, name);
+  else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
+  tr_name_unref(name);
+}
+
+static void give_sub(giving *g, tr_local_sub *sub) {
+  tr_class *class_ = sub->key.class_;
+  if (sub->tap) {
+    g->count++;
+    sub->tap(sub->ud, g->msg);
+  } else if (sub->match) {
+    give_matching(g, sub);
+  } else if (sub->key.form & TR_FORM_ALL) {
+    give_all(g, class_);
+  } else {
+    give_key(g, class_, sub->key.key ? sub->key.key : g->msg->target_key);
+  }
+}
+
+static void give_here(giving *g) {
+  tr_core *core = g->core;
+  tr_plan *plan = tr_plan_get(core, g->msg->target_type);
+  if (!plan) {
+    failed(g, tr_core_undeliverable(core, g->msg, TR_EMEMORY, NULL));
+    return;
+  }
+  core->publishing++; /* a tap or a match function may unsubscribe anything */
+  for (uint32_t i = 0; i < plan->count; i++)
+    if (!plan->subs[i]->dead) give_sub(g, plan->subs[i]);
+  tr_plan_unref(core, plan);
+  if (--core->publishing == 0 && !tr_list_empty(&core->graveyard)) tr_local_subs_bury(core);
+}
+
+static void give_out(giving *g) {
+  tr_core *core = g->core;
+  if (core->router->remote_types) {
+    /* A copy: what a door does with the event may ask the router for another match. */
+    tr_dest *few[32], **dests = few;
+    size_t count;
+    tr_dest *const *matched = tr_router_match_name(core->router, g->msg->target_type, &count);
+    if (count > 32) dests = tr_alloc(core->mem, count * sizeof *dests);
+    if (!dests) {
+      failed(g, tr_core_undeliverable(core, g->msg, TR_EMEMORY, NULL));
+      return;
+    }
+    if (count) memcpy(dests, matched, count * sizeof *dests);
+    for (size_t i = 0; i < count; i++) {
+      if (!dests[i]->ops) continue; /* ourselves */
+      dests[i]->ops->event(dests[i], g->msg);
+      g->count++;
+    }
+    if (dests != few) tr_free(core->mem, dests, count * sizeof *dests);
+  }
+  for (uint32_t i = 0; i < core->uplink_count; i++) {
+    core->uplinks[i]->ops->event(core->uplinks[i], g->msg);
+    g->count++;
+  }
+}
+
+int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
+  giving g = { .core = core, .msg = msg, .from = from };
+  core->stats.events++;
+  give_here(&g);
+  if (!msg->from_wire) give_out(&g);
+  if (g.count == 0)
+    tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
+                 msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
+  return g.error;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT
+ * Turns: one agent handling one message, from its first run to its end.
+ *
+ * What a turn sends lies in its outbox and is released, in order, when it waits or ends; when it fails, what it posted since its
+ * last wait is dropped as if it had never been said, calls included. Its answer goes out after its outbox, so that whoever
+ * hears it can rely on what was sent before.
+ *
+ * States: RUNNING inside ops->run; WAITING until tr_turn_wake; READY in its agent's list; YIELDED likewise, ahead of all others of
+ * its agent; ENDED when only its parked deliveries are left (core/parking.c): those block a waiting turn as well. All open
+ * turns of an instance form a stack, the newest first: more than one where calls of one chain are nested, or where
+ * the agent is reentrant. */
+#include "core/internal.h"
+
+tr_core *tr_turn_core(const tr_turn *turn) { return turn->agent->class_->core; }
+
+tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg) {
+  tr_turn_entry *own = tr_pool_take(&core->turns, core->mem);
+  if (!own) return NULL;
+  memset(own, 0, sizeof *own);
+  tr_turn *turn = &own->turn;
+  turn->agent = agent;
+  turn->msg = msg;
+  turn->kind = (uint8_t)kind;
+  turn->deadline = TR_NEVER;
+  tr_list_init(&own->calls);
+  tr_list_init(&own->parked);
+  if (msg && msg->kind == TR_MSG_REQUEST) {
+    tr_call *call = tr_call_of(msg);
+    turn->deadline = msg->deadline;
+    turn->chain = msg->chain;
+    if (call) {
+      call->at = NULL;
+      call->by = turn;
+    }
+  }
+  turn->below = agent->turn;
+  if (turn->below) tr_turn_own(turn->below)->above = turn;
+  agent->turn = turn;
+  core->stats.turns++;
+  core->stats.open_turns++;
+  return turn;
+}
+
+/* ---- the ready turns of an agent: a circular list by its last ---- */
+
+static void push_ready(tr_core *core, tr_turn *turn, bool front) {
+  tr_agent *agent = turn->agent;
+  tr_turn *last = agent->ready_turns;
+  turn->next = last ? last->next : turn;
+  if (last) last->next = turn;
+  if (!last || !front) agent->ready_turns = turn;
+  if (!(agent->state & TR_AGENT_QUEUED)) tr_agent_ready(core, agent);
+}
+
+tr_turn *tr_turn_pop_ready(tr_agent *agent) {
+  tr_turn *last = agent->ready_turns, *first;
+  if (!last) return NULL;
+  first = last->next;
+  if (first == last) agent->ready_turns = NULL;
+  else last->next = first->next;
+  return first;
+}
+
+void tr_turn_wake(tr_turn *turn) {
+  if (turn->state == TR_TURN_RUNNING || (turn->state == TR_TURN_WAITING && turn->outbox.blocked)) {
+    tr_turn_own(turn)->woken = true;
+  } else if (turn->state == TR_TURN_WAITING) {
+    turn->state = TR_TURN_READY;
+    push_ready(tr_turn_core(turn), turn, false);
+  }
+}
+
+/* ---- the outbox ---- */
+
+static uint64_t chain_of(tr_core *core, tr_turn *turn) {
+  while (turn->chain == 0) turn->chain = tr_random_next(&core->random);
+  return turn->chain;
+}
+
+int tr_turn_post(tr_turn *turn, tr_msg *msg) {
+  tr_agent *agent = turn->agent;
+  if (tr_turn_own(turn)->failed || turn->outbox.count >= TR_OUTBOX_MOST) {
+    tr_msg_unref(msg);
+    return tr_turn_own(turn)->failed ? TR_ECANCELLED : TR_ELIMIT;
+  }
+  if (!msg->sender_type) {
+    msg->sender_type = tr_name_ref(agent->class_->type);
+    msg->sender_key = tr_name_ref(agent->key);
+  }
+  msg->sender = agent;
+  if (msg->kind == TR_MSG_REQUEST && msg->chain == 0) msg->chain = chain_of(tr_turn_core(turn), turn);
+  if (turn->outbox.tail) turn->outbox.tail->first.next = &msg->first;
+  else turn->outbox.head = msg;
+  turn->outbox.tail = msg;
+  turn->outbox.count++;
+  return 0;
+}
+
+tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
+  tr_call *call = NULL;
+  if (turn->deadline < msg->deadline) msg->deadline = turn->deadline;
+  msg->reply_to = (tr_reply_to){ 0 };
+  if (!tr_turn_own(turn)->failed && turn->outbox.count < TR_OUTBOX_MOST)
+    call = tr_call_new(tr_turn_core(turn), msg, fn, ud);
+  if (!call) {
+    tr_msg_unref(msg);
+    return NULL;
+  }
+  call->turn = turn;
+  tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
+  tr_turn_post(turn, msg);
+  return call;
+}
+
+static tr_msg *pop_outbox(tr_turn *turn) {
+  tr_msg *msg = turn->outbox.head;
+  if (!msg) return NULL;
+  turn->outbox.head = msg->first.next ? TR_CONTAINER(msg->first.next, tr_msg, first) : NULL;
+  if (!turn->outbox.head) turn->outbox.tail = NULL;
+  turn->outbox.count--;
+  msg->first.next = NULL;
+  return msg;
+}
+
+void tr_turn_flush(tr_turn *turn) {
+  tr_core *core = tr_turn_core(turn);
+  for (tr_msg *msg; (msg = pop_outbox(turn));) {
+    tr_core_route(core, msg, turn);
+    msg->sender = NULL;
+    tr_msg_unref(msg);
+  }
+}
+
+/* As if it had never been posted: nobody is told. */
+static void drop_outbox(tr_turn *turn) {
+  for (tr_msg *msg; (msg = pop_outbox(turn));) {
+    tr_call_drop(msg);
+    msg->sender = NULL;
+    tr_msg_unref(msg);
+  }
+}
+
+/* ---- the answer ---- */
+
+void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  tr_core *core = tr_turn_core(turn);
+  if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST || own->failed) {
+    tr_body_release(core, body);
+    return;
+  }
+  if (own->replied) { /* the last one counts */
+    tr_name_unref(own->reply_type);
+    tr_body_release(core, &own->reply_body);
+  }
+  own->replied = true;
+  own->reply_type = tr_name_ref(type);
+  own->reply_body = *body;
+  *body = (tr_body){ .kind = TR_BODY_NONE };
+}
+
+void tr_turn_fail(tr_turn *turn, int code, const char *text) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  tr_core *core = tr_turn_core(turn);
+  if (own->failed) return;
+  own->failed = true;
+  own->fail_code = code;
+  core->stats.failures++;
+  drop_outbox(turn);
+  if (turn->kind == TR_TURN_INIT) {
+    own->error = TR_NEW(core->mem, tr_error);
+    tr_error_set(own->error, code, "%s", text ? text : tr_error_default_text(code));
+  } else if (turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
+    tr_msg_fail(turn->msg, code, text);
+  }
+}
+
+void tr_turn_defer(tr_turn *turn) {
+  tr_call *call = turn->msg ? tr_call_of(turn->msg) : NULL;
+  tr_turn_own(turn)->deferred = true;
+  if (call) call->by = NULL; /* from now on nobody can say who answers */
+}
+
+static void give_answer(tr_turn *turn) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  tr_reply reply = { .type = own->reply_type, .body = own->reply_body };
+  if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST || own->failed || own->deferred) return;
+  if (!own->replied) reply.body.kind = TR_BODY_NULL;
+  own->reply_body = (tr_body){ .kind = TR_BODY_NONE };
+  tr_msg_answer(turn->msg, &reply);
+}
+
+/* ---- running and ending ---- */
+
+/* Calls that are still open go on, but nobody waits for them in this turn any more. */
+static void detach_calls(tr_turn *turn) {
+  for (tr_link *link; (link = tr_list_pop(&tr_turn_own(turn)->calls));) TR_CONTAINER(link, tr_call, by_turn)->turn = NULL;
+}
+
+static void finish(tr_core *core, tr_turn *turn) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  tr_agent *agent = turn->agent;
+  if (own->above) own->above->below = turn->below;
+  else agent->turn = turn->below;
+  if (turn->below) tr_turn_own(turn->below)->above = own->above;
+  if (turn->msg) tr_msg_unref(turn->msg);
+  if (own->reply_type) tr_name_unref(own->reply_type);
+  if (own->reply_body.kind != TR_BODY_NONE) tr_body_release(core, &own->reply_body);
+  if (own->error) TR_DELETE(core->mem, own->error);
+  tr_pool_give(&core->turns, core->mem, own);
+  core->stats.open_turns--;
+}
+
+void tr_turn_end(tr_core *core, tr_turn *turn) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  tr_agent *agent = turn->agent;
+  turn->state = TR_TURN_ENDED; /* a wake that its own release causes finds it over */
+  if (own->failed) drop_outbox(turn);
+  else tr_turn_flush(turn);
+  give_answer(turn);
+  detach_calls(turn);
+  if (turn->kind == TR_TURN_INIT) agent->state &= ~(uint32_t)TR_AGENT_RECEIVING;
+  if (turn->kind == TR_TURN_INIT && !own->failed) agent->state |= TR_AGENT_LIVE;
+  if (turn->kind == TR_TURN_INIT && own->failed)
+    tr_agent_stop_in_slot(core, agent, own->fail_code, own->error ? own->error->text : NULL);
+  if (turn->outbox.blocked == 0) finish(core, turn);
+}
+
+void tr_turn_unblock(tr_core *core, tr_turn *turn) {
+  tr_agent *agent = turn->agent;
+  if (turn->state == TR_TURN_ENDED) {
+    /* While tr_turn_end still holds it, that finishes it. */
+    if (core->serving == turn) return;
+    finish(core, turn);
+  } else if (turn->state == TR_TURN_WAITING && tr_turn_own(turn)->woken) {
+    turn->state = TR_TURN_READY;
+    push_ready(core, turn, false);
+  }
+  if (tr_agent_wants(agent)) tr_agent_ready(core, agent);
+}
+
+void tr_turn_run(tr_core *core, tr_turn *turn) {
+  tr_agent *agent = turn->agent;
+  tr_turn_entry *own = tr_turn_own(turn);
+  if (turn->state == TR_TURN_YIELDED) agent->state &= ~(uint32_t)TR_AGENT_YIELDED;
+  turn->state = TR_TURN_RUNNING;
+  own->woken = false;
+  core->serving = turn;
+  int result = agent->class_->ops->run(agent->class_->ud, turn);
+  turn->started = true;
+  if (result == TR_RUN_DONE || own->failed) {
+    tr_turn_end(core, turn);
+  } else if (result == TR_RUN_WAIT) {
+    turn->state = TR_TURN_WAITING;
+    tr_turn_flush(turn);
+    if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);
+  } else if (turn->outbox.blocked) { /* it let go of its outbox, and some of that waits for room */
+    turn->state = TR_TURN_WAITING;
+    own->woken = true;
+  } else {
+    turn->state = TR_TURN_YIELDED;
+    agent->state |= TR_AGENT_YIELDED;
+    push_ready(core, turn, true);
+  }
+  core->serving = NULL;
+}
+
+void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  const tr_class *class_ = turn->agent->class_;
+  if (turn->state != TR_TURN_ENDED) {
+    class_->ops->cancel(class_->ud, turn);
+    drop_outbox(turn);
+    if (turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->failed && !own->deferred) tr_msg_fail(turn->msg, code, text);
+  }
+  detach_calls(turn);
+  tr_parking_forget(turn);
+  finish(core, turn);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: MIT
+ * Requests and their answers.
+ *
+ *   client → client   walked, request_id spliced, queued; the answer likewise with the caller's id put back
+ *   client → agent    decoded, posted to the core; its reply encoded under the caller's id
+ *   agent → client    the core hands it to tr_forward_from_local; encoded; the answer decoded
+ *
+ * All three are a tr_pending. Whatever happens, a request ends in an answer: here at once where it cannot be delivered,
+ * by the client's loss (client.c), or by the guard's deadline (pending.c). An answer is refused only for what its
+ * receiver could not take (too large, .NET's quirks), and then the caller gets an error instead where it can take that. */
+#include "host/internal.h"
+
+/* ---- what a request asks for beyond AutoGen's protocol ---- */
+
+typedef struct terms { tr_time deadline; bool oneway; } terms;
+
+static tr_time parse_ms(tr_slice text) {
+  if (!text.n || text.n > 12) return TR_NEVER;
+  tr_time ms = 0;
+  for (size_t i = 0; i < text.n; i++) {
+    if (text.p[i] < '0' || text.p[i] > '9') return TR_NEVER;
+    ms = ms * 10 + (text.p[i] - '0');
+  }
+  return ms * 1000;
+}
+
+static terms read_terms(const tr_host *host, const tr_wire_span *span) {
+  tr_time now = tr_core_now(host->core);
+  tr_time own = parse_ms(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, "troupe-timeout"));
+  terms t = { tr_pending_deadline(host, own == TR_NEVER ? own : now + own), false };
+  t.oneway = tr_slice_is(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, "troupe-oneway"), "1");
+  if (t.oneway && t.deadline > now + TR_ONEWAY_TIMEOUT) t.deadline = now + TR_ONEWAY_TIMEOUT;
+  return t;
+}
+
+/* ---- client → client ---- */
+
+/* Where the callee cannot be given this request: a code, and why. */
+static int check_callee(const tr_client *callee, const tr_wire_span *span, size_t size, const char **why) {
+  if (!callee->stream) {
+    *why = "the agent's worker is not connected";
+    return TR_EUNAVAILABLE;
+  }
+  if (callee->dotnet && !tr_quirk_request(callee, span)) {
+    *why = "the agent's worker (.NET) takes application/x-protobuf and plain ids only";
+    return TR_ECANT_HANDLE;
+  }
+  if (size > callee->host->o.max_message) {
+    *why = "with the host's request id the message is larger than its limit";
+    return TR_ETOO_LARGE;
+  }
+  if (!tr_client_has_room(callee, size)) {
+    *why = "the queue to the agent's worker is full";
+    return TR_EOVERLOADED;
+  }
+  return 0;
+}
+
+static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
+  tr_host *host = caller->host;
+  static const char placeholder[TR_PENDING_ID] = { 0 };
+  const char *why = NULL;
+  int code = check_callee(callee, span, tr_wire_splice_size(span, tr_slice_make(placeholder, TR_PENDING_ID)), &why);
+  if (code) {
+    if (code == TR_EOVERLOADED) host->stats.overloaded++;
+    tr_pending_refuse(caller, span->request_id, code, why);
+    return;
+  }
+  terms t = read_terms(host, span);
+  tr_pending *pending = tr_pending_new(host, TR_PENDING_FORWARD, caller, callee, span->request_id, t.deadline);
+  if (!pending) {
+    tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
+    return;
+  }
+  pending->oneway = t.oneway;
+  char id[TR_PENDING_ID];
+  tr_pending_write_id(pending, id);
+  tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
+  code = frame ? tr_client_send(callee, frame, false) : TR_EMEMORY;
+  tr_blob_unref(frame);
+  if (code) tr_pending_fail(pending, code, NULL);
+}
+
+/* ---- client → agent of this process (or behind another door) ---- */
+
+static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, tr_error *error) {
+  tr_blob *frame = NULL;
+  if (tr_wire_encode_reply(caller->host->core, reply, id, &frame, error)) return NULL;
+  size_t limit = caller->host->o.max_message;
+  if (frame->len - TR_WIRE_PREFIX <= limit) return frame;
+  tr_error_set(error, TR_ETOO_LARGE, "the answer's %u bytes are more than the host's limit of %zu",
+               (unsigned)frame->len - TR_WIRE_PREFIX, limit);
+  tr_blob_unref(frame);
+  return NULL;
+}
+
+static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
+  if (!caller->dotnet) return true;
+  tr_wire_span span = { 0 };
+  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(caller, &span)) return true;
+  tr_quirk_withhold(caller, "an answer", id);
+  return false;
+}
+
+static void on_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  tr_host *host = ud;
+  tr_pending *pending = tr_pending_at(host, token);
+  if (!pending || pending->msg != request) return;
+  pending->msg = NULL;
+  tr_client *caller = pending->caller;
+  tr_error error;
+  tr_error_init(&error);
+  tr_blob *frame = encode_answer(caller, reply, tr_pending_id(pending), &error);
+  if (!frame) {
+    tr_pending_fail(pending, error.code ? error.code : TR_EMEMORY, error.code ? error.text : NULL);
+    return;
+  }
+  int err = takes(caller, frame, tr_pending_id(pending)) ? tr_client_send(caller, frame, true) : 0;
+  tr_blob_unref(frame);
+  if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
+  else tr_pending_free(pending);
+}
+
+/* A troupe callee sees no request; the sender's entry ends with a null answer. */
+static void post_oneway(tr_client *caller, tr_msg *msg, tr_slice id) {
+  int code = tr_core_post(caller->host->core, msg);
+  if (code) {
+    tr_pending_refuse(caller, id, code, NULL);
+    return;
+  }
+  tr_reply none = { .body = { .kind = TR_BODY_NULL } };
+  tr_blob *frame = encode_answer(caller, &none, id, NULL);
+  if (frame && takes(caller, frame, id)) tr_client_send(caller, frame, true);
+  tr_blob_unref(frame);
+}
+
+static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span) {
+  tr_host *host = caller->host;
+  tr_wire_in in = { 0 };
+  tr_error error;
+  tr_error_init(&error);
+  int err = tr_wire_decode(host->core, bytes, caller->troupe, &in, &error);
+  if (err) {
+    tr_pending_refuse(caller, span->request_id, err, error.text[0] ? error.text : NULL);
+    return;
+  }
+  tr_msg *msg = in.msg;
+  in.msg = NULL;
+  tr_wire_in_fini(&in);
+  if (msg->kind != TR_MSG_REQUEST) {
+    post_oneway(caller, msg, span->request_id);
+    return;
+  }
+  tr_pending *pending = tr_pending_new(host, TR_PENDING_TO_LOCAL, caller, NULL, span->request_id,
+                                       tr_pending_deadline(host, msg->deadline));
+  if (!pending) {
+    tr_msg_unref(msg);
+    tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
+    return;
+  }
+  pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
+  msg->reply_to = (tr_reply_to){ on_local_answer, host, tr_pending_token(pending) };
+  tr_core_post(host->core, msg);
+}
+
+/* ---- a request comes in ---- */
+
+static bool admit(tr_client *caller, const tr_wire_span *span) {
+  if (!span->has_target) {
+    tr_pending_refuse(caller, span->request_id, TR_EINVALID, "the request names no target agent");
+    return false;
+  }
+  if (caller->n_calls >= TR_CLIENT_OPEN_REQUESTS) {
+    caller->host->stats.overloaded++;
+    tr_pending_refuse(caller, span->request_id, TR_EOVERLOADED, "too many open requests");
+    return false;
+  }
+  if (caller->host->draining && tr_list_empty(&caller->work)) { /* one who still has to answer may need to ask */
+    tr_pending_refuse(caller, span->request_id, TR_EUNAVAILABLE, "the host is shutting down");
+    return false;
+  }
+  return true;
+}
+
+void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *span) {
+  caller->host->stats.requests++;
+  if (!admit(caller, span)) return;
+  tr_dest *dest = tr_router_owner(caller->host->router, span->target_type);
+  if (dest && dest->ops == &tr_client_ops) {
+    to_client(caller, tr_client_of(dest), span);
+  } else if (dest) {
+    to_core(caller, bytes, span);
+  } else {
+    tr_error error;
+    tr_error_init(&error);
+    tr_error_set(&error, TR_ENOT_FOUND, "agent type %.*s is not registered", (int)tr_utf8_cut(span->target_type, 256),
+                 span->target_type.p ? span->target_type.p : "");
+    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, error.text);
+  }
+}
+
+/* ---- an answer comes in ---- */
+
+static void answer_client(tr_pending *pending, const tr_wire_span *span) {
+  tr_host *host = pending->host;
+  tr_client *caller = pending->caller;
+  tr_slice id = tr_pending_id(pending);
+  if (caller->dotnet && !tr_quirk_answer(caller, span)) {
+    tr_quirk_withhold(caller, "an answer", id);
+    tr_pending_free(pending);
+    return;
+  }
+  if (tr_wire_splice_size(span, id) > host->o.max_message) {
+    tr_pending_fail(pending, TR_ETOO_LARGE, "with its request id the answer is larger than the host's limit");
+    return;
+  }
+  tr_blob *frame = tr_wire_splice(host->mem, span, id);
+  int err = frame ? tr_client_send(caller, frame, true) : TR_EMEMORY;
+  tr_blob_unref(frame);
+  if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
+  else tr_pending_free(pending);
+}
+
+static void answer_agent(tr_pending *pending, tr_client *callee, tr_slice bytes) {
+  tr_core *core = pending->host->core;
+  tr_wire_in in = { 0 };
+  tr_error error;
+  tr_error_init(&error);
+  int err = tr_wire_decode(core, bytes, callee->troupe, &in, &error);
+  if (err) {
+    tr_pending_fail(pending, err, error.text[0] ? error.text : NULL);
+    return;
+  }
+  tr_msg *msg = tr_msg_ref(pending->msg);
+  tr_pending_free(pending);
+  if (msg->kind == TR_MSG_REQUEST) {
+    tr_msg_answer(msg, &in.reply);
+  } else if (in.reply.code) {
+    tr_core_dead_letter(core, msg, in.reply.code, in.error_text.text);
+  }
+  tr_wire_in_fini(&in);
+  tr_msg_unref(msg);
+}
+
+void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *span) {
+  tr_host *host = callee->host;
+  host->stats.responses++;
+  tr_pending *pending = tr_pending_find(host, span->request_id);
+  if (!pending || pending->callee != callee) {
+    if (tr_guard_worth_a_line(++callee->strays))
+      tr_log_write(host->log, TR_LOG_INFO, "answer.unknown", "client=%s count=%llu id=%.*s", callee->id,
+                   (unsigned long long)callee->strays, (int)tr_utf8_cut(span->request_id, 64),
+                   span->request_id.p ? span->request_id.p : "");
+  } else if (pending->kind == TR_PENDING_FROM_LOCAL) {
+    answer_agent(pending, callee, bytes);
+  } else {
+    answer_client(pending, span);
+  }
+}
+
+/* ---- agent of this process → client ---- */
+
+static void refuse_local(tr_core *core, tr_msg *msg, int code, const char *text) {
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, code, text);
+  else tr_core_dead_letter(core, msg, code, text ? text : tr_error_default_text(code));
+}
+
+static int check_frame(const tr_client *callee, const tr_blob *frame, const char **why) {
+  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_wire_span span = { 0 };
+  if (callee->dotnet && tr_wire_walk(bytes, &span, NULL)) return TR_EINTERNAL;
+  return check_callee(callee, &span, bytes.n, why);
+}
+
+void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
+  tr_client *callee = tr_client_of(dest);
+  tr_host *host = callee->host;
+  bool oneway = msg->kind == TR_MSG_SEND;
+  if (!callee->stream) {
+    refuse_local(host->core, msg, TR_EUNAVAILABLE, "the agent's worker is not connected");
+    return;
+  }
+  tr_time deadline = tr_pending_deadline(host, msg->deadline), latest = tr_core_now(host->core) + TR_ONEWAY_TIMEOUT;
+  if (oneway && deadline > latest) deadline = latest;
+  tr_pending *pending = tr_pending_new(host, TR_PENDING_FROM_LOCAL, NULL, callee, (tr_slice){ NULL, 0 }, deadline);
+  if (!pending) {
+    refuse_local(host->core, msg, TR_EMEMORY, NULL);
+    return;
+  }
+  pending->msg = tr_msg_ref(msg);
+  pending->oneway = oneway;
+  char id[TR_PENDING_ID];
+  tr_pending_write_id(pending, id);
+  tr_error error;
+  tr_error_init(&error);
+  const char *why = NULL;
+  tr_blob *frame = NULL;
+  int code = tr_wire_encode_request(msg, tr_slice_make(id, sizeof id), &frame, &error);
+  if (!code) code = check_frame(callee, frame, &why);
+  if (!code) code = tr_client_send(callee, frame, false);
+  tr_blob_unref(frame);
+  if (code == TR_EOVERLOADED) host->stats.overloaded++;
+  if (code) tr_pending_fail(pending, code, error.text[0] ? error.text : why);
+}

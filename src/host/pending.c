@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT
+ * Open requests: who asked, who has to answer, under which id.
+ *
+ * Request ids of AutoGen's workers count from "1" in every worker, so the host writes its own: sixteen hex digits, slot and
+ * generation of an entry in a slab. An answer is found by them without hashing; an answer to an entry that was freed
+ * meanwhile, or that another client should give, is not found. Generations start at a random number, so that a worker
+ * that outlived an earlier host cannot answer this one's requests.
+ *
+ * Entries hold links and timers, so they must not move: the slab grows by chunks.
+ *
+ * An entry ends in tr_pending_free, exactly once, after its caller was answered or is known to be gone. Where memory is too
+ * short for an error answer the entry stays as a debt (`owed`), and its guard tries again. */
+#include "host/internal.h"
+
+#define RETRY TR_MILLISECONDS(100)
+
+/* ---- the slab ---- */
+
+static tr_pending *at(const tr_pending_slab *slab, uint32_t slot) {
+  return &slab->chunks[slot >> TR_SLAB_BITS][slot & (TR_SLAB_CHUNK - 1)];
+}
+
+static bool grow(tr_host *host) {
+  tr_pending_slab *slab = &host->slab;
+  if (slab->n_chunks == TR_SLAB_MAX >> TR_SLAB_BITS) return false;
+  if (slab->n_chunks == slab->cap_chunks) {
+    uint32_t cap = slab->cap_chunks ? slab->cap_chunks * 2 : 4;
+    void *grown = tr_realloc(host->mem, slab->chunks, slab->cap_chunks * sizeof *slab->chunks, cap * sizeof *slab->chunks);
+    if (!grown) return false;
+    slab->chunks = grown;
+    slab->cap_chunks = cap;
+  }
+  tr_pending *chunk = tr_calloc(host->mem, TR_SLAB_CHUNK, sizeof *chunk);
+  if (!chunk) return false;
+  uint32_t base = slab->n_chunks * TR_SLAB_CHUNK;
+  slab->chunks[slab->n_chunks++] = chunk;
+  for (uint32_t i = TR_SLAB_CHUNK; i-- > 0;) {
+    chunk[i].host = host;
+    chunk[i].slot = base + i;
+    chunk[i].generation = slab->salt;
+    chunk[i].id.next_free = slab->first_free;
+    slab->first_free = base + i + 1;
+  }
+  return true;
+}
+
+void tr_pending_slab_fini(tr_host *host) {
+  tr_pending_slab *slab = &host->slab;
+  for (uint32_t i = 0; i < slab->n_chunks; i++)
+    tr_free(host->mem, slab->chunks[i], TR_SLAB_CHUNK * sizeof(tr_pending));
+  tr_free(host->mem, slab->chunks, slab->cap_chunks * sizeof *slab->chunks);
+}
+
+/* ---- ids ---- */
+
+void tr_pending_write_id(const tr_pending *pending, char out[TR_PENDING_ID]) {
+  static const char digits[] = "0123456789abcdef";
+  uint64_t token = tr_pending_token(pending);
+  for (int i = TR_PENDING_ID; i-- > 0; token >>= 4) out[i] = digits[token & 15];
+}
+
+tr_pending *tr_pending_at(const tr_host *host, uint64_t token) {
+  uint32_t slot = (uint32_t)(token >> 32);
+  if (slot >= host->slab.n_chunks * TR_SLAB_CHUNK) return NULL;
+  tr_pending *pending = at(&host->slab, slot);
+  return pending->kind != TR_PENDING_FREE && pending->generation == (uint32_t)token ? pending : NULL;
+}
+
+tr_pending *tr_pending_find(const tr_host *host, tr_slice id) {
+  if (id.n != TR_PENDING_ID) return NULL;
+  uint64_t token = 0;
+  for (size_t i = 0; i < id.n; i++) {
+    char c = id.p[i];
+    unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
+    if (digit == 16) return NULL;
+    token = token << 4 | digit;
+  }
+  return tr_pending_at(host, token);
+}
+
+tr_slice tr_pending_id(const tr_pending *pending) {
+  if (pending->id_length <= sizeof pending->id.text) return (tr_slice){ pending->id.text, pending->id_length };
+  return tr_blob_view(pending->id.blob);
+}
+
+/* ---- life ---- */
+
+tr_time tr_pending_deadline(const tr_host *host, tr_time own) {
+  if (own != TR_NEVER) return own;
+  return host->o.call_timeout == TR_NEVER ? TR_NEVER : tr_core_now(host->core) + host->o.call_timeout;
+}
+
+static void guard(tr_timer *timer) {
+  tr_pending *pending = TR_CONTAINER(timer, tr_pending, guard);
+  if (pending->owed) tr_pending_fail(pending, pending->owed, NULL);
+  else if (pending->oneway) tr_pending_free(pending);
+  else tr_pending_fail(pending, TR_ETIMEOUT, NULL);
+}
+
+tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id, tr_time deadline) {
+  tr_pending_slab *slab = &host->slab;
+  if (!slab->first_free && !grow(host)) return NULL;
+  tr_pending *pending = at(slab, slab->first_free - 1);
+  uint32_t next_free = pending->id.next_free;
+  if (id.n > sizeof pending->id.text) {
+    tr_blob *blob = tr_blob_copy(host->mem, id);
+    if (!blob) return NULL;
+    pending->id.blob = blob;
+  } else if (id.n) {
+    memcpy(pending->id.text, id.p, id.n);
+  }
+  slab->first_free = next_free;
+  slab->count++;
+  pending->id_length = (uint32_t)id.n;
+  pending->generation++;
+  pending->kind = (uint8_t)kind;
+  pending->caller = caller;
+  pending->callee = callee;
+  if (caller) {
+    tr_list_push(&caller->calls, &pending->by_caller);
+    caller->n_calls++;
+  }
+  if (callee) tr_list_push(&callee->work, &pending->by_callee);
+  if (deadline != TR_NEVER) tr_timer_start(host->timers, &pending->guard, deadline, guard);
+  return pending;
+}
+
+/* Nobody can answer it any more. */
+static tr_msg *cut_off(tr_pending *pending) {
+  tr_msg *msg = pending->msg;
+  pending->msg = NULL;
+  if (pending->callee) tr_link_remove(&pending->by_callee);
+  pending->callee = NULL;
+  if (msg && pending->kind == TR_PENDING_TO_LOCAL) msg->reply_to.answer = NULL; /* borrowed: it goes on without us */
+  return msg;
+}
+
+void tr_pending_free(tr_pending *pending) {
+  tr_host *host = pending->host;
+  tr_msg *msg = cut_off(pending);
+  if (msg && pending->kind == TR_PENDING_FROM_LOCAL) tr_msg_unref(msg);
+  if (pending->caller) {
+    tr_link_remove(&pending->by_caller);
+    pending->caller->n_calls--;
+    pending->caller = NULL;
+  }
+  tr_timer_stop(host->timers, &pending->guard);
+  if (pending->id_length > sizeof pending->id.text) tr_blob_unref(pending->id.blob);
+  pending->kind = TR_PENDING_FREE;
+  pending->oneway = false;
+  pending->owed = 0;
+  pending->id.next_free = host->slab.first_free;
+  host->slab.first_free = pending->slot + 1;
+  host->slab.count--;
+  if (host->draining) tr_drain_check(host);
+}
+
+/* ---- failing ---- */
+
+/* 0, or TR_EMEMORY. An answer that its caller cannot take counts as given. */
+static int answer_error(tr_client *caller, tr_slice id, int code, const char *text) {
+  if (caller->dotnet) {
+    tr_quirk_withhold(caller, "an error answer", id);
+    return 0;
+  }
+  tr_blob *frame = tr_wire_error(caller->host->mem, id, code, tr_slice_of(text ? text : tr_error_default_text(code)));
+  if (!frame) return TR_EMEMORY;
+  int err = tr_client_send(caller, frame, true);
+  tr_blob_unref(frame);
+  return err == TR_EMEMORY ? err : 0;
+}
+
+static void owe(tr_pending *pending, int code) {
+  pending->owed = code;
+  tr_timer_start(pending->host->timers, &pending->guard, tr_core_now(pending->host->core) + RETRY, guard);
+}
+
+static void fail_local(tr_pending *pending, int code, const char *text) {
+  tr_core *core = pending->host->core;
+  tr_msg *msg = cut_off(pending);
+  tr_pending_free(pending);
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, code, text);
+  else tr_core_dead_letter(core, msg, code, text ? text : tr_error_default_text(code));
+  tr_msg_unref(msg);
+}
+
+void tr_pending_fail(tr_pending *pending, int code, const char *text) {
+  if (pending->kind == TR_PENDING_FROM_LOCAL) {
+    fail_local(pending, code, text);
+    return;
+  }
+  cut_off(pending);
+  if (pending->caller && answer_error(pending->caller, tr_pending_id(pending), code, text)) owe(pending, code);
+  else tr_pending_free(pending);
+}
+
+void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text) {
+  if (!answer_error(caller, id, code, text)) return;
+  tr_pending *pending = tr_pending_new(caller->host, TR_PENDING_FORWARD, caller, NULL, id, TR_NEVER);
+  if (pending) owe(pending, code);
+  else tr_log_write(caller->host->log, TR_LOG_ERROR, "answer.lost", "client=%s reason=\"out of memory\"", caller->id);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT
+ * Copies of Lua values: of bodies, checked, and of state.
+ *
+ * A body is copied once at the sender's border, and that copy is what the receiver gets, so this is the hottest loop of the room. Its
+ * cost is tables, so each is made once with its final size: one pass over the source keeps keys and values on the stack, then the table
+ * is made and the pairs are taken off the stack into it (half the time of a table that grows, and less than a pass for
+ * counting). Past BATCH pairs the size is a guess.
+ *
+ * The source is read raw: no metamethod of the script runs in here. What may not be in a body is found on the way, and each level puts its
+ * key in front of the path as it gives up: "body.items[3].name". Depth and the number of values are bounded, since a
+ * table that is reached by two ways is copied twice, and doing that forty times over is 2^40.
+ *
+ * tr_clone_top is the other, rarer one: for state, which may hold anything. */
+#include "base/text.h"
+#include "script/internal.h"
+
+#define BATCH 40 /* pairs kept on the stack */
+
+/* --- what went wrong, and where --- */
+
+static void path_prepend(tr_copy *copy, const char *text, size_t n) {
+  if (copy->path_at < n + 4) {
+    if (copy->path_at >= 4 && memcmp(&copy->path[copy->path_at], "\xe2\x80\xa6", 3) != 0) {
+      copy->path_at -= 3;
+      memcpy(&copy->path[copy->path_at], "\xe2\x80\xa6", 3);
+    }
+    return;
+  }
+  copy->path_at -= n;
+  memcpy(&copy->path[copy->path_at], text, n);
+}
+
+static bool is_identifier(tr_slice key) {
+  if (key.n == 0 || key.n > 60) return false;
+  for (size_t i = 0; i < key.n; i++) {
+    char c = key.p[i];
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+    if (!letter && (i == 0 || c < '0' || c > '9')) return false;
+  }
+  return true;
+}
+
+/* Put the key at stack index `at` in front of the path. */
+static bool below(tr_copy *copy, int at) {
+  lua_State *L = copy->L;
+  char text[100];
+  if (lua_isinteger(L, at)) {
+    int n = snprintf(text, sizeof text, "[%lld]", (long long)lua_tointeger(L, at));
+    path_prepend(copy, text, (size_t)n);
+  } else if (lua_type(L, at) == LUA_TSTRING) {
+    tr_slice key;
+    key.p = lua_tolstring(L, at, &key.n);
+    int n = is_identifier(key) ? snprintf(text, sizeof text, ".%s", key.p)
+                               : snprintf(text, sizeof text, "[\"%.*s\"]", (int)tr_utf8_cut(key, 60), key.p);
+    path_prepend(copy, text, (size_t)n);
+  }
+  return false;
+}
+
+#define wrong(copy, ...) wrong_as(copy, TR_EINVALID, __VA_ARGS__)
+static bool wrong_as(tr_copy *copy, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool wrong_as(tr_copy *copy, int code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  tr_error_setv(copy->error, code, format, args);
+  va_end(args);
+  return false;
+}
+
+/* --- values --- */
+
+bool tr_is_null(lua_State *L, int at) { return lua_type(L, at) == LUA_TLIGHTUSERDATA && !lua_touserdata(L, at); }
+
+bool tr_is_array(lua_State *L, int at) {
+  if (!lua_getmetatable(L, at)) return false;
+  tr_push_ref(L, tr_script_of(L)->array_ref);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
+void tr_mark_array(lua_State *L) {
+  tr_push_ref(L, tr_script_of(L)->array_ref);
+  lua_setmetatable(L, -2);
+}
+
+/* Most text is ASCII: look at eight bytes at a time. */
+static inline bool plain(const char *p, size_t n) {
+  uint64_t word, bits = 0;
+  for (; n >= 8; p += 8, n -= 8) {
+    memcpy(&word, p, 8);
+    bits |= word;
+  }
+  for (; n > 0; p++, n--) bits |= (uint64_t)(unsigned char)*p << 56 | (unsigned char)*p;
+  return (bits & UINT64_C(0x8080808080808080)) == 0;
+}
+
+static bool check_string(tr_copy *copy, int at) {
+  tr_slice text;
+  text.p = lua_tolstring(copy->L, at, &text.n);
+  if (plain(text.p, text.n) || tr_utf8_valid(text)) return true;
+  return wrong(copy, "a string that is not UTF-8 (send it as troupe.bytes(s))");
+}
+
+static bool copy_table(tr_copy *copy);
+
+static bool check_other(tr_copy *copy, int type) {
+  lua_State *L = copy->L;
+  tr_slice bytes;
+  if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
+  if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) return true;
+  if (type == LUA_TUSERDATA) return wrong(copy, "a body cannot hold an object such as ctx");
+  return wrong(copy, "a body cannot hold a %s", lua_typename(L, type));
+}
+
+/* The value on the top becomes its copy. */
+static inline bool copy_value(tr_copy *copy) {
+  lua_State *L = copy->L;
+  int type = lua_type(L, -1);
+  if (--copy->left < 0) return wrong_as(copy, TR_ETOO_LARGE, "more than %d values in one body", TR_COPY_MAX);
+  switch (type) {
+  case LUA_TBOOLEAN: return true;
+  case LUA_TSTRING: return copy->trusted || check_string(copy, -1);
+  case LUA_TTABLE: return copy_table(copy);
+  case LUA_TNUMBER:
+    if (!copy->trusted && !lua_isinteger(L, -1)) {
+      double number = lua_tonumber(L, -1);
+      if (number - number != 0) return wrong(copy, "%s is not a number that can be sent", number != number ? "NaN" : "infinity");
+    }
+    return true;
+  default: return copy->trusted || check_other(copy, type);
+  }
+}
+
+/* --- maps: the source at `from`, the copy at from + 1, the first pair above --- */
+
+static void flush(lua_State *L, int to, int count) {
+  while (count-- > 0) lua_rawset(L, to);
+}
+
+static bool check_key(tr_copy *copy) {
+  lua_State *L = copy->L;
+  int type = lua_type(L, -2);
+  if (type == LUA_TSTRING) {
+    if (copy->trusted || check_string(copy, -2)) return true;
+    copy->error->text[0] = 0;
+    copy->error->code = 0;
+    return wrong(copy, "a key that is not UTF-8");
+  }
+  if (type == LUA_TNUMBER) {
+    below(copy, lua_absindex(L, -2));
+    return wrong(copy, "a table with both names and numbers as keys is neither an array nor a map");
+  }
+  return wrong(copy, "a %s as a key (only strings, or 1 to n)", lua_typename(L, type));
+}
+
+static bool copy_map(tr_copy *copy, int from) {
+  lua_State *L = copy->L;
+  int to = from + 1, count = 0;
+  bool made = false;
+  do {
+    if (!check_key(copy)) return false;
+    if (tr_is_null(L, -1)) {
+      copy->nulls = true;
+      if (copy->drop) {
+        lua_pop(L, 1);
+        continue;
+      }
+    }
+    if (!copy_value(copy)) return below(copy, to + 1 + 2 * count);
+    if (++count == BATCH) {
+      lua_pushvalue(L, -2);
+      lua_insert(L, to + 1); /* the key to go on from */
+      if (!made) {
+        lua_createtable(L, 0, 3 * BATCH);
+        lua_replace(L, to);
+        made = true;
+      }
+      flush(L, to, count);
+      count = 0;
+    } else {
+      lua_pushvalue(L, -2);
+    }
+  } while (lua_next(L, from));
+  if (!made) {
+    lua_createtable(L, 0, count);
+    lua_replace(L, to);
+  }
+  flush(L, to, count);
+  return true;
+}
+
+/* --- arrays --- */
+
+static bool hole(tr_copy *copy, int from) {
+  lua_State *L = copy->L;
+  for (lua_Integer i = 1;; i++)
+    if (lua_rawgeti(L, from, i) == LUA_TNIL) {
+      lua_pushinteger(L, i);
+      below(copy, lua_gettop(L));
+      return wrong(copy, "a hole in an array (use troupe.null)");
+    } else {
+      lua_pop(L, 1);
+    }
+}
+
+static bool copy_array(tr_copy *copy, int from) {
+  lua_State *L = copy->L;
+  int to = from + 1;
+  lua_Integer count = 0, last = 0;
+  size_t length = (size_t)lua_rawlen(L, from);
+  lua_createtable(L, length < 1 << 20 ? (int)length : 1 << 20, 0);
+  lua_replace(L, to);
+  do {
+    if (!lua_isinteger(L, -2)) {
+      if (lua_type(L, -2) == LUA_TSTRING) below(copy, to + 1);
+      return wrong(copy, "a table with both names and numbers as keys is neither an array nor a map");
+    }
+    lua_Integer at = lua_tointeger(L, -2);
+    if (at < 1) {
+      below(copy, to + 1);
+      return wrong(copy, "an array begins at 1");
+    }
+    count++;
+    if (at > last) last = at;
+    if (!copy_value(copy)) return below(copy, to + 1);
+    lua_rawseti(L, to, at);
+  } while (lua_next(L, from));
+  return last == count || hole(copy, from);
+}
+
+/* --- tables --- */
+
+static bool too_deep(tr_copy *copy, const void *self) {
+  for (unsigned i = 0; i < copy->depth; i++)
+    if (copy->above[i] == self) return wrong(copy, "a table that holds itself");
+  for (unsigned i = 0; i < copy->depth; i++)
+    for (unsigned j = i + 1; j < copy->depth; j++)
+      if (copy->above[i] == copy->above[j]) return wrong(copy, "a table that holds itself");
+  return wrong(copy, "deeper than %d levels", TR_DEPTH_MAX);
+}
+
+static bool copy_table(tr_copy *copy) {
+  lua_State *L = copy->L;
+  int from = lua_gettop(L);
+  const void *self = copy->trusted ? NULL : lua_topointer(L, from);
+  bool done;
+  if (copy->depth >= TR_DEPTH_MAX) return too_deep(copy, self);
+  copy->above[copy->depth++] = self;
+  luaL_checkstack(L, 2 * BATCH + 10, NULL);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  if (!lua_next(L, from)) {
+    lua_createtable(L, 0, 0);
+    if (tr_is_array(L, from)) tr_mark_array(L);
+    lua_replace(L, from + 1);
+    done = true;
+  } else if (lua_type(L, -2) == LUA_TNUMBER) {
+    done = copy_array(copy, from);
+  } else if (!copy->trusted && tr_is_array(L, from)) {
+    below(copy, lua_gettop(L) - 1);
+    done = wrong(copy, "a troupe.array with a named field");
+  } else {
+    done = copy_map(copy, from);
+  }
+  if (!done) return false;
+  copy->depth--;
+  lua_settop(L, from + 1);
+  lua_replace(L, from);
+  return true;
+}
+
+int tr_copy_top(lua_State *L, tr_copy *copy) {
+  int top = lua_gettop(L);
+  copy->L = L;
+  copy->depth = 0;
+  copy->left = TR_COPY_MAX;
+  copy->path_at = sizeof copy->path;
+  if (copy_value(copy)) return 0;
+  int path = (int)(sizeof copy->path - copy->path_at);
+  tr_error found = *copy->error;
+  tr_error_init(copy->error);
+  lua_settop(L, top);
+  return tr_error_set(copy->error, found.code, "%s%.*s: %s", copy->root, path, &copy->path[copy->path_at], found.text);
+}
+
+/* --- state --- */
+
+/* Replace the table at the top by its clone; `memo` is the index of { [table] = clone }. */
+static void clone(lua_State *L, int memo, int depth) {
+  int from = lua_gettop(L);
+  if (depth > 190) luaL_error(L, "state: deeper than 190 levels");
+  luaL_checkstack(L, 10, NULL);
+  lua_pushvalue(L, from);
+  if (lua_rawget(L, memo) != LUA_TNIL) {
+    lua_replace(L, from);
+    return;
+  }
+  lua_pop(L, 1);
+  lua_createtable(L, (int)(lua_rawlen(L, from) & 0xffffff), 0);
+  lua_pushvalue(L, from);
+  lua_pushvalue(L, from + 1);
+  lua_rawset(L, memo);
+  for (lua_pushnil(L); lua_next(L, from);) {
+    if (lua_type(L, -1) == LUA_TTABLE) clone(L, memo, depth + 1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, from + 1);
+  }
+  if (lua_getmetatable(L, from)) lua_setmetatable(L, from + 1);
+  lua_settop(L, from + 1);
+  lua_replace(L, from);
+}
+
+void tr_clone_top(lua_State *L) {
+  if (lua_type(L, -1) != LUA_TTABLE) return;
+  lua_newtable(L);
+  lua_insert(L, -2);
+  clone(L, lua_gettop(L) - 1, 0);
+  lua_remove(L, -2);
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of this room share: the structures of one Lua state with its agents, and the functions between them.
+ *
+ * Reading order: state.c (the state and its protection), copy.c and slots.c (bodies), definition.c (what a file returns),
+ * class.c and turn.c (how the core runs it), ctx.c (what a handler sees), load.c and reload.c (how code comes and changes).
+ *
+ * Who may raise: a function that takes a lua_State may raise a Lua error (out of memory at least) unless it says that it does not;
+ * one that takes only a tr_script never does. What the core calls back outside ops->run must not raise (core.h). */
+#ifndef TR_SCRIPT_INTERNAL_H
+#define TR_SCRIPT_INTERNAL_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "script/script.h"
+
+#define TR_TICK 10000        /* instructions between two looks of the hook, and one slice of a turn */
+#define TR_TICK_INNER 1000   /* the same in coroutines that scripts make */
+#define TR_INSTRUCTIONS 100000000u /* default of limits.instructions */
+#define TR_COPY_MAX 4000000  /* values in one body */
+
+typedef struct tr_lua_turn tr_lua_turn;
+typedef struct tr_definition tr_definition;
+typedef struct tr_script_class tr_script_class;
+typedef struct tr_instance tr_instance;
+typedef struct tr_file tr_file;
+typedef struct tr_unit tr_unit;
+typedef struct tr_address tr_address;
+
+/* --- limit.c: what bounds the running code --- */
+typedef struct tr_meter {
+  uint64_t used, limit;  /* instructions */
+  bool killed;           /* over the limit: every further instruction raises */
+  lua_State *base;       /* the coroutine it was started on */
+  const char *what;      /* "loading"; NULL: a turn */
+  tr_error *error;       /* filled in when it is killed */
+} tr_meter;
+/* What a coroutine was suspended for; set just before its yield. */
+typedef enum { TR_PAUSE_NONE = 0, TR_PAUSE_WAIT, TR_PAUSE_SLICE, TR_PAUSE_FLUSH } tr_pause;
+
+void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
+void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
+void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
+_Noreturn void tr_meter_raise(lua_State *L, tr_meter *meter); /* again, once killed */
+
+/* --- slots.c: bodies that wait --- */
+typedef struct tr_slots {
+  uint32_t *next; /* free list through the unused ones; TR_SLOT_… flags of the used ones */
+  uint32_t count, cap, free;
+} tr_slots;
+#define TR_SLOT_NULLS 1u /* a map in it has a null member */
+
+/* --- state.c --- */
+struct tr_script {
+  tr_script_options options;
+  tr_mem *mem;
+  tr_core *core;
+  lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
+  size_t used;  /* bytes of the Lua state */
+  /* registry references */
+  int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref, library_ref, dummy_ref;
+  tr_slots slots, instances;
+  /* what runs now */
+  tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
+  tr_meter *meter;      /* of the code that runs */
+  bool can_wait;        /* no C call of the script's is between here and the turn */
+  tr_pause pause;
+  uint64_t waits;       /* number of the last wait */
+  tr_lua_turn *free_turns;
+  unsigned free_turn_count;
+  tr_address *addresses; /* all entries of the address caches */
+  unsigned address_count;
+  tr_link files, classes;
+  unsigned programs;    /* running ones */
+  int exit_status;
+  uint64_t unhandled;   /* events that no handler took */
+  uint64_t next_timer;
+};
+
+static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_getextraspace(L); }
+/* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not raise. */
+int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
+static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
+_Noreturn void tr_raise_memory(lua_State *L);
+
+/* --- copy.c --- */
+typedef struct tr_copy {
+  lua_State *L;
+  const char *root;  /* what the value is called in errors: "body" */
+  bool trusted;      /* it was checked before */
+  bool drop;         /* leave out null members of maps */
+  bool nulls;        /* out: there is a null member */
+  unsigned depth;
+  long left;         /* values that may still be made */
+  const void *above[TR_DEPTH_MAX + 1];
+  tr_error *error;
+  char path[256];
+  size_t path_at;
+} tr_copy;
+/* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then undefined but
+ * nothing below it). lua: [-1, +1, m] */
+int tr_copy_top(lua_State *L, tr_copy *copy);
+/* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
+void tr_clone_top(lua_State *L);
+bool tr_is_null(lua_State *L, int at);   /* troupe.null */
+bool tr_is_array(lua_State *L, int at);  /* marked by troupe.array; does not raise */
+void tr_mark_array(lua_State *L);        /* the table on the top */
+
+/* --- slots.c --- */
+/* Keep the value on the top; [-1, +0, m]. `table` is the stack or upvalue index of the table of slots. Never 0. */
+uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
+void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot); /* does not raise */
+/* A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
+int tr_body_from(lua_State *L, int at, const char *root, tr_body *body, tr_error *error);
+/* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
+int tr_body_take(lua_State *L, tr_body *body, bool keep_nulls, tr_error *error);
+/* The same with the content left where it is. */
+int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
+void tr_slots_open(lua_State *L, tr_script *script);
+void tr_slots_close(tr_script *script);
+extern const tr_body_ops tr_slots_gone;
+tr_body_ops tr_slots_ops(tr_script *script);
+
+/* --- walk.c, build.c --- */
+int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */
+/* Push what bytes hold. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
+int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
+
+/* --- bytes.c: troupe.bytes --- */
+void tr_bytes_open(lua_State *L, tr_script *script);
+void tr_bytes_push(lua_State *L, tr_slice bytes);
+bool tr_bytes_get(lua_State *L, int at, tr_slice *bytes); /* does not raise */
+
+/* --- fail.c: error objects --- */
+void tr_fail_open(lua_State *L, tr_script *script);
+/* Push an error object; agent and type may be NULL. lua: [-0, +1, m] */
+void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, const char *type);
+_Noreturn void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+_Noreturn void tr_fail_raise_error(lua_State *L, const tr_error *error);
+/* Code and text of the error value at `at`. Does not raise and runs no script's code. */
+void tr_fail_read(lua_State *L, int at, tr_error *error);
+/* Log the failure that ended `co` (its error value on its top) with its traceback. Does not raise. */
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type, const tr_error *error);
+
+/* --- address.c: texts → names, remembered --- */
+struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
+/* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives until the next call. */
+const tr_address *tr_address_agent(lua_State *L, int at, int table);
+const tr_address *tr_address_topic(lua_State *L, int at, int table); /* bare: key is NULL */
+tr_name *tr_address_type(lua_State *L, int at, int table);           /* a message type; borrowed */
+int tr_message_type_check(tr_slice type, tr_error *error);
+void tr_address_close(tr_script *script);
+
+/* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
+void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
+/* Push a fresh environment for `unit` (at index `unit`). lua: [-0, +1, m] */
+void tr_sandbox_push(lua_State *L, int unit);
+void tr_guard_install(lua_State *L, const char *library); /* replace what needs bounds in the library table on the top */
+void tr_coroutine_push(lua_State *L);
+int tr_xpcall(lua_State *L);
+void tr_library_open(lua_State *L, tr_script *script);
+void tr_library_push(lua_State *L);                       /* a fresh `troupe` table */
+/* Names of api.md that a later version gives: one list. NULL-terminated. */
+extern const char *const tr_later_methods[], *const tr_later_options[], *const tr_later_functions[], *const tr_later_keys[];
+bool tr_name_in(const char *const *names, const char *name);
+
+/* --- unit.c: one version of a file with what it required --- */
+typedef struct tr_module { tr_link link; uint64_t hash; char path[]; } tr_module;
+struct tr_unit { tr_script *script; tr_link modules; char *folder; size_t folder_size; };
+void tr_unit_open(lua_State *L);
+tr_unit *tr_unit_push(lua_State *L, const char *name); /* [-0, +1, m] a userdata that owns it */
+int tr_require(lua_State *L); /* upvalues: unit, environment, loaded */
+/* Compile `source` and push the function; 0 or TR_EINVALID with file:line. lua: [-0, +1, m] */
+int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error);
+int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *error);
+uint64_t tr_source_hash(tr_slice source);
+
+/* --- definition.c, fields.c, handlers.c, subscriptions.c: what a file's table says --- */
+typedef struct tr_handler { tr_name *type; int ref; bool list; } tr_handler; /* list: { match|false, handle, … } */
+typedef struct tr_handlers { tr_handler *items; size_t cap; tr_handler star; } tr_handlers;
+typedef struct tr_sub_spec {
+  tr_link link;
+  tr_script *script;
+  tr_sub_kind kind;
+  char *topic, *key; /* NUL-terminated; key NULL: the source */
+  size_t topic_size, key_size; /* of the blocks */
+  bool all, custom;
+  int match_ref, agent_ref;
+  uint64_t id;  /* the core's, once active */
+  tr_buf found; /* what agent() said */
+} tr_sub_spec;
+typedef struct tr_tick_spec { tr_name *type; tr_time period; } tr_tick_spec;
+typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
+
+struct tr_definition {
+  unsigned refs;
+  tr_link link; /* of its stage */
+  tr_script *script;
+  char *type;
+  size_t type_size;
+  bool program, flat_state, nulls_keep, reentrant;
+  int table_ref; /* the agent's table, or the program's function */
+  int state_ref, methods_ref, meta_ref, init_ref, migrate_ref; /* LUA_NOREF: none */
+  bool state_is_function;
+  lua_Integer version;
+  tr_time timeout; /* TR_NEVER: none */
+  uint64_t instructions;
+  uint32_t mailbox_limit;
+  tr_overflow overflow;
+  tr_handlers requests, events;
+  tr_link subs; /* tr_sub_spec, moved to the class when it becomes active */
+  tr_tick_spec *ticks;
+  size_t tick_count;
+  tr_reply_spec *replies;
+  size_t reply_count;
+  bool autostart_default;
+  char **autostart; /* keys */
+  size_t *autostart_sizes, autostart_count;
+};
+/* Where errors about a definition point to. */
+typedef struct tr_place { const char *name; tr_slice source; tr_error *error; } tr_place;
+
+tr_definition *tr_definition_new(tr_script *script);
+void tr_definition_unref(tr_definition *definition); /* does not raise */
+/* Read the agent's table on the top into `definition`. 0 or a code naming file, line, what was expected. [-1, +0, m] */
+int tr_definition_read(lua_State *L, tr_definition *definition, const tr_place *place, const char *default_type);
+int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* "a table" */
+const char *tr_type_name(lua_State *L, int at);
+/* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
+int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
+void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size); /* ":12" or "" */
+int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_place *place);
+void tr_handlers_fini(tr_script *script, tr_handlers *handlers);
+const tr_handler *tr_handlers_find(const tr_handlers *handlers, const tr_name *type);
+int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
+/* One form at `at`: *out, or a code with text in *error (no place). */
+int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
+void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
+bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
+int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
+void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
+
+/* --- class.c: agent types and instances --- */
+struct tr_script_class {
+  tr_link all;      /* of the script */
+  tr_link by_file;
+  tr_script *script;
+  tr_file *file;
+  tr_class *core_class;
+  tr_definition *def;
+  tr_link subs;     /* of the definition, active */
+  tr_link run_subs; /* made by ctx:subscribe */
+  bool started;
+  tr_map told;      /* what was said once: keys own their text */
+};
+struct tr_instance { /* a userdata; its user value is `self` */
+  tr_agent *agent;  /* NULL: gone */
+  tr_script_class *class_;
+  tr_definition *def; /* the version it is on */
+  tr_link timers;
+  unsigned timer_count;
+  bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+};
+tr_script_class *tr_script_class_new(tr_script *script, tr_file *file, tr_definition *def, tr_error *error);
+void tr_script_class_remove(tr_script_class *class_); /* from the core too */
+tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def);
+/* true the first time for this text. */
+bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice text);
+/* The instance of an agent, pushed; made at first use. [-0, +1, m] */
+tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent);
+/* Bring it to the class' definition before a turn. lua: the instance at `at` */
+void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
+/* Make `self` from the default state (not a function). */
+void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
+/* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */
+const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at);
+/* Top-level fields that a newer definition's state has and `self` (on the top) lacks. */
+void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def);
+void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
+
+/* --- timer.c: ctx:after, ctx:every, `timers` --- */
+/* period 0: once. body is taken. 0, or TR_EMEMORY, TR_EOVERLOADED. Does not raise. */
+int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared, tr_body *body, uint64_t *id);
+bool tr_script_timer_cancel(tr_instance *instance, uint64_t id);
+/* Compare the declared timers with the definition's: start what is new, stop what is gone, change periods. */
+void tr_script_timers_sync(tr_instance *instance, const tr_definition *def);
+void tr_script_timers_stop(tr_instance *instance);
+
+/* --- turn.c --- */
+struct tr_lua_turn { /* pooled with its coroutine */
+  tr_script *script;
+  lua_State *co;
+  int co_ref;
+  tr_turn *turn;
+  tr_instance *instance;
+  tr_definition *def; /* the code it began with */
+  tr_meter meter;
+  uint64_t wait;      /* number of the wait it is in */
+  tr_call *call;
+  tr_timer timer;
+  bool timed_out;
+  int code;           /* of the reply that came; error has the text */
+  tr_name *reply_type;
+  tr_body reply;
+  tr_error error;
+  tr_lua_turn *next;
+};
+int tr_turn_run(void *class_ud, tr_turn *turn);
+void tr_turn_cancel(void *class_ud, tr_turn *turn);
+/* Call the function below its nargs arguments on a metered coroutine that may not wait. The results are pushed on L:
+ * their number, or a negative code with file:line in *error. [-(nargs+1), +n, m] */
+int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error);
+void tr_turns_close(tr_script *script);
+/* Suspend the running turn from C code called by its script. Raises where it cannot wait. */
+int tr_turn_pause(lua_State *L, tr_pause pause, lua_KFunction k);
+/* In a continuation: the turn, once it is sure that this is the wait it was made for. */
+tr_lua_turn *tr_turn_resumed(lua_State *L, lua_KContext wait);
+
+/* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
+enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES }; /* upvalues of each method */
+void tr_ctx_open(lua_State *L, tr_script *script);
+/* The running turn, if the ctx at index 1 is its agent's; else an error. */
+tr_lua_turn *tr_ctx_turn(lua_State *L);
+extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[];
+extern const char *const tr_ctx_field_names[];
+int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
+tr_time tr_check_seconds(lua_State *L, int at, const char *what);
+
+/* --- load.c, reload.c --- */
+typedef struct tr_stage { /* one version of a file, compiled, run and checked */
+  tr_script *script;
+  const char *name;
+  tr_slice source;
+  const char *const *args;
+  size_t argc;
+  tr_error *error;
+  uint64_t hash;
+  tr_link definitions;
+  int unit_ref;
+} tr_stage;
+struct tr_file {
+  tr_link all;
+  tr_script *script;
+  char *name;
+  char **args;
+  size_t argc;
+  char *source; /* of one that was loaded from memory */
+  size_t source_size;
+  bool from_memory;
+  uint64_t hash;
+  tr_link classes;
+  int unit_ref;
+};
+int tr_stage_run(tr_stage *stage);
+void tr_stage_fini(tr_stage *stage);
+tr_file *tr_file_find(const tr_script *script, const char *name);
+tr_unit *tr_file_unit(const tr_file *file);
+void tr_file_free(tr_file *file);
+/* Swap `file` to what was staged. */
+typedef struct tr_swap { tr_file *file; tr_stage stage; tr_buf text; } tr_swap;
+int tr_reload_swap(tr_script *script, tr_swap *swaps, size_t count, tr_error *error);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT
+ * Where a Lua value waits while the core holds it: one table of slots, and a free list in C.
+ *
+ * A message's body is a number, the index of its value here; so the core never sees Lua, and moving a body from sender to receiver
+ * moves a number. The free list lies in C because asking Lua for a free index (luaL_ref) costs twice as much. A free slot holds `false`
+ * rather than nil, so that the table keeps its array part; setting it never allocates, so giving up a slot never raises.
+ *
+ * The same structure holds the instances of agents. */
+#include "codec/json.h"
+#include "script/internal.h"
+
+#define NO_SLOT 0u
+
+static bool grow(tr_script *script, tr_slots *slots) {
+  uint32_t cap = slots->cap ? slots->cap * 2 : 64;
+  uint32_t *next = tr_realloc(script->mem, slots->next, slots->cap * sizeof *next, cap * sizeof *next);
+  if (!next) return false;
+  slots->next = next;
+  slots->cap = cap;
+  return true;
+}
+
+uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table) {
+  uint32_t slot = slots->free;
+  if (slot != NO_SLOT) {
+    lua_rawseti(L, table, slot);
+    slots->free = slots->next[slot];
+  } else {
+    if (slots->count + 1 >= slots->cap && !grow(tr_script_of(L), slots)) tr_raise_memory(L);
+    slot = slots->count + 1;
+    lua_rawseti(L, table, slot);
+    slots->count = slot;
+  }
+  slots->next[slot] = 0;
+  return slot;
+}
+
+void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot) {
+  lua_State *L = script->L;
+  if (!lua_checkstack(L, 2)) return; /* the value stays until the end: better than a crash */
+  tr_push_ref(L, table_ref);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+  slots->next[slot] = slots->free;
+  slots->free = slot;
+}
+
+/* The same where the table is at hand. */
+static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, table, slot);
+  slots->next[slot] = slots->free;
+  slots->free = slot;
+}
+
+/* --- bodies --- */
+
+static inline tr_copy copier(const char *root, tr_error *error) {
+  tr_copy copy;
+  copy.root = root;
+  copy.trusted = copy.drop = copy.nulls = false;
+  copy.error = error;
+  return copy;
+}
+
+int tr_body_from(lua_State *L, int at, const char *root, tr_body *body, tr_error *error) {
+  tr_script *script = tr_script_of(L);
+  *body = (tr_body){ .kind = TR_BODY_NONE };
+  if (lua_isnoneornil(L, at)) return 0;
+  if (tr_is_null(L, at)) {
+    body->kind = TR_BODY_NULL;
+    return 0;
+  }
+  lua_pushvalue(L, at);
+  tr_copy copy = copier(root, error);
+  int rc = tr_copy_top(L, &copy);
+  if (rc) {
+    lua_pop(L, 1);
+    return rc;
+  }
+  tr_push_ref(L, script->slots_ref);
+  lua_insert(L, -2);
+  uint32_t slot = tr_slot_new(L, &script->slots, lua_gettop(L) - 1);
+  lua_pop(L, 1);
+  if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
+  body->kind = TR_BODY_SLOT;
+  body->slot = slot;
+  return 0;
+}
+
+static int copy_trusted(lua_State *L, bool keep_nulls, tr_error *error) {
+  tr_copy copy = copier("body", error);
+  copy.trusted = true;
+  copy.drop = !keep_nulls;
+  return tr_copy_top(L, &copy);
+}
+
+static void push_simple(lua_State *L, uint8_t kind, bool keep_nulls) {
+  if (kind == TR_BODY_NONE) lua_createtable(L, 0, 0);
+  else if (keep_nulls) lua_pushlightuserdata(L, NULL);
+  else lua_pushnil(L);
+}
+
+int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error) {
+  tr_script *script = tr_script_of(L);
+  luaL_checkstack(L, 8, NULL);
+  if (body->kind == TR_BODY_BYTES) return tr_decode(L, body, keep_nulls, error);
+  if (body->kind != TR_BODY_SLOT) {
+    push_simple(L, body->kind, keep_nulls);
+    return 0;
+  }
+  tr_push_ref(L, script->slots_ref);
+  lua_rawgeti(L, -1, body->slot);
+  lua_remove(L, -2);
+  int rc = copy_trusted(L, keep_nulls, error);
+  if (rc) lua_pop(L, 1);
+  return rc;
+}
+
+int tr_body_take(lua_State *L, tr_body *body, bool keep_nulls, tr_error *error) {
+  tr_script *script = tr_script_of(L);
+  if (body->kind != TR_BODY_SLOT) {
+    int rc = tr_body_push(L, body, keep_nulls, error);
+    tr_body_release(script->core, body);
+    return rc;
+  }
+  luaL_checkstack(L, 8, NULL);
+  tr_push_ref(L, script->slots_ref);
+  lua_rawgeti(L, -1, body->slot);
+  bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);
+  free_slot(L, &script->slots, lua_gettop(L) - 1, body->slot);
+  body->kind = TR_BODY_NONE;
+  lua_remove(L, -2);
+  return strip ? copy_trusted(L, false, error) : 0;
+}
+
+/* --- what the core asks for --- */
+
+static void release(void *ud, uint32_t slot) {
+  tr_script *script = ud;
+  tr_slot_free(script, &script->slots, script->slots_ref, slot);
+}
+
+typedef struct copy_call { tr_script *script; uint32_t slot, result; } copy_call;
+
+static int copy_slot(lua_State *L, void *ud) {
+  copy_call *call = ud;
+  tr_script *script = call->script;
+  tr_error error;
+  tr_error_init(&error);
+  tr_push_ref(L, script->slots_ref);
+  lua_rawgeti(L, -1, call->slot);
+  int rc = copy_trusted(L, true, &error);
+  if (rc) return rc;
+  call->result = tr_slot_new(L, &script->slots, lua_gettop(L) - 1);
+  script->slots.next[call->result] = script->slots.next[call->slot] & TR_SLOT_NULLS;
+  return 0;
+}
+
+static uint32_t copy_body(void *ud, uint32_t slot) {
+  copy_call call = { ud, slot, 0 };
+  tr_script_protect(ud, copy_slot, &call, NULL);
+  return call.result;
+}
+
+/* Text and bytes are the value itself, where it is a string. */
+static int encode_plain(lua_State *L, tr_format format, tr_buf *out, tr_error *error) {
+  tr_slice bytes;
+  if (lua_type(L, -1) == LUA_TSTRING) bytes.p = lua_tolstring(L, -1, &bytes.n);
+  else if (format != TR_FORMAT_BYTES || !tr_bytes_get(L, -1, &bytes))
+    return tr_error_set(error, TR_EINVALID, "body: a %s cannot be sent as %s", luaL_typename(L, -1),
+                        format == TR_FORMAT_TEXT ? "text" : "bytes");
+  return tr_buf_slice(out, bytes) ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
+}
+
+static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error) {
+  tr_script *script = ud;
+  lua_State *L = script->L;
+  int rc;
+  if (!lua_checkstack(L, 8)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  int top = lua_gettop(L);
+  tr_push_ref(L, script->slots_ref);
+  lua_rawgeti(L, -1, slot);
+  if (format == TR_FORMAT_JSON) {
+    tr_json_writer writer;
+    tr_json_writer_init(&writer, out, error);
+    tr_sink sink = tr_json_sink(&writer);
+    rc = tr_walk(L, lua_gettop(L), &sink, error);
+    if (!rc && out->failed) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
+  } else if (format == TR_FORMAT_TEXT || format == TR_FORMAT_BYTES) {
+    rc = encode_plain(L, format, out, error);
+  } else {
+    rc = tr_error_set(error, TR_EINVALID, "a Lua value cannot be sent as protobuf yet");
+  }
+  lua_settop(L, top);
+  return rc;
+}
+
+tr_body_ops tr_slots_ops(tr_script *script) { return (tr_body_ops){ release, copy_body, encode, script }; }
+
+static void release_gone(void *ud, uint32_t slot) {
+  (void)ud;
+  (void)slot;
+}
+static uint32_t copy_gone(void *ud, uint32_t slot) {
+  (void)ud;
+  (void)slot;
+  return 0;
+}
+static int encode_gone(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error) {
+  (void)ud;
+  (void)slot;
+  (void)format;
+  (void)out;
+  return tr_error_set(error, TR_EUNAVAILABLE, "the agent that sent this is gone");
+}
+const tr_body_ops tr_slots_gone = { release_gone, copy_gone, encode_gone, NULL };
+
+void tr_slots_open(lua_State *L, tr_script *script) {
+  lua_createtable(L, 64, 0);
+  script->slots_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_createtable(L, 64, 0);
+  script->instances_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void tr_slots_close(tr_script *script) {
+  tr_free(script->mem, script->slots.next, script->slots.cap * sizeof *script->slots.next);
+  tr_free(script->mem, script->instances.next, script->instances.cap * sizeof *script->instances.next);
+}

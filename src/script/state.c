@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ * One Lua state: made, protected, stepped, closed.
+ *
+ * The core runs *inside* Lua: tr_script_step enters one lua_pcall for a whole batch of turns, and the class ops then use the main
+ * thread's stack freely. An error that no handler's coroutine caught (out of memory, as a rule) lands in that pcall; the core is told to
+ * fail the turn it was serving, and the next batch goes on. So a turn costs no pcall of its own.
+ *
+ * Everything else that touches Lua from outside a batch goes through tr_script_protect. Memory comes from the core's tr_mem, counted, with
+ * an optional limit. The collector is generational: with many idle agents the incremental one costs a quarter of the speed.
+ *
+ * At the stack's bottom of a batch lie the tables that turns use all the time (turn.c: TR_AT_…).
+ * To be read next: copy.c, slots.c. */
+#include "script/internal.h"
+
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  tr_script *script = ud;
+  if (!ptr) old_size = 0; /* Lua puts the kind of object there */
+  if (new_size == 0) {
+    script->used -= old_size;
+    tr_free(script->mem, ptr, old_size);
+    return NULL;
+  }
+  size_t limit = script->options.memory_limit;
+  if (limit && new_size > old_size && script->used + (new_size - old_size) > limit) return NULL;
+  void *block = tr_realloc(script->mem, ptr, old_size, new_size);
+  if (block) script->used = script->used - old_size + new_size;
+  return block;
+}
+
+/* Never reached: whatever may raise is called under a pcall. If a bug gets here, Lua aborts when this returns. */
+static int on_panic(lua_State *L) {
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
+  tr_log_write(tr_core_log(tr_script_of(L)->core), TR_LOG_ERROR, "script.panic", "error=\"%s\"", text);
+  return 0;
+}
+
+_Noreturn void tr_raise_memory(lua_State *L) {
+  tr_fail_push(L, TR_EMEMORY, tr_error_default_text(TR_EMEMORY), NULL, NULL);
+  lua_error(L);
+  for (;;) { } /* lua_error does not return, but is not declared so */
+}
+
+/* --- protection --- */
+
+typedef struct protected_call { int (*fn)(lua_State *L, void *ud); void *ud; int result; } protected_call;
+
+static int protected_main(lua_State *L) {
+  protected_call *call = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  call->result = call->fn(L, call->ud);
+  return 0;
+}
+
+/* The error of a failed pcall on the main thread, popped. */
+static int caught(lua_State *L, int status, tr_error *error) {
+  tr_error found;
+  tr_error_init(&found);
+  if (status == LUA_ERRMEM) tr_error_set(&found, TR_EMEMORY, "out of memory");
+  else tr_fail_read(L, -1, &found);
+  if (found.code == TR_EHANDLER) found.code = TR_EINTERNAL;
+  lua_pop(L, 1);
+  return tr_error_set(error, found.code, "%s", found.text);
+}
+
+int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error) {
+  lua_State *L = script->L;
+  protected_call call = { fn, ud, 0 };
+  if (!lua_checkstack(L, 8)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  lua_pushcfunction(L, protected_main);
+  lua_pushlightuserdata(L, &call);
+  int status = lua_pcall(L, 1, 0, 0);
+  return status == LUA_OK ? call.result : caught(L, status, error);
+}
+
+/* --- stepping --- */
+
+typedef struct step_call { tr_script *script; tr_time now; unsigned turns; int more; } step_call;
+
+static int step_main(lua_State *L) {
+  step_call *call = lua_touserdata(L, 1);
+  tr_script *script = call->script;
+  luaL_checkstack(L, 64, NULL);
+  lua_settop(L, 0);
+  tr_push_ref(L, script->slots_ref);     /* TR_AT_SLOTS */
+  tr_push_ref(L, script->instances_ref); /* TR_AT_INSTANCES */
+  tr_push_ref(L, script->types_ref);     /* TR_AT_TYPES */
+  call->more = tr_core_step(script->core, call->now, call->turns);
+  return 0;
+}
+
+int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
+  lua_State *L = script->L;
+  step_call call = { script, now, turns, 1 };
+  if (!lua_checkstack(L, 8)) return 1;
+  lua_pushcfunction(L, step_main);
+  lua_pushlightuserdata(L, &call);
+  int status = lua_pcall(L, 1, 0, 0);
+  if (status == LUA_OK) return call.more;
+  tr_error error;
+  tr_error_init(&error);
+  script->running = NULL;
+  script->meter = NULL;
+  script->pause = TR_PAUSE_NONE;
+  int code = caught(L, status, &error);
+  tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "turn.failed", "error=\"%s: %s\"", tr_error_name(code), error.text);
+  tr_core_recover(script->core, code, error.text);
+  return 1;
+}
+
+/* --- opening and closing --- */
+
+static int open_state(lua_State *L, void *ud) {
+  tr_script *script = ud;
+  lua_gc(L, LUA_GCGEN, 0, 0);
+  tr_slots_open(L, script);
+  tr_fail_open(L, script);
+  tr_bytes_open(L, script);
+  tr_unit_open(L);
+  lua_newtable(L);
+  script->agents_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newtable(L);
+  script->topics_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newtable(L);
+  script->types_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newthread(L);
+  script->dummy_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  tr_sandbox_open(L, script);
+  tr_library_open(L, script);
+  tr_ctx_open(L, script);
+  return 0;
+}
+
+tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
+  tr_mem *mem = tr_core_mem(options->core);
+  tr_script *script = TR_NEW(mem, tr_script);
+  if (!script) {
+    tr_error_set(error, TR_EMEMORY, "out of memory");
+    return NULL;
+  }
+  script->options = *options;
+  script->mem = mem;
+  script->core = options->core;
+  tr_list_init(&script->files);
+  tr_list_init(&script->classes);
+  script->L = lua_newstate(allocate, script);
+  if (!script->L) {
+    tr_error_set(error, TR_EMEMORY, "out of memory");
+    TR_DELETE(mem, script);
+    return NULL;
+  }
+  *(tr_script **)lua_getextraspace(script->L) = script;
+  lua_atpanic(script->L, on_panic);
+  if (tr_script_protect(script, open_state, script, error)) {
+    lua_close(script->L);
+    tr_slots_close(script);
+    TR_DELETE(mem, script);
+    return NULL;
+  }
+  tr_body_ops ops = tr_slots_ops(script);
+  tr_core_set_body_ops(script->core, &ops);
+  return script;
+}
+
+void tr_script_free(tr_script *script) {
+  if (!script) return;
+  while (!tr_list_empty(&script->files)) tr_file_free(TR_CONTAINER(script->files.next, tr_file, all));
+  tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
+  tr_turns_close(script);
+  tr_address_close(script);
+  lua_close(script->L);
+  tr_slots_close(script);
+  TR_DELETE(script->mem, script);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ * Looking up one key in a walked message, and the check of what the walk does not look into. Both go over nested fields as
+ * the walk does, without decoding. */
+#include "base/text.h"
+#include "wire/reader.h"
+#include "wire/wire.h"
+
+/* ---- one key ---- */
+
+/* Of a map's entry; its value is a string, or for an event a CloudEventAttributeValue with one in field 3. */
+static bool read_entry(tr_slice entry, bool attribute, tr_slice *key, tr_slice *value) {
+  tr_reader reader = tr_reader_of(entry);
+  tr_field field;
+  int more;
+  *key = *value = tr_slice_make("", 0);
+  while ((more = tr_read_field(&reader, &field)) > 0) {
+    if (field.key == TR_FIELD_KEY(1)) *key = field.value;
+    if (field.key == TR_FIELD_KEY(2)) *value = field.value;
+  }
+  if (more || !attribute) return more == 0;
+  reader = tr_reader_of(*value);
+  *value = tr_slice_make(NULL, 0);
+  while ((more = tr_read_field(&reader, &field)) > 0)
+    *value = field.key == TR_FIELD_KEY(3) ? field.value : tr_slice_make(NULL, 0); /* a oneof: the last one */
+  return more == 0;
+}
+
+static tr_slice find(tr_slice inner, unsigned number, bool attribute, const char *key) {
+  tr_reader reader = tr_reader_of(inner);
+  tr_slice wanted = tr_slice_of(key), found = { NULL, 0 }, name, value;
+  tr_field field;
+  while (tr_read_field(&reader, &field) > 0) {
+    if (field.key != TR_FIELD_KEY(number)) continue;
+    if (read_entry(field.value, attribute, &name, &value) && tr_slice_equal(name, wanted)) found = value;
+  }
+  return tr_utf8_valid(found) ? found : (tr_slice){ NULL, 0 };
+}
+
+tr_slice tr_wire_event_attribute(tr_slice inner, const char *key) { return find(inner, 5, true, key); }
+
+tr_slice tr_wire_metadata(tr_slice inner, tr_wire_kind kind, const char *key) {
+  return find(inner, kind == TR_WIRE_REQUEST ? 6 : 4, false, key);
+}
+
+/* ---- the beginning of an over-size message ---- */
+
+/* What can be read is a front part: the fields that are whole in it, and a payload that is cut. */
+bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
+  tr_reader reader = tr_reader_of(head);
+  uint64_t key, length;
+  memset(span, 0, sizeof *span);
+  if (!tr_read_varint(&reader, &key) || (key != TR_FIELD_KEY(1) && key != TR_FIELD_KEY(2))) return false;
+  if (!tr_read_varint(&reader, &length) || length > size - (uint64_t)((const char *)reader.p - head.p)) return false;
+  size_t there = (size_t)(reader.end - reader.p);
+  tr_slice front = tr_slice_make(reader.p, length < there ? (size_t)length : there);
+  tr_field field;
+  size_t whole = 0; /* bytes of the fields that are whole in it */
+  for (reader = tr_reader_of(front); tr_read_field(&reader, &field) > 0;) whole = (size_t)((const char *)reader.p - front.p);
+  /* A message of just these fields, walked as any other. */
+  span->kind = (tr_wire_kind)(key >> 3);
+  span->inner = tr_slice_make(front.p, whole);
+  return tr_wire_walk_inner(span) == 0 && span->id_field > 0 && tr_utf8_valid(span->request_id);
+}
+
+/* ---- the deep check ---- */
+
+/* What is in the fields of a message: 't' text, 'b' bytes, a digit: the message of that row; others are not looked at. */
+static const char *const shapes[] = { /* the first three by tr_wire_kind */
+  [1] = "t44t56",   /* RpcRequest */
+  [2] = "t5t6",     /* RpcResponse */
+  [3] = "tttt7bt9", /* CloudEvent */
+  [4] = "tt",       /* AgentId */
+  [5] = "ttb",      /* Payload */
+  [6] = "tt",       /* an entry of metadata */
+  [7] = "t8",       /* an entry of attributes */
+  [8] = "..tbtt.",  /* CloudEventAttributeValue */
+  [9] = "tb",       /* Any */
+};
+
+static bool check_message(tr_slice bytes, const char *shape) {
+  tr_reader reader = tr_reader_of(bytes);
+  tr_field field;
+  int more;
+  size_t known = strlen(shape);
+  while ((more = tr_read_field(&reader, &field)) > 0) {
+    size_t number = field.key >> 3;
+    if ((field.key & 7) != TR_PB_BYTES || number > known) continue;
+    char what = shape[number - 1];
+    if (what == 't' && !tr_utf8_valid(field.value)) return false;
+    if (what >= '1' && what <= '9' && !check_message(field.value, shapes[what - '0'])) return false;
+  }
+  return more == 0;
+}
+
+int tr_wire_check(const tr_wire_span *span, tr_error *error) {
+  if (span->kind == TR_WIRE_EMPTY || check_message(span->inner, shapes[span->kind])) return 0;
+  return tr_error_set(error, TR_EINVALID, "malformed agents.Message: what is nested in it");
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT
+ * Messages made here: tr_msg and tr_reply into framed agents.Messages, by nanopb.
+ *
+ * Texts come from scripts and from C. A text that is not UTF-8 would make a strict receiver lose its whole stream, so it is refused
+ * here, at the last point where the sender can still be told; in error texts, which must arrive, it is repaired.
+ * Of an event the frame is kept in the message: however many receivers there are, it is encoded once. */
+#include "base/text.h"
+#include "core/core.h"
+#include "wire/keys.h"
+#include "wire/pb_message.h"
+#include "wire/wire.h"
+
+#define ERROR_TEXT_MAX 65536 /* a longer text is cut; it is for people */
+
+static int no_memory(tr_error *error) { return tr_error_set(error, TR_EMEMORY, "out of memory"); }
+
+/* ---- metadata and attributes: first the runtime's pairs, then the message's own ---- */
+
+typedef bool (*write_pair)(pb_ostream_t *output, tr_slice key, tr_slice value);
+
+static bool write_request_pair(pb_ostream_t *output, tr_slice key, tr_slice value) {
+  agents_RpcRequest_MetadataEntry entry = { .key = key, .value = value };
+  return pb_encode_submessage(output, agents_RpcRequest_MetadataEntry_fields, &entry);
+}
+
+static bool write_attribute(pb_ostream_t *output, tr_slice key, tr_slice value) {
+  io_cloudevents_v1_CloudEvent_AttributesEntry entry = { .key = key, .has_value = true };
+  entry.value.which_attr = io_cloudevents_v1_CloudEvent_CloudEventAttributeValue_ce_string_tag;
+  entry.value.attr.ce_string = value;
+  return pb_encode_submessage(output, io_cloudevents_v1_CloudEvent_AttributesEntry_fields, &entry);
+}
+
+static bool write_pairs(pb_ostream_t *output, const pb_field_t *field, const tr_wire_pairs *pairs, write_pair write) {
+  for (size_t i = 0; i < pairs->count; i++) {
+    if (!pb_encode_tag(output, PB_WT_STRING, field->tag)) return false;
+    if (!write(output, pairs->pairs[i].key, pairs->pairs[i].value)) return false;
+  }
+  for (size_t i = 0, n = tr_meta_count(pairs->meta); i < n; i++) {
+    tr_slice key, value;
+    tr_meta_at(pairs->meta, i, &key, &value);
+    if (tr_wire_key_reserved(key)) continue;
+    if (!pb_encode_tag(output, PB_WT_STRING, field->tag) || !write(output, key, value)) return false;
+  }
+  return true;
+}
+
+static bool write_metadata(void *ud, pb_ostream_t *output, const pb_field_t *field) {
+  return write_pairs(output, field, ud, write_request_pair); /* an answer's entries look the same */
+}
+
+static bool write_attributes(void *ud, pb_ostream_t *output, const pb_field_t *field) {
+  return write_pairs(output, field, ud, write_attribute);
+}
+
+/* ---- texts ---- */
+
+static int check_text(tr_slice text, const char *what, tr_error *error) {
+  return tr_utf8_valid(text) ? 0 : tr_error_set(error, TR_EINVALID, "%s is not UTF-8", what);
+}
+
+static int check_texts(const tr_msg *msg, tr_error *error) {
+  int err = check_text(tr_name_view(msg->type), "the message type", error);
+  if (!err) err = check_text(tr_name_view(msg->target_key), msg->kind == TR_MSG_EVENT ? "the topic's source" : "the agent's key", error);
+  if (!err) err = check_text(tr_name_view(msg->sender_key), "the sender's key", error);
+  if (!err) err = check_text(tr_name_view(msg->id), "the message id", error);
+  for (size_t i = 0, n = tr_meta_count(msg->meta); i < n && !err; i++) {
+    tr_slice key, value;
+    tr_meta_at(msg->meta, i, &key, &value);
+    err = check_text(key, "a metadata key", error);
+    if (!err) err = check_text(value, "a metadata value", error);
+  }
+  return err;
+}
+
+/* The body as bytes, in a format that has a content type. own: *out holds a reference for the caller. */
+static int body_bytes(tr_core *core, const tr_body *body, tr_blob **out, tr_format *format, tr_error *error) {
+  int err = tr_body_bytes(core, body, (tr_format)body->format, out, format, error);
+  if (err || *format < TR_FORMAT_NATIVE) return err;
+  tr_blob_unref(*out);
+  return tr_error_set(error, TR_EINVALID, "a body in the native format does not go to another process");
+}
+
+/* ---- events ---- */
+
+static void event_pairs(tr_wire_pairs *pairs, const tr_msg *msg, tr_format format, tr_slice origin) {
+  bool sent = msg->sender_type != NULL;
+  tr_wire_pairs_add(pairs, TR_KEY_CONTENT_TYPE, tr_wire_content_type(format, msg->meta));
+  tr_wire_pairs_add(pairs, TR_KEY_SCHEMA, tr_name_view(msg->type));
+  tr_wire_pairs_add(pairs, TR_KEY_SENDER_TYPE, sent ? tr_name_view(msg->sender_type) : TR_SLICE_LITERAL("unknown"));
+  tr_wire_pairs_add(pairs, TR_KEY_SENDER_KEY, sent ? tr_name_view(msg->sender_key) : TR_SLICE_LITERAL("unknown"));
+  tr_wire_pairs_add(pairs, TR_KEY_KIND, TR_SLICE_LITERAL("publish"));
+  if (origin.p) tr_wire_pairs_add(pairs, TR_KEY_ORIGIN, origin);
+  tr_wire_pairs_of(pairs, msg);
+}
+
+static tr_blob *event_frame(const tr_msg *msg, tr_format format, tr_slice body, tr_slice origin) {
+  char id[TR_MSG_ID_MAX];
+  tr_wire_pairs pairs = { .count = 0 };
+  event_pairs(&pairs, msg, format, origin);
+  io_cloudevents_v1_CloudEvent event = {
+    .id = tr_msg_id(msg, id), .source = tr_name_view(msg->target_key), .spec_version = TR_SLICE_LITERAL("1.0"),
+    .type = tr_name_view(msg->target_type), .attributes = { .write = write_attributes, .ud = &pairs }
+  };
+  bool any = format == TR_FORMAT_PROTOBUF;
+  event.which_data = any ? io_cloudevents_v1_CloudEvent_proto_data_tag : io_cloudevents_v1_CloudEvent_binary_data_tag;
+  if (any) event.data.proto_data = body;
+  else event.data.binary_data = body;
+  return tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_EVENT, io_cloudevents_v1_CloudEvent_fields, &event);
+}
+
+int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error) {
+  tr_blob *body = NULL;
+  tr_format format;
+  if (msg->frame && !troupe_origin.p) {
+    *frame = tr_blob_ref(msg->frame);
+    return 0;
+  }
+  int err = check_texts(msg, error);
+  if (!err) err = body_bytes(msg->core, &msg->body, &body, &format, error);
+  if (err) return err;
+  *frame = event_frame(msg, format, tr_blob_view(body), troupe_origin);
+  tr_blob_unref(body);
+  if (!*frame) return no_memory(error);
+  if (!troupe_origin.p) msg->frame = tr_blob_ref(*frame); /* with an origin it is good for one door only */
+  return 0;
+}
+
+/* ---- requests ---- */
+
+int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  tr_blob *body = NULL;
+  tr_format format;
+  tr_wire_pairs pairs = { .count = 0 };
+  int err = check_texts(msg, error);
+  if (!err) err = body_bytes(msg->core, &msg->body, &body, &format, error);
+  if (err) return err;
+  tr_wire_pairs_of(&pairs, msg);
+  agents_RpcRequest request = {
+    .request_id = request_id, .has_source = msg->sender_type != NULL,
+    .source = { .type = tr_name_view(msg->sender_type), .key = tr_name_view(msg->sender_key) },
+    .has_target = true, .target = { .type = tr_name_view(msg->target_type), .key = tr_name_view(msg->target_key) },
+    .has_payload = true,
+    .payload = { .data_type = tr_name_view(msg->type), .data_content_type = tr_wire_content_type(format, msg->meta), .data = tr_blob_view(body) },
+    .metadata = { .write = write_metadata, .ud = &pairs }
+  };
+  *frame = tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_REQUEST, agents_RpcRequest_fields, &request);
+  tr_blob_unref(body);
+  return *frame ? 0 : no_memory(error);
+}
+
+/* ---- answers ---- */
+
+static tr_blob *response_frame(tr_mem *mem, agents_RpcResponse *response, tr_wire_pairs *pairs) {
+  response->metadata.write = write_metadata;
+  response->metadata.ud = pairs;
+  return tr_pb_frame(mem, TR_WIRE_RESPONSE, agents_RpcResponse_fields, response);
+}
+
+/* "code: text", with a question mark for every byte that is not UTF-8. */
+static void write_error_text(tr_buf *out, int code, tr_slice text) {
+  if (text.n == 0) text = tr_slice_of(tr_error_default_text(code));
+  if (text.n > ERROR_TEXT_MAX) text.n = tr_utf8_cut(text, ERROR_TEXT_MAX);
+  tr_buf_text(out, tr_error_name(code));
+  tr_buf_text(out, ": ");
+  size_t at = 0;
+  for (size_t from = 0; at < text.n; from = at) {
+    if (tr_utf8_next(text, &at) >= 0) tr_buf_append(out, text.p + from, at - from);
+    else at++, tr_buf_byte(out, '?');
+  }
+}
+
+static tr_blob *error_frame(tr_mem *mem, tr_slice request_id, int code, tr_slice text, const tr_meta *meta) {
+  tr_wire_pairs pairs = { .count = 0, .meta = meta };
+  tr_buf buf;
+  tr_buf_init(&buf, mem);
+  write_error_text(&buf, code, text);
+  tr_wire_pairs_add(&pairs, TR_KEY_CODE, tr_slice_of(tr_error_name(code)));
+  agents_RpcResponse response = { .request_id = request_id, .error = tr_buf_view(&buf) };
+  tr_blob *frame = buf.failed ? NULL : response_frame(mem, &response, &pairs);
+  tr_buf_fini(&buf);
+  return frame;
+}
+
+tr_blob *tr_wire_error(tr_mem *mem, tr_slice request_id, int code, tr_slice text) {
+  return error_frame(mem, request_id, code, text, NULL);
+}
+
+int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  tr_mem *mem = tr_core_mem(core);
+  tr_wire_pairs pairs = { .count = 0, .meta = reply->meta };
+  if (reply->code) {
+    *frame = error_frame(mem, request_id, reply->code, reply->error, reply->meta);
+    return *frame ? 0 : no_memory(error);
+  }
+  tr_slice type = reply->type ? tr_name_view(reply->type) : TR_SLICE_LITERAL("null");
+  tr_format format;
+  tr_blob *body = NULL;
+  int err = check_text(type, "the reply's type", error);
+  if (!err) err = body_bytes(core, &reply->body, &body, &format, error);
+  if (err) return err;
+  agents_RpcResponse response = {
+    .request_id = request_id, .has_payload = true,
+    .payload = { .data_type = type, .data_content_type = tr_wire_content_type(format, reply->meta), .data = tr_blob_view(body) }
+  };
+  *frame = response_frame(mem, &response, &pairs);
+  tr_blob_unref(body);
+  return *frame ? 0 : no_memory(error);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ * What AutoGen's protocol has no field for rides as metadata of a request or answer and as attributes of an event: texts by
+ * key, which its hosts and workers pass on untouched. This file gives each key its meaning, in both directions.
+ *
+ * They are read whoever sent them: between two troupe processes there may be a host that knows nothing of them.
+ *
+ * To add one: its name in keys.h, its description in proto/troupe.proto, a case in tr_wire_key_apply, a line in
+ * tr_wire_pairs_of (for answers: in decode.c and encode.c). */
+#include "wire/keys.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "core/core.h"
+
+/* ---- reading ---- */
+
+static bool read_digits(tr_slice text, unsigned base, uint64_t *out) {
+  uint64_t value = 0;
+  if (text.n == 0) return false;
+  for (size_t i = 0; i < text.n; i++) {
+    char c = text.p[i];
+    unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 : 99;
+    if (digit >= base || value > (UINT64_MAX - digit) / base) return false;
+    value = value * base + digit;
+  }
+  *out = value;
+  return true;
+}
+
+static void apply_timeout(tr_msg *msg, tr_slice value) {
+  uint64_t ms;
+  tr_time now = tr_core_now(msg->core);
+  if (!read_digits(value, 10, &ms) || ms > (uint64_t)(INT64_MAX - now) / 1000) return; /* longer than time itself */
+  msg->deadline = now + TR_MILLISECONDS(ms);
+}
+
+static void apply_id(tr_msg *msg, tr_slice value) {
+  tr_name *id = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
+  if (!id) return;
+  tr_name_unref(msg->id);
+  msg->id = id;
+}
+
+static void apply_priority(tr_msg *msg, tr_slice value) {
+  if (tr_slice_is(value, "high")) msg->priority = TR_PRIORITY_HIGH;
+  if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
+}
+
+bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
+  if (tr_slice_is(key, TR_KEY_PRIORITY)) {
+    apply_priority(msg, value);
+    return true;
+  }
+  if (!tr_slice_starts(key, TR_SLICE_LITERAL(TR_KEY_OURS))) return false;
+  msg->troupe_peer = true; /* nobody else writes such keys, and every request of ours has one */
+  if (tr_slice_is(key, TR_KEY_TIMEOUT)) apply_timeout(msg, value);
+  else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
+  else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
+  else if (tr_slice_is(key, TR_KEY_ONEWAY) && msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
+  return true; /* a newer troupe's are not the script's business, either */
+}
+
+bool tr_wire_key_reserved(tr_slice key) {
+  static const char *const keys[] = { TR_KEY_CONTENT_TYPE, TR_KEY_SCHEMA,   TR_KEY_SENDER_TYPE,  TR_KEY_SENDER_KEY,
+                                      TR_KEY_KIND,         TR_KEY_PRIORITY, TR_META_CONTENT_TYPE };
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (tr_slice_is(key, keys[i])) return true;
+  return tr_slice_starts(key, TR_SLICE_LITERAL(TR_KEY_OURS));
+}
+
+/* ---- writing ---- */
+
+void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value) {
+  pairs->pairs[pairs->count].key = tr_slice_of(key);
+  pairs->pairs[pairs->count++].value = value;
+}
+
+void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
+  pairs->meta = msg->meta;
+  if (msg->priority != TR_PRIORITY_NORMAL)
+    tr_wire_pairs_add(pairs, TR_KEY_PRIORITY, msg->priority == TR_PRIORITY_HIGH ? TR_SLICE_LITERAL("high") : TR_SLICE_LITERAL("low"));
+  if (msg->deadline != TR_NEVER) {
+    tr_time left = msg->deadline - tr_core_now(msg->core);
+    int n = snprintf(pairs->timeout, sizeof pairs->timeout, "%lld", left > 0 ? (long long)((left + 999) / 1000) : 0LL);
+    tr_wire_pairs_add(pairs, TR_KEY_TIMEOUT, tr_slice_make(pairs->timeout, (size_t)n));
+  }
+  if (msg->chain || msg->kind != TR_MSG_EVENT) { /* of a request always: by it a peer knows us */
+    int n = snprintf(pairs->chain, sizeof pairs->chain, "%llx", (unsigned long long)msg->chain);
+    tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
+  }
+  if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
+  if (msg->kind != TR_MSG_EVENT && msg->id) tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));
+}
+
+/* ---- content types ---- */
+
+static const char *const content_types[] = { [TR_FORMAT_JSON] = "application/json", [TR_FORMAT_PROTOBUF] = "application/x-protobuf",
+                                             [TR_FORMAT_TEXT] = "text/plain", [TR_FORMAT_BYTES] = "application/octet-stream" };
+
+tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta) {
+  tr_slice own = format == TR_FORMAT_BYTES ? tr_meta_get(meta, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE)) : (tr_slice){ NULL, 0 };
+  return own.n > 0 ? own : tr_slice_of(content_types[format]);
+}
+
+bool tr_wire_format(tr_slice content_type, tr_format *format) {
+  *format = TR_FORMAT_JSON; /* so do CloudEvents say */
+  if (content_type.n == 0) return true;
+  for (int i = 0; i < TR_FORMAT_NATIVE; i++) {
+    *format = (tr_format)i;
+    if (tr_slice_is(content_type, content_types[i])) return true;
+  }
+  *format = TR_FORMAT_BYTES;
+  return false;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * Calls of agents.AgentRpc: each carries the client-id (nothing else tells the host whose call it is) and our version. */
+#include "worker/internal.h"
+
+static const char *const paths[TR_WORKER_METHODS] = {
+  [TR_WORKER_CHANNEL] = "/agents.AgentRpc/OpenChannel",
+  [TR_WORKER_REGISTER] = "/agents.AgentRpc/RegisterAgent",
+  [TR_WORKER_SUBSCRIBE] = "/agents.AgentRpc/AddSubscription",
+  [TR_WORKER_UNSUBSCRIBE] = "/agents.AgentRpc/RemoveSubscription",
+  [TR_WORKER_POLL] = "/agents.AgentRpc/GetSubscriptions",
+  [TR_WORKER_BARRIER] = "/agents.AgentRpc/GetSubscriptions",
+};
+
+static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
+  tr_rpc_header headers[] = {
+    { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
+    { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
+  };
+  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, 2, -1);
+}
+
+tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *frame, void *item) {
+  bool unary = method != TR_WORKER_CHANNEL;
+  tr_rpc_call *call = NULL;
+  tr_worker_call *record = w->rpc && !w->goaway && (frame || !unary) ? TR_NEW(w->mem, tr_worker_call) : NULL;
+  if (record) call = open_call(w, method);
+  if (call) {
+    *record = (tr_worker_call){ w, item, w->session, (uint8_t)method };
+    /* Without its message a unary call is no use: it is cancelled, and its `closed` finds no record. */
+    if (unary && tr_rpc_send(call, frame) < 0) {
+      tr_rpc_cancel(call);
+      call = NULL;
+    }
+  }
+  if (call) {
+    tr_rpc_call_set_ud(call, record);
+    if (unary) tr_rpc_half_close(call);
+  } else if (record) {
+    TR_DELETE(w->mem, record);
+  }
+  tr_blob_unref(frame);
+  return call;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ * From the host to agents here: requests, answers, events, as they come on the channel.
+ *
+ * A request becomes a message whose answer comes back to a *job*: the request_id to answer under and the session it belongs to.
+ * It gets an answer whatever happens, and never one with an empty error text (AutoGen's callers would take that for success,
+ * or hang). What comes is taken at once and never held back: answers that agents here wait for come by the same stream, behind it.
+ *
+ * The host sends events to their own sender too. Ours are known by their mark and dropped: agents here had them already. */
+#include "worker/internal.h"
+
+/* ---- answering ---- */
+
+static void send_answer(tr_worker *w, uint32_t session, tr_blob *frame) {
+  int err = TR_EUNAVAILABLE;
+  if (frame && w->channel && session == w->session) err = tr_worker_push(w, frame, NULL, 0, NULL);
+  else if (!frame) err = TR_EMEMORY;
+  tr_blob_unref(frame);
+  if (!err) return;
+  if (tr_worker_worth_a_line(++w->dropped))
+    tr_log_write(w->log, TR_LOG_WARN, "answer.lost", "host=%s count=%llu reason=%s", w->address, (unsigned long long)w->dropped,
+                 tr_error_name(err));
+  /* A host that does not even read answers is not worth staying with; one that waits for ever for an answer hears of it so. */
+  if (err == TR_EOVERLOADED) tr_worker_over(w, false, "the host does not read");
+}
+
+static void answer_error(tr_worker *w, uint32_t session, tr_slice id, int code, const char *text) {
+  if (!text || !text[0]) text = tr_error_default_text(code);
+  send_answer(w, session, tr_wire_error(w->mem, id, code, tr_slice_of(text)));
+}
+
+static void answer(tr_worker *w, uint32_t session, tr_slice id, const tr_reply *reply) {
+  tr_error error;
+  tr_error_init(&error);
+  tr_blob *frame = NULL;
+  int code = tr_wire_encode_reply(w->core, reply, id, &frame, &error);
+  if (!code && frame->len - TR_WIRE_PREFIX > w->o.max_message) {
+    code = tr_error_set(&error, TR_ETOO_LARGE, "the answer's %u bytes are more than the limit of %u",
+                        (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);
+    tr_blob_unref(frame);
+  }
+  if (code) answer_error(w, session, id, code, error.text);
+  else send_answer(w, session, frame);
+}
+
+/* ---- jobs ---- */
+
+static void free_job(tr_worker_job *job) {
+  tr_link_remove(&job->link);
+  tr_free(job->worker->mem, job, sizeof *job + job->id_length);
+}
+
+static void on_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  (void)token;
+  (void)request;
+  tr_worker_job *job = ud;
+  answer(job->worker, job->session, (tr_slice){ job->id, job->id_length }, reply);
+  free_job(job);
+}
+
+static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
+  tr_worker_job *job = tr_alloc(w->mem, sizeof *job + id.n);
+  if (!job) return NULL;
+  *job = (tr_worker_job){ .worker = w, .msg = msg, .session = w->session, .id_length = (uint32_t)id.n };
+  if (id.n) memcpy(job->id, id.p, id.n);
+  tr_list_push(&w->jobs, &job->link);
+  msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
+  return job;
+}
+
+void tr_worker_forget_jobs(tr_worker *w) {
+  while (!tr_list_empty(&w->jobs)) {
+    tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
+    job->msg->reply_to.answer = NULL; /* it goes on without us */
+    free_job(job);
+  }
+}
+
+/* ---- what comes ---- */
+
+/* own: takes msg. */
+static void take_request(tr_worker *w, tr_msg *msg, tr_slice id) {
+  if (w->leave) {
+    tr_msg_unref(msg);
+    answer_error(w, w->session, id, TR_EUNAVAILABLE, "the agent's worker is shutting down");
+  } else if (msg->kind == TR_MSG_SEND) {
+    /* The agent sees no request; its sender's entry ends with a null answer. */
+    int code = tr_core_post(w->core, msg);
+    tr_reply none = { .body = { .kind = TR_BODY_NULL } };
+    if (code) answer_error(w, w->session, id, code, NULL);
+    else answer(w, w->session, id, &none);
+  } else if (new_job(w, msg, id)) {
+    tr_core_post(w->core, msg);
+  } else {
+    tr_msg_unref(msg);
+    answer_error(w, w->session, id, TR_EMEMORY, NULL);
+  }
+}
+
+static void take_response(tr_worker *w, tr_wire_in *in) {
+  tr_worker_request *request = tr_worker_request_find(w, in->request_id);
+  if (request) {
+    tr_worker_request_answer(request, &in->reply);
+  } else if (tr_worker_worth_a_line(++w->strays)) {
+    tr_log_write(w->log, TR_LOG_INFO, "answer.unknown", "host=%s count=%llu id=%.*s", w->address, (unsigned long long)w->strays,
+                 (int)tr_utf8_cut(in->request_id, 64), in->request_id.n ? in->request_id.p : "");
+  }
+}
+
+/* A message that goes no further: whoever waits for it is told, where its beginning shows who that is. */
+static void fail_by_head(tr_worker *w, tr_slice head, uint64_t size, int code, const char *text) {
+  tr_wire_span span = { 0 };
+  if (!tr_wire_walk_head(head, size, &span)) return;
+  tr_worker_request *request = span.kind == TR_WIRE_RESPONSE ? tr_worker_request_find(w, span.request_id) : NULL;
+  if (request) tr_worker_request_fail(request, code, text);
+  else if (span.kind == TR_WIRE_REQUEST) answer_error(w, w->session, span.request_id, code, text);
+}
+
+static void not_taken(tr_worker *w, tr_slice bytes, uint64_t size, int code, const tr_error *error) {
+  if (tr_worker_worth_a_line(++w->malformed))
+    tr_log_write(w->log, TR_LOG_WARN, "message.refused", "host=%s count=%llu size=%llu reason=\"%s\"", w->address,
+                 (unsigned long long)w->malformed, (unsigned long long)size, error->text);
+  fail_by_head(w, bytes, size, code, error->text);
+}
+
+static bool is_ours(const tr_worker *w, tr_slice bytes) {
+  tr_wire_span span = { 0 };
+  if (tr_wire_walk(bytes, &span, NULL) || span.kind != TR_WIRE_EVENT) return false;
+  return tr_slice_equal(tr_wire_event_attribute(span.inner, "troupe-origin"), tr_slice_make(w->origin, w->origin_length));
+}
+
+void tr_worker_message(tr_worker *w, tr_slice bytes) {
+  tr_worker_prove(w);
+  if (is_ours(w, bytes)) return;
+  tr_wire_in in;
+  memset(&in, 0, sizeof in);
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_wire_decode(w->core, bytes, w->troupe, &in, &error);
+  if (code) {
+    not_taken(w, bytes, bytes.n, code, &error);
+    return;
+  }
+  tr_msg *msg = in.msg;
+  in.msg = NULL;
+  if (in.kind == TR_WIRE_REQUEST) take_request(w, msg, in.request_id);
+  else if (in.kind == TR_WIRE_RESPONSE) take_response(w, &in);
+  else if (in.kind == TR_WIRE_EVENT) tr_core_post(w->core, msg);
+  tr_wire_in_fini(&in);
+}
+
+void tr_worker_oversize(tr_worker *w, tr_slice head, uint64_t size) {
+  tr_error error;
+  tr_error_init(&error);
+  tr_error_set(&error, TR_ETOO_LARGE, "%llu bytes are more than the worker's limit of %u", (unsigned long long)size,
+               (unsigned)w->o.max_message);
+  not_taken(w, head, size, TR_ETOO_LARGE, &error);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ * Leaving: what is queued is sent, then the stream is cancelled as AutoGen's workers do it, then the socket is closed.
+ *
+ * A reset overtakes: a host may throw away what it has not read from the stream when RST_STREAM comes, and AutoGen's does. So
+ * towards any host that is not troupe's one more call (GetSubscriptions) is made behind the last message and its answer waited
+ * for: by then the host has read on. Troupe's host handles bytes in their order and needs none of that.
+ *
+ * The stages follow each other in tr_worker_output, each when there is nothing more to write. At the deadline all
+ * that is cut short. */
+#include "worker/internal.h"
+
+static void cancel(tr_worker *w) {
+  w->leave = TR_LEAVE_CANCEL;
+  if (w->channel) tr_rpc_cancel(w->channel);
+  tr_worker_touch(w);
+}
+
+static void on_leave_timer(tr_timer *timer) { tr_worker_off(TR_CONTAINER(timer, tr_worker, leave_timer), NULL); }
+
+static bool all_sent(const tr_worker *w) {
+  return tr_worker_queue_empty(&w->queue) && (!w->channel || tr_rpc_queued(w->channel) == 0);
+}
+
+void tr_worker_leave_advance(tr_worker *w) {
+  if (w->link != TR_LINK_UP) {
+    /* With messages queued it goes on dialing until the deadline. */
+    if (tr_worker_queue_empty(&w->queue)) tr_timer_start(w->timers, &w->leave_timer, tr_core_now(w->core), on_leave_timer);
+    return;
+  }
+  switch (w->leave) {
+  case TR_LEAVE_FLUSH:
+    if (!all_sent(w)) break;
+    w->leave = TR_LEAVE_BARRIER;
+    if (w->troupe || !w->channel || !tr_worker_call_new(w, TR_WORKER_BARRIER, tr_wire_encode_empty(w->mem), NULL)) cancel(w);
+    break;
+  case TR_LEAVE_CANCEL:
+    tr_timer_start(w->timers, &w->leave_timer, tr_core_now(w->core), on_leave_timer);
+    break;
+  default:
+    break;
+  }
+}
+
+void tr_worker_leave_barrier(tr_worker *w) {
+  if (w->leave == TR_LEAVE_BARRIER) cancel(w);
+}
+
+void tr_worker_stop(tr_worker *worker, tr_time deadline) {
+  if (worker->state == TR_WORKER_OFF) return;
+  bool first = !worker->leave;
+  if (first || deadline < worker->leave_timer.when) tr_timer_start(worker->timers, &worker->leave_timer, deadline, on_leave_timer);
+  if (!first) return;
+  worker->leave = TR_LEAVE_FLUSH;
+  tr_timer_stop(worker->timers, &worker->again_timer);
+  tr_timer_stop(worker->timers, &worker->sync_timer);
+  tr_worker_leave_advance(worker);
+}
+
+void tr_worker_off(tr_worker *w, const char *reason) {
+  if (w->state == TR_WORKER_OFF) return;
+  w->state = TR_WORKER_OFF; /* whatever the others do in answer finds it so */
+  if (w->link != TR_LINK_NONE) w->o.hang_up(w->o.ud, w);
+  w->link = TR_LINK_NONE;
+  if (w->uplinked) tr_core_remove_uplink(w->core, &w->dest);
+  w->uplinked = false;
+  tr_timer *timers[] = { &w->dial_timer, &w->over_timer, &w->leave_timer, &w->again_timer, &w->sync_timer };
+  for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) tr_timer_stop(w->timers, timers[i]);
+  w->leave = TR_LEAVE_NO;
+  tr_worker_session_end(w);
+  tr_worker_requests_fail(w, false, "the connection to the host was closed");
+  tr_worker_queue_fini(w, "the connection to the host was closed");
+  tr_worker_cancel_waits(w, "the connection to the host was closed");
+  if (w->o.changed) w->o.changed(w->o.ud, w, TR_WORKER_OFF, reason);
+}

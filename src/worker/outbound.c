@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * From agents here to the host: what the core gives an uplink.
+ *
+ * Encoded at once, so that what cannot be encoded or is too large fails at its sender, and queued whether or not the
+ * host is there at the moment: a request may wait until its deadline, an event as long as there is room. */
+#include "worker/internal.h"
+
+#include <stdio.h>
+
+static int check_size(const tr_worker *w, const tr_blob *frame, tr_error *error) {
+  uint32_t size = frame->len - TR_WIRE_PREFIX;
+  if (size <= w->o.max_message) return 0;
+  return tr_error_set(error, TR_ETOO_LARGE, "%u bytes are more than the limit of %u", (unsigned)size, (unsigned)w->o.max_message);
+}
+
+static const char *text_of(const tr_error *error, int code) {
+  if (error->text[0]) return error->text;
+  return code == TR_EOVERLOADED ? "the queue to the host is full" : tr_error_default_text(code);
+}
+
+static tr_worker *worker_of(tr_dest *dest) { return TR_CONTAINER(dest, tr_worker, dest); }
+
+static void send_event(tr_dest *dest, tr_msg *msg) {
+  tr_worker *w = worker_of(dest);
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = w->state == TR_WORKER_OFF || w->leave >= TR_LEAVE_CANCEL ? TR_EUNAVAILABLE : 0;
+  if (!code) code = tr_wire_encode_event(msg, tr_slice_make(w->origin, w->origin_length), &frame, &error);
+  if (!code) code = check_size(w, frame, &error);
+  if (!code) code = tr_worker_push(w, frame, msg, 0, NULL);
+  tr_blob_unref(frame);
+  if (code) tr_core_dead_letter(w->core, msg, code, text_of(&error, code));
+}
+
+static void refuse(tr_worker *w, tr_msg *msg, int code, const char *text) {
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, code, text);
+  else tr_core_dead_letter(w->core, msg, code, text);
+}
+
+static void send_request(tr_dest *dest, tr_msg *msg) {
+  tr_worker *w = worker_of(dest);
+  if (w->state == TR_WORKER_OFF || w->leave) {
+    refuse(w, msg, TR_EUNAVAILABLE, "the connection to the host is being closed");
+    return;
+  }
+  tr_worker_request *request = tr_worker_request_new(w, msg);
+  if (!request) {
+    refuse(w, msg, TR_EMEMORY, tr_error_default_text(TR_EMEMORY));
+    return;
+  }
+  char id[TR_WORKER_ID];
+  tr_worker_request_id(request, id);
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_wire_encode_request(msg, tr_slice_make(id, sizeof id), &frame, &error);
+  if (!code) code = check_size(w, frame, &error);
+  if (!code) code = tr_worker_push(w, frame, NULL, tr_worker_request_token(request), &request->number);
+  tr_blob_unref(frame);
+  if (code) tr_worker_request_fail(request, code, text_of(&error, code));
+}
+
+const tr_dest_ops tr_worker_dest_ops = { .event = send_event, .request = send_request };
