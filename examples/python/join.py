@@ -1,10 +1,11 @@
 """An AutoGen agent in Python that joins a troupe host.
 
-    troupe host --listen 127.0.0.1:50051
-    pip install "autogen-ext[grpc]==0.7.5"
-    python join.py 127.0.0.1:50051
-    troupe call python Greeting '{"content":"Hello"}' --host 127.0.0.1:50051
+troupe host --listen 127.0.0.1:50051
+pip install "autogen-ext[grpc]==0.7.5"
+python join.py 127.0.0.1:50051
+troupe call python Greeting '{"content":"Hello"}' --host 127.0.0.1:50051
 """
+
 import asyncio
 import sys
 from dataclasses import dataclass

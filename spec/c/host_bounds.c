@@ -195,6 +195,29 @@ CHECK_CASE(a_drain_waits_for_open_requests_and_takes_no_new_ones) {
   stage_free(s);
 }
 
+CHECK_CASE(while_draining_nothing_is_registered) {
+  set(NULL);
+  pcall *a = channel(p, "a"), *worker = channel(p, "worker");
+  reg(p, "worker", "t");
+  say(a, request("1", "t", "k", "1"));
+  pcall *late = call_open(p, "RegisterAgent", "a", NULL, 0), *look = call_open(p, "GetSubscriptions", "a", NULL, 0);
+  stage_run(s);
+  tr_host_drain(s->host, s->now + TR_SECONDS(3));
+  say(late, register_bytes("u"));
+  tr_rpc_half_close(late->call);
+  say(look, (tr_slice){ NULL, 0 });
+  tr_rpc_half_close(look->call);
+  hear_end(late, 14, "the host is shutting down");
+  hear_end(look, 0, NULL);
+  pcall *more = call_open(p, "OpenChannel", "b", NULL, 0); /* the peer has been told not to */
+  stage_run(s);
+  CHECK(more->closed);
+  serve(worker, "2");
+  expect_answer(a, "1", "2");
+  hear_end(a, 14, NULL);
+  stage_free(s);
+}
+
 CHECK_CASE(at_the_deadline_open_requests_fail_and_the_drain_ends) {
   set(NULL);
   peer *q = peer_new(s, "10.0.0.2:1", NULL);

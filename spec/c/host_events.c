@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Events: who gets them, how often, and what becomes of those that cannot be delivered. */
+#define _GNU_SOURCE /* memmem */
 #include "host_peer.h"
 
 #include <stdlib.h>
@@ -10,12 +11,6 @@ static peer *p;
 static void set(const tr_host_options *tweaks) {
   s = stage_new(tweaks);
   p = peer_new(s, "10.0.0.1:1", NULL);
-}
-
-static const char *big(size_t n) {
-  char *bytes = calloc(1, n + 1);
-  memset(bytes, 'x', n);
-  return bytes;
 }
 
 CHECK_CASE(an_event_goes_as_it_came_to_every_match_once) {
@@ -250,5 +245,10 @@ CHECK_CASE(a_dotnet_worker_is_not_asked_what_would_throw_it_off) {
   expect_error(a, "2", "cant_handle: ");
   say(a, dotnet_request("3", "t", "k", "application/x-protobuf"));
   CHECK_TEXT(pb_get(pb_get(pb_get(hear(d), 1), 5), 1), "my.Ask");
+  tr_slice numbers = tr_slice_make("\x78\x96\x01\x7d" "abcd" "\x79" "abcdefgh", 17); /* unknown numbers before the payload */
+  tr_slice r = join(join(pb_string(1, "4"), numbers), pb_field(3, agent("t", "k")));
+  say(a, pb_field(1, join(r, pb_field(5, payload("my.Ask", "application/x-protobuf", "any")))));
+  tr_slice there = hear(d);
+  CHECK(there.n > 60 && memmem(there.p, there.n, numbers.p, numbers.n));
   stage_free(s);
 }

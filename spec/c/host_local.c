@@ -2,20 +2,12 @@
  * The host beside agents of its own process: requests both ways, events both ways. */
 #include "host_peer.h"
 
-#include <stdlib.h>
-
 static stage *s;
 static peer *p;
 
 static void set(const tr_host_options *tweaks) {
   s = stage_new(tweaks);
   p = peer_new(s, "10.0.0.1:1", NULL);
-}
-
-static const char *big(size_t n) {
-  char *bytes = calloc(1, n + 1);
-  memset(bytes, 'x', n);
-  return bytes;
 }
 
 /* ---- a class in C ---- */
@@ -164,6 +156,30 @@ CHECK_CASE(a_one_way_request_to_a_local_agent_is_a_send) {
   stage_free(s);
 }
 
+CHECK_CASE(a_one_way_request_that_finds_no_room_is_told) {
+  set(NULL);
+  local_class("echo", 1);
+  pcall *a = troupe_channel(p, "a");
+  say(a, request("1", "echo", "k", "\"wait\""));
+  stage_run(s);
+  say(a, request("2", "echo", "k", "1"));
+  say(a, request_with("3", "echo", "k", "1", metadata("troupe-oneway", "1")));
+  expect_error(a, "3", "overloaded: ");
+  stage_free(s);
+}
+
+CHECK_CASE(a_json_answer_of_a_local_agent_is_withheld_from_dotnet) {
+  set(NULL);
+  local_class("echo", 0);
+  peer *q = peer_new(s, "10.0.0.3:1", "grpc-dotnet/2.62.0");
+  pcall *d = channel(q, "d");
+  say(d, request("1", "echo", "k", "1"));
+  CHECK(silent(d) && !d->closed);
+  CHECK_INT(stage_stats(s).withheld, ==, 1);
+  CHECK_INT(stage_stats(s).pending_requests, ==, 0);
+  stage_free(s);
+}
+
 CHECK_CASE(an_undecodable_request_to_a_local_agent_is_invalid) {
   set(NULL);
   local_class("echo", 0);
@@ -297,7 +313,98 @@ CHECK_CASE(an_open_local_call_fails_when_the_host_goes) {
   CHECK_INT(answer.code, ==, TR_EUNAVAILABLE);
 }
 
+CHECK_CASE(a_local_call_to_a_client_without_a_stream_yet_fails) {
+  set(NULL);
+  reg(p, "worker", "t");
+  ask("t", "1");
+  stage_run(s);
+  CHECK_INT(answer.code, ==, TR_EUNAVAILABLE);
+  tr_core_post(s->core, message(TR_MSG_SEND, "t", "k", "1"));
+  CHECK_INT(s->dead_code, ==, TR_EUNAVAILABLE);
+  stage_free(s);
+}
+
+static int cannot_encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error) {
+  (void)ud;
+  (void)slot;
+  (void)format;
+  (void)out;
+  return tr_error_set(error, TR_EINVALID, "field x is a function");
+}
+static void release(void *ud, uint32_t slot) {
+  (void)ud;
+  (void)slot;
+}
+
+CHECK_CASE(a_local_body_that_cannot_be_encoded_goes_nowhere) {
+  set(NULL);
+  tr_body_ops slots = { .release = release, .encode = cannot_encode };
+  tr_core_set_body_ops(s->core, &slots);
+  pcall *a = channel(p, "a");
+  reg(p, "a", "t");
+  sub(p, "a", "1", "x", "t");
+  tr_msg *msg = message(TR_MSG_EVENT, "x", "k", "1");
+  tr_body_release(s->core, &msg->body);
+  msg->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = 7 };
+  tr_core_post(s->core, msg);
+  CHECK_INT(s->dead_code, ==, TR_EINVALID);
+  msg = message(TR_MSG_REQUEST, "t", "k", "1");
+  tr_body_release(s->core, &msg->body);
+  msg->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = 7 };
+  tr_core_call(s->core, msg, on_answer, NULL);
+  stage_run(s);
+  CHECK_INT(answer.code, ==, TR_EINVALID);
+  CHECK_STR(answer.error, "field x is a function");
+  CHECK(silent(a));
+  stage_free(s);
+}
+
 /* ---- events ---- */
+
+static unsigned tapped;
+
+static void on_event(void *ud, tr_msg *msg) {
+  (void)ud;
+  (void)msg;
+  tapped++;
+}
+
+CHECK_CASE(taps_get_the_events_of_clients) {
+  set(NULL);
+  pcall *a = channel(p, "a");
+  uint64_t id = 0;
+  say(a, event("x.1", "k", "{}"));
+  stage_run(s);
+  CHECK_INT(tr_core_tap(s->core, TR_SUB_PREFIX, TR_SLICE_LITERAL("x."), on_event, NULL, &id), ==, 0);
+  say(a, event("x.2", "k", "{}"));
+  say(a, event("y", "k", "{}"));
+  stage_run(s);
+  CHECK_INT(tapped, ==, 1);
+  CHECK(tr_core_tapped(s->core, TR_SLICE_LITERAL("x.3")) && !tr_core_tapped(s->core, TR_SLICE_LITERAL("y")));
+  CHECK_INT(tr_core_untap(s->core, id), ==, 0);
+  say(a, event("x.3", "k", "{}"));
+  stage_run(s);
+  CHECK_INT(tapped, ==, 1);
+  CHECK(!tr_core_tapped(s->core, TR_SLICE_LITERAL("x.3")));
+  stage_free(s);
+}
+
+CHECK_CASE(an_undecodable_event_is_lost_to_local_agents_only) {
+  set(NULL);
+  tr_class *class_ = local_class("echo", 0);
+  tr_local_sub_options want = { .kind = TR_SUB_TYPE, .topic = TR_SLICE_LITERAL("x") };
+  CHECK_INT(tr_class_subscribe(class_, &want, NULL, NULL), ==, 0);
+  pcall *a = channel(p, "a");
+  reg(p, "a", "t");
+  sub(p, "a", "1", "x", "t");
+  tr_slice bad = pb_field(5, join(pb_string(1, "\xff\xfe"), pb_field(2, pb_string(3, "v"))));
+  tr_slice whole = event("x", "k", "1"), inner_ = pb_get(whole, 3);
+  say(a, pb_field(3, join(inner_, bad)));
+  CHECK_TEXT(topic_of(hear(a)), "x");
+  CHECK_INT(seen.events, ==, 0);
+  CHECK_INT(stage_stats(s).dead_letters, ==, 1);
+  stage_free(s);
+}
 
 CHECK_CASE(events_go_both_ways_between_clients_and_local_agents) {
   set(NULL);

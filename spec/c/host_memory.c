@@ -30,6 +30,8 @@ static void everything(stage *s) {
   if (!p || !q) return;
   pcall *a, *b;
   if (open_to(p, "a", &a) || open_to(q, "b", &b)) return;
+  pcall *c = call_open(p, "OpenControlChannel", "a", NULL, 0);
+  try_say(c, join(pb_string(1, "1"), pb_string(2, "clientid=a")));
   quiet_unary(p, "RegisterAgent", "b", register_bytes("t"));
   quiet_unary(q, "AddSubscription", "b", subscription_bytes("1", 2, "x", "t"));
   quiet_unary(q, "GetSubscriptions", "b", (tr_slice){ NULL, 0 });

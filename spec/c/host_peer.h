@@ -96,6 +96,7 @@ unsigned count_subscriptions(peer *p);
 /* ---- protobuf by hand; the slices live until the end of the case ---- */
 
 tr_slice text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+const char *big(size_t n); /* so many x */
 tr_slice join(tr_slice a, tr_slice b);
 tr_slice pb_field(unsigned number, tr_slice value);  /* length-delimited */
 tr_slice pb_string(unsigned number, const char *value);

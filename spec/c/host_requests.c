@@ -286,12 +286,6 @@ CHECK_CASE(a_newer_stream_fails_what_the_older_should_have_answered) {
 
 /* ---- sizes and bounds ---- */
 
-static const char *big(size_t n) {
-  char *bytes = calloc(1, n + 1);
-  memset(bytes, 'x', n);
-  return bytes; /* the case's process ends soon */
-}
-
 CHECK_CASE(an_oversize_request_is_refused_alone) {
   tr_host_options o = { .max_message = 10000 };
   set(&o);
@@ -399,6 +393,25 @@ CHECK_CASE(answers_pass_the_bound_up_to_twice_then_the_stream_ends) {
   CHECK(a->closed);
   CHECK_INT(a->status, !=, 0);
   CHECK(!worker->closed);
+  stage_free(s);
+}
+
+CHECK_CASE(open_requests_of_one_client_are_limited) {
+  set(NULL);
+  pcall *a = channel(p, "a"), *b = channel(p, "b"), *worker = channel(p, "worker");
+  reg(p, "worker", "t");
+  tr_slice one = request("1", "t", "k", "1");
+  for (int i = 0; i < 131072; i++) say(a, one);
+  stage_run(s);
+  CHECK(silent(a));
+  say(a, one);
+  expect_error(a, "1", "overloaded: ");
+  say(b, one);
+  CHECK(silent(b));
+  CHECK_INT(worker->count, ==, 131073);
+  cancel(worker);
+  CHECK_INT(a->count, ==, 131072);
+  CHECK_INT(stage_stats(s).pending_requests, ==, 0);
   stage_free(s);
 }
 

@@ -125,6 +125,8 @@ int tr_class_unsubscribe(tr_class *class_, uint64_t id); /* TR_ENOT_FOUND */
 typedef void (*tr_event_fn)(void *ud, tr_msg *event);
 int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn, void *ud, uint64_t *id);
 int tr_core_untap(tr_core *core, uint64_t id);
+/* Would a tap get an event on this topic? (The router does not know of taps; doors ask before they decode an event.) */
+bool tr_core_tapped(tr_core *core, tr_slice topic_type);
 
 /* --- instances --- */
 struct tr_agent { /* public to class ops: type, key and user; the rest is the core's */

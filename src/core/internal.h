@@ -64,6 +64,7 @@ struct tr_core {
   tr_table plans;              /* topic → who gets it here, cached */
   tr_link plans_by_age;
   uint64_t sub_generation, last_sub;
+  uint32_t taps;
   tr_link graveyard;           /* removed while events were being given out */
   unsigned publishing;
 

@@ -143,6 +143,7 @@ void tr_local_subs_bury(tr_core *core) {
 
 static void remove_sub(tr_core *core, tr_local_sub *sub) {
   core->sub_generation++;
+  core->taps -= sub->tap != NULL;
   tr_topics_remove(&core->topics, &sub->item);
   tr_map_remove(&core->subs_by_id, id_of(sub));
   if (is_comparable(sub) && tr_map_get(&core->subs_by_key, key_of(sub)) == sub) tr_map_remove(&core->subs_by_key, key_of(sub));
@@ -244,7 +245,19 @@ int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn,
   if (!sub) return TR_EMEMORY;
   sub->tap = fn;
   sub->ud = ud;
+  core->taps++; /* remove_sub takes it off, also where adding fails */
   return add_sub(core, sub, id);
+}
+
+bool tr_core_tapped(tr_core *core, tr_slice topic_type) {
+  if (core->taps == 0) return false;
+  tr_name *topic = tr_name_new(core->names, topic_type);
+  tr_plan *plan = topic ? tr_plan_get(core, topic) : NULL;
+  bool tapped = !plan; /* no memory to know: let it be tried */
+  for (uint32_t i = 0; plan && i < plan->count && !tapped; i++) tapped = plan->subs[i]->tap != NULL;
+  if (plan) tr_plan_unref(core, plan);
+  tr_name_unref(topic);
+  return tapped;
 }
 
 int tr_core_untap(tr_core *core, uint64_t id) {

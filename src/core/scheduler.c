@@ -41,16 +41,18 @@ static tr_agent *pop_ready(tr_core *core) {
   return agent;
 }
 
+static bool make(tr_core *core, tr_agent *agent) {
+  tr_error error;
+  tr_error_init(&error);
+  int err = tr_agent_make(core, agent, &error);
+  if (err) tr_agent_stop_in_slot(core, agent, err, error.text);
+  return err == 0;
+}
+
 /* Make it, and run its INIT turn. True when it may take mail. */
 static bool begin(tr_core *core, tr_agent *agent, uint64_t *turns) {
-  tr_error error = { 0 };
   agent->state &= ~(uint32_t)TR_AGENT_START;
-  if (agent->state & TR_AGENT_LIVE) return true;
-  int err = tr_agent_make(core, agent, &error);
-  if (err) {
-    tr_agent_stop_in_slot(core, agent, err, error.code ? error.text : NULL);
-    return false;
-  }
+  if (!make(core, agent)) return false;
   if (agent->turn) return false; /* its INIT turn waits */
   if (!agent->class_->has_init && !agent->class_->exclusive_init) {
     agent->state |= TR_AGENT_LIVE;
@@ -64,6 +66,11 @@ static bool begin(tr_core *core, tr_agent *agent, uint64_t *turns) {
   --*turns;
   tr_turn_run(core, turn);
   return agent->state & TR_AGENT_LIVE;
+}
+
+static bool may_take_mail(tr_core *core, tr_agent *agent, uint64_t *turns) {
+  if (agent->state & TR_AGENT_STOP || *turns == 0) return false;
+  return (agent->state & TR_AGENT_LIVE) || begin(core, agent, turns);
 }
 
 static void go_on(tr_core *core, tr_agent *agent, uint64_t *turns) {
@@ -96,7 +103,7 @@ static void serve(tr_core *core, tr_agent *agent, uint64_t *turns) {
   if (most > TR_SLOT_MOST) most = TR_SLOT_MOST;
   core->slot_agent = agent;
   if (agent->ready_turns) go_on(core, agent, turns);
-  if (!(agent->state & TR_AGENT_STOP) && *turns > 0 && begin(core, agent, turns)) take_mail(core, agent, turns, most);
+  if (may_take_mail(core, agent, turns)) take_mail(core, agent, turns, most);
   tr_agent_end_slot(core, agent);
 }
 

@@ -19,10 +19,6 @@ static int answer_headers(tr_host_stream *stream, const tr_client *client) {
 
 void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
   tr_host *host = stream->conn->host;
-  if (host->draining) {
-    refuse(stream, TR_GRPC_UNAVAILABLE, "the host is shutting down");
-    return;
-  }
   tr_error error;
   tr_error_init(&error);
   tr_client *client;
@@ -93,6 +89,7 @@ void tr_channel_oversize(tr_host_stream *stream, tr_slice head, uint64_t size) {
   snprintf(text, sizeof text, "%llu bytes are more than the host's limit of %u", (unsigned long long)size,
            (unsigned)client->host->o.max_message);
   bool told = fail_by_head(client, head, size, TR_ETOO_LARGE, text);
-  tr_log_write(client->host->log, TR_LOG_WARN, "message.oversize", "client=%s size=%llu told=%d", client->id,
-               (unsigned long long)size, told);
+  if (tr_guard_worth_a_line(++client->oversize))
+    tr_log_write(client->host->log, TR_LOG_WARN, "message.oversize", "client=%s count=%llu size=%llu told=%d", client->id,
+                 (unsigned long long)client->oversize, (unsigned long long)size, told);
 }

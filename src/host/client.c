@@ -139,7 +139,8 @@ static void backlog_leave(tr_client *client) {
 
 static void expire(tr_timer *timer) {
   tr_client *client = TR_CONTAINER(timer, tr_client, expiry);
-  tr_log_write(client->host->log, TR_LOG_INFO, "client.forgotten", "client=%s opened=%u", client->id, (unsigned)client->generation);
+  tr_log_write(client->host->log, TR_LOG_INFO, "client.forgotten", "client=%s opened=%u", client->id,
+               (unsigned)client->generation);
   forget_registrations(client);
   backlog_leave(client);
   while (!tr_list_empty(&client->calls)) {
@@ -210,9 +211,6 @@ void tr_client_free(tr_client *client) {
   drop_stream(client);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
-  fail_work(client);
-  while (!tr_list_empty(&client->calls))
-    tr_pending_free(TR_CONTAINER(client->calls.next, tr_pending, by_caller));
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
   tr_link_remove(&client->doomed);

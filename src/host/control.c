@@ -9,10 +9,6 @@ void tr_control_open(tr_host_stream *stream, tr_slice client_id) {
   tr_error error;
   tr_error_init(&error);
   tr_client *client;
-  if (host->draining) {
-    tr_host_stream_end(stream, TR_GRPC_UNAVAILABLE, "the host is shutting down");
-    return;
-  }
   if (tr_client_get(host, client_id, &client, &error)) {
     tr_host_stream_end(stream, tr_error_grpc(error.code), error.text);
     return;
@@ -43,8 +39,9 @@ static tr_client *find(const tr_host *host, tr_slice destination) {
 }
 
 static void drop(tr_client *from, const tr_wire_control *message, const char *why) {
-  tr_log_write(from->host->log, TR_LOG_WARN, "control.dropped", "client=%s destination=%.*s reason=\"%s\"", from->id,
-               (int)tr_utf8_cut(message->destination, 256), message->destination.p ? message->destination.p : "", why);
+  if (!tr_guard_worth_a_line(++from->control_dropped)) return;
+  tr_log_write(from->host->log, TR_LOG_WARN, "control.dropped", "client=%s count=%llu destination=%.*s reason=\"%s\"",
+               from->id, (unsigned long long)from->control_dropped, TR_BRIEF(message->destination), why);
 }
 
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed) {

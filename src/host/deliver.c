@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Events: each receiver once, one frame for all of them.
  *
- * Who wants a topic is the router's to say (cached by topic). A client gets the bytes as they came; agents of this process
- * share one decoded message, posted last, since what they do may change the router's answer.
+ * Who wants a topic is the router's to say (cached by topic), and for C callers' taps the core's. A client gets the bytes
+ * as they came; agents of this process share one decoded message, posted last, since what they do may change the
+ * router's answer.
  *
  * A receiver that cannot take the event is skipped and the others get it: its queue is full (a dead letter), or it is a
  * .NET worker that the event would throw off (withheld). The sending client gets its own events too: other agents live
@@ -48,7 +49,8 @@ static void to_core(tr_client *from, tr_slice bytes) {
   int err = tr_wire_decode(host->core, bytes, from->troupe, &in, &error);
   if (err) {
     host->stats.dead_letters++;
-    tr_log_write(host->log, TR_LOG_WARN, "event.dead", "client=%s code=%s reason=\"%s\"", from->id, tr_error_name(err), error.text);
+    tr_log_write(host->log, TR_LOG_WARN, "event.dead", "client=%s code=%s reason=\"%s\"", from->id,
+                 tr_error_name(err), error.text);
     return;
   }
   tr_msg *msg = in.msg;
@@ -71,7 +73,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
       continue;
     }
     tr_client *to = tr_client_of(dests[i]);
-    if (to->dotnet && !tr_quirk_event(to, span)) {
+    if (to->dotnet && !tr_quirk_event(span)) {
       tr_quirk_withhold(to, "an event", span->topic_type);
       continue;
     }
@@ -80,7 +82,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
     if (err) tr_deliver_dead(to, err, reason(err));
   }
   tr_blob_unref(frame);
-  if (others) to_core(from, bytes);
+  if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
 }
 
 /* ---- from an agent of this process ---- */
@@ -104,7 +106,7 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   tr_wire_span span = { 0 };
   if (bytes.n > to->host->o.max_message) {
     dead_local(to, msg, TR_ETOO_LARGE, tr_error_default_text(TR_ETOO_LARGE));
-  } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(to, &span))) {
+  } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
     tr_quirk_withhold(to, "an event", tr_name_view(msg->target_type));
   } else {
     err = tr_client_send(to, frame, false);

@@ -13,8 +13,9 @@ static void end_streams(tr_host *host) {
     for (tr_rpc_call *call = tr_rpc_next_call(conn->rpc, NULL); call; call = tr_rpc_next_call(conn->rpc, call)) {
       tr_host_stream *stream = tr_rpc_call_ud(call);
       if (!stream) continue;
-      bool asked_for = stream->half_closed && stream->method <= TR_METHOD_CONTROL;
-      tr_host_stream_end(stream, asked_for ? TR_GRPC_OK : TR_GRPC_UNAVAILABLE, asked_for ? "" : "the host is shutting down");
+      bool said_goodbye = stream->half_closed && stream->method <= TR_METHOD_CONTROL;
+      if (said_goodbye) tr_host_stream_end(stream, TR_GRPC_OK, "");
+      else tr_host_stream_end(stream, TR_GRPC_UNAVAILABLE, "the host is shutting down");
     }
     tr_host_conn_touch(conn);
   }

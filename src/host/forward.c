@@ -41,7 +41,7 @@ static int check_callee(const tr_client *callee, const tr_wire_span *span, size_
     *why = "the agent's worker is not connected";
     return TR_EUNAVAILABLE;
   }
-  if (callee->dotnet && !tr_quirk_request(callee, span)) {
+  if (callee->dotnet && !tr_quirk_request(span)) {
     *why = "the agent's worker (.NET) takes application/x-protobuf and plain ids only";
     return TR_ECANT_HANDLE;
   }
@@ -98,7 +98,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   if (!caller->dotnet) return true;
   tr_wire_span span = { 0 };
   tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
-  if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(caller, &span)) return true;
+  if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(&span)) return true;
   tr_quirk_withhold(caller, "an answer", id);
   return false;
 }
@@ -194,8 +194,7 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
   } else {
     tr_error error;
     tr_error_init(&error);
-    tr_error_set(&error, TR_ENOT_FOUND, "agent type %.*s is not registered", (int)tr_utf8_cut(span->target_type, 256),
-                 span->target_type.p ? span->target_type.p : "");
+    tr_error_set(&error, TR_ENOT_FOUND, "agent type %.*s is not registered", TR_BRIEF(span->target_type));
     tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, error.text);
   }
 }
@@ -206,7 +205,7 @@ static void answer_client(tr_pending *pending, const tr_wire_span *span) {
   tr_host *host = pending->host;
   tr_client *caller = pending->caller;
   tr_slice id = tr_pending_id(pending);
-  if (caller->dotnet && !tr_quirk_answer(caller, span)) {
+  if (caller->dotnet && !tr_quirk_answer(span)) {
     tr_quirk_withhold(caller, "an answer", id);
     tr_pending_free(pending);
     return;
@@ -250,8 +249,7 @@ void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *
   if (!pending || pending->callee != callee) {
     if (tr_guard_worth_a_line(++callee->strays))
       tr_log_write(host->log, TR_LOG_INFO, "answer.unknown", "client=%s count=%llu id=%.*s", callee->id,
-                   (unsigned long long)callee->strays, (int)tr_utf8_cut(span->request_id, 64),
-                   span->request_id.p ? span->request_id.p : "");
+                   (unsigned long long)callee->strays, TR_BRIEF(span->request_id));
   } else if (pending->kind == TR_PENDING_FROM_LOCAL) {
     answer_agent(pending, callee, bytes);
   } else {

@@ -9,8 +9,11 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "host/host.h"
 #include "wire/wire.h"
+
+#define TR_BRIEF(s) (int)tr_utf8_cut((s), 256), (s).p ? (s).p : "" /* for "%.*s": text from outside, not too much of it */
 
 #define TR_CLIENT_ID_MAX 1024        /* bytes of a client-id */
 #define TR_CLIENT_OPEN_REQUESTS 131072 /* open at once, by one client */
@@ -89,7 +92,7 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
-  uint64_t malformed, dropped, strays; /* logged with doubling */
+  uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   uint32_t id_length;
   char id[];
 };
@@ -111,7 +114,7 @@ void tr_client_lost(tr_client *client);
 void tr_client_touch(tr_client *client);
 /* Free it where nothing holds it any more. */
 void tr_client_settle(tr_client *client);
-void tr_client_free(tr_client *client);
+void tr_client_free(tr_client *client); /* no request is open from it or to it */
 /* Queue a frame to it, or keep it until it has a stream again (bounded). An answer passes up to twice the bound; then the
  * stream is ended. err: TR_EOVERLOADED, TR_EMEMORY. */
 int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
@@ -159,16 +162,19 @@ typedef struct tr_pending_slab {
 
 void tr_pending_slab_fini(tr_host *host);
 /* A pending request, its guard running; NULL: out of memory, or TR_SLAB_MAX. `id` is copied. */
-tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id, tr_time deadline);
+tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id,
+                           tr_time deadline);
 void tr_pending_write_id(const tr_pending *pending, char out[TR_PENDING_ID]);
-static inline uint64_t tr_pending_token(const tr_pending *pending) { return ((uint64_t)pending->slot << 32) | pending->generation; }
+static inline uint64_t tr_pending_token(const tr_pending *pending) {
+  return (uint64_t)pending->slot << 32 | pending->generation;
+}
 /* The open request with this token or written id; NULL: no such, or no longer. */
 tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
 tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
 tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
 /* End it. The caller hears nothing: that was done. */
 void tr_pending_free(tr_pending *pending);
-/* End it with an error to its caller (text NULL: the code's own). It may go on living, unanswerable, until memory suffices. */
+/* End it with an error to its caller (text NULL: the code's own). It may live on, unanswerable, until memory suffices. */
 void tr_pending_fail(tr_pending *pending, int code, const char *text);
 /* An error answer to a request that never became pending. */
 void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text);
@@ -194,12 +200,13 @@ void tr_unary_serve(tr_host_stream *stream);
 void tr_control_open(tr_host_stream *stream, tr_slice client_id);
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
 
-/* ---- quirks.c: what a .NET client can take ---- */
+/* ---- quirks.c: can a .NET client take this? ---- */
 
-bool tr_quirk_event(const tr_client *to, const tr_wire_span *span);
-bool tr_quirk_request(const tr_client *to, const tr_wire_span *span);
-bool tr_quirk_answer(const tr_client *to, const tr_wire_span *span);
-void tr_quirk_withhold(tr_client *from_or_to, const char *what, tr_slice which);
+bool tr_quirk_event(const tr_wire_span *span);
+bool tr_quirk_request(const tr_wire_span *span);
+bool tr_quirk_answer(const tr_wire_span *span);
+/* It is not sent: counted, logged with doubling. */
+void tr_quirk_withhold(tr_client *to, const char *what, tr_slice which);
 
 /* ---- guards.c ---- */
 

@@ -97,7 +97,8 @@ static void guard(tr_timer *timer) {
   else tr_pending_fail(pending, TR_ETIMEOUT, NULL);
 }
 
-tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id, tr_time deadline) {
+tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id,
+                           tr_time deadline) {
   tr_pending_slab *slab = &host->slab;
   if (!slab->first_free && !grow(host)) return NULL;
   tr_pending *pending = at(slab, slab->first_free - 1);

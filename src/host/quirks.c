@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * What a .NET worker (user-agent "grpc-dotnet/…") cannot take. In it an exception in the read pump drops the stream and
- * opens a new one, losing what it had read (lessons N9); so what would throw there is not sent there.
+ * opens a new one, losing what it had read; so what would throw there is not sent there.
  *
- *   events    need proto_data and the attribute dataschema (N11); a source that is a legal key; legal sender ids
- *   requests  payload.data is a serialized Any: application/x-protobuf only (N14, N16); ids by its rules (N17)
- *   answers   without payload, with an error, or in another content type: the read pump throws (N15). There is no way to
- *             fail such a caller: withheld, counted, logged.
+ *   events    need proto_data and the attribute dataschema; a source that is a legal key; legal sender ids
+ *   requests  payload.data is a serialized Any: application/x-protobuf only; ids by its rules
+ *   answers   without payload, with an error, or in another content type: the read pump throws. There is no way to fail
+ *             such a caller: withheld, counted, logged.
  *
- * Its ids (N17): type ^[a-zA-Z_][a-zA-Z0-9_]*$, key printable ASCII and not blank. */
+ * Its ids: type ^[a-zA-Z_][a-zA-Z0-9_]*$, key printable ASCII and not blank. */
 #include "host/internal.h"
 
 static bool legal_type(tr_slice type) {
@@ -69,28 +69,27 @@ static bool is_protobuf(tr_slice payload) { return tr_slice_is(field(payload, 2)
 
 /* ---- the rules ---- */
 
-bool tr_quirk_event(const tr_client *to, const tr_wire_span *span) {
-  (void)to;
+bool tr_quirk_event(const tr_wire_span *span) {
   tr_slice type = tr_wire_event_attribute(span->inner, "agagentsendertype");
   tr_slice key = tr_wire_event_attribute(span->inner, "agagentsenderkey");
   return span->has_proto_data && tr_wire_event_attribute(span->inner, "dataschema").p && legal_key(span->topic_source) &&
          (!type.p || legal_type(type)) && (!key.p || legal_key(key));
 }
 
-bool tr_quirk_request(const tr_client *to, const tr_wire_span *span) {
-  (void)to;
+bool tr_quirk_request(const tr_wire_span *span) {
   return is_protobuf(field(span->inner, 5)) && legal_type(span->target_type) && legal_key(span->target_key) &&
          (!span->has_source || (legal_type(span->source_type) && legal_key(span->source_key)));
 }
 
-bool tr_quirk_answer(const tr_client *to, const tr_wire_span *span) {
-  (void)to;
+bool tr_quirk_answer(const tr_wire_span *span) {
   return !span->error.n && span->has_payload && is_protobuf(field(span->inner, 2));
 }
 
 void tr_quirk_withhold(tr_client *client, const char *what, tr_slice which) {
   tr_host *host = client->host;
   host->stats.withheld++;
-  tr_log_write(host->log, TR_LOG_WARN, "withheld", "client=%s what=\"%s\" of=%.*s reason=\"a .NET worker cannot take it\"",
-               client->id, what, (int)tr_utf8_cut(which, 128), which.p ? which.p : "");
+  if (!tr_guard_worth_a_line(++client->withheld)) return;
+  tr_log_write(host->log, TR_LOG_WARN, "withheld",
+               "client=%s count=%llu what=\"%s\" of=%.*s reason=\"a .NET worker cannot take it\"", client->id,
+               (unsigned long long)client->withheld, what, TR_BRIEF(which));
 }

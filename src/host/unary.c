@@ -88,7 +88,7 @@ static void already_registered(call *c, tr_client *client, tr_slice type, tr_des
   }
   tr_error error;
   tr_error_init(&error);
-  tr_error_set(&error, TR_EINVALID, "Agent type %.*s already registered with client %s.", (int)tr_utf8_cut(type, 256), type.p,
+  tr_error_set(&error, TR_EINVALID, "Agent type %.*s already registered with client %s.", TR_BRIEF(type),
                owner->ops == &tr_client_ops ? tr_client_of(owner)->id : "troupe");
   fail(c, TR_GRPC_INVALID_ARGUMENT, error.text);
 }
@@ -117,7 +117,7 @@ static void register_agent(call *c) {
     if (before != &client->dest) client->n_types++;
     stamp(client, type);
     if (before && before != &client->dest && before->ops == &tr_client_ops) {
-      tr_log_write(c->host->log, TR_LOG_INFO, "type.taken", "type=%.*s from=%s by=%s", (int)tr_utf8_cut(type, 256), type.p,
+      tr_log_write(c->host->log, TR_LOG_INFO, "type.taken", "type=%.*s from=%s by=%s", TR_BRIEF(type),
                    tr_client_of(before)->id, client->id);
       tr_client_yield_type(tr_client_of(before), type);
     }
@@ -140,7 +140,8 @@ static bool confirm(tr_client *client, tr_name *id) {
 
 static bool is_same(const tr_sub *sub, const tr_client *client, const tr_wire_subscription *want) {
   return sub->added_by == &client->dest && tr_slice_equal(tr_name_view(sub->id), want->id) &&
-         tr_slice_equal(tr_name_view(sub->topic), want->topic) && tr_slice_equal(tr_name_view(sub->agent_type), want->agent_type);
+         tr_slice_equal(tr_name_view(sub->topic), want->topic) &&
+         tr_slice_equal(tr_name_view(sub->agent_type), want->agent_type);
 }
 
 static bool repeat_is_fine(const call *c, const tr_client *client, const tr_sub *sub, const tr_wire_subscription *want) {

@@ -10,7 +10,11 @@
  * After any handler the call may have been ended by it; `deaf` says so. */
 #include "rpc/internal.h"
 
+#ifdef TR_HOSTILE
+#define KEEP 0
+#else
 #define KEEP 1024 /* an assembly buffer up to this size stays with the call */
+#endif
 
 tr_rpc_encoding tr_rpc_encoding_of(tr_slice name) {
   if (!name.p || tr_slice_is(name, "identity")) return TR_RPC_IDENTITY;

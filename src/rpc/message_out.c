@@ -7,8 +7,13 @@
  * deferred is an error, hence the flag. Windows that are used up are nghttp2's own affair. */
 #include "rpc/internal.h"
 
-#define RING 4 /* first size of a ring */
-#define RING_KEPT 64
+#ifdef TR_HOSTILE
+#define RING 1
+#define RING_KEPT 1
+#else
+#define RING 4       /* first size of a ring, a power of two */
+#define RING_KEPT 64 /* a larger one is freed when it is empty */
+#endif
 
 static bool grow(tr_rpc_queue *queue, tr_mem *mem) {
   uint32_t cap = queue->cap ? 2 * queue->cap : RING;

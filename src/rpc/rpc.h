@@ -45,7 +45,8 @@ typedef struct tr_rpc_handlers {
   /* Bytes queued on the call fell to half of its high-water mark, after tr_rpc_send had reported it full. */
   void (*writable)(void *ud, tr_rpc_call *call);
   /* Over: status of the peer (client), or how the peer ended it (server: CANCELLED, UNAVAILABLE when the connection broke, OK
-   * when our own status was sent). The call is freed afterwards. */
+   * when our own status was sent; a call that this room ended, for bad framing or the like, says the status it gave
+   * the peer). The call is freed afterwards. */
   void (*closed)(void *ud, tr_rpc_call *call, const tr_rpc_status *status);
   /* The peer will take no new calls on this connection (GOAWAY). */
   void (*goaway)(void *ud, tr_rpc_conn *conn, uint32_t error, tr_slice debug);
@@ -73,14 +74,15 @@ typedef struct tr_rpc_options {
   const char *authority;          /* client */
 } tr_rpc_options;
 
-/* The preface and SETTINGS are queued at once. NULL: out of memory. */
+/* The preface and SETTINGS are queued at once (`dirty` is not called for them). NULL: out of memory. */
 tr_rpc_conn *tr_rpc_conn_new(const tr_rpc_options *options);
 /* Every open call gets its `closed` (UNAVAILABLE "connection closed") first. Not from inside a handler. */
 void tr_rpc_conn_free(tr_rpc_conn *conn);
 void *tr_rpc_conn_ud(const tr_rpc_conn *conn);
 
 /* Take bytes from the peer, calling handlers. now: µs. 0, or negative when the connection is broken beyond repair
- * (bad preface, HTTP/1, protocol error): send what tr_rpc_output still gives, then close. `error` says what it was. */
+ * (bad preface, HTTP/1, flood, memory): send what tr_rpc_output still gives, then close. `error` says what it was.
+ * An HTTP/2 protocol error shows only when its GOAWAY is written: then tr_rpc_finished is true and every feed negative. */
 int tr_rpc_feed(tr_rpc_conn *conn, tr_slice bytes, int64_t now, tr_error *error);
 /* Append up to about `limit` bytes to send; 0 appended: nothing now. Never from inside a handler. */
 int tr_rpc_output(tr_rpc_conn *conn, tr_buf *out, size_t limit);

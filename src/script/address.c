@@ -3,7 +3,7 @@
  *
  * A script writes the same few addresses again and again, so each text is checked and taken apart once; a Lua table leads from the
  * string to the result, which holds references to its names (a look-up is a tenth of parsing and interning). The tables are bounded:
- * when ADDRESS_MAX texts are known they are all forgotten, which costs a little and keeps no order of use. */
+ * when ADDRESS_MAX texts are known they are all forgotten, which keeps no order of use and costs little. */
 #include "base/text.h"
 #include "core/id.h"
 #include "script/internal.h"
@@ -11,18 +11,28 @@
 #define ADDRESS_MAX 8192
 #define RESERVED "troupe."
 
-static void forget(tr_script *script) {
-  while (script->addresses) {
-    tr_address *address = script->addresses;
-    script->addresses = address->next;
+static void free_list(tr_script *script, tr_address *address) {
+  while (address) {
+    tr_address *next = address->next;
     tr_name_unref(address->type);
     tr_name_unref(address->key);
     TR_DELETE(script->mem, address);
+    address = next;
   }
+}
+
+/* What was known until now stays in memory until this happens again: a caller may still hold one of them. */
+static void forget(tr_script *script) {
+  free_list(script, script->old_addresses);
+  script->old_addresses = script->addresses;
+  script->addresses = NULL;
   script->address_count = 0;
 }
 
-void tr_address_close(tr_script *script) { forget(script); }
+void tr_address_close(tr_script *script) {
+  forget(script);
+  forget(script);
+}
 
 static void clear_table(lua_State *L, int ref) {
   tr_push_ref(L, ref);

@@ -17,6 +17,17 @@ static lua_State *check_thread(lua_State *L, int at) {
   return co;
 }
 
+/* Close its pending variables; they may not wait. One that died over the limit is left as it is: Lua would run them
+ * with hooks off. */
+static bool reset(tr_script *script, lua_State *co) {
+  bool could_wait = script->can_wait, good;
+  if (lua_status(co) > LUA_YIELD && lua_gethookcount(co) == 1) return false;
+  script->can_wait = false;
+  good = lua_resetthread(co) == LUA_OK;
+  script->can_wait = could_wait;
+  return good;
+}
+
 static int resume_again(lua_State *L, int status, lua_KContext wrapped);
 
 /* Run `co` (kept at index 1 of L, or as the upvalue of a wrap) until it is done or yields to the script. */
@@ -40,7 +51,12 @@ static int drive(lua_State *L, lua_State *co, int nargs, lua_KContext wrapped) {
   if (!wrapped) lua_pushboolean(L, good);
   lua_xmove(co, L, count);
   if (wrapped && !good) {
-    if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) lua_resetthread(co);
+    reset(script, co);
+    if (lua_type(L, -1) == LUA_TSTRING) { /* say where, as Lua's own does */
+      luaL_where(L, 1);
+      lua_insert(L, -2);
+      lua_concat(L, 2);
+    }
     return lua_error(L);
   }
   return count + (wrapped ? 0 : 1);
@@ -126,13 +142,9 @@ static int co_close(lua_State *L) {
   const char *status = status_of(L, co);
   if (strcmp(status, "suspended") != 0 && strcmp(status, "dead") != 0)
     return luaL_error(L, "cannot close a %s coroutine", status);
-  tr_script *script = tr_script_of(L);
-  bool could_wait = script->can_wait;
-  script->can_wait = false; /* its __close variables may not wait */
-  bool good = lua_resetthread(co) == LUA_OK;
-  script->can_wait = could_wait;
+  bool good = reset(tr_script_of(L), co);
   lua_pushboolean(L, good);
-  if (good) return 1;
+  if (good || lua_gettop(co) == 0) return 1;
   lua_xmove(co, L, 1);
   return 2;
 }

@@ -112,6 +112,10 @@ void tr_fail_read(lua_State *L, int at, tr_error *error) {
   case LUA_TTABLE: read_table(L, at, error); break;
   default: tr_error_set(error, TR_EHANDLER, "the handler raised a %s", luaL_typename(L, at)); break;
   }
+  /* The text goes to peers: it must be UTF-8 whatever the script put in. */
+  if (!tr_utf8_valid(tr_slice_of(error->text)))
+    for (char *c = error->text; *c; c++)
+      if ((unsigned char)*c >= 0x80) *c = '?';
   if (error->text[0] == 0) {
     int code = error->code;
     tr_error_init(error);
@@ -129,7 +133,7 @@ static int write_log(lua_State *L, void *ud) {
   luaL_traceback(L, call->co, NULL, 0);
   const char *text = lua_tostring(L, -1);
   static const char head[] = "stack traceback:\n\t";
-  if (strncmp(text, head, sizeof head - 1) == 0) text += sizeof head - 1;
+  text += strncmp(text, head, sizeof head - 1) == 0 ? sizeof head - 1 : strlen(text); /* a stack, or nothing */
   text = luaL_gsub(L, text, "\n\t", " | ");
   tr_log_write(call->log, TR_LOG_ERROR, call->event, "agent=%s type=%s error=\"%s: %s\" traceback=\"%s\"", call->agent, call->type,
                tr_error_name(call->error->code), call->error->text, text);

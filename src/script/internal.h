@@ -69,7 +69,7 @@ struct tr_script {
   uint64_t waits;       /* number of the last wait */
   tr_lua_turn *free_turns;
   unsigned free_turn_count;
-  tr_address *addresses; /* all entries of the address caches */
+  tr_address *addresses, *old_addresses; /* entries of the address caches; those of before they were cleared */
   unsigned address_count;
   tr_link files, classes;
   unsigned programs;    /* running ones */
@@ -77,6 +77,9 @@ struct tr_script {
   uint64_t unhandled;   /* events that no handler took */
   uint64_t next_timer;
 };
+
+/* Stack indexes of the main thread during a batch. */
+enum { TR_AT_SLOTS = 1, TR_AT_INSTANCES, TR_AT_TYPES };
 
 static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_getextraspace(L); }
 /* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not raise. */
@@ -145,7 +148,7 @@ void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char
 
 /* --- address.c: texts → names, remembered --- */
 struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
-/* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives until the next call. */
+/* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the caller's C function runs. */
 const tr_address *tr_address_agent(lua_State *L, int at, int table);
 const tr_address *tr_address_topic(lua_State *L, int at, int table); /* bare: key is NULL */
 tr_name *tr_address_type(lua_State *L, int at, int table);           /* a message type; borrowed */
@@ -203,6 +206,7 @@ struct tr_definition {
   int table_ref; /* the agent's table, or the program's function */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref; /* LUA_NOREF: none */
   bool state_is_function;
+  int state_fields; /* of a flat state */
   lua_Integer version;
   tr_time timeout; /* TR_NEVER: none */
   uint64_t instructions;
@@ -271,6 +275,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
 bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice text);
 /* The instance of an agent, pushed; made at first use. [-0, +1, m] */
 tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent);
+void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
 /* Bring it to the class' definition before a turn. lua: the instance at `at` */
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
 /* Make `self` from the default state (not a function). */
@@ -301,10 +306,11 @@ struct tr_lua_turn { /* pooled with its coroutine */
   uint64_t wait;      /* number of the wait it is in */
   tr_call *call;
   tr_timer timer;
-  bool timed_out;
+  bool timed_out, answered, unhandled;
   int code;           /* of the reply that came; error has the text */
   tr_name *reply_type;
   tr_body reply;
+  tr_msg *received;   /* being read by ctx:receive */
   tr_error error;
   tr_lua_turn *next;
 };
@@ -314,8 +320,12 @@ void tr_turn_cancel(void *class_ud, tr_turn *turn);
  * their number, or a negative code with file:line in *error. [-(nargs+1), +n, m] */
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error);
 void tr_turns_close(tr_script *script);
-/* Suspend the running turn from C code called by its script. Raises where it cannot wait. */
+/* Suspend the running turn from C code called by its script; `k` goes on. */
 int tr_turn_pause(lua_State *L, tr_pause pause, lua_KFunction k);
+void tr_turn_check_wait(lua_State *L); /* raises where it cannot wait */
+/* A program has ended. */
+void tr_program_over(tr_script *script, int status);
+void tr_turn_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c: the `count` results on the top of L */
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_turn_resumed(lua_State *L, lua_KContext wait);
 

@@ -7,8 +7,8 @@
 
 /* ---- one key ---- */
 
-/* Of a map's entry; its value is a string, or for an event a CloudEventAttributeValue with one in field 3. */
-static bool read_entry(tr_slice entry, bool attribute, tr_slice *key, tr_slice *value) {
+/* The value is a string, or for an event a CloudEventAttributeValue with one in field 3. */
+bool tr_wire_read_entry(tr_slice entry, bool attribute, tr_slice *key, tr_slice *value) {
   tr_reader reader = tr_reader_of(entry);
   tr_field field;
   int more;
@@ -31,7 +31,7 @@ static tr_slice find(tr_slice inner, unsigned number, bool attribute, const char
   tr_field field;
   while (tr_read_field(&reader, &field) > 0) {
     if (field.key != TR_FIELD_KEY(number)) continue;
-    if (read_entry(field.value, attribute, &name, &value) && tr_slice_equal(name, wanted)) found = value;
+    if (tr_wire_read_entry(field.value, attribute, &name, &value) && tr_slice_equal(name, wanted)) found = value;
   }
   return tr_utf8_valid(found) ? found : (tr_slice){ NULL, 0 };
 }

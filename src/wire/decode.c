@@ -8,6 +8,7 @@
  * Read next: encode.c, the way back; walk.c, for messages that only pass through. */
 #include <stdio.h>
 
+#include "base/text.h"
 #include "core/core.h"
 #include "wire/keys.h"
 #include "wire/pb_message.h"
@@ -43,6 +44,12 @@ static int decode_pb(decoding *self, tr_slice inner, const pb_msgdesc_t *fields,
   return err && self->failed ? TR_EMEMORY : err;
 }
 
+/* An entry of metadata or attributes, with the walk's reader: five attributes are ten nested messages, for which nanopb took
+ * 0.65 of an event's 1.35 µs. false: malformed, or an attribute that is not a ce_string. */
+static bool read_entry(pb_istream_t *element, bool attribute, tr_slice *key, tr_slice *value) {
+  return tr_wire_read_entry(tr_pb_take(element), attribute, key, value) && value->p && tr_utf8_valid(*key) && tr_utf8_valid(*value);
+}
+
 /* ---- bodies ---- */
 
 static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_body *body) {
@@ -64,9 +71,9 @@ static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_bo
 
 static bool read_request_pair(void *ud, pb_istream_t *element) {
   decoding *self = ud;
-  agents_RpcRequest_MetadataEntry entry = { 0 };
-  if (!pb_decode(element, agents_RpcRequest_MetadataEntry_fields, &entry)) return false;
-  return tr_wire_key_apply(self->msg, entry.key, entry.value) || keep(self, entry.key, entry.value);
+  tr_slice key, value;
+  if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
+  return tr_wire_key_apply(self->msg, key, value) || keep(self, key, value);
 }
 
 static int fill_request(decoding *self, const agents_RpcRequest *request) {
@@ -119,16 +126,27 @@ static tr_slice *known_attribute(decoding *self, tr_slice key) {
   return tr_slice_is(key, TR_KEY_SENDER_KEY) ? &self->sender_key : NULL;
 }
 
+/* One that is not a plain ce_string. */
+static bool read_other_attribute(decoding *self, tr_slice bytes) {
+  io_cloudevents_v1_CloudEvent_AttributesEntry entry = { 0 };
+  pb_istream_t input = tr_pb_input(bytes);
+  char text[40];
+  if (!pb_decode(&input, io_cloudevents_v1_CloudEvent_AttributesEntry_fields, &entry)) return false;
+  tr_slice value = attribute_text(&entry.value, text);
+  return !value.p || tr_wire_key_reserved(entry.key) || keep(self, entry.key, value);
+}
+
 static bool read_attribute(void *ud, pb_istream_t *element) {
   decoding *self = ud;
-  io_cloudevents_v1_CloudEvent_AttributesEntry entry = { 0 };
-  char text[40];
-  if (!pb_decode(element, io_cloudevents_v1_CloudEvent_AttributesEntry_fields, &entry)) return false;
-  tr_slice value = attribute_text(&entry.value, text);
-  if (!value.p || tr_slice_is(entry.key, TR_KEY_KIND)) return true;
-  tr_slice *known = value.p == text ? NULL : known_attribute(self, entry.key);
+  tr_slice key, value, bytes = tr_slice_make(element->state, element->bytes_left);
+  if (!read_entry(element, true, &key, &value)) {
+    if (read_other_attribute(self, bytes)) return true;
+    PB_RETURN_ERROR(element, "in the attributes");
+  }
+  if (tr_slice_is(key, TR_KEY_KIND)) return true;
+  tr_slice *known = known_attribute(self, key);
   if (known) *known = value;
-  return known || tr_wire_key_apply(self->msg, entry.key, value) || keep(self, entry.key, value);
+  return known || tr_wire_key_apply(self->msg, key, value) || keep(self, key, value);
 }
 
 static int read_event_body(decoding *self, const io_cloudevents_v1_CloudEvent *event) {
@@ -166,10 +184,10 @@ static int decode_event(decoding *self, tr_slice inner, tr_error *error) {
 
 static bool read_response_pair(void *ud, pb_istream_t *element) {
   decoding *self = ud;
-  agents_RpcResponse_MetadataEntry entry = { 0 };
-  if (!pb_decode(element, agents_RpcResponse_MetadataEntry_fields, &entry)) return false;
-  if (tr_slice_is(entry.key, TR_KEY_CODE)) self->code = entry.value;
-  else if (!tr_wire_key_reserved(entry.key)) return keep(self, entry.key, entry.value);
+  tr_slice key, value;
+  if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
+  if (tr_slice_is(key, TR_KEY_CODE)) self->code = value;
+  else if (!tr_wire_key_reserved(key)) return keep(self, key, value);
   return true;
 }
 

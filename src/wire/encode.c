@@ -8,7 +8,7 @@
 #include "core/core.h"
 #include "wire/keys.h"
 #include "wire/pb_message.h"
-#include "wire/wire.h"
+#include "wire/reader.h"
 
 #define ERROR_TEXT_MAX 65536 /* a longer text is cut; it is for people */
 
@@ -16,40 +16,44 @@ static int no_memory(tr_error *error) { return tr_error_set(error, TR_EMEMORY, "
 
 /* ---- metadata and attributes: first the runtime's pairs, then the message's own ---- */
 
-typedef bool (*write_pair)(pb_ostream_t *output, tr_slice key, tr_slice value);
-
-static bool write_request_pair(pb_ostream_t *output, tr_slice key, tr_slice value) {
-  agents_RpcRequest_MetadataEntry entry = { .key = key, .value = value };
-  return pb_encode_submessage(output, agents_RpcRequest_MetadataEntry_fields, &entry);
-}
-
-static bool write_attribute(pb_ostream_t *output, tr_slice key, tr_slice value) {
-  io_cloudevents_v1_CloudEvent_AttributesEntry entry = { .key = key, .has_value = true };
-  entry.value.which_attr = io_cloudevents_v1_CloudEvent_CloudEventAttributeValue_ce_string_tag;
-  entry.value.attr.ce_string = value;
-  return pb_encode_submessage(output, io_cloudevents_v1_CloudEvent_AttributesEntry_fields, &entry);
-}
-
-static bool write_pairs(pb_ostream_t *output, const pb_field_t *field, const tr_wire_pairs *pairs, write_pair write) {
-  for (size_t i = 0; i < pairs->count; i++) {
-    if (!pb_encode_tag(output, PB_WT_STRING, field->tag)) return false;
-    if (!write(output, pairs->pairs[i].key, pairs->pairs[i].value)) return false;
+/* A map's entry, by hand: through generated structs nanopb measures each nested message again at every level above it, and
+ * an event with six attributes took 3.0 µs instead of 0.6. */
+static bool write_pair(pb_ostream_t *output, uint32_t number, bool attribute, tr_slice key, tr_slice value) {
+  uint8_t head[24], middle[36], *to = head;
+  size_t text = 1 + tr_varint_size(value.n) + value.n; /* of an attribute: the message around it, with a ce_string */
+  size_t second = attribute ? 1 + tr_varint_size(text) + text : text;
+  to = tr_put_varint(to, TR_FIELD_KEY(number));
+  to = tr_put_varint(to, 1 + tr_varint_size(key.n) + key.n + second);
+  *to++ = TR_FIELD_KEY(1);
+  to = tr_put_varint(to, key.n);
+  if (!pb_write(output, head, (size_t)(to - head)) || !pb_write(output, (const pb_byte_t *)key.p, key.n)) return false;
+  to = middle;
+  *to++ = TR_FIELD_KEY(2);
+  if (attribute) {
+    to = tr_put_varint(to, text);
+    *to++ = TR_FIELD_KEY(io_cloudevents_v1_CloudEvent_CloudEventAttributeValue_ce_string_tag);
   }
+  to = tr_put_varint(to, value.n);
+  return pb_write(output, middle, (size_t)(to - middle)) && pb_write(output, (const pb_byte_t *)value.p, value.n);
+}
+
+static bool write_pairs(pb_ostream_t *output, uint32_t number, bool attribute, const tr_wire_pairs *pairs) {
+  for (size_t i = 0; i < pairs->count; i++)
+    if (!write_pair(output, number, attribute, pairs->pairs[i].key, pairs->pairs[i].value)) return false;
   for (size_t i = 0, n = tr_meta_count(pairs->meta); i < n; i++) {
     tr_slice key, value;
     tr_meta_at(pairs->meta, i, &key, &value);
-    if (tr_wire_key_reserved(key)) continue;
-    if (!pb_encode_tag(output, PB_WT_STRING, field->tag) || !write(output, key, value)) return false;
+    if (!tr_wire_key_reserved(key) && !write_pair(output, number, attribute, key, value)) return false;
   }
   return true;
 }
 
 static bool write_metadata(void *ud, pb_ostream_t *output, const pb_field_t *field) {
-  return write_pairs(output, field, ud, write_request_pair); /* an answer's entries look the same */
+  return write_pairs(output, field->tag, false, ud);
 }
 
 static bool write_attributes(void *ud, pb_ostream_t *output, const pb_field_t *field) {
-  return write_pairs(output, field, ud, write_attribute);
+  return write_pairs(output, field->tag, true, ud);
 }
 
 /* ---- texts ---- */

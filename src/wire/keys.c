@@ -90,7 +90,8 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
     tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
-  if (msg->kind != TR_MSG_EVENT && msg->id) tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));
+  if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire) /* else it may be a request_id, good for one stream only */
+    tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));
 }
 
 /* ---- content types ---- */

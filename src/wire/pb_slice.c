@@ -28,8 +28,8 @@ pb_istream_t tr_pb_input(tr_slice bytes) {
   return (pb_istream_t){ .callback = read_bytes, .state = (void *)(uintptr_t)bytes.p, .bytes_left = bytes.n };
 }
 
-/* The rest of the stream. (pb_read into NULL would copy it, 16 bytes at a time.) */
-static tr_slice take_all(pb_istream_t *input) {
+/* (pb_read into NULL would copy it, 16 bytes at a time.) */
+tr_slice tr_pb_take(pb_istream_t *input) {
   tr_slice all = tr_slice_make(input->state, input->bytes_left);
   input->state = (pb_byte_t *)input->state + input->bytes_left;
   input->bytes_left = 0;
@@ -37,7 +37,7 @@ static tr_slice take_all(pb_istream_t *input) {
 }
 
 static bool read_slice(pb_istream_t *input, const pb_field_t *field) {
-  tr_slice value = take_all(input);
+  tr_slice value = tr_pb_take(input);
   if (input->callback != read_bytes) return true;
   if (PB_LTYPE(field->type) == PB_LTYPE_STRING && !tr_utf8_valid(value)) PB_RETURN_ERROR(input, "invalid utf8");
   /* For a member of a oneof nanopb leaves it to the callback to say which one is there. */
@@ -56,7 +56,7 @@ static bool write_slice(pb_ostream_t *output, const pb_field_t *field) {
 static bool read_each(pb_istream_t *input, const pb_field_t *field) {
   const tr_pb_each *each = field->pData;
   if (each->read && input->callback == read_bytes) return each->read(each->ud, input);
-  take_all(input);
+  tr_pb_take(input);
   return true;
 }
 

@@ -18,6 +18,8 @@ typedef struct tr_pb_each {
 
 /* A stream that tr_pb_slice can decode from. */
 pb_istream_t tr_pb_input(tr_slice bytes);
+/* What is left in such a stream; it counts as read. */
+tr_slice tr_pb_take(pb_istream_t *input);
 
 /* Reads or writes one field; nanopb calls it for each of them (proto/ *.options name it).
  * Strings that are not UTF-8 fail the decoding with "invalid utf8". A plain field is written when it is not empty, an

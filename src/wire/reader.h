@@ -58,6 +58,10 @@ static inline int tr_read_field(tr_reader *reader, tr_field *field) {
 /* Walk span->inner, of span->kind. 0, or -1: malformed. */
 int tr_wire_walk_inner(tr_wire_span *span);
 
+/* The key and value of a map's entry: metadata, or an event's attribute, whose value.p is NULL where it is not a ce_string.
+ * UTF-8 is not checked. false: malformed. */
+bool tr_wire_read_entry(tr_slice entry, bool attribute, tr_slice *key, tr_slice *value);
+
 static inline size_t tr_varint_size(uint64_t value) {
   size_t n = 1;
   while (value >>= 7) n++;

@@ -42,7 +42,7 @@ return {
     Quiet = function() end,
 
     Square = function(_, message, ctx)
-      ctx:sleep(message.number % 5 * 0.002)
+      ctx:sleep(message.wait)
       return { number = message.number, square = message.number * message.number, caller = message.caller }, "Squared"
     end,
   },

@@ -1,4 +1,5 @@
 """A real AutoGen worker with one agent: agent.py HOST TYPE [TOPIC…] [--gzip]. agents/twin.lua is its twin in Lua."""
+
 import asyncio
 import sys
 
@@ -21,8 +22,14 @@ class Twin(RoutedAgent):
 
     @message_handler
     async def on_note(self, message: Note, ctx: MessageContext) -> None:
-        say("note", by=str(self.id), topic=str(ctx.topic_id), sender=str(ctx.sender or ""), text=message.text,
-            length=len(message.text))
+        say(
+            "note",
+            by=str(self.id),
+            topic=str(ctx.topic_id),
+            sender=str(ctx.sender or ""),
+            text=message.text,
+            length=len(message.text),
+        )
 
     @message_handler
     async def on_ask(self, message: Ask, ctx: MessageContext) -> Answer:
@@ -53,7 +60,7 @@ class Twin(RoutedAgent):
 
     @message_handler
     async def on_square(self, message: Square, ctx: MessageContext) -> Squared:
-        await asyncio.sleep(message.number % 5 * 0.002)
+        await asyncio.sleep(message.wait)
         return Squared(number=message.number, square=message.number**2, caller=message.caller)
 
 

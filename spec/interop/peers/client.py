@@ -1,8 +1,9 @@
 """A real AutoGen runtime without agents that does what it is told, several things at once: client.py HOST [--gzip].
 
-Commands come as JSON lines with an `id`; each is answered by {"say": "done", "id": …, "seconds": …} and the reply's type and
-body, or the exception's class and text.
+Commands come as JSON lines with an `id`; each is answered by {"say": "done", "id": …, "seconds": …} and the reply's
+type and body, or the exception's class and text.
 """
+
 import asyncio
 import dataclasses
 import sys

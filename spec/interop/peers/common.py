@@ -1,8 +1,10 @@
 """What the peers share: saying things as JSON lines, and a runtime that knows all messages."""
+
 import asyncio
 import json
 import sys
-from typing import Any, AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 from autogen_core import try_get_known_serializers_for_type
 from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime

@@ -2,6 +2,7 @@
 
 It counts what it receives, and for the first five prints "worker1: Hello x 1" … and publishes that.
 """
+
 import asyncio
 import sys
 

@@ -1,4 +1,5 @@
 """AutoGen's own host: host.py ADDRESS. Prints "listening ADDRESS" once it accepts connections."""
+
 import asyncio
 import sys
 

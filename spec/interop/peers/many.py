@@ -1,9 +1,13 @@
-"""A real AutoGen runtime with many calls open at once: many.py HOST CALLER COUNT AGENT-TYPE.
+"""A real AutoGen runtime with many calls open at once: many.py HOST CALLER FIRST COUNT AGENT-TYPE HOLD.
 
-Its request ids are "1", "2", … as in every such runtime. It begins when a line comes on standard input.
+It asks for the squares of FIRST, FIRST + 1, … under the request ids "1", "2", …, as every such runtime numbers them,
+and begins when a line comes on standard input. The calls go to eight instances; the first call to each of them is told
+to take HOLD seconds, so that all are open before any is answered.
 """
+
 import asyncio
 import sys
+import time
 
 from autogen_core import AgentId
 from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime
@@ -11,7 +15,7 @@ from common import commands, say, teach
 from messages import Square, Squared
 
 
-async def main(host: str, caller: str, count: str, agent_type: str) -> None:
+async def main(host: str, caller: str, first: int, count: int, agent_type: str, hold: float) -> None:
     runtime = GrpcWorkerAgentRuntime(host_address=host)
     teach(runtime)
     await runtime.start()
@@ -19,24 +23,35 @@ async def main(host: str, caller: str, count: str, agent_type: str) -> None:
     async for _ in commands():
         break
     wrong: list[str] = []
+    answered: list[float] = []
 
-    async def ask(number: int) -> bool:
-        # Another number for each caller under the same request id, and eight instances that answer out of turn.
-        number += 1000 * len(caller)
-        expected = Squared(number=number, square=number**2, caller=caller)
+    async def ask(index: int) -> None:
+        number = first + index
+        wait = hold if index < 8 else index % 5 * 0.002
+        call = runtime.send_message(Square(number, caller, wait), AgentId(agent_type, f"key{index % 8}"))
         try:
-            call = runtime.send_message(Square(number, caller), AgentId(agent_type, f"key{number % 8}"))
-            reply = await asyncio.wait_for(call, 15)
+            reply = await asyncio.wait_for(call, 10 + hold)
         except Exception as problem:
             reply = f"{type(problem).__name__} {problem}"
-        if reply != expected:
+        answered.append(time.monotonic())
+        if reply != Squared(number=number, square=number**2, caller=caller):
             wrong.append(f"{number}: {reply}")
-        return reply == expected
 
-    answers = await asyncio.gather(*(ask(number) for number in range(int(count))))
-    last = runtime._next_request_id
-    say("result", right=sum(answers), wrong=wrong[:10], first_id="1", last_id=str(last))
+    calls = [asyncio.create_task(ask(index)) for index in range(count)]
+    while runtime._next_request_id < count or not runtime._host_connection._send_queue.empty():
+        await asyncio.sleep(0.005)
+    sent = time.monotonic()  # the clock of the whole machine
+    await asyncio.gather(*calls)
+    say(
+        "result",
+        wrong=wrong[:10],
+        right=count - len(wrong),
+        last_id=runtime._next_request_id,
+        sent=sent,
+        answered=min(answered),
+    )
     await runtime.stop()
 
 
-asyncio.run(main(*sys.argv[1:5]))
+host, caller, first, count, agent_type, hold = sys.argv[1:]
+asyncio.run(main(host, caller, int(first), int(count), agent_type, float(hold)))

@@ -1,4 +1,5 @@
 """The messages that the scenarios send; agents/*.lua speak the same ones."""
+
 from dataclasses import dataclass
 
 
@@ -64,9 +65,10 @@ class Strange:  # nobody handles it
 
 
 @dataclass
-class Square:  # → Squared
+class Square:  # → Squared, after so many seconds
     number: int
     caller: str
+    wait: float
 
 
 @dataclass

@@ -3,9 +3,10 @@
 Each side says what it has as exact text, so that 1, 1.0 and True, -0.0 and 0.0, or two strings that look alike differ.
 Requests are answered with the message itself, so that the reply has made the way back too.
 """
+
 import asyncio
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from autogen_core import (
@@ -24,7 +25,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.message import Message
 from pydantic import BaseModel
 
-TEXT = "plain, \"quoted\", back\\slash, line\nbreak, tab\t, nul\x00, ä ß € 漢字 👩‍🚀 \u2028 \ufeff"
+TEXT = 'plain, "quoted", back\\slash, line\nbreak, tab\t, nul\x00, ä ß € 漢字 👩‍🚀 \u2028 \ufeff'
 NESTED: Any = None
 for _ in range(100):
     NESTED = {"list": [NESTED, [], {}], "": {"": None}}
@@ -64,7 +65,21 @@ class Tree(BaseModel):
     extra: dict[str, Any] = {}
 
 
-NUMBERS = [0, -1, 2**53 + 1, 2**63 - 1, -(2**63), 2**64 - 1, 10**40, 0.0, -0.0, 0.1, 1e-300, 5e-324, 1.7976931348623157e308]
+NUMBERS = [
+    0,
+    -1,
+    2**53 + 1,
+    2**63 - 1,
+    -(2**63),
+    2**64 - 1,
+    10**40,
+    0.0,
+    -0.0,
+    0.1,
+    1e-300,
+    5e-324,
+    1.7976931348623157e308,
+]
 
 DATACLASSES = [
     Flat(TEXT, None, True, 1, [*NUMBERS, float("inf"), float("nan")], {"": "", "ключ": [1, 1.0, True, None]}, NESTED),
@@ -73,8 +88,13 @@ DATACLASSES = [
 ]
 MODELS = [
     Tree(name=TEXT, points=[Point(x=0.1, y=2**63 - 1), Point(x=-0.0)], either=None),
-    Tree(name="", points=[], either="7", extra={"numbers": NUMBERS, "null": None, "": {"empty": [{}, []]}},
-         children=[Tree(name="child", points=[Point(x=1e-300)], either=7)]),
+    Tree(
+        name="",
+        points=[],
+        either="7",
+        extra={"numbers": NUMBERS, "null": None, "": {"empty": [{}, []]}},
+        children=[Tree(name="child", points=[Point(x=1e-300)], either=7)],
+    ),
 ]
 
 
@@ -160,5 +180,9 @@ host, role = sys.argv[1:3]
 if role == "receive":
     asyncio.run(receive(GrpcWorkerAgentRuntime(host)))
 else:
-    asyncio.run(send(GrpcWorkerAgentRuntime(host),
-                     GrpcWorkerAgentRuntime(host, payload_serialization_format=PROTOBUF_DATA_CONTENT_TYPE)))
+    asyncio.run(
+        send(
+            GrpcWorkerAgentRuntime(host),
+            GrpcWorkerAgentRuntime(host, payload_serialization_format=PROTOBUF_DATA_CONTENT_TYPE),
+        )
+    )

@@ -1,9 +1,10 @@
 """gRPC calls one by one, with any client-id, on the stubs that come with AutoGen: raw.py HOST.
 
-Commands come as JSON lines with an `id`; each is answered by {"say": "done", "id": …, "code": …}. What arrives on an open
-stream is said as {"say": "message", "stream": …}, its end as {"say": "end", "stream": …, "code": …}. Messages are in
-protobuf's JSON form with the names of the schema.
+Commands come as JSON lines with an `id`; each is answered by {"say": "done", "id": …, "code": …}. What arrives on an
+open stream is said as {"say": "message", "stream": …}, its end as {"say": "end", "stream": …, "code": …}. Messages are
+in protobuf's JSON form with the names of the schema.
 """
+
 import asyncio
 import sys
 from typing import Any

@@ -1,6 +1,12 @@
 """All scenarios, in the order in which they run."""
+
 # Importing a module declares its scenarios.
-from . import demo, mixed, autogen_host, payloads, many, registration, streams, control, limits  # noqa: F401
+# isort: off
+from . import demo, mixed, errors, program, many, payloads  # noqa: F401
+from . import registration, streams, control, limits  # noqa: F401
+from . import autogen_host, reconnect  # noqa: F401
+
+# isort: on
 from support.scenario import SCENARIOS
 
 __all__ = ["SCENARIOS"]

@@ -1,12 +1,17 @@
 """OpenControlChannel: routed by destination."""
+
 from support.scenario import scenario
 
 ANY = "type.googleapis.com/agents."
 
 
 def save_request(rpc_id, destination):
-    return {"rpc_id": rpc_id, "destination": destination, "respond_to": "clientid=B",
-            "rpcMessage": {"@type": ANY + "SaveStateRequest", "agentId": {"type": "x", "key": "k/1"}}}
+    return {
+        "rpc_id": rpc_id,
+        "destination": destination,
+        "respond_to": "clientid=B",
+        "rpcMessage": {"@type": ANY + "SaveStateRequest", "agentId": {"type": "x", "key": "k/1"}},
+    }
 
 
 def control_streams(t, raw):
@@ -23,8 +28,11 @@ def both_ways(t):
     asked = save_request("7", "agentid=x/k/1")
     raw.send("B control", asked)
     t.equal(raw.message("A control"), asked, "what the agent's client got")
-    answer = {"rpc_id": "7", "destination": "clientid=B",
-              "rpcMessage": {"@type": ANY + "SaveStateResponse", "state": '{"ü": 1}'}}
+    answer = {
+        "rpc_id": "7",
+        "destination": "clientid=B",
+        "rpcMessage": {"@type": ANY + "SaveStateResponse", "state": '{"ü": 1}'},
+    }
     raw.send("A control", answer)
     t.equal(raw.message("B control"), answer, "what the asker got")
     t.settle()

@@ -1,4 +1,5 @@
 """The demo: two agents count what they hear, and each publishes its first five counts."""
+
 import signal
 
 from support.scenario import scenario
@@ -19,10 +20,16 @@ def counted(t, one, other, one_name="worker1", other_name="worker2"):
         counts = [line for line in process.out if line.startswith(f"{name}: ")]
         t.equal(counts, [f"{name}: Hello x {n}" for n in range(1, 6)], f"what {name} counted")
         received = [line.split(": ", 1)[1] for line in process.out if line.startswith("received")]
-        t.equal(sorted(received), sorted(["Hello!", *(f"{other_name}: Hello x {n}" for n in range(1, 6))]),
-                f"what {name} received")
-        t.equal([r for r in received if r != "Hello!"], [f"{other_name}: Hello x {n}" for n in range(1, 6)],
-                f"the order in which {name} received")
+        t.equal(
+            sorted(received),
+            sorted(["Hello!", *(f"{other_name}: Hello x {n}" for n in range(1, 6))]),
+            f"what {name} received",
+        )
+        t.equal(
+            [r for r in received if r != "Hello!"],
+            [f"{other_name}: Hello x {n}" for n in range(1, 6)],
+            f"the order in which {name} received",
+        )
 
 
 def python_worker(t, host, name):

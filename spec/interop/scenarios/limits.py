@@ -1,4 +1,5 @@
 """Messages above the limit of 4 MiB, and compressed ones."""
+
 from support.scenario import at_once, scenario
 
 MEGABYTE = 1_000_000

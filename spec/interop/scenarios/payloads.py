@@ -1,8 +1,11 @@
 """Bodies that only pass through come out as they went in."""
+
 from support.scenario import scenario
 
 
-@scenario("payloads: dataclasses, pydantic models and protobufs pass between two Python workers untouched", autogen="passes")
+@scenario(
+    "payloads: dataclasses, pydantic models and protobufs pass between two Python workers untouched", autogen="passes"
+)
 def untouched(t):
     host = t.host()
     receiver = t.peer("payloads.py", host, "receive")
@@ -19,9 +22,12 @@ def untouched(t):
         t.eventually(lambda k=kind, n=number: len(all_of(receiver, "got", k)) >= n, f"{number} {kind}s arrive")
         got = all_of(receiver, "got", kind)
         # Two runtimes send the events, and handlers run side by side: the order is theirs.
-        for (type, exact) in sent:
-            t.check((type, exact) in got, f"the {kind} {type} {exact[:300]} did not arrive, or was changed; "
-                                          f"of that type: {[e[:300] for n, e in got if n == type]}")
+        for type, exact in sent:
+            t.check(
+                (type, exact) in got,
+                f"the {kind} {type} {exact[:300]} did not arrive, or was changed; "
+                f"of that type: {[e[:300] for n, e in got if n == type]}",
+            )
         t.equal(len(got), number, f"how many {kind}s arrived")
     t.equal(all_of(sender, "reply", "request"), all_of(sender, "sent", "request"), "the replies")
 
@@ -58,7 +64,7 @@ def unknown_fields(t):
 
     payload = tagged(1, b"Ask") + tagged(2, b"application/json") + tagged(3, b'{"text": "?"}') + UNKNOWN
     metadata = tagged(1, b"traceparent") + tagged(2, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    request = tagged(1, b"1") + tagged(3, tagged(1, b"target") + tagged(2, b"k")) + tagged(5, payload)
+    request = tagged(1, b"41") + tagged(3, tagged(1, b"target") + tagged(2, b"k")) + tagged(5, payload)
     raw.do("send", stream="B", hex=tagged(1, request + tagged(6, metadata) + UNKNOWN).hex())
     came = raw.hear("message", stream="A")
     asked = came["message"]["request"]
@@ -70,5 +76,5 @@ def unknown_fields(t):
     response = tagged(1, asked["request_id"].encode()) + tagged(2, payload) + UNKNOWN
     raw.do("send", stream="A", hex=tagged(2, response).hex())
     came = raw.hear("message", stream="B")
-    t.equal(came["message"]["response"]["request_id"], "1", "the id of the answer")
+    t.equal(came["message"]["response"]["request_id"], "41", "the id of the answer")
     t.equal(bytes.fromhex(came["hex"]).count(UNKNOWN), 2, "how many of the unknown fields of the answer came")

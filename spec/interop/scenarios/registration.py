@@ -1,4 +1,5 @@
-"""RegisterAgent, AddSubscription, RemoveSubscription, GetSubscriptions: what AutoGen's host answers, so does troupe's."""
+"""RegisterAgent, AddSubscription, RemoveSubscription, GetSubscriptions: answers as AutoGen's host gives them."""
+
 from support.peers import text_of
 from support.scenario import scenario
 
@@ -72,8 +73,10 @@ def duplicate_subscription(t):
     t.equal(code_and_text(raw.subscribe("A", "2", "topic", "x")), exists, "the same topic and agent type")
     t.equal(code_and_text(raw.subscribe("B", "3", "topic", "x")), exists, "the same, from another client")
     t.equal(raw.subscribe("B", "3", "topic", "y")["code"], "OK", "the same topic for another agent type")
-    t.check(raw.do("AddSubscription", client="A", message={"subscription": {"id": "4"}})["code"] != "OK",
-            "a subscription of no kind was accepted")
+    t.check(
+        raw.do("AddSubscription", client="A", message={"subscription": {"id": "4"}})["code"] != "OK",
+        "a subscription of no kind was accepted",
+    )
     t.equal([s["id"] for s in raw.subscriptions()], ["1", "3"], "what is there in the end")
 
 
@@ -81,8 +84,12 @@ def duplicate_subscription(t):
 def no_client_id(t):
     raw = t.raw(t.host())
     subscription = {"id": "1", "typeSubscription": {"topic_type": "topic", "agent_type": "x"}}
-    for method, message in (("RegisterAgent", {"type": "x"}), ("AddSubscription", {"subscription": subscription}),
-                            ("RemoveSubscription", {"id": "1"}), ("GetSubscriptions", {})):
+    for method, message in (
+        ("RegisterAgent", {"type": "x"}),
+        ("AddSubscription", {"subscription": subscription}),
+        ("RemoveSubscription", {"id": "1"}),
+        ("GetSubscriptions", {}),
+    ):
         t.equal(code_and_text(raw.do(method, client=None, message=message)), NO_CLIENT_ID, method)
     for channel in ("OpenChannel", "OpenControlChannel"):
         raw.do("open", client=None, channel=channel, stream=channel)
@@ -120,7 +127,10 @@ def once_a_client(t):
             raw.register(client, client + type)
             for topic in ("topic", "other"):
                 raw.subscribe(client, f"{client}{type}{topic}", topic, client + type)
-            prefix = {"id": f"{client}{type}p", "typePrefixSubscription": {"topic_type_prefix": "to", "agent_type": client + type}}
+            prefix = {
+                "id": f"{client}{type}p",
+                "typePrefixSubscription": {"topic_type_prefix": "to", "agent_type": client + type},
+            }
             raw.do("AddSubscription", client=client, message={"subscription": prefix})
     for number in range(50):
         raw.publish("A", "topic", str(number))
@@ -128,5 +138,8 @@ def once_a_client(t):
         t.eventually(lambda c=client: len(raw.messages(c)) >= 50, f"{client} gets all")
     t.settle()
     for client in ("A", "B"):
-        t.equal([text_of(m["cloudEvent"]) for m in raw.messages(client)], [str(n) for n in range(50)],
-                f"what {client} got, in order")
+        t.equal(
+            [text_of(m["cloudEvent"]) for m in raw.messages(client)],
+            [str(n) for n in range(50)],
+            f"what {client} got, in order",
+        )

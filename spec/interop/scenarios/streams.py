@@ -1,4 +1,5 @@
 """OpenChannel: how it begins, ends and begins again."""
+
 import signal
 import time
 
@@ -15,8 +16,13 @@ def registered(t, raw, client):
 
 
 def request(number, target="x"):
-    return {"request": {"request_id": str(number), "target": {"type": target, "key": "k"},
-                        "payload": {"data_type": "Ask", "data_content_type": "application/json", "data": "e30="}}}
+    return {
+        "request": {
+            "request_id": str(number),
+            "target": {"type": target, "key": "k"},
+            "payload": {"data_type": "Ask", "data_content_type": "application/json", "data": "e30="},
+        }
+    }
 
 
 @scenario("streams: OpenChannel has its response headers at once", autogen="fails")
@@ -70,7 +76,9 @@ def own_answers(t):
         t.equal((answer["request_id"], answer["error"]), ("1", f"to {client}"), f"the answer to {client}")
 
 
-@scenario("streams: odd messages harm nobody: empty, an answer nobody waits for, a request without target", autogen="passes")
+@scenario(
+    "streams: odd messages harm nobody: empty, an answer nobody waits for, a request without target", autogen="passes"
+)
 def odd_messages(t):
     raw = t.raw(t.host())
     registered(t, raw, "A")
@@ -109,8 +117,11 @@ def comes_back(t):
     away = raw.message("B", 2)["response"]
     t.check(away.get("error"), f"a request for who is away was answered {away}")
     raw.open("A", "A again")
-    t.equal([text_of(raw.message("A again")["cloudEvent"]) for _ in range(3)], [f"waiting {n}" for n in range(3)],
-            "the events that waited")
+    t.equal(
+        [text_of(raw.message("A again")["cloudEvent"]) for _ in range(3)],
+        [f"waiting {n}" for n in range(3)],
+        "the events that waited",
+    )
     raw.send("B", request(2))
     t.equal(raw.message("A again")["request"]["target"]["type"], "x", "the next request")
     t.equal(len(raw.subscriptions()), 1, "how many subscriptions there are")

@@ -1,4 +1,5 @@
 """The virtual environment with AutoGen in it: build/interop/venv, made once, made anew when the pins change."""
+
 import fcntl
 import os
 import shutil
@@ -33,8 +34,9 @@ def complete() -> bool:
 
 def step(command: list[str], log) -> None:
     """Runs it; its output goes to the log, and what it collects to the terminal."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                          text=True, errors="replace") as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace"
+    ) as process:
         for line in process.stdout:
             log.write(line)
             if line.startswith("Collecting "):
@@ -43,8 +45,10 @@ def step(command: list[str], log) -> None:
         log.flush()
         with open(log.name, encoding="utf-8") as file:
             tail = "".join(file.readlines()[-30:])
-        raise Failed(f"{' '.join(command[:5])} … ended with status {process.returncode}:\n{tail}"
-                     f"(all of it is in {os.path.relpath(log.name, TOP)})")
+        raise Failed(
+            f"{' '.join(command[:5])} … ended with status {process.returncode}:\n{tail}"
+            f"(all of it is in {os.path.relpath(log.name, TOP)})"
+        )
 
 
 def prepare() -> None:
@@ -58,8 +62,23 @@ def prepare() -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         with open(os.path.join(BUILD, "venv.log"), "w", encoding="utf-8") as log:
             step([sys.executable, "-m", "venv", VENV], log)
-            step([PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
-                  "--only-binary", ":all:", "-r", PINS], log)
+            step(
+                [
+                    PYTHON,
+                    "-m",
+                    "pip",
+                    "install",
+                    "--disable-pip-version-check",
+                    "--no-input",
+                    "--progress-bar",
+                    "off",
+                    "--only-binary",
+                    ":all:",
+                    "-r",
+                    PINS,
+                ],
+                log,
+            )
             step([PYTHON, "-c", "import autogen_core, autogen_ext.runtimes.grpc, grpc"], log)
         with open(STAMP, "w", encoding="utf-8") as file:
             file.write(wanted())

@@ -1,4 +1,5 @@
 """The Python peers, seen from a scenario."""
+
 import base64
 import json
 import os
@@ -43,8 +44,10 @@ class Peer(Process):
         def look():
             self._parse()
             for index, record in enumerate(self.records):
-                if index not in self._heard and record.get("say") == what and all(
-                    record.get(k) == v for k, v in where.items()
+                if (
+                    index not in self._heard
+                    and record.get("say") == what
+                    and all(record.get(k) == v for k, v in where.items())
                 ):
                     self._heard.add(index)
                     return record
@@ -163,10 +166,21 @@ class Raw(Peer):
 def event(topic: str, text: str, source: str = "default") -> dict:
     """A CloudEvent as a Python worker publishes it, in protobuf's JSON form. The body is a Note."""
     body = base64.b64encode(json.dumps({"text": text}).encode()).decode()
-    attributes = {"datacontenttype": "application/json", "dataschema": "Note", "agmsgkind": "publish",
-                  "agagentsendertype": "unknown", "agagentsenderkey": "unknown"}
-    return {"id": f"event-{text[:40]}", "source": source, "spec_version": "1.0", "type": topic, "binary_data": body,
-            "attributes": {name: {"ce_string": value} for name, value in attributes.items()}}
+    attributes = {
+        "datacontenttype": "application/json",
+        "dataschema": "Note",
+        "agmsgkind": "publish",
+        "agagentsendertype": "unknown",
+        "agagentsenderkey": "unknown",
+    }
+    return {
+        "id": f"event-{text[:40]}",
+        "source": source,
+        "spec_version": "1.0",
+        "type": topic,
+        "binary_data": body,
+        "attributes": {name: {"ce_string": value} for name, value in attributes.items()},
+    }
 
 
 def text_of(cloud_event: dict) -> str:

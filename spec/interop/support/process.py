@@ -1,4 +1,5 @@
 """Real processes: started, listened to, and killed at the end of their scenario."""
+
 import os
 import re
 import shutil
@@ -26,7 +27,13 @@ def environ(**extra: str) -> dict[str, str]:
     for name in list(env):
         # gRPC would send even loopback through a proxy; a make below us is not part of the make above us.
         if name.lower().endswith("_proxy") or name in (
-            "TROUPE_HOST", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"
+            "TROUPE_HOST",
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "MFLAGS",
+            "PYTHONPATH",
+            "PYTHONHOME",
+            "PYTHONSTARTUP",
         ):
             del env[name]
     env.update(LC_ALL="C.UTF-8", PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1", GRPC_VERBOSITY="ERROR")
@@ -47,8 +54,16 @@ class Process:
         # The kernel kills it too, should this process die before it can.
         guard = [SETPRIV, "--pdeathsig", "KILL", "--"] if SETPRIV else []
         self._child = subprocess.Popen(
-            guard + command, cwd=folder, env=env or environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="backslashreplace", bufsize=1,
+            guard + command,
+            cwd=folder,
+            env=env or environ(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            bufsize=1,
             start_new_session=True,
         )
         self.pid = self._child.pid
@@ -100,6 +115,11 @@ class Process:
         return match
 
     def _end_or_time(self, seconds: float) -> str:
+        if self._open == 0:  # it has closed its output: its end is near
+            try:
+                self._child.wait(1)
+            except subprocess.TimeoutExpired:
+                return "and it has closed its output"
         return f"within {seconds * SLOW:g} s" if self.running() else f"and it has ended with status {self.status}"
 
     def wait(self, seconds: float = 10) -> int:

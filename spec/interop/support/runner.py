@@ -1,4 +1,5 @@
 """Runs scenarios one after the other, each under its hard time-out, and leaves no child behind."""
+
 import os
 import shutil
 import signal

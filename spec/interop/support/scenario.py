@@ -8,15 +8,16 @@
         t.equal(reply.body, {…}, "the answer")
 
 `autogen` says what AutoGen's own host makes of it when it stands in for troupe's (`run --reference`):
-"passes"; "fails", which it must then do, with a reason (a hole that is known, and a proof that the scenario can fail); or
-None where the scenario needs the troupe program beside the host.
+"passes"; "fails", which it must then do (a hole that is known, and a proof that the scenario can fail); or None where
+the scenario needs the troupe program beside the host.
 """
+
 import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from .environment import BUILD, TOP
 from .peers import Client, Peer, Raw
@@ -126,7 +127,7 @@ class Stage:
     def free_address(self) -> str:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            return "127.0.0.1:%d" % probe.getsockname()[1]
+            return f"127.0.0.1:{probe.getsockname()[1]}"
 
     def path(self, *parts: str) -> str:
         return os.path.join(TOP, *parts)
@@ -159,7 +160,7 @@ class Stage:
     # ---- the end
 
     def finish(self) -> None:
-        """After a scenario that passed: logs without complaints, and troupe's processes end on SIGTERM with status 0."""
+        """After a scenario that passed: no complaint in a log, and troupe's processes end on SIGTERM with status 0."""
         for process in self.processes:
             if isinstance(process, Peer):
                 process.kill()

@@ -1,4 +1,5 @@
 """A TCP relay between a client and a host: counts what passes, and can be cut."""
+
 import socket
 import threading
 
@@ -8,7 +9,7 @@ class Tap:
         host, port = target.rsplit(":", 1)
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.sent = 0  # bytes from clients to the target
         self.connections = 0
         self._sockets: list[socket.socket] = []

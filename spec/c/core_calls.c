@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT
+ * Requests: every one is answered exactly once; deadlines, chains, circles, late and early answers. */
+#include <stdio.h>
+
+#include "core_kit.h"
+
+CHECK_CASE(a_request_is_answered_with_a_type_and_a_body) {
+  kit_open();
+  kit_class("a", kit_run_says, NULL);
+  kit_call("a", "Ask", "one");
+  CHECK_INT(kit_stats().open_calls, ==, 1);
+  kit_step();
+  CHECK_STR(kit_heard(), "+a/default:Ask; one=Done; ");
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+static int run_silent(void *ud, tr_turn *turn) {
+  (void)ud;
+  (void)turn;
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_turn_without_a_reply_answers_null) {
+  kit_open();
+  kit_class("a", run_silent, NULL);
+  kit_call("a", "Ask", "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "one=null; ");
+  kit_close();
+}
+
+static int run_fails(void *ud, tr_turn *turn) {
+  (void)ud;
+  kit_turn_reply(turn, "Unheard");
+  tr_turn_fail(turn, TR_ECANT_HANDLE, tr_slice_is(kit_type(turn), "Bare") ? NULL : "what is that");
+  tr_turn_fail(turn, TR_EHANDLER, "the first counts");
+  kit_turn_reply(turn, "Unheard");
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_failed_turn_answers_with_its_error) {
+  kit_open();
+  kit_class("a", run_fails, NULL);
+  kit_call("a", "Ask", "one");
+  kit_call("a", "Bare", "two");
+  kit_step();
+  CHECK_STR(kit_heard(), "one=cant_handle: what is that; two=cant_handle: the agent has no handler for this message type; ");
+  CHECK_INT(kit_stats().failures, ==, 2);
+  kit_close();
+}
+
+CHECK_CASE(an_unknown_agent_type_is_not_found_at_once) {
+  kit_open();
+  kit_class("worker1", run_silent, NULL);
+  kit_call("wroker1", "Ask", "one");
+  CHECK_STR(kit_heard(), ""); /* not inside tr_core_call: the caller has no call yet */
+  CHECK_INT(K.wakes, ==, 1);
+  kit_step();
+  CHECK_STR(kit_heard(), "one=not_found: no agent type \"wroker1\" here (did you mean \"worker1\"?); ");
+  CHECK_INT(kit_send("xyz", "Note"), ==, TR_ENOT_FOUND);
+  CHECK_STR(kit_heard(), "dead Note not_found; ");
+  CHECK_INT(kit_stats().dead_letters, ==, 1);
+  kit_close();
+}
+
+/* ---- deadlines ---- */
+
+static tr_turn *held;
+static int run_holds(void *ud, tr_turn *turn) {
+  (void)ud;
+  held = turn;
+  return kit_phase(turn) == 0 ? TR_RUN_WAIT : TR_RUN_DONE;
+}
+
+CHECK_CASE(a_call_ends_at_its_deadline_and_a_late_answer_is_counted) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  kit_call_until("a", "Ask", "one", K.now + TR_SECONDS(30));
+  kit_advance(TR_SECONDS(30) - 1);
+  CHECK_STR(kit_heard(), "");
+  kit_advance(1);
+  CHECK_STR(kit_heard(), "one=timeout: a/default did not answer within the deadline; ");
+  CHECK_INT(kit_stats().open_calls, ==, 0);
+  tr_turn_wake(held);
+  kit_step();
+  CHECK_STR(kit_heard(), "");
+  CHECK_INT(kit_stats().late_replies, ==, 1);
+  kit_close();
+}
+
+CHECK_CASE(a_request_that_expired_in_the_mailbox_is_not_handled) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  kit_send("a", "Hold");
+  kit_step();
+  kit_call_until("a", "Ask", "one", K.now + TR_MILLISECONDS(5));
+  kit_advance(TR_SECONDS(1));
+  CHECK_STR(kit_heard(), "one=timeout: a/default did not answer within the deadline; ");
+  tr_turn_wake(held);
+  held = NULL;
+  kit_step();
+  CHECK(held != NULL && held->started); /* only the old turn ran again */
+  CHECK(tr_core_idle(K.core));
+  kit_close();
+}
+
+static int run_relay(void *ud, tr_turn *turn) {
+  (void)ud;
+  if (kit_phase(turn) > 0) return TR_RUN_DONE;
+  tr_call *call = kit_turn_call(turn, "a", "Ask");
+  CHECK(call != NULL);
+  return TR_RUN_WAIT;
+}
+
+CHECK_CASE(a_callees_calls_inherit_the_rest_of_the_deadline) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  kit_class("relay", run_relay, NULL);
+  kit_call_until("relay", "Go", "one", K.now + TR_SECONDS(5));
+  kit_step();
+  CHECK_INT(held->deadline, ==, K.now + TR_SECONDS(5));
+  CHECK(held->chain != 0 && held->chain == held->msg->chain);
+  kit_advance(TR_SECONDS(6));
+  /* both deadlines are the same moment: the outer caller and the relay hear of it */
+  CHECK_STR(kit_heard(), "one=timeout: relay/default did not answer within the deadline; "
+                         "relay=timeout: a/default did not answer within the deadline; ");
+  kit_close();
+}
+
+CHECK_CASE(a_cancelled_call_is_never_answered) {
+  kit_open();
+  kit_class("a", kit_run_says, NULL);
+  tr_call_cancel(kit_call("a", "Ask", "one"));
+  tr_call_cancel(NULL);
+  CHECK_INT(kit_stats().open_calls, ==, 0);
+  kit_step();
+  CHECK_STR(kit_heard(), "+a/default:Ask; "); /* it goes on at the callee */
+  CHECK_INT(kit_stats().late_replies, ==, 1);
+  kit_close();
+}
+
+static void cancels_itself(void *ud, tr_call *call, tr_reply *reply) {
+  kit_said_reply(ud, call, reply);
+  tr_call_cancel(call);
+}
+
+CHECK_CASE(a_callback_may_cancel_its_own_call) {
+  kit_open();
+  kit_class("a", kit_run_says, NULL);
+  tr_core_call(K.core, kit_msg(TR_MSG_REQUEST, "a", "Ask"), cancels_itself, (void *)(uintptr_t) "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "+a/default:Ask; one=Done; ");
+  kit_close();
+}
+
+/* ---- exactly once ---- */
+
+static int answers;
+static void count_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  (void)ud;
+  (void)request;
+  CHECK_INT(token, ==, 7);
+  CHECK(reply->code == 0 || reply->error.n > 0);
+  answers++;
+  kit_say("%s", tr_error_name(reply->code));
+}
+
+static tr_msg *door_request(const char *target) {
+  tr_msg *msg = kit_msg(TR_MSG_REQUEST, target, "Ask");
+  msg->from_wire = true;
+  msg->reply_to = (tr_reply_to){ count_answer, NULL, 7 };
+  return msg;
+}
+
+CHECK_CASE(a_request_is_answered_once_whoever_tries_more_often) {
+  kit_open();
+  tr_msg *msg = door_request("a");
+  tr_msg_fail(msg, TR_EHANDLER, "");
+  tr_msg_fail(msg, TR_EHANDLER, "again");
+  tr_msg_unref(msg);
+  CHECK_STR(kit_heard(), "handler_error; ");
+  CHECK_INT(kit_stats().late_replies, ==, 1);
+  msg = door_request("a");
+  tr_msg_ref(msg);
+  tr_msg_unref(msg);
+  CHECK_STR(kit_heard(), "");
+  tr_msg_unref(msg); /* the last reference */
+  CHECK_STR(kit_heard(), "unavailable; ");
+  kit_close();
+}
+
+static int run_defers(void *ud, tr_turn *turn) {
+  tr_msg **kept = ud;
+  *kept = tr_msg_ref(turn->msg);
+  tr_turn_defer(turn);
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(an_answer_may_be_given_after_the_turn) {
+  tr_msg *kept = NULL;
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_defers, NULL), &kept);
+  kit_call("a", "Ask", "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "");
+  tr_reply reply = { .type = kept->type };
+  tr_msg_answer(kept, &reply);
+  CHECK_STR(kit_heard(), "one=Ask; ");
+  tr_msg_unref(kept);
+  kit_close();
+}
+
+/* ---- bodies ---- */
+
+static int taken;
+static void take_body(void *ud, tr_call *call, tr_reply *reply) {
+  (void)ud;
+  (void)call;
+  CHECK_INT(reply->body.kind, ==, TR_BODY_SLOT);
+  taken = K.slots[reply->body.slot];
+  if (taken == 1) return;
+  tr_body_release(K.core, &reply->body);
+}
+
+static uint32_t slot(int value) {
+  for (uint32_t i = 1; i < 64; i++)
+    if (!K.slots[i]) {
+      K.slots[i] = value;
+      K.live_slots++;
+      return i;
+    }
+  return 0;
+}
+
+static int run_replies_slot(void *ud, tr_turn *turn) {
+  (void)ud;
+  tr_body unheard = { .kind = TR_BODY_SLOT, .slot = slot(99) }, body = { .kind = TR_BODY_SLOT };
+  tr_turn_reply(turn, NULL, &unheard);
+  CHECK_INT(unheard.kind, ==, TR_BODY_NONE);
+  body.slot = slot(turn->msg->body.kind == TR_BODY_NONE ? 1 : 2);
+  tr_turn_reply(turn, NULL, &body); /* the last counts */
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(bodies_are_released_whoever_leaves_them) {
+  kit_open();
+  kit_class("a", run_replies_slot, NULL);
+  tr_core_call(K.core, kit_msg(TR_MSG_REQUEST, "a", "Ask"), take_body, NULL);
+  kit_step();
+  CHECK_INT(taken, ==, 1); /* looked at, not taken */
+  tr_msg *msg = kit_msg(TR_MSG_REQUEST, "a", "Ask");
+  msg->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot(5) };
+  tr_core_call(K.core, msg, take_body, NULL);
+  kit_step();
+  CHECK_INT(taken, ==, 2);
+  msg = kit_msg(TR_MSG_SEND, "a", "Note"); /* a send's reply goes nowhere */
+  msg->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot(5) };
+  tr_core_post(K.core, msg);
+  kit_step();
+  CHECK_INT(K.live_slots, ==, 0);
+  kit_close();
+}
+
+CHECK_CASE(a_body_becomes_bytes) {
+  tr_blob *blob;
+  tr_format format;
+  tr_error error = { 0 };
+  kit_open();
+  tr_body body = { .kind = TR_BODY_NONE };
+  CHECK_INT(tr_body_bytes(K.core, &body, TR_FORMAT_JSON, &blob, &format, NULL), ==, 0);
+  CHECK_SLICE(tr_blob_view(blob), "{}");
+  tr_blob_unref(blob);
+  body.kind = TR_BODY_NULL;
+  CHECK_INT(tr_body_bytes(K.core, &body, TR_FORMAT_JSON, &blob, &format, NULL), ==, 0);
+  CHECK_SLICE(tr_blob_view(blob), "null");
+  tr_blob_unref(blob);
+  body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot(17) };
+  CHECK_INT(tr_body_bytes(K.core, &body, TR_FORMAT_JSON, &blob, &format, NULL), ==, 0);
+  CHECK_SLICE(tr_blob_view(blob), "17");
+  tr_blob_unref(blob);
+  CHECK_INT(tr_body_bytes(K.core, &body, TR_FORMAT_TEXT, &blob, &format, &error), ==, TR_EINVALID);
+  CHECK_STR(error.text, "only JSON here");
+  tr_body_release(K.core, &body);
+  body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_TEXT, .bytes = tr_blob_copy(check_mem(), tr_slice_of("t")) };
+  CHECK_INT(tr_body_bytes(K.core, &body, TR_FORMAT_JSON, &blob, &format, NULL), ==, 0);
+  CHECK(blob == body.bytes && format == TR_FORMAT_TEXT);
+  tr_blob_unref(blob);
+  tr_body_release(K.core, &body);
+  kit_close();
+}
+
+/* ---- chains ---- */
+
+static int run_asks(void *ud, tr_turn *turn) { /* "Go": asks ud; "Back": says so; else: asks back */
+  const char *next = ud;
+  kit_run_says(ud, turn);
+  if (tr_slice_is(kit_type(turn), "Back") || kit_phase(turn) > 0) return TR_RUN_DONE;
+  kit_turn_call(turn, next, tr_slice_is(kit_type(turn), "Go") ? "There" : "Back");
+  return TR_RUN_WAIT;
+}
+
+CHECK_CASE(a_calls_b_calls_a_answers_ahead_of_other_mail) {
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_asks, NULL), (void *)(uintptr_t) "b");
+  tr_class_set_ud(kit_class("b", run_asks, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  kit_send("a", "Back"); /* other mail: waits until the turn is over */
+  kit_step();
+  CHECK_STR(kit_heard(), "a/default:Go; +b/default:There; +a/default:Back; b=Done; +b/default:There; a=Done; a/default:Go; "
+                         "a/default:Back; ");
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+CHECK_CASE(a_chain_passes_a_full_mailbox) {
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_asks, &(kit_class_options){ .limit = 1, .overflow = TR_OVERFLOW_REFUSE }), (void *)(uintptr_t) "b");
+  tr_class_set_ud(kit_class("b", run_asks, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  tr_core_step(K.core, K.now, 1);
+  kit_send("a", "Back"); /* fills it */
+  CHECK_INT(kit_send("a", "Back"), ==, TR_EOVERLOADED);
+  kit_step();
+  CHECK(strstr(kit_heard(), "b=Done; ") != NULL);
+  kit_close();
+}
+
+/* Two agents, each in a chain of its own, call each other. */
+static int run_cross(void *ud, tr_turn *turn) {
+  if (!tr_slice_is(kit_type(turn), "Go")) return kit_run_says(ud, turn);
+  if (kit_phase(turn) > 0) return TR_RUN_DONE;
+  kit_turn_call(turn, ud, "Ask");
+  return TR_RUN_WAIT;
+}
+
+CHECK_CASE(a_circle_of_two_is_a_deadlock_at_once) {
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_cross, NULL), (void *)(uintptr_t) "b");
+  tr_class_set_ud(kit_class("b", run_cross, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  kit_send("b", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "b=deadlock: calling a/default closes a circle of waiting agents; +b/default:Ask; a=Done; ");
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+CHECK_CASE(a_circle_of_four_is_a_deadlock_and_a_chain_of_four_is_not) {
+  kit_open();
+  const char *names[] = { "a", "b", "c", "d" };
+  for (int i = 0; i < 4; i++) tr_class_set_ud(kit_class(names[i], run_cross, NULL), (void *)(uintptr_t)names[(i + 1) % 4]);
+  for (int i = 0; i < 3; i++) kit_send(names[i], "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "+d/default:Ask; c=Done; +c/default:Ask; b=Done; +b/default:Ask; a=Done; ");
+  for (int i = 0; i < 4; i++) kit_send(names[i], "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "d=deadlock: calling a/default closes a circle of waiting agents; +d/default:Ask; c=Done; "
+                         "+c/default:Ask; b=Done; +b/default:Ask; a=Done; ");
+  kit_close();
+}
+
+CHECK_CASE(a_reentrant_agent_in_the_circle_lets_it_pass) {
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_cross, &(kit_class_options){ .reentrant = true }), (void *)(uintptr_t) "b");
+  tr_class_set_ud(kit_class("b", run_cross, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  kit_send("b", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "+a/default:Ask; b=Done; +b/default:Ask; a=Done; ");
+  kit_close();
+}
+
+/* a waits for nothing but time while a call of it is open in the background; then it waits for the call. */
+static tr_call *future;
+static tr_turn *dreamer;
+static int run_future(void *ud, tr_turn *turn) {
+  if (!tr_slice_is(kit_type(turn), "Go")) return kit_run_says(ud, turn);
+  switch (kit_phase(turn)) {
+  case 0:
+    dreamer = turn;
+    future = kit_turn_call(turn, "b", "Ask");
+    tr_call_background(future, true);
+    return TR_RUN_WAIT;
+  case 1:
+    tr_call_background(future, false);
+    return TR_RUN_WAIT;
+  default: return TR_RUN_DONE;
+  }
+}
+
+CHECK_CASE(a_call_in_the_background_closes_no_circle_until_it_is_waited_for) {
+  kit_open();
+  kit_class("a", run_future, NULL);
+  tr_class_set_ud(kit_class("b", run_cross, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  kit_send("b", "Go");
+  tr_core_step(K.core, K.now, 2);
+  CHECK_STR(kit_heard(), ""); /* both wait; a's is in the background */
+  kit_step();
+  CHECK_STR(kit_heard(), "");
+  tr_turn_wake(dreamer); /* now it waits for b as well */
+  kit_step();
+  kit_advance(TR_MILLISECONDS(1));
+  CHECK_STR(kit_heard(), "a=deadlock: waiting for b/default closes a circle of waiting agents; +a/default:Ask; b=Done; +b/default:Ask; ");
+  kit_close();
+}
+
+CHECK_CASE(a_turn_that_calls_its_own_agent_is_answered) {
+  kit_open();
+  tr_class_set_ud(kit_class("a", run_cross, NULL), (void *)(uintptr_t) "a");
+  kit_send("a", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "+a/default:Ask; a=Done; ");
+  kit_close();
+}
+
+CHECK_CASE(a_program_in_a_circle_is_told) {
+  kit_open();
+  tr_class *class_ = kit_class("main", run_relay, &(kit_class_options){ .exclusive_init = true });
+  tr_class_set_ud(kit_class("a", run_cross, NULL), (void *)(uintptr_t) "main");
+  tr_agent_start(tr_class_get(class_, tr_slice_of("default"), NULL));
+  kit_send("a", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "a=deadlock: calling main/default closes a circle of waiting agents; +a/default:Ask; main=Done; ");
+  kit_close();
+}
+
+/* ---- calls of turns that fail ---- */
+
+static int run_call_then_fail(void *ud, tr_turn *turn) {
+  (void)ud;
+  if (kit_phase(turn) == 0) {
+    kit_turn_call(turn, "b", "First");
+    return TR_RUN_WAIT;
+  }
+  kit_turn_call(turn, "b", "Second");
+  tr_turn_fail(turn, TR_EHANDLER, NULL);
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_failed_turns_unsent_calls_are_as_if_never_made) {
+  kit_open();
+  kit_class("a", run_call_then_fail, NULL);
+  kit_class("b", kit_run_says, NULL);
+  kit_send("a", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "+b/default:First; a=Done; ");
+  CHECK_INT(kit_stats().open_calls, ==, 0);
+  CHECK_INT(kit_stats().late_replies, ==, 0);
+  kit_close();
+}
+
+/* ---- doors ---- */
+
+typedef struct door { tr_dest dest; const char *name; bool answers; } door;
+static void door_event(tr_dest *dest, tr_msg *msg) { kit_say("%s! %s", ((door *)dest)->name, msg->type->text); }
+static void door_request_fn(tr_dest *dest, tr_msg *msg) {
+  door *self = (door *)dest;
+  kit_say("%s? %s/%s", self->name, msg->target_type->text, msg->target_key->text);
+  if (self->answers && msg->kind == TR_MSG_REQUEST) {
+    tr_reply reply = { .type = msg->type };
+    tr_msg_answer(msg, &reply);
+  }
+}
+static const tr_dest_ops door_ops = { door_event, door_request_fn };
+
+CHECK_CASE(what_nobody_here_owns_goes_to_its_owner_or_up) {
+  door client = { .name = "client", .answers = true }, up = { .name = "up" }, up2 = { .name = "up2", .answers = true };
+  kit_open();
+  tr_dest_init(&client.dest, &door_ops);
+  tr_dest_init(&up.dest, &door_ops);
+  tr_dest_init(&up2.dest, &door_ops);
+  tr_router_register(tr_core_router(K.core), tr_slice_of("theirs"), &client.dest, NULL);
+  tr_core_add_uplink(K.core, &up.dest);
+  tr_core_add_uplink(K.core, &up2.dest);
+  kit_call("theirs/1", "Ask", "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "client? theirs/1; one=Ask; ");
+  kit_call("else", "Ask", "two"); /* the uplink drops it: answered all the same */
+  kit_step();
+  CHECK_STR(kit_heard(), "up? else/default; two=unavailable: the request was dropped without an answer; ");
+  up.dest.away = true;
+  kit_call("else", "Ask", "three");
+  kit_step();
+  CHECK_STR(kit_heard(), "up2? else/default; three=Ask; ");
+  client.dest.away = true;
+  kit_call("theirs", "Ask", "four");
+  kit_step();
+  CHECK_STR(kit_heard(), "four=unavailable: the process that has this agent is away; ");
+  answers = 0;
+  CHECK_INT(tr_core_post(K.core, door_request("else")), ==, TR_ENOT_FOUND); /* from a door: not out again */
+  CHECK_STR(kit_heard(), "not_found; ");
+  kit_publish("t", "Note");
+  CHECK_STR(kit_heard(), "up! Note; up2! Note; ");
+  tr_msg *event = kit_msg(TR_MSG_EVENT, "t", "Note");
+  event->from_wire = true;
+  tr_core_post(K.core, event);
+  CHECK_STR(kit_heard(), "");
+  tr_core_remove_uplink(K.core, &up.dest);
+  kit_publish("t", "Note");
+  CHECK_STR(kit_heard(), "up2! Note; ");
+  tr_router_subscribe(tr_core_router(K.core), TR_SUB_TYPE, tr_slice_of("1"), tr_slice_of("t"), tr_slice_of("theirs"), &client.dest,
+                      NULL, NULL);
+  kit_publish("t", "Note");
+  CHECK_STR(kit_heard(), "client! Note; up2! Note; ");
+  tr_router_forget(tr_core_router(K.core), &client.dest);
+  kit_close();
+}
+
+CHECK_CASE(a_message_has_an_id) {
+  char one[TR_MSG_ID_MAX], two[TR_MSG_ID_MAX];
+  kit_open();
+  tr_msg *a = kit_msg(TR_MSG_SEND, "a", "X"), *b = kit_msg(TR_MSG_SEND, "a", "X");
+  tr_slice id = tr_msg_id(a, one), again = tr_msg_id(a, two);
+  CHECK(tr_slice_equal(id, again));
+  again = tr_msg_id(b, two);
+  CHECK(!tr_slice_equal(id, again));
+  b->id = tr_name_new(tr_core_names(K.core), tr_slice_of("given"));
+  CHECK_SLICE(tr_msg_id(b, two), "given");
+  tr_msg_unref(a);
+  tr_msg_unref(b);
+  kit_close();
+}
+
+CHECK_CASE(metadata_keeps_its_order_and_its_last_values) {
+  char key[32], value[32];
+  tr_meta *meta = tr_meta_new(check_mem());
+  CHECK(tr_meta_get(meta, tr_slice_of("k1")).p == NULL);
+  for (int round = 0; round < 2; round++)
+    for (int i = 0; i < 100; i++) {
+      snprintf(key, sizeof key, "k%d", i);
+      snprintf(value, sizeof value, "v%d.%d", i, round);
+      CHECK_INT(tr_meta_set(meta, tr_slice_of(key), tr_slice_of(value)), ==, 0);
+    }
+  CHECK_INT(tr_meta_count(meta), ==, 100);
+  CHECK_SLICE(tr_meta_get(meta, tr_slice_of("k7")), "v7.1");
+  CHECK_SLICE(tr_meta_get(meta, tr_slice_of("k77")), "v77.1");
+  CHECK(tr_meta_get(meta, tr_slice_of("k100")).p == NULL);
+  tr_slice k, v;
+  tr_meta_at(meta, 99, &k, &v);
+  CHECK_SLICE(k, "k99");
+  CHECK_SLICE(v, "v99.1");
+  CHECK_INT(tr_meta_set(meta, tr_slice_make(NULL, 0), tr_slice_make(NULL, 0)), ==, 0);
+  CHECK(tr_meta_get(meta, tr_slice_of("")).p != NULL);
+  tr_meta_free(meta);
+  tr_meta_free(NULL);
+  CHECK_INT(tr_meta_count(NULL), ==, 0);
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: MIT
+ * Messages through an uplink: both ways, and what becomes of them when they cannot go through. */
+#include "worker_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static stage *s;
+static place *f;
+
+static proc *set_with(bool troupe, tr_worker_options o) {
+  s = stage_new();
+  f = fake_new(s, troupe);
+  o.register_types = true;
+  return proc_new(s, NULL, f, &o);
+}
+static proc *set(bool troupe) { return set_with(troupe, (tr_worker_options){ .max_message = 0 }); }
+
+static void start(proc *p) {
+  tr_worker_start(p->worker);
+  stage_run(s);
+}
+
+/* ---- requests out ---- */
+
+CHECK_CASE(answers_find_their_requests_in_any_order) {
+  proc *p = set(false);
+  answer *got[300];
+  tr_slice ids[300];
+  char text[16];
+  start(p);
+  for (int i = 0; i < 300; i++) got[i] = ask(p, "there", "Ask", "1", TR_SECONDS(5));
+  for (int i = 0; i < 300; i++) ids[i] = span_of(fake_hear(f)).request_id;
+  for (int i = 300; i-- > 0;) {
+    snprintf(text, sizeof text, "%d", i);
+    fake_say(f, a_response(s, ids[i], text));
+    fake_say(f, a_response(s, ids[i], "\"twice\"")); /* ignored */
+  }
+  stage_run(s);
+  for (int i = 0; i < 300; i++) {
+    snprintf(text, sizeof text, "%d", i);
+    CHECK_STR(got[i]->body, text);
+  }
+  CHECK(tr_worker_idle(p->worker));
+  stage_free(s);
+}
+
+CHECK_CASE(errors_come_as_errors) {
+  proc *p = set(false);
+  start(p);
+  answer *python = ask(p, "there", "Ask", "1", TR_SECONDS(5)), *troupe = ask(p, "there", "Ask", "1", TR_SECONDS(5));
+  fake_say(f, an_error(s, span_of(fake_hear(f)).request_id, "timeout: of my own"));
+  tr_slice id = span_of(fake_hear(f)).request_id;
+  tr_blob *frame = tr_wire_error(&s->mem, id, TR_ENOT_FOUND, TR_SLICE_LITERAL("nobody"));
+  fake_say(f, tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX));
+  tr_blob_unref(frame);
+  stage_run(s);
+  CHECK_INT(python->code, ==, TR_EHANDLER);
+  CHECK_STR(python->error, "timeout: of my own");
+  CHECK_INT(troupe->code, ==, TR_ENOT_FOUND);
+  CHECK_STR(troupe->error, "nobody");
+  stage_free(s);
+}
+
+CHECK_CASE(an_answer_that_nobody_waits_for_is_ignored) {
+  proc *p = set(false);
+  start(p);
+  fake_say(f, a_response(s, TR_SLICE_LITERAL("1"), "1"));
+  fake_say(f, a_response(s, TR_SLICE_LITERAL("0123456789abcdef"), "1"));
+  fake_say(f, a_response(s, TR_SLICE_LITERAL("0123456789ABCDEF"), "1"));
+  fake_say(f, a_response(s, TR_SLICE_LITERAL(""), "1"));
+  stage_run(s);
+  CHECK_INT(stage_logged(s, "answer.unknown"), ==, 3); /* with doubling */
+  CHECK_INT(p->state, ==, TR_WORKER_JOINED);
+  stage_free(s);
+}
+
+CHECK_CASE(a_request_that_is_never_answered_ends_at_its_deadline) {
+  proc *p = set(false);
+  start(p);
+  answer *got = ask(p, "nobody", "Ask", "1", TR_SECONDS(5));
+  tr_slice id = span_of(fake_hear(f)).request_id;
+  stage_sleep(s, TR_MILLISECONDS(4990));
+  CHECK(!got->done);
+  stage_sleep(s, TR_MILLISECONDS(20));
+  CHECK_INT(got->code, ==, TR_ETIMEOUT);
+  CHECK(tr_worker_idle(p->worker));
+  fake_say(f, a_response(s, id, "1")); /* too late */
+  stage_run(s);
+  stage_free(s);
+}
+
+CHECK_CASE(what_was_sent_fails_when_the_stream_is_lost) {
+  for (int troupe = 0; troupe < 2; troupe++) {
+    proc *p = set(troupe);
+    start(p);
+    answer *got = ask(p, "there", "Ask", "1", TR_NEVER);
+    tr_slice id = span_of(fake_hear(f)).request_id;
+    CHECK(!got->done);
+    proc_cut(p);
+    CHECK_INT(got->code, ==, TR_EUNAVAILABLE);
+    CHECK_STR(got->error, "the connection to the host was lost");
+    stage_sleep(s, TR_SECONDS(1));
+    fake_say(f, a_response(s, id, "1"));
+    stage_run(s);
+    CHECK_INT(p->state, ==, TR_WORKER_JOINED);
+    stage_free(s);
+  }
+}
+
+CHECK_CASE(what_was_not_sent_waits_for_the_next_stream_in_order) {
+  proc *p = set(false);
+  f->down = true;
+  start(p);
+  publish(p, "t", "E", "1");
+  answer *one = ask(p, "there", "Ask", "2", TR_SECONDS(100));
+  answer *gone = ask(p, "there", "Ask", "\"gone\"", TR_SECONDS(2));
+  publish(p, "t", "E", "3");
+  stage_sleep(s, TR_SECONDS(10));
+  CHECK_INT(gone->code, ==, TR_ETIMEOUT);
+  CHECK(!one->done);
+  f->down = false;
+  stage_sleep(s, TR_SECONDS(5));
+  CHECK_INT(span_of(fake_hear(f)).kind, ==, TR_WIRE_EVENT);
+  tr_slice second = fake_hear(f);
+  CHECK(holds(second, "2"));
+  fake_say(f, a_response(s, span_of(second).request_id, "4"));
+  CHECK_INT(span_of(fake_hear(f)).kind, ==, TR_WIRE_EVENT);
+  CHECK(fake_silent(f)); /* the one whose time was up was not sent at all */
+  CHECK_STR(one->body, "4");
+  CHECK(tr_worker_idle(p->worker));
+  stage_free(s);
+}
+
+CHECK_CASE(what_was_half_sent_is_sent_again_whole) {
+  proc *p = set(false);
+  size_t n = 3 << 20;
+  char *json = malloc(n + 3);
+  start(p);
+  memset(json, 'x', n + 2);
+  json[0] = json[n + 1] = '"';
+  json[n + 2] = 0;
+  publish(p, "t", "First", "1");
+  publish(p, "t", "Big", json);
+  answer *got = ask(p, "there", "Ask", "2", TR_NEVER);
+  tr_buf out; /* the first piece goes, and no more */
+  tr_buf_init(&out, &s->mem);
+  tr_worker_output(p->worker, &out, 16384);
+  CHECK(out.len > 16000 && out.len < 200000);
+  tr_buf_fini(&out);
+  proc_cut(p);
+  CHECK(!got->done);
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(fake_hear(f).n, >, n); /* the first event had gone out */
+  CHECK_INT(span_of(fake_hear(f)).kind, ==, TR_WIRE_REQUEST);
+  CHECK(fake_silent(f));
+  free(json);
+  stage_free(s);
+}
+
+CHECK_CASE(too_large_and_too_much_fail_at_the_sender) {
+  proc *p = set_with(false, (tr_worker_options){ .max_message = 1000, .queue_bytes = 4000 });
+  char json[1003];
+  f->down = true;
+  start(p);
+  memset(json, 'x', 1002);
+  json[0] = json[1001] = '"';
+  json[1002] = 0;
+  answer *got = ask(p, "there", "Ask", json, TR_SECONDS(50));
+  publish(p, "t", "E", json);
+  stage_run(s);
+  CHECK_INT(got->code, ==, TR_ETOO_LARGE);
+  CHECK(strstr(got->error, "bytes are more than the limit of 1000"));
+  CHECK_INT(p->dead_letters, ==, 1);
+  CHECK_INT(p->dead_code, ==, TR_ETOO_LARGE);
+  json[500] = '"';
+  json[501] = 0;
+  for (int i = 0; i < 10; i++) publish(p, "t", "E", json);
+  CHECK_INT(p->dead_letters, >, 1);
+  CHECK_INT(p->dead_letters, <, 9);
+  CHECK_INT(p->dead_code, ==, TR_EOVERLOADED);
+  CHECK_STR(p->dead_reason, "the queue to the host is full");
+  got = ask(p, "there", "Ask", json, TR_SECONDS(50));
+  stage_run(s);
+  CHECK_INT(got->code, ==, TR_EOVERLOADED);
+  f->down = false;
+  stage_sleep(s, TR_SECONDS(6));
+  got = ask(p, "there", "Ask", json, TR_SECONDS(50));
+  stage_run(s);
+  CHECK(!got->done);
+  CHECK_INT(f->channel->count, ==, 11 - (p->dead_letters - 1) + 0);
+  stage_free(s);
+}
+
+CHECK_CASE(a_one_way_request_says_so_and_its_error_is_a_dead_letter) {
+  proc *p = set(false);
+  start(p);
+  for (int i = 0; i < 3; i++) CHECK_INT(tr_core_post(p->core, message(p->core, TR_MSG_SEND, "there", "k", "Do", "1")), ==, 0);
+  for (int i = 0; i < 3; i++) {
+    tr_wire_span span = span_of(fake_hear(f));
+    CHECK_TEXT(tr_wire_metadata(span.inner, TR_WIRE_REQUEST, "troupe-oneway"), "1");
+    if (i == 0) fake_say(f, a_response(s, span.request_id, "null"));
+    if (i == 1) fake_say(f, an_error(s, span.request_id, "no"));
+  }
+  stage_run(s);
+  CHECK_INT(p->dead_letters, ==, 1);
+  CHECK_STR(p->dead_reason, "no");
+  CHECK(!tr_worker_idle(p->worker));
+  stage_sleep(s, TR_SECONDS(31)); /* the third is never answered */
+  CHECK(tr_worker_idle(p->worker));
+  CHECK_INT(p->dead_letters, ==, 1);
+  stage_free(s);
+}
+
+/* ---- requests in ---- */
+
+static tr_turn *held_turn;
+static void hold(actor *a, tr_turn *turn) {
+  (void)a;
+  if (!turn->user) turn->user = calloc(1, sizeof(answer));
+  held_turn = turn;
+  if (!((answer *)turn->user)->done) return;
+  free(turn->user);
+  turn->user = NULL;
+  actor_reply(turn, "Done", "\"done\"");
+}
+static void let_go(void) {
+  ((answer *)held_turn->user)->done = true;
+  tr_turn_wake(held_turn);
+}
+
+CHECK_CASE(a_request_for_nobody_is_answered_with_an_error) {
+  proc *p = set(false);
+  start(p);
+  fake_say(f, a_request(s, "7", "zed", "k", "1"));
+  tr_wire_span span = span_of(fake_hear(f));
+  CHECK_SLICE(span.request_id, "7");
+  CHECK(tr_slice_starts(span.error, TR_SLICE_LITERAL("not_found: ")));
+  CHECK(fake_silent(f)); /* and does not go back to the host */
+  stage_free(s);
+}
+
+CHECK_CASE(a_one_way_request_from_the_host_is_answered_null) {
+  proc *p = set(false);
+  actor *a = actor_new(p, "a", NULL, NULL);
+  proc *q = proc_new(s, NULL, f, NULL);
+  start(p);
+  tr_core_post(q->core, message(q->core, TR_MSG_SEND, "a", "k", "Do", "1"));
+  tr_worker_start(q->worker);
+  place *first = f;
+  fcall *mine = first->channel;
+  stage_run(s);
+  tr_core_post(q->core, message(q->core, TR_MSG_SEND, "a", "k", "Do", "1"));
+  tr_slice bytes = fake_hear(f); /* q's stream is the newest */
+  f->channel = mine;
+  fake_say(f, bytes);
+  tr_wire_span span = span_of(fake_hear(f));
+  CHECK_INT(span.error.n, ==, 0);
+  CHECK(holds(span.inner, "null"));
+  CHECK_INT(a->count, ==, 1);
+  CHECK(!a->first->request);
+  stage_free(s);
+}
+
+CHECK_CASE(an_answer_for_a_stream_that_is_gone_is_dropped) {
+  proc *p = set(false);
+  actor_new(p, "a", NULL, hold);
+  start(p);
+  fake_say(f, a_request(s, "1", "a", "k", "1"));
+  stage_run(s);
+  proc_cut(p);
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(p->state, ==, TR_WORKER_JOINED);
+  let_go();
+  CHECK(fake_silent(f));
+  CHECK_INT(stage_logged(s, "answer.lost"), ==, 1);
+  fake_say(f, a_request(s, "2", "a", "k", "1"));
+  stage_run(s);
+  let_go();
+  CHECK_TEXT(span_of(fake_hear(f)).request_id, "2");
+  fake_say(f, a_request(s, "3", "a", "k", "1"));
+  stage_run(s);
+  free(held_turn->user);
+  stage_free(s); /* with one open */
+}
+
+CHECK_CASE(a_full_mailbox_answers_overloaded) {
+  proc *p = set(false);
+  actor *a = actor_new(p, "a", "x", hold);
+  tr_class_options options = { .type = TR_SLICE_LITERAL("a"), .mailbox_limit = 2, .ud = a };
+  tr_class_set_options(a->class_, &options);
+  start(p);
+  for (int i = 0; i < 6; i++) fake_say(f, a_request(s, "1", "a", "k", "1"));
+  for (int i = 0; i < 2; i++) fake_say(f, an_event(s, "x", "k", "1"));
+  stage_run(s);
+  CHECK_INT(f->channel->count, >=, 3);
+  CHECK(tr_slice_starts(span_of(fake_hear(f)).error, TR_SLICE_LITERAL("overloaded: ")));
+  CHECK_INT(p->dead_letters, ==, 2);
+  CHECK_INT(p->dead_code, ==, TR_EOVERLOADED);
+  free(held_turn->user);
+  stage_free(s);
+}
+
+static void empty_error(actor *a, tr_turn *turn) {
+  (void)a;
+  tr_turn_fail(turn, TR_EHANDLER, "");
+}
+static void big_answer(actor *a, tr_turn *turn) {
+  char json[2003];
+  (void)a;
+  memset(json, 'x', 2002);
+  json[0] = json[2001] = '"';
+  json[2002] = 0;
+  actor_reply(turn, "Big", json);
+}
+
+CHECK_CASE(an_answer_is_never_an_empty_error_nor_too_large) {
+  proc *p = set_with(false, (tr_worker_options){ .max_message = 1000 });
+  actor_new(p, "a", NULL, empty_error);
+  actor_new(p, "b", NULL, big_answer);
+  start(p);
+  fake_say(f, a_request(s, "1", "a", "k", "1"));
+  CHECK_TEXT(span_of(fake_hear(f)).error, "handler_error: the handler raised an error");
+  fake_say(f, a_request(s, "2", "b", "k", "1"));
+  CHECK(tr_slice_starts(span_of(fake_hear(f)).error, TR_SLICE_LITERAL("too_large: ")));
+  stage_free(s);
+}
+
+CHECK_CASE(what_cannot_be_read_is_logged_and_the_stream_lives_on) {
+  proc *p = set(false);
+  actor_new(p, "a", NULL, NULL);
+  start(p);
+  fake_say(f, TR_SLICE_LITERAL("\x0a\x05junk")); /* cut */
+  fake_say(f, TR_SLICE_LITERAL("\xff\xff\xff\xff"));
+  fake_say(f, TR_SLICE_LITERAL("")); /* an empty Message */
+  fake_say(f, TR_SLICE_LITERAL("\x0a\x0b\x0a\x01\x35\x1a\x06\x0a\x01\xff\x12\x01\x6b")); /* request 5, target type no UTF-8 */
+  tr_wire_span span = span_of(fake_hear(f));
+  CHECK_SLICE(span.request_id, "5");
+  CHECK(tr_slice_starts(span.error, TR_SLICE_LITERAL("invalid: ")));
+  CHECK(fake_silent(f));
+  CHECK_INT(stage_logged(s, "message.refused"), >=, 2);
+  fake_say(f, a_request(s, "6", "a", "k", "1"));
+  CHECK_TEXT(span_of(fake_hear(f)).request_id, "6");
+  CHECK_INT(f->opened, ==, 1);
+  stage_free(s);
+}
+
+CHECK_CASE(a_message_above_the_limit_is_refused_alone) {
+  proc *p = set_with(false, (tr_worker_options){ .max_message = 1000 });
+  actor *a = actor_new(p, "a", "x", NULL);
+  char json[2003];
+  memset(json, 'x', 2002);
+  json[0] = json[2001] = '"';
+  json[2002] = 0;
+  start(p);
+  fake_say(f, a_request(s, "1", "a", "k", json));
+  tr_wire_span span = span_of(fake_hear(f));
+  CHECK_SLICE(span.request_id, "1");
+  CHECK(tr_slice_starts(span.error, TR_SLICE_LITERAL("too_large: ")));
+  answer *got = ask(p, "there", "Ask", "1", TR_SECONDS(5));
+  fake_say(f, a_response(s, span_of(fake_hear(f)).request_id, json));
+  fake_say(f, an_event(s, "x", "k", json));
+  fake_say(f, an_event(s, "x", "k", "1"));
+  stage_run(s);
+  CHECK_INT(got->code, ==, TR_ETOO_LARGE);
+  CHECK_INT(a->count, ==, 1);
+  CHECK_INT(f->opened, ==, 1);
+  stage_free(s);
+}
+
+/* ---- events ---- */
+
+CHECK_CASE(events_come_in_but_our_own_do_not_come_back) {
+  proc *p = set(false);
+  actor *a = actor_new(p, "a", "x", NULL);
+  start(p);
+  publish(p, "x", "E", "1");
+  stage_run(s);
+  CHECK_INT(a->count, ==, 1);
+  tr_slice ours = fake_hear(f);
+  CHECK(tr_wire_event_attribute(span_of(ours).inner, "troupe-origin").n > 0);
+  fake_say(f, ours); /* the host sends it to all, its sender too */
+  stage_run(s);
+  CHECK_INT(a->count, ==, 1);
+  fake_say(f, an_event(s, "x", "room", "2"));
+  stage_run(s);
+  CHECK_INT(a->count, ==, 2);
+  CHECK_STR(a->first->next->key, "room");
+  CHECK(fake_silent(f)); /* what came from the wire does not go out again */
+  stage_free(s);
+}
+
+CHECK_CASE(our_own_are_known_after_a_reconnect_and_by_any_uplink) {
+  proc *p = set(false);
+  actor *a = actor_new(p, "a", "x", NULL);
+  start(p);
+  publish(p, "x", "E", "1");
+  tr_slice ours = fake_hear(f);
+  proc_cut(p);
+  stage_sleep(s, TR_SECONDS(1)); /* with another client-id */
+  fake_say(f, ours);
+  stage_run(s);
+  CHECK_INT(a->count, ==, 1);
+  stage_free(s);
+}
+
+CHECK_CASE(messages_pass_in_pieces_of_any_size) {
+  for (size_t piece = 1; piece < 300; piece = piece * 3 + 1) {
+    proc *p = set(piece % 2);
+    actor *a = actor_new(p, "a", "x", NULL);
+    s->piece = piece;
+    start(p);
+    for (int i = 0; i < 20; i++) fake_say(f, an_event(s, "x", "k", "\"some text\""));
+    answer *got = ask(p, "there", "Ask", "1", TR_SECONDS(5));
+    fake_say(f, a_response(s, span_of(fake_hear(f)).request_id, "[1,2,3]"));
+    stage_run(s);
+    CHECK_STR(got->body, "[1,2,3]");
+    CHECK_INT(a->count, ==, 20);
+    stage_free(s);
+  }
+}
+
+/* ---- waiting for types ---- */
+
+typedef struct waited { int calls, code; char text[512]; } waited;
+static void on_types(void *ud, int code, const char *text) {
+  waited *w = ud;
+  w->calls++;
+  w->code = code;
+  snprintf(w->text, sizeof w->text, "%s", text);
+}
+
+CHECK_CASE(waits_for_types_by_polling) {
+  tr_slice types[] = { TR_SLICE_LITERAL("b"), TR_SLICE_LITERAL("c") };
+  proc *p = set(false);
+  waited both = { 0 }, one = { 0 };
+  start(p);
+  CHECK_INT(tr_worker_wait_types(p->worker, types, 2, s->now + TR_SECONDS(60), on_types, &both), ==, 0);
+  CHECK_INT(tr_worker_wait_types(p->worker, types, 1, TR_NEVER, on_types, &one), ==, 0);
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(f->polls, >=, 3);
+  CHECK_INT(f->polls, <=, 8);
+  fake_hold(f, TR_SUB_PREFIX, "b:", "b", "q");
+  stage_sleep(s, TR_MILLISECONDS(501));
+  CHECK(one.calls == 1 && one.code == 0 && both.calls == 0);
+  fake_hold(f, TR_SUB_TYPE, "x", "c", "q");
+  stage_sleep(s, TR_MILLISECONDS(501));
+  CHECK(both.calls == 1 && both.code == 0);
+  unsigned polls = f->polls;
+  stage_sleep(s, TR_SECONDS(10));
+  CHECK_INT(f->polls, ==, polls);
+  stage_free(s);
+}
+
+CHECK_CASE(a_wait_that_ends_in_vain_names_what_is_missing) {
+  tr_slice types[] = { TR_SLICE_LITERAL("b"), TR_SLICE_LITERAL("c"), TR_SLICE_LITERAL("d") };
+  proc *p = set(false);
+  waited w = { 0 }, cancelled = { 0 };
+  f->down = true; /* a wait outlives the host's absence */
+  start(p);
+  tr_worker_wait_types(p->worker, types, 3, s->now + TR_SECONDS(20), on_types, &w);
+  tr_worker_wait_types(p->worker, types, 3, TR_NEVER, on_types, &cancelled);
+  stage_sleep(s, TR_SECONDS(5));
+  f->down = false;
+  fake_hold(f, TR_SUB_PREFIX, "c:", "c", "q");
+  stage_sleep(s, TR_SECONDS(16));
+  CHECK(w.calls == 1 && w.code == TR_ETIMEOUT);
+  CHECK_STR(w.text, "not there: b, d");
+  tr_worker_stop(p->worker, s->now + TR_SECONDS(1));
+  stage_sleep(s, TR_SECONDS(2));
+  CHECK(cancelled.calls == 1 && cancelled.code == TR_ECANCELLED);
+  stage_free(s);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ * ctx:publish, ctx:send, ctx:call, ctx:pcall.
+ *
+ * All that may raise (addresses, options, the body's copy) comes before the message is made; from there on it is C without errors, so
+ * a message is either in the outbox or was never there. The body is copied here, once; the reply's value arrives in a slot and is moved
+ * onto the stack of the coroutine that waits for it. */
+#include <math.h>
+
+#include "base/text.h"
+#include "script/internal.h"
+
+typedef struct options {
+  bool has_timeout;
+  tr_time timeout; /* TR_NEVER: none */
+  tr_priority priority;
+  int metadata, id; /* stack indexes; 0: not given */
+} options;
+
+static const char *const option_names[] = { "timeout", "priority", "metadata", "id", NULL };
+static const char *const priority_names[] = { "normal", "high", "low", NULL };
+
+tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
+  if (lua_type(L, at) != LUA_TNUMBER) tr_fail_raise(L, TR_EINVALID, "%s must be a number of seconds, not %s", what, tr_type_name(L, at));
+  double seconds = lua_tonumber(L, at);
+  if (!(seconds >= 0)) tr_fail_raise(L, TR_EINVALID, "%s must not be negative", what);
+  if (seconds > 1e9) tr_fail_raise(L, TR_EINVALID, "%s is longer than thirty years", what);
+  return (tr_time)llround(seconds * 1e6);
+}
+
+static void check_metadata(lua_State *L, int at) {
+  if (lua_type(L, at) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "metadata must be a table of strings, not %s", tr_type_name(L, at));
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+      tr_fail_raise(L, TR_EINVALID, "metadata must have strings as keys and values");
+    tr_slice key, value;
+    key.p = lua_tolstring(L, -2, &key.n);
+    value.p = lua_tolstring(L, -1, &value.n);
+    if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) tr_fail_raise(L, TR_EINVALID, "metadata.%s is not UTF-8", key.p);
+    if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-"))) tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
+  }
+}
+
+static void check_id(lua_State *L, int at) {
+  tr_slice id;
+  if (lua_type(L, at) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "id must be a string, not %s", tr_type_name(L, at));
+  id.p = lua_tolstring(L, at, &id.n);
+  if (id.n == 0 || id.n > 256 || !tr_utf8_valid(id)) tr_fail_raise(L, TR_EINVALID, "id must be UTF-8 text of 1 to 256 bytes");
+}
+
+static void check_option(lua_State *L, options *o, const char *name) {
+  int value = lua_gettop(L);
+  if (strcmp(name, "timeout") == 0) {
+    o->has_timeout = true;
+    o->timeout = lua_isboolean(L, value) && !lua_toboolean(L, value) ? TR_NEVER : tr_check_seconds(L, value, "timeout");
+  } else if (strcmp(name, "priority") == 0) {
+    const char *text = lua_type(L, value) == LUA_TSTRING ? lua_tostring(L, value) : "";
+    int at = 0;
+    while (priority_names[at] && strcmp(priority_names[at], text) != 0) at++;
+    if (!priority_names[at]) tr_fail_raise(L, TR_EINVALID, "priority must be \"high\", \"normal\" or \"low\"");
+    o->priority = (tr_priority)at;
+  } else if (strcmp(name, "metadata") == 0) {
+    check_metadata(L, value);
+    o->metadata = 1;
+  } else if (strcmp(name, "id") == 0) {
+    check_id(L, value);
+    o->id = 1;
+  } else if (tr_name_in(tr_later_options, name)) {
+    tr_fail_raise(L, TR_EINVALID, "the option `%s` is not available yet", name);
+  } else {
+    const char *nearest = tr_text_nearest(tr_slice_of(name), option_names);
+    if (nearest) tr_fail_raise(L, TR_EINVALID, "`%s` is not an option; did you mean `%s`?", name, nearest);
+    tr_fail_raise(L, TR_EINVALID, "`%s` is not an option", name);
+  }
+}
+
+/* The options at `at`; what is needed later is left on the stack. */
+static options check_options(lua_State *L, int at) {
+  options o = { 0 };
+  if (lua_isnoneornil(L, at)) return o;
+  if (lua_type(L, at) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "options must be a table, not %s", tr_type_name(L, at));
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "options must have names");
+    check_option(L, &o, lua_tostring(L, -2));
+  }
+  lua_settop(L, at);
+  if (o.metadata) {
+    lua_pushliteral(L, "metadata");
+    lua_rawget(L, at);
+    o.metadata = lua_gettop(L);
+  }
+  if (o.id) {
+    lua_pushliteral(L, "id");
+    lua_rawget(L, at);
+    o.id = lua_gettop(L);
+  }
+  return o;
+}
+
+/* Into the message; false where memory ran out. Does not raise: all was checked. */
+static bool apply(lua_State *L, const options *o, tr_msg *msg) {
+  tr_core *core = msg->core;
+  msg->priority = (uint8_t)o->priority;
+  if (o->has_timeout) msg->deadline = o->timeout == TR_NEVER ? TR_NEVER : tr_core_now(core) + o->timeout;
+  if (o->id) {
+    size_t n;
+    const char *text = lua_tolstring(L, o->id, &n);
+    msg->id = tr_name_new(tr_core_names(core), tr_slice_make(text, n));
+    if (!msg->id) return false;
+  }
+  if (!o->metadata) return true;
+  msg->meta = tr_meta_new(tr_core_mem(core));
+  if (!msg->meta) return false;
+  for (lua_pushnil(L); lua_next(L, o->metadata); lua_pop(L, 1)) {
+    tr_slice key, value;
+    key.p = lua_tolstring(L, -2, &key.n);
+    value.p = lua_tolstring(L, -1, &value.n);
+    if (!tr_meta_set(msg->meta, key, value)) continue;
+    lua_pop(L, 2);
+    return false;
+  }
+  return true;
+}
+
+/* The message of ctx:METHOD(target, type, body, opts). */
+static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
+  tr_core *core = lt->script->core;
+  tr_body body;
+  tr_error error;
+  tr_error_init(&error);
+  if (lua_gettop(L) > 5) tr_fail_raise(L, TR_EINVALID, "too many arguments: expected (%s, type, body, options)", kind == TR_MSG_EVENT ? "topic" : "agent");
+  const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
+                                                  : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
+  tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
+  options o = check_options(L, 5);
+  if (tr_body_from(L, 4, "body", &body, &error)) tr_fail_raise_error(L, &error);
+  tr_msg *msg = tr_msg_new(core, kind);
+  if (!msg) {
+    tr_body_release(core, &body);
+    tr_raise_memory(L);
+  }
+  msg->body = body;
+  msg->type = tr_name_ref(type);
+  msg->target_type = tr_name_ref(target->type);
+  /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is "default". */
+  msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
+  msg->troupe_peer = true;
+  if (o.has_timeout || o.priority || o.metadata || o.id) {
+    if (!apply(L, &o, msg)) {
+      tr_msg_unref(msg);
+      tr_raise_memory(L);
+    }
+  }
+  return msg;
+}
+
+static int post(lua_State *L, tr_msg_kind kind) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_msg *msg = make(L, lt, kind);
+  int rc = tr_turn_post(lt->turn, msg);
+  if (rc == TR_ELIMIT) tr_fail_raise(L, TR_ELIMIT, "a turn sends at most a million messages between two waits");
+  if (rc) tr_fail_raise(L, rc, "%s", tr_error_default_text(rc));
+  return 0;
+}
+
+static int ctx_publish(lua_State *L) { return post(L, TR_MSG_EVENT); }
+static int ctx_send(lua_State *L) { return post(L, TR_MSG_SEND); }
+
+/* --- calls --- */
+
+static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
+  tr_lua_turn *lt = ud;
+  (void)call;
+  lt->call = NULL;
+  lt->answered = true;
+  lt->code = reply->code;
+  if (reply->code) {
+    tr_error_init(&lt->error);
+    tr_error_set(&lt->error, reply->code, "%.*s", TR_SLICE_ARG(reply->error));
+  } else {
+    tr_name_unref(lt->reply_type);
+    lt->reply_type = tr_name_ref(reply->type);
+    lt->reply = reply->body;
+    reply->body.kind = TR_BODY_NONE;
+  }
+  tr_turn_wake(lt->turn);
+}
+
+static int call_answered(lua_State *L, int status, lua_KContext wait) {
+  tr_lua_turn *lt = tr_turn_resumed(L, wait);
+  tr_error error;
+  (void)status;
+  if (!lt->answered) return tr_turn_pause(L, TR_PAUSE_WAIT, call_answered);
+  if (lt->code) {
+    tr_fail_push(L, lt->code, lt->error.text, lua_tostring(L, 2), lua_tostring(L, 3));
+    return lua_error(L);
+  }
+  tr_error_init(&error);
+  if (tr_body_take(L, &lt->reply, lt->def->nulls_keep, &error)) {
+    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
+    return lua_error(L);
+  }
+  if (lt->reply_type) lua_pushlstring(L, lt->reply_type->text, lt->reply_type->len);
+  else lua_pushliteral(L, "null");
+  return 2;
+}
+
+static int ctx_call(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_turn_check_wait(L);
+  if (lt->call) tr_fail_raise(L, TR_EINVALID, "this turn waits for another call already");
+  tr_msg *msg = make(L, lt, TR_MSG_REQUEST);
+  if (msg->deadline == TR_NEVER && lt->def->timeout != TR_NEVER && lua_isnoneornil(L, 5))
+    msg->deadline = tr_core_now(msg->core) + lt->def->timeout;
+  lt->answered = false;
+  lt->call = tr_turn_call(lt->turn, msg, on_reply, lt);
+  if (!lt->call) tr_raise_memory(L);
+  return tr_turn_pause(L, TR_PAUSE_WAIT, call_answered);
+}
+
+static int pcall_done(lua_State *L, int status, lua_KContext extra) {
+  (void)extra;
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L);
+  lua_pushboolean(L, 0);
+  lua_pushvalue(L, -2);
+  return 2;
+}
+
+static int ctx_pcall(lua_State *L) {
+  int n = lua_gettop(L);
+  tr_ctx_turn(L);
+  lua_getfield(L, 1, "call");
+  lua_insert(L, 1);
+  lua_pushboolean(L, 1);
+  lua_insert(L, 1);
+  return pcall_done(L, lua_pcallk(L, n, LUA_MULTRET, 0, 0, pcall_done), 0);
+}
+
+const luaL_Reg tr_ctx_message_methods[] = {
+  { "publish", ctx_publish }, { "send", ctx_send }, { "call", ctx_call }, { "pcall", ctx_pcall }, { NULL, NULL }
+};

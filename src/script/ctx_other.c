@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * ctx:subscribe, ctx:unsubscribe, ctx:log, ctx:stop, ctx:exit. */
+#include "script/internal.h"
+
+static void changed(tr_script *script) {
+  if (script->options.classes_changed) script->options.classes_changed(script->options.ud);
+}
+
+/* A program is one instance: what it subscribes to goes to it, whatever the source. */
+static bool pin_to_program(tr_sub_spec *sub) {
+  if (sub->key || sub->all || sub->custom) return true;
+  sub->key = tr_strndup(sub->script->mem, "default", 7);
+  sub->key_size = 8;
+  return sub->key != NULL;
+}
+
+static int ctx_subscribe(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_script_class *class_ = lt->instance->class_;
+  tr_sub_spec *sub = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int rc = tr_sub_spec_read(L, 2, &sub, &error);
+  if (!rc && lt->def->program && !pin_to_program(sub)) rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
+  if (!rc) rc = tr_sub_spec_activate(sub, class_->core_class, &error);
+  if (rc) {
+    tr_sub_spec_free(sub);
+    tr_fail_raise_error(L, &error);
+  }
+  tr_list_push(&class_->run_subs, &sub->link);
+  changed(lt->script);
+  lua_pushinteger(L, (lua_Integer)sub->id);
+  return 1;
+}
+
+static int ctx_unsubscribe(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_script_class *class_ = lt->instance->class_;
+  if (!lua_isinteger(L, 2)) tr_fail_raise(L, TR_EINVALID, "unsubscribe takes the id that subscribe gave");
+  uint64_t id = (uint64_t)lua_tointeger(L, 2);
+  for (tr_link *link = class_->run_subs.next; link != &class_->run_subs; link = link->next) {
+    tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
+    if (sub->id != id) continue;
+    tr_class_unsubscribe(class_->core_class, id);
+    tr_link_remove(link);
+    tr_sub_spec_free(sub);
+    changed(lt->script);
+    return 0;
+  }
+  tr_fail_raise(L, TR_ENOT_FOUND, "there is no subscription with id %lld made by ctx:subscribe", (long long)id);
+}
+
+static int ctx_log(lua_State *L) {
+  static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  const tr_log *log = tr_core_log(lt->script->core);
+  const char *level = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  int at = 0;
+  while (levels[at] && strcmp(levels[at], level) != 0) at++;
+  if (!levels[at]) tr_fail_raise(L, TR_EINVALID, "log's level must be \"error\", \"warn\", \"info\" or \"debug\"");
+  if (!lua_isnoneornil(L, 4) && !lua_istable(L, 4)) tr_fail_raise(L, TR_EINVALID, "log's fields must be a table, not %s", tr_type_name(L, 4));
+  if (!log || !log->sink || (tr_log_level)at > log->level) return 0;
+  char name[200];
+  tr_agent_name(lt->turn->agent, name, sizeof name);
+  lua_settop(L, 4);
+  luaL_tolstring(L, 3, NULL); /* 5: the text so far */
+  if (lua_istable(L, 4)) {
+    for (lua_pushnil(L); lua_next(L, 4); lua_settop(L, 6)) {
+      const char *key = luaL_tolstring(L, 6, NULL), *value = luaL_tolstring(L, 7, NULL);
+      lua_pushfstring(L, "%s %s=%s", lua_tostring(L, 5), key, value);
+      lua_replace(L, 5);
+    }
+  }
+  const char *line = luaL_gsub(L, lua_tostring(L, 5), "\n", " | ");
+  tr_log_write(log, (tr_log_level)at, "agent.log", "agent=%s text=\"%s\"", name, line);
+  return 0;
+}
+
+static int ctx_exit(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  lua_Integer status = 0;
+  if (!lua_isnoneornil(L, 2)) {
+    if (!lua_isinteger(L, 2)) tr_fail_raise(L, TR_EINVALID, "exit takes a status from 0 to 255");
+    status = lua_tointeger(L, 2);
+  }
+  if (status < 0 || status > 255) tr_fail_raise(L, TR_EINVALID, "exit takes a status from 0 to 255");
+  if (lt->script->options.exit) lt->script->options.exit(lt->script->options.ud, (int)status);
+  return 0;
+}
+
+static int ctx_stop(lua_State *L) {
+  lua_settop(L, 1);
+  return ctx_exit(L);
+}
+
+const luaL_Reg tr_ctx_other_methods[] = {
+  { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "log", ctx_log }, { "stop", ctx_stop }, { "exit", ctx_exit },
+  { NULL, NULL }
+};

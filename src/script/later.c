@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT
+ * What the user's view names and this version does not have: one list, so that nothing of it is ignored silently. Methods, options and
+ * functions raise; keys of an agent are taken with a warning. To give one of them, take it off its list. */
+#include "script/internal.h"
+
+const char *const tr_later_methods[] = { "async", "stream", "yield", "agent", "callback", "launch", NULL };
+const char *const tr_later_options[] = { "retry", "cancel", "encoding", NULL };
+const char *const tr_later_functions[] = { "await", "token", "protobuf", "all", "any", "race", NULL };
+const char *const tr_later_keys[] = {
+  "messages", "close", "save", "restore", "idle", "pool", "priority", "failures", "requeue", "shards", "vm",
+  "turn_ms", "memory", NULL /* the last two: of limits */
+};
+
+bool tr_name_in(const char *const *names, const char *name) {
+  for (; *names; names++)
+    if (strcmp(*names, name) == 0) return true;
+  return false;
+}

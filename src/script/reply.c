@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * The answer to a request: what a handler's return values become.
+ *
+ * The type is the second value, else what `replies` says, else, for a caller whose runtime is troupe, the request's own. To
+ * another caller a body of a type that it does not know would be an answer it cannot decode, and it would wait for ever: it gets
+ * `null`, and the log says so once a type. */
+#include "script/internal.h"
+
+static tr_name *declared(const tr_definition *def, const tr_name *request) {
+  for (size_t i = 0; i < def->reply_count; i++)
+    if (def->replies[i].request == request) return def->replies[i].reply;
+  return NULL;
+}
+
+static void refuse(tr_lua_turn *lt, const tr_error *error) {
+  const tr_turn *turn = lt->turn;
+  char name[200];
+  tr_agent_name(turn->agent, name, sizeof name);
+  tr_log_write(tr_core_log(lt->script->core), TR_LOG_ERROR, "reply.failed", "agent=%s type=%s error=\"%s: %s\"", name,
+               turn->msg->type->text, tr_error_name(error->code), error->text);
+  tr_turn_fail(lt->turn, error->code, error->text);
+}
+
+/* The second value, checked; NULL where there is none. */
+static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) {
+  *type = NULL;
+  if (lua_isnil(L, at)) return 0;
+  if (lua_type(L, at) != LUA_TSTRING)
+    return tr_error_set(error, TR_EINVALID, "the reply's type (second value) must be a string, not %s", tr_type_name(L, at));
+  tr_slice text;
+  text.p = lua_tolstring(L, at, &text.n);
+  int rc = tr_message_type_check(text, error);
+  if (!rc) *type = tr_address_type(L, at, TR_AT_TYPES);
+  return rc;
+}
+
+static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
+  const tr_msg *msg = lt->turn->msg;
+  tr_name *type = declared(lt->def, msg->type);
+  if (type) return type;
+  if (msg->troupe_peer) return msg->type;
+  if (body->kind != TR_BODY_NULL && tr_script_class_once(lt->instance->class_, "reply:", tr_name_view(msg->type)))
+    tr_log_write(tr_core_log(lt->script->core), TR_LOG_WARN, "reply.untyped",
+                 "agent_type=%s type=%s (a caller that is not troupe gets null: return a type as second value, or give `replies`)",
+                 lt->def->type, msg->type->text);
+  tr_body_release(lt->script->core, body);
+  body->kind = TR_BODY_NULL;
+  return NULL;
+}
+
+void tr_turn_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
+  tr_body body = { .kind = TR_BODY_NULL };
+  tr_name *type = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  if (count < 2) lua_settop(L, lua_gettop(L) + 2 - count);
+  int at = lua_gettop(L) - 1;
+  int rc = explicit_type(L, at + 1, &type, &error);
+  if (!rc && !lua_isnil(L, at)) rc = tr_body_from(L, at, "reply", &body, &error);
+  if (rc) {
+    refuse(lt, &error);
+    return;
+  }
+  if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  tr_turn_reply(lt->turn, type, &body);
+}

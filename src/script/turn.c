@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT
+ * A turn in Lua: a coroutine from the pool, started with the handler, resumed after each wait, and given back.
+ *
+ * A coroutine that ended well is as good as new, so a message costs no new one; the values go straight onto its stack, and there is no C
+ * frame of ours below the handler, so a turn costs no pcall. One that ended by an error is closed and thrown away: Lua leaves a
+ * thread that was killed inside a hook with its hooks off.
+ *
+ * What runs is known by script->running, which makes its ctx valid, and script->meter, which bounds it. Waiting is a
+ * yield out of a ctx method (tr_turn_pause), pre-emption one out of the hook (limit.c). Each wait has a number that its
+ * continuation knows: a coroutine of the script's that is resumed by somebody else's turn is found out.
+ *
+ * The core may wake a turn for nothing, so continuations look whether what they wait for has come. */
+#include "script/internal.h"
+
+#define POOL_MAX 1000
+
+/* --- the pool --- */
+
+static void make_thread(lua_State *L, tr_lua_turn *turn) {
+  lua_State *co = lua_newthread(L);
+  turn->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  turn->co = co;
+}
+
+static void drop_thread(tr_script *script, tr_lua_turn *turn) {
+  if (!turn->co || !lua_checkstack(script->L, 4)) return;
+  luaL_unref(script->L, LUA_REGISTRYINDEX, turn->co_ref);
+  turn->co = NULL;
+}
+
+static tr_lua_turn *take(lua_State *L, tr_script *script) {
+  tr_lua_turn *turn = script->free_turns;
+  if (!turn) {
+    turn = TR_NEW(script->mem, tr_lua_turn);
+    if (!turn) tr_raise_memory(L);
+    turn->script = script;
+    turn->next = NULL;
+    script->free_turns = turn; /* where it is found should the thread fail */
+    script->free_turn_count++;
+  }
+  if (!turn->co) make_thread(L, turn);
+  script->free_turns = turn->next;
+  script->free_turn_count--;
+  return turn;
+}
+
+static void give(tr_script *script, tr_lua_turn *turn) {
+  if (script->free_turn_count >= POOL_MAX) drop_thread(script, turn);
+  turn->next = script->free_turns;
+  script->free_turns = turn;
+  script->free_turn_count++;
+}
+
+void tr_turns_close(tr_script *script) {
+  while (script->free_turns) {
+    tr_lua_turn *turn = script->free_turns;
+    script->free_turns = turn->next;
+    TR_DELETE(script->mem, turn);
+  }
+}
+
+/* Close what a coroutine left open; its code is bounded by the meter, and has no ctx. */
+static void reset_thread(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
+  tr_meter *outer = script->meter;
+  bool could_wait = script->can_wait;
+  if (!meter->killed) {
+    script->meter = meter;
+    script->can_wait = false;
+    lua_resetthread(turn->co);
+    script->meter = outer;
+    script->can_wait = could_wait;
+  }
+  drop_thread(script, turn);
+}
+
+/* --- a turn's beginning and end --- */
+
+static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance) {
+  tr_script *script = instance->class_->script;
+  tr_lua_turn *lt = take(L, script);
+  lt->turn = turn;
+  lt->instance = instance;
+  lt->def = instance->def;
+  lt->def->refs++;
+  lt->meter = (tr_meter){ .limit = lt->def->instructions, .base = lt->co, .error = &lt->error };
+  lt->call = NULL;
+  lt->unhandled = false;
+  lt->received = NULL;
+  lt->reply.kind = TR_BODY_NONE;
+  turn->user = lt;
+  tr_meter_arm(&lt->meter, lt->co);
+  return lt;
+}
+
+static void close_turn(tr_lua_turn *lt) {
+  tr_script *script = lt->script;
+  lt->turn->user = NULL;
+  tr_timer_stop(tr_core_timers(script->core), &lt->timer);
+  if (lt->call) tr_call_cancel(lt->call);
+  lt->call = NULL;
+  if (lt->received) tr_msg_unref(lt->received);
+  if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
+  tr_name_unref(lt->reply_type);
+  lt->reply_type = NULL;
+  tr_definition_unref(lt->def);
+  give(script, lt);
+}
+
+void tr_turn_cancel(void *class_ud, tr_turn *turn) {
+  tr_lua_turn *lt = turn->user;
+  (void)class_ud;
+  if (!lt) return;
+  bool program = lt->def->program && turn->kind == TR_TURN_INIT;
+  if (lt->call) tr_call_cancel(lt->call);
+  lt->call = NULL;
+  if (lua_status(lt->co) == LUA_YIELD) reset_thread(lt->script, lt, &lt->meter);
+  else drop_thread(lt->script, lt);
+  close_turn(lt);
+  if (program) tr_program_over(lt->script, 1);
+}
+
+/* --- how it ended --- */
+
+static void unhandled(tr_script_class *class_, tr_turn *turn) {
+  tr_msg *msg = turn->msg;
+  char text[300];
+  if (msg->kind == TR_MSG_REQUEST) {
+    snprintf(text, sizeof text, "%.100s has no handler for `%.100s`", class_->def->type, msg->type->text);
+    tr_turn_fail(turn, TR_ECANT_HANDLE, text);
+    return;
+  }
+  class_->script->unhandled++;
+  if (tr_script_class_once(class_, "unhandled:", tr_name_view(msg->type)))
+    tr_log_write(tr_core_log(class_->script->core), TR_LOG_WARN, "message.unhandled", "agent_type=%s type=%s (told once)",
+                 class_->def->type, msg->type->text);
+}
+
+static void fail_turn(tr_lua_turn *lt, tr_error *error) {
+  tr_turn *turn = lt->turn;
+  char name[200];
+  tr_agent_name(turn->agent, name, sizeof name);
+  const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : "init";
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : "init.failed", name, type, error);
+  if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
+  tr_turn_fail(turn, error->code, error->text);
+}
+
+/* The coroutine raised, or was killed. */
+static int failed(tr_lua_turn *lt, int status) {
+  tr_error error;
+  tr_error_init(&error);
+  bool program = lt->def->program && lt->turn->kind == TR_TURN_INIT;
+  if (lt->meter.killed) error = lt->error;
+  else if (status == LUA_ERRMEM) tr_error_set(&error, TR_EMEMORY, "out of memory");
+  else tr_fail_read(lt->co, -1, &error);
+  fail_turn(lt, &error);
+  reset_thread(lt->script, lt, &lt->meter);
+  close_turn(lt);
+  if (program) tr_program_over(lt->script, 1);
+  return TR_RUN_DONE;
+}
+
+static int exit_status(lua_State *L, int count) {
+  if (count == 0 || lua_isnil(L, -count)) return 0;
+  if (lua_isboolean(L, -count)) return lua_toboolean(L, -count) ? 0 : 1;
+  if (lua_isinteger(L, -count)) {
+    lua_Integer status = lua_tointeger(L, -count);
+    return status >= 0 && status <= 255 ? (int)status : 1;
+  }
+  return 1;
+}
+
+static int done(lua_State *L, tr_lua_turn *lt, int count) {
+  tr_turn *turn = lt->turn;
+  if (count > 2) {
+    lua_pop(lt->co, count - 2);
+    count = 2;
+  }
+  lua_xmove(lt->co, L, count);
+  if (turn->kind == TR_TURN_MESSAGE) {
+    if (lt->unhandled) unhandled(lt->instance->class_, turn);
+    else if (turn->msg->kind == TR_MSG_REQUEST) tr_turn_give_answer(L, lt, count);
+    close_turn(lt);
+  } else if (lt->def->program) {
+    int status = exit_status(L, count);
+    close_turn(lt);
+    tr_program_over(lt->script, status);
+  } else {
+    close_turn(lt);
+  }
+  return TR_RUN_DONE;
+}
+
+/* --- running --- */
+
+static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
+  tr_script *script = lt->script;
+  int count = 0;
+  script->running = lt;
+  script->meter = &lt->meter;
+  script->can_wait = true;
+  script->pause = TR_PAUSE_NONE;
+  int status = lua_resume(lt->co, L, nargs, &count);
+  tr_pause pause = script->pause;
+  script->running = NULL;
+  script->meter = NULL;
+  script->pause = TR_PAUSE_NONE;
+  if (status == LUA_OK && !lt->meter.killed) return done(L, lt, count);
+  if (status != LUA_YIELD) return failed(lt, status);
+  if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
+  if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
+  return TR_RUN_YIELD;
+}
+
+/* A list of handlers with match functions. [list, self, message, ctx] */
+static int list_result(lua_State *L, int status, lua_KContext from) {
+  (void)status;
+  return lua_gettop(L) - (int)from;
+}
+
+static int list_from(lua_State *L, int status, lua_KContext at) {
+  (void)status;
+  for (bool asked = at > 0;; asked = false) {
+    if (!asked) {
+      at += 2;
+      if (lua_rawgeti(L, 1, at - 1) == LUA_TNIL) break;
+      if (lua_toboolean(L, -1)) {
+        lua_pushvalue(L, 2);
+        lua_pushvalue(L, 3);
+        lua_pushvalue(L, 4);
+        lua_callk(L, 3, 1, at, list_from);
+      } else {
+        lua_pushboolean(L, 1);
+      }
+    }
+    bool matches = lua_toboolean(L, -1);
+    lua_settop(L, 4);
+    if (!matches) continue;
+    lua_rawgeti(L, 1, at);
+    lua_insert(L, 2);
+    lua_callk(L, 3, LUA_MULTRET, 1, list_result);
+    return list_result(L, LUA_OK, 1);
+  }
+  tr_script_of(L)->running->unhandled = true;
+  return 0;
+}
+
+static int run_list(lua_State *L) { return list_from(L, LUA_OK, 0); }
+
+/* [ctx, id]: make the state by the script's function, then call init. */
+static int init_done(lua_State *L, int status, lua_KContext extra) {
+  (void)L;
+  (void)status;
+  (void)extra;
+  return 0;
+}
+
+static int init_state_made(lua_State *L, int status, lua_KContext extra) {
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  (void)status;
+  (void)extra;
+  if (lt->def->state_is_function) {
+    if (lua_type(L, -1) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "`state` must return a table, not %s", tr_type_name(L, -1));
+    const char *name = tr_instance_set_self(L, lt->instance, 1);
+    if (name) tr_fail_raise(L, TR_EINVALID, "`%s` is both a field of the state and a method", name);
+  }
+  if (lt->def->init_ref == LUA_NOREF) return 0;
+  tr_push_ref(L, lt->def->init_ref);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 1);
+  lua_pushboolean(L, 0);
+  lua_callk(L, 3, 0, 0, init_done);
+  return 0;
+}
+
+static int run_init(lua_State *L) {
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  if (lt->def->state_is_function) {
+    tr_push_ref(L, lt->def->state_ref);
+    lua_pushvalue(L, 2);
+    lua_callk(L, 1, 1, 0, init_state_made);
+  }
+  return init_state_made(L, LUA_OK, 0);
+}
+
+static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+  char name[2 * 4096 + 2];
+  tr_definition *def = instance->def;
+  if (!def->state_is_function) tr_instance_make_self(L, instance, at);
+  if (!def->state_is_function && def->init_ref == LUA_NOREF) return -1;
+  tr_lua_turn *lt = open_turn(L, turn, instance);
+  lua_pushcfunction(L, run_init);
+  lua_pushvalue(L, at);
+  tr_agent_name(turn->agent, name, sizeof name);
+  lua_pushstring(L, name);
+  lua_xmove(L, lt->co, 3);
+  return 2;
+}
+
+static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+  const tr_file *file = instance->class_->file;
+  tr_lua_turn *lt = open_turn(L, turn, instance);
+  tr_push_ref(L, lt->def->table_ref);
+  lua_pushvalue(L, at);
+  lua_createtable(L, (int)file->argc, 0);
+  for (size_t i = 0; i < file->argc; i++) {
+    lua_pushstring(L, file->args[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_xmove(L, lt->co, 3);
+  return 2;
+}
+
+static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+  tr_msg *msg = turn->msg;
+  const tr_definition *def = instance->def;
+  const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
+  if (!handler) {
+    unhandled(instance->class_, turn);
+    return -1;
+  }
+  if (!instance->has_self) tr_instance_make_self(L, instance, at);
+  tr_lua_turn *lt = open_turn(L, turn, instance);
+  if (handler->list) lua_pushcfunction(L, run_list);
+  tr_push_ref(L, handler->ref);
+  lua_getiuservalue(L, at, 1);
+  tr_error_init(&lt->error);
+  int rc = msg->refs == 1 ? tr_body_take(L, &msg->body, def->nulls_keep, &lt->error)
+                          : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
+  if (rc) {
+    tr_error error = lt->error;
+    fail_turn(lt, &error);
+    close_turn(lt);
+    return -1;
+  }
+  lua_pushvalue(L, at);
+  int nargs = handler->list ? 4 : 3;
+  lua_xmove(L, lt->co, nargs + 1);
+  return nargs;
+}
+
+/* The number of arguments on the new coroutine, or -1: it is over already. */
+static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
+  tr_instance *instance = tr_instance_push(L, class_, turn->agent);
+  int at = lua_gettop(L);
+  if (instance->def != class_->def) tr_instance_adopt(L, instance, at);
+  if (instance->def->program) {
+    if (turn->kind == TR_TURN_INIT) return begin_program(L, instance, at, turn);
+    unhandled(class_, turn);
+    return -1;
+  }
+  return turn->kind == TR_TURN_INIT ? begin_init(L, instance, at, turn) : begin_message(L, instance, at, turn);
+}
+
+int tr_turn_run(void *class_ud, tr_turn *turn) {
+  tr_script_class *class_ = class_ud;
+  lua_State *L = class_->script->L;
+  int top = lua_gettop(L), nargs = 0, result = TR_RUN_DONE;
+  if (!turn->user) nargs = begin(L, class_, turn);
+  if (nargs >= 0) result = go_on(L, turn->user, nargs);
+  lua_settop(L, top);
+  return result;
+}
+
+/* --- waiting --- */
+
+void tr_turn_check_wait(lua_State *L) {
+  if (!tr_script_of(L)->can_wait || !lua_isyieldable(L))
+    tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a function that C calls (of table.sort, string.gsub, a metamethod or __close)");
+}
+
+int tr_turn_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
+  tr_script *script = tr_script_of(L);
+  tr_turn_check_wait(L);
+  script->running->wait = ++script->waits;
+  script->pause = pause;
+  return lua_yieldk(L, 0, (lua_KContext)script->running->wait, k);
+}
+
+tr_lua_turn *tr_turn_resumed(lua_State *L, lua_KContext wait) {
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  if (!lt || (lua_KContext)lt->wait != wait) tr_fail_raise(L, TR_EINVALID, "a coroutine that waits in one turn was resumed in another");
+  return lt;
+}
+
+/* --- code that is not a turn --- */
+
+int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
+  tr_script *script = tr_script_of(L);
+  tr_lua_turn *lt = take(L, script);
+  tr_error why;
+  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why }, *outer_meter = script->meter;
+  tr_lua_turn *outer = script->running;
+  bool could_wait = script->can_wait;
+  tr_pause pause = script->pause;
+  int count = 0;
+  tr_error_init(&why);
+  lua_xmove(L, lt->co, nargs + 1);
+  script->running = NULL;
+  script->meter = &meter;
+  script->can_wait = false;
+  tr_meter_arm(&meter, lt->co);
+  int status = lua_resume(lt->co, L, nargs, &count);
+  script->running = outer;
+  script->meter = outer_meter;
+  script->can_wait = could_wait;
+  script->pause = pause;
+  if (status == LUA_OK && !meter.killed && lua_checkstack(L, count + 8)) {
+    lua_xmove(lt->co, L, count);
+    give(script, lt);
+    return count;
+  }
+  if (!meter.killed && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
+  else if (!meter.killed) tr_fail_read(lt->co, -1, &why);
+  reset_thread(script, lt, &meter);
+  give(script, lt);
+  return tr_error_set(error, why.code, "%s", why.text);
+}
