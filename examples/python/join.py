@@ -1,9 +1,10 @@
-"""An AutoGen agent in Python that joins a troupe host.
+"""An AutoGen agent in Python that joins a troupe host. In three shells:
 
-troupe host --listen 127.0.0.1:50051
-pip install "autogen-ext[grpc]==0.7.5"
-python join.py 127.0.0.1:50051
-troupe call python Greeting '{"content":"Hello"}' --host 127.0.0.1:50051
+    troupe host --listen 127.0.0.1:50051
+    pip install "autogen-ext[grpc]==0.7.5" && python join.py 127.0.0.1:50051
+    troupe call python Greeting '{"content":"Hello"}' --host 127.0.0.1:50051
+
+A greeting comes back; one that is published to the topic `default` is printed.
 """
 
 import asyncio

@@ -18,6 +18,10 @@ CHECK_CASE(every_error_has_a_name_that_leads_back_to_it) {
 CHECK_CASE(codes_outside_the_table_are_internal_errors) {
   CHECK_STR(tr_error_name(-999), "internal");
   CHECK_STR(tr_error_name(0), "ok");
+  CHECK_STR(tr_error_default_text(-999), tr_error_default_text(TR_EINTERNAL));
+  CHECK_STR(tr_error_default_text(0), "ok");
+  CHECK_INT(tr_error_grpc(-999), ==, TR_GRPC_INTERNAL);
+  CHECK_INT(tr_error_grpc(0), ==, TR_GRPC_OK);
   CHECK_INT(tr_error_from_name(tr_slice_of("nonsense")), ==, 0);
   CHECK_INT(tr_error_from_name(tr_slice_of("ok")), ==, 0);
   CHECK_INT(tr_error_from_grpc(0), ==, TR_OK);

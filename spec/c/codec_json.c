@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * JSON both ways. The reference for "same value" is the text: parse → write must give the canonical text, and parsing that
- * again must give the same once more. */
+ * JSON both ways. The reference for "same value" is the text: parse → write must give the canonical text, and parsing
+ * that again must give the same once more. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

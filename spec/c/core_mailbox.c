@@ -121,6 +121,113 @@ CHECK_CASE(a_sender_waits_at_most_thirty_seconds) {
   kit_close();
 }
 
+static int run_sends_brief(void *ud, tr_turn *turn) {
+  (void)ud;
+  tr_msg *msg = kit_msg(TR_MSG_SEND, "w", "Brief");
+  msg->deadline = K.now + TR_SECONDS(3);
+  tr_turn_post(turn, msg);
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_parked_send_ends_at_its_own_deadline) {
+  kit_open();
+  kit_class("f", run_sends_brief, NULL);
+  kit_class("w", run_holds, &wait_2);
+  kit_send("w", "Hold");
+  kit_step();
+  kit_send("w", "X");
+  kit_send("w", "X");
+  kit_send("f", "Go");
+  kit_step();
+  kit_heard();
+  kit_advance(TR_SECONDS(3) - 1);
+  CHECK_STR(kit_heard(), "");
+  kit_advance(1);
+  CHECK_STR(kit_heard(), "dead Brief overloaded; ");
+  kit_close();
+}
+
+static tr_turn *torrent;
+static int run_floods_and_asks(void *ud, tr_turn *turn) {
+  (void)ud;
+  kit_say("phase %d", kit_phase(turn));
+  if (turn->started) return TR_RUN_DONE;
+  torrent = turn;
+  for (int i = 0; i < 3; i++) kit_turn_send(turn, "w", "X");
+  kit_turn_call(turn, "quick", "Ask");
+  return TR_RUN_WAIT;
+}
+
+CHECK_CASE(an_answer_does_not_resume_a_turn_that_waits_for_room) {
+  kit_open();
+  kit_class("f", run_floods_and_asks, NULL);
+  kit_class("w", run_holds, &wait_2);
+  kit_class("quick", kit_run_says, NULL);
+  kit_send("w", "Hold");
+  kit_step();
+  kit_heard();
+  kit_send("f", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "phase 0; +quick/default:Ask; f=Done; ");
+  CHECK_INT(torrent->outbox.blocked, ==, 1);
+  tr_turn_wake(held);
+  kit_step();
+  CHECK_STR(kit_heard(), "w/default:Hold; w/default:X; w/default:X; w/default:X; phase 1; ");
+  kit_close();
+}
+
+static void stop_w(tr_msg *msg, int code) {
+  (void)msg;
+  if (code == TR_ENOT_FOUND) tr_agent_stop(K.core, kit_agent("w"), TR_EUNAVAILABLE, "gone");
+}
+
+static int run_floods_then_stray(void *ud, tr_turn *turn) {
+  (void)ud;
+  for (int i = 0; i < 3; i++) kit_turn_send(turn, "w", "X");
+  kit_turn_send(turn, "nobody", "Stray"); /* its dead letter stops w, while this turn ends */
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_receiver_may_be_stopped_while_a_turn_that_floods_it_ends) {
+  kit_open();
+  K.on_dead_letter = stop_w;
+  kit_class("f", run_floods_then_stray, NULL);
+  kit_class("w", run_holds, &wait_2);
+  kit_send("w", "Hold");
+  kit_step();
+  kit_heard();
+  kit_send("f", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "dead Stray not_found; cancel w/default; drop w/default; ");
+  CHECK_INT(kit_stats().dead_letters, ==, 4);
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+static int run_flushes_and_yields(void *ud, tr_turn *turn) {
+  int phase = kit_phase(turn);
+  (void)ud;
+  kit_say("phase %d", phase);
+  if (phase > 0) return TR_RUN_DONE;
+  for (int i = 0; i < 3; i++) kit_turn_send(turn, "w", "X");
+  tr_turn_flush(turn);
+  return TR_RUN_YIELD;
+}
+
+CHECK_CASE(a_turn_that_flushes_and_yields_waits_for_room_too) {
+  kit_open();
+  kit_class("f", run_flushes_and_yields, NULL);
+  kit_class("w", run_holds, &wait_2);
+  kit_send("w", "Hold");
+  kit_send("f", "Go");
+  kit_step();
+  CHECK_STR(kit_heard(), "w/default:Hold; phase 0; ");
+  tr_turn_wake(held);
+  kit_step();
+  CHECK_STR(kit_heard(), "w/default:Hold; w/default:X; w/default:X; w/default:X; phase 1; ");
+  kit_close();
+}
+
 static int run_calls_with_deadline(void *ud, tr_turn *turn) {
   (void)ud;
   kit_say("runs");

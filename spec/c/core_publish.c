@@ -85,6 +85,14 @@ CHECK_CASE(an_event_never_goes_back_to_the_instance_that_published_it) {
   tr_core_post(K.core, event);
   kit_step();
   CHECK_STR(kit_heard(), "a/other:Wire; b/main:Wire; ");
+  /* and one that has left is not made anew for its own event */
+  tr_agent_stop(K.core, kit_agent("a/main"), TR_EUNAVAILABLE, NULL);
+  event = kit_msg(TR_MSG_EVENT, "chat/main", "Wire");
+  event->from_wire = true;
+  event->sender_type = tr_name_new(tr_core_names(K.core), tr_slice_of("a"));
+  event->sender_key = tr_name_new(tr_core_names(K.core), tr_slice_of("main"));
+  tr_core_post(K.core, event);
+  CHECK(tr_class_agent_count(tr_core_find_class(K.core, tr_slice_of("a"))) == 1);
   kit_close();
 }
 
@@ -206,6 +214,59 @@ CHECK_CASE(taps_see_events_and_may_change_everything_meanwhile) {
   CHECK_STR(kit_heard(), "one sees Once; drop a/default; three sees Nested; three sees Once; ");
   CHECK_INT(tr_core_untap(K.core, tap_id), ==, TR_ENOT_FOUND);
   CHECK(tr_router_next_sub(tr_core_router(K.core), NULL) == NULL); /* taps are not announced */
+  kit_close();
+}
+
+CHECK_CASE(a_door_can_ask_whether_a_tap_wants_a_topic) {
+  kit_open();
+  kit_class("a", kit_run_says, NULL);
+  subscribe("a", (tr_local_sub_options){ TOPIC("t") });
+  CHECK(!tr_core_tapped(K.core, tr_slice_of("t")));
+  CHECK_INT(tr_core_tap(K.core, TR_SUB_PREFIX, tr_slice_of("t"), tap, (void *)(uintptr_t) "x", &tap_id), ==, 0);
+  CHECK(tr_core_tapped(K.core, tr_slice_of("t")));
+  CHECK(tr_core_tapped(K.core, tr_slice_of("tt")));
+  CHECK(!tr_core_tapped(K.core, tr_slice_of("s")));
+  tr_core_untap(K.core, tap_id);
+  CHECK(!tr_core_tapped(K.core, tr_slice_of("t")));
+  kit_close();
+}
+
+static int door_events;
+static void door_event(tr_dest *dest, tr_msg *msg) {
+  size_t count;
+  (void)dest;
+  (void)msg;
+  door_events++;
+  /* what a door does may make the router forget its cached matches */
+  for (int i = 0; i < 5; i++) {
+    char topic[16];
+    snprintf(topic, sizeof topic, "q%d.%d", door_events, i);
+    tr_router_match(tr_core_router(K.core), tr_slice_of(topic), &count);
+  }
+}
+
+CHECK_CASE(an_event_goes_out_by_every_door_once) {
+  static tr_dest dests[100];
+  static const tr_dest_ops ops = { door_event, door_event };
+  kit_open();
+  tr_router *router = tr_core_router(K.core);
+  for (int i = 0; i < 100; i++) {
+    char type[16];
+    snprintf(type, sizeof type, "d%d", i);
+    tr_dest_init(&dests[i], &ops);
+    CHECK_INT(tr_router_register(router, tr_slice_of(type), &dests[i], NULL), ==, 0);
+    CHECK_INT(tr_router_subscribe(router, TR_SUB_PREFIX, tr_slice_of(type), tr_slice_of(""), tr_slice_of(type), NULL, NULL, NULL), ==, 0);
+  }
+  kit_class("here", kit_run_says, NULL); /* matched by the router as well, and no door */
+  subscribe("here", (tr_local_sub_options){ TOPIC("t") });
+  kit_publish("t", "X");
+  kit_step();
+  CHECK_STR(kit_heard(), "here/default:X; ");
+  CHECK_INT(door_events, ==, 100);
+  for (int i = 10; i < 100; i++) tr_router_forget(router, &dests[i]);
+  kit_publish("t", "X");
+  CHECK_INT(door_events, ==, 110);
+  for (int i = 0; i < 10; i++) tr_router_forget(router, &dests[i]);
   kit_close();
 }
 

@@ -62,6 +62,11 @@ CHECK_CASE(a_type_has_one_owner_who_may_give_it_up) {
   CHECK_INT(tr_router_unregister(router, tr_slice_of("a"), &one), ==, 0);
   CHECK_INT(reg("a", &two), ==, 0);
   close_router();
+  open_router();
+  reg("a", &one); /* left behind: the router frees it, its owner's list included */
+  tr_router_free(router);
+  CHECK(tr_list_empty(&one.types));
+  tr_names_free(names);
 }
 
 CHECK_CASE(a_type_whose_owner_is_away_changes_hands) {

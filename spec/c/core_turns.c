@@ -172,6 +172,44 @@ CHECK_CASE(a_turn_that_yields_leaves_the_others_their_share) {
   kit_close();
 }
 
+static tr_turn *first_turn;
+static int run_pre_empted(void *ud, tr_turn *turn) {
+  (void)ud;
+  int phase = kit_phase(turn);
+  kit_say("%.*s%d", TR_SLICE_ARG(kit_type(turn)), phase);
+  if (tr_slice_is(kit_type(turn), "Wait")) {
+    first_turn = turn;
+    return phase == 0 ? TR_RUN_WAIT : TR_RUN_DONE;
+  }
+  if (phase == 0) return TR_RUN_WAIT;
+  if (phase == 1) tr_turn_wake(first_turn);
+  return phase < 3 ? TR_RUN_YIELD : TR_RUN_DONE;
+}
+
+CHECK_CASE(between_two_waits_no_other_turn_of_the_agent_runs) {
+  kit_open();
+  kit_class("a", run_pre_empted, &(kit_class_options){ .reentrant = true });
+  kit_class("b", kit_run_says, NULL);
+  kit_send("a", "Wait");
+  kit_send("a", "Spin");
+  kit_step();
+  tr_turn *spin = first_turn == kit_agent("a")->turn ? NULL : kit_agent("a")->turn;
+  tr_turn_wake(spin);
+  kit_step();
+  CHECK_STR(kit_heard(), "Wait0; Spin0; Spin1; Spin2; Spin3; Wait1; ");
+  /* the same where the other one is ready before */
+  kit_send("a", "Wait");
+  kit_send("a", "Spin");
+  kit_step();
+  spin = kit_agent("a")->turn;
+  tr_turn_wake(spin);
+  tr_turn_wake(first_turn);
+  kit_send("b", "X"); /* another agent does */
+  kit_step();
+  CHECK_STR(kit_heard(), "Wait0; Spin0; Spin1; b/default:X; Spin2; Spin3; Wait1; ");
+  kit_close();
+}
+
 static int run_ping(void *ud, tr_turn *turn) {
   static int count;
   kit_run_says(ud, turn);
@@ -339,8 +377,11 @@ CHECK_CASE(a_program_takes_its_mail_itself) {
   kit_call("main", "Ask", "caller"); /* it gives no answer: dropping the message does */
   kit_step();
   CHECK_STR(kit_heard(), "got Ask; caller=unavailable: the request was dropped without an answer; ");
+  tr_core_step(K.core, K.now, 0);
+  kit_call_until("main", "Ask", "late", K.now - 1); /* nobody waits for it any more: it is not given out */
   kit_send("main", "End");
-  kit_step();
+  tr_core_step(K.core, K.now, 0);
+  CHECK_STR(kit_heard(), "late=timeout: main/default did not answer within the deadline; got End; ");
   CHECK(tr_core_idle(K.core));
   kit_close();
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Calls between a client and a server, wired in memory. */
-#include "rpc/internal.h"
 #include "rpc_peers.h"
 
 static const tr_rpc_options defaults = { 0 };

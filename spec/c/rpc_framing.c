@@ -255,6 +255,25 @@ CHECK_CASE(rpc_bad_framing_is_answered) {
   check_answer(NULL, "", 0, true, "open 1 /x\nhalf_closed 1\n", NULL);
 }
 
+CHECK_CASE(rpc_a_request_may_end_with_trailers) {
+  tr_buf raw, block;
+  struct peer server;
+  raw_init(&raw);
+  tr_buf_init(&block, &plain_mem);
+  raw_preface(&raw);
+  raw_request(&raw, 1, "/x", END_HEADERS);
+  raw_frame(&raw, DATA, 0, 1, "\0\0\0\0\1a", 6);
+  raw_fields(&block, "client-id", "another", NULL);
+  raw_frame(&raw, HEADERS, END_HEADERS | END_STREAM, 1, block.data, block.len);
+  peer_init(&server, true, (tr_rpc_options){ 0 });
+  CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
+  CHECK_SAID(&server, "open 1 /x\nmessage 1 a\nhalf_closed 1\n");
+  CHECK_SLICE(tr_rpc_call_header(server.call[1], "client-id"), "raw");
+  peer_fini(&server);
+  tr_buf_fini(&raw);
+  tr_buf_fini(&block);
+}
+
 /* --- compression --- */
 
 CHECK_CASE(rpc_compression_flag_without_an_encoding) {

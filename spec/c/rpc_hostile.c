@@ -453,6 +453,29 @@ CHECK_CASE(rpc_bandwidth_probes_are_no_flood) {
   peer_fini(&server);
 }
 
+static void refuse(struct peer *self, int call, const char *event) {
+  if (strcmp(event, "open") == 0 && call < CALLS) peer_finish(self, call, 3, "no");
+}
+
+CHECK_CASE(rpc_resets_that_end_refused_calls_are_no_flood) {
+  /* The server says NO_ERROR since the request was open; grpc-go's client does so as well. */
+  struct peer client, server;
+  peers_pair(&client, &server, (tr_rpc_options){ .max_resets_per_second = 3 }, (tr_rpc_options){ .max_resets_per_second = 3 });
+  server.act = refuse;
+  for (int i = 0; i < 50; i++) CHECK_INT(peer_call(&client, "/x"), >, 0);
+  peers_talk(&client, &server, 0);
+  CHECK_INT(client.closed, ==, 50);
+  CHECK_INT(server.closed, ==, 50);
+  tr_buf raw;
+  raw_init(&raw);
+  for (uint32_t i = 0; i < 50; i++) raw_frame(&raw, RST_STREAM, 0, 2 * i + 1, "\0\0\0\0", 4);
+  CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
+  CHECK_INT(client.error.code, ==, 0);
+  peer_fini(&client);
+  peer_fini(&server);
+  tr_buf_fini(&raw);
+}
+
 CHECK_CASE(rpc_streams_past_the_limit) {
   struct peer server;
   tr_buf raw;

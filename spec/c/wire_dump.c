@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Messages as value trees: see wire_golden.h. One function for each message, as the generated code has one struct each. */
+ * Messages as value trees: see wire_golden.h. One function for each message, as the generated code has one struct
+ * each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -276,7 +277,9 @@ static void dump_message(out *o, tr_slice from) {
 
 /* ---- the unary messages, through the functions of wire.h ---- */
 
-static tr_slice framed(tr_blob *frame) { return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX); }
+static tr_slice framed(tr_blob *frame) {
+  return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
+}
 
 static void dump_subscription(void *ud, const tr_wire_subscription *sub) {
   out *o = ud;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every message of spec/data/wire/golden: decoded it must equal its .json, and so it must when encoded and decoded again. */
+ * Every message of spec/data/wire/golden: decoded it must equal its .json, and so it must when encoded and decoded
+ * again. */
 #include "wire_golden.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Core messages to bytes and back, with a core around them: what each field becomes, what real peers' shapes become, and what is
- * refused. */
+ * Core messages to bytes and back, with a core around them: what each field becomes, what real peers' shapes become,
+ * and what is refused. */
 #include <stdio.h>
 
 #include "check.h"
@@ -32,7 +32,9 @@ static tr_core *core_or_fail(void) {
 }
 
 static tr_name *name(tr_core *core, const char *text) { return tr_name_new(tr_core_names(core), tr_slice_of(text)); }
-static tr_slice content(const tr_blob *frame) { return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX); }
+static tr_slice content(const tr_blob *frame) {
+  return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
+}
 
 static tr_msg *new_msg(tr_core *core, tr_msg_kind kind, const char *type, const char *json) {
   tr_msg *msg = tr_msg_new(core, kind);

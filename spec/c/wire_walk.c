@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The walk and the splice: what is found, and that forwarding changes nothing but the id. Messages are built here by hand,
- * byte by byte, so that they can be of shapes that no encoder makes. */
+ * The walk and the splice: what is found, and that forwarding changes nothing but the id. Messages are built here by
+ * hand, byte by byte, so that they can be of shapes that no encoder makes. */
 #include <stdio.h>
 
 #include "check.h"
@@ -308,7 +308,9 @@ static void check_prefix(const tr_blob *frame) {
   CHECK_INT(frame->data[0], ==, 0);
   CHECK_INT((size_t)frame->data[1] << 24 | frame->data[2] << 16 | frame->data[3] << 8 | frame->data[4], ==, frame->len - TR_WIRE_PREFIX);
 }
-static tr_slice content(const tr_blob *frame) { return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX); }
+static tr_slice content(const tr_blob *frame) {
+  return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
+}
 
 /* Put another id in, then the old one back: nothing may have changed. */
 static void check_there_and_back(tr_slice from) {
@@ -429,12 +431,12 @@ CHECK_CASE(wire_walk_of_damaged_messages_does_no_harm) {
         tr_wire_metadata(span.inner, span.kind, "troupe-timeout");
         tr_wire_event_attribute(span.inner, "troupe-origin");
         tr_wire_check(&span, NULL);
-        tr_blob *frame = tr_wire_splice(check_mem(), &span, TR_SLICE_LITERAL("new"));
         if (span.kind == TR_WIRE_REQUEST || span.kind == TR_WIRE_RESPONSE) {
+          tr_blob *frame = tr_wire_splice(check_mem(), &span, TR_SLICE_LITERAL("new"));
           walk(content(frame), &span);
           CHECK_SLICE(span.request_id, "new");
+          tr_blob_unref(frame);
         }
-        tr_blob_unref(frame);
       }
       tr_wire_walk_head(from, whole.n, &span);
       tr_blob_unref(tr_wire_join(check_mem(), from));

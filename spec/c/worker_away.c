@@ -291,13 +291,40 @@ CHECK_CASE(after_goaway_the_stream_goes_on_until_it_ends) {
 
 /* ---- leaving ---- */
 
-CHECK_CASE(troupes_host_needs_no_barrier) {
-  proc *p = set(true);
+CHECK_CASE(leaves_by_a_barrier_and_a_reset) {
+  proc *p = set(false);
+  start(p);
+  for (int i = 0; i < 100; i++) publish(p, "t", "Bye", "{}");
+  tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
+  stage_run(s);
+  CHECK_INT(p->state, ==, TR_WORKER_OFF);
+  CHECK_INT(f->registers, ==, 2);
+  CHECK_INT(p->hang_ups, ==, 1);
+  CHECK_INT(p->dead_letters, ==, 0);
+  fcall *c = fake_call(f, "OpenChannel", 0);
+  CHECK_INT(c->status, ==, 1);
+  CHECK_INT(c->count, ==, 102); /* the barrier goes around: a request, and its refusal */
+  stage_free(s);
+}
+
+CHECK_CASE(who_has_sent_nothing_needs_no_barrier) {
+  proc *p = set(false);
   start(p);
   tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
   stage_run(s);
   CHECK_INT(p->state, ==, TR_WORKER_OFF);
-  CHECK_INT(f->polls, ==, 0);
+  CHECK_INT(f->registers, ==, 1);
+  stage_free(s);
+}
+
+CHECK_CASE(troupes_host_needs_no_barrier) {
+  proc *p = set(true);
+  start(p);
+  publish(p, "t", "Bye", "{}");
+  tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
+  stage_run(s);
+  CHECK_INT(p->state, ==, TR_WORKER_OFF);
+  CHECK_INT(f->registers, ==, 1);
   CHECK_INT(fake_call(f, "OpenChannel", 0)->status, ==, 1);
   stage_sleep(s, TR_SECONDS(60));
   CHECK_INT(p->dials, ==, 1);
@@ -307,6 +334,9 @@ CHECK_CASE(troupes_host_needs_no_barrier) {
 CHECK_CASE(a_barrier_that_is_not_answered_is_waited_for_until_the_deadline) {
   proc *p = set(false);
   start(p);
+  publish(p, "t", "Bye", "{}");
+  stage_run(s);
+  fake_hear(f);
   f->manual = true;
   tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
   stage_sleep(s, TR_MILLISECONDS(2900));
@@ -315,8 +345,10 @@ CHECK_CASE(a_barrier_that_is_not_answered_is_waited_for_until_the_deadline) {
   tr_slice error = span_of(fake_hear(f)).error;
   CHECK_SLICE(error, "unavailable: the agent's worker is shutting down");
   answer *got = ask(p, "there", "Ask", "1", TR_SECONDS(5));
+  tr_core_post(p->core, message(p->core, TR_MSG_SEND, "there", "k", "Do", "1"));
   stage_run(s);
   CHECK_INT(got->code, ==, TR_EUNAVAILABLE);
+  CHECK_INT(p->dead_code, ==, TR_EUNAVAILABLE);
   stage_sleep(s, TR_MILLISECONDS(200));
   CHECK_INT(p->state, ==, TR_WORKER_OFF);
   CHECK_INT(p->hang_ups, ==, 1);
@@ -346,8 +378,8 @@ CHECK_CASE(stopped_while_dialing_with_something_to_send_it_tries_until_the_deadl
     stage_sleep(s, TR_SECONDS(3));
     CHECK_INT(p->state, ==, TR_WORKER_OFF);
     CHECK_INT(p->dead_letters, ==, comes ? 0 : 1);
-    if (comes) CHECK_INT(fake_call(f, "OpenChannel", 0)->count, ==, 1);
-    CHECK_INT(f->registers, ==, 0);
+    if (comes) CHECK_INT(fake_call(f, "OpenChannel", 0)->count, ==, 3); /* with the barrier */
+    CHECK_INT(f->registers, ==, comes); /* the barrier's; nothing else any more */
     stage_free(s);
   }
 }

@@ -4,14 +4,6 @@
 #include "worker_stage.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-
-void *keep(size_t size);
-place *place_new(stage *s);
-void fake_free(place *f);
-int fake_feed(void *to, tr_slice bytes);
-int fake_output(fconn *c, tr_buf *out);
-fconn *fake_accept(place *f);
 
 static void copy(char *out, size_t size, tr_slice text) { snprintf(out, size, "%.*s", (int)text.n, text.n ? text.p : ""); }
 
@@ -162,6 +154,23 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
   if (f->troupe) tr_rpc_send_headers(call, &version, 1); /* AutoGen's sends none before its first message */
 }
 
+/* AutoGen's host hands a request to its type's worker, and the answer back; here only where that is the sender itself. */
+static void hand_back(fcall *c, tr_slice bytes) {
+  place *f = c->conn->at;
+  tr_wire_span span = { 0 };
+  char type[64];
+  if (f->manual || tr_wire_walk(bytes, &span, NULL)) return;
+  copy(type, sizeof type, span.target_type);
+  if (span.kind == TR_WIRE_REQUEST && strncmp(type, "troupe-barrier-", 15) == 0 && find(f, -1, "", type)) {
+    copy(f->echo, sizeof f->echo, span.request_id);
+  } else if (span.kind != TR_WIRE_RESPONSE || !f->echo[0] || !tr_slice_is(span.request_id, f->echo)) {
+    return;
+  }
+  tr_blob *frame = tr_wire_frame(&f->on->mem, bytes);
+  tr_rpc_send(c->call, frame);
+  tr_blob_unref(frame);
+}
+
 static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice framed) {
   fcall *c = tr_rpc_call_ud(call);
   (void)ud;
@@ -172,6 +181,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   *c->end = m;
   c->end = &m->next;
   c->count++;
+  if (strcmp(c->method, "OpenChannel") == 0) hand_back(c, bytes);
 }
 
 static void on_half_closed(void *ud, tr_rpc_call *call) {

@@ -256,6 +256,37 @@ static void whole_life(proc *p, actor *peer) {
   CHECK_INT(p->state, ==, TR_WORKER_OFF);
 }
 
+CHECK_CASE(any_allocation_may_fail_on_autogens_host) {
+  unsigned runs = 0;
+  CHECK_EACH_ALLOCATION_FAILS {
+    runs++;
+    s = stage_new();
+    h = fake_new(s, false);
+    fake_hold(h, -1, "", "a", "00000000-0000-4000-8000-000000000000");
+    proc *p = proc_new(s, check_mem(), h, NULL);
+    if (p) {
+      actor *a = actor_new(p, "a", "x", NULL);
+      tr_worker_start(p->worker);
+      stage_sleep(s, TR_SECONDS(1));
+      h->held->removed = true; /* the other one has left */
+      stage_sleep(s, TR_SECONDS(12));
+      CHECK_INT(p->state, ==, TR_WORKER_JOINED);
+      if (a) {
+        unsigned opened = h->opened;
+        fake_say(h, a_request(s, "1", "a", "k", "[1]"));
+        fake_say(h, an_event(s, "x", "k", "2"));
+        stage_sleep(s, TR_SECONDS(1));
+        CHECK(h->opened > opened || h->channel->count == 1); /* an answer, or a new stream */
+      }
+      tr_worker_stop(p->worker, s->now + TR_SECONDS(1));
+      stage_sleep(s, TR_SECONDS(2));
+      CHECK_INT(p->state, ==, TR_WORKER_OFF);
+    }
+    stage_free(s);
+  }
+  CHECK_INT(runs, >, 50);
+}
+
 CHECK_CASE(any_allocation_may_fail) {
   CHECK_EACH_ALLOCATION_FAILS {
     actor *peer;

@@ -76,20 +76,6 @@ CHECK_CASE(a_request_comes_in_and_its_answer_goes_out) {
   stage_free(s);
 }
 
-CHECK_CASE(leaves_by_a_barrier_and_a_reset) {
-  proc *p = set(false, "here", NULL);
-  start(p);
-  publish(p, "t", "Bye", "{}");
-  tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
-  stage_run(s);
-  CHECK_INT(p->state, ==, TR_WORKER_OFF);
-  CHECK_INT(f->polls, ==, 1);
-  CHECK_INT(p->hang_ups, ==, 1);
-  CHECK_INT(fake_call(f, "OpenChannel", 0)->status, ==, 1);
-  CHECK_INT(fake_call(f, "OpenChannel", 0)->count, ==, 1);
-  stage_free(s);
-}
-
 /* ---- what is asked, and when it has joined ---- */
 
 CHECK_CASE(asks_for_all_at_once_and_has_joined_when_all_is_answered) {

@@ -58,6 +58,7 @@ struct place {
   fcall *calls;       /* newest first; all that ever were */
   fcall *channel;     /* the newest open stream */
   unsigned opened, registers, adds, removes, polls;
+  char echo[64];      /* request_id of a barrier */
   struct held { struct held *next; int kind; char id[64], topic[64], type[64], client[64]; bool removed; } *held; /* kind -1: a type */
 };
 
@@ -152,5 +153,15 @@ tr_slice an_error(stage *s, tr_slice id, const char *text);
 tr_slice an_event(stage *s, const char *topic, const char *source, const char *json);
 tr_wire_span span_of(tr_slice message);
 bool holds(tr_slice message, const char *text); /* these bytes somewhere */
+
+
+/* ---- between worker_stage.c and worker_fake.c ---- */
+
+void *keep(size_t size); /* zeroed; lives until the end of the case */
+place *place_new(stage *s);
+fconn *fake_accept(place *f);
+int fake_feed(void *conn, tr_slice bytes);
+int fake_output(fconn *conn, tr_buf *out);
+void fake_free(place *f);
 
 #endif

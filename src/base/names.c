@@ -1,40 +1,64 @@
 /* SPDX-License-Identifier: MIT
- * Interned names: a hash table with chains through the names themselves.
+ * Interned names: an open-addressing table of them, at most two thirds full.
  *
- * Chains rather than open addressing, because names come and go all the time (every agent key is one) and a
- * removal must leave nothing behind. The table grows at one name a bucket and shrinks at an eighth. Where memory for a
- * bigger table is missing, the old one goes on with longer chains: only making a name can fail. */
+ * Hashes lie in an array of their own, so that looking for a name that is not there, which is how every new agent's key begins,
+ * touches one cache line and no other name; growing touches none. Names come and go all the time, so a removal moves
+ * later ones of its probe path back and leaves nothing behind; the table shrinks at an eighth. */
 #include "base/names.h"
 
 #include "base/map.h"
 
-#define FIRST_BUCKETS 64
+#define FIRST_CAP 64
 
 struct tr_names {
   tr_mem *mem;
   uint64_t seed;
-  tr_name **buckets;
-  size_t bucket_count; /* a power of two */
-  size_t count;
+  tr_name **items;  /* cap of them, then as many hashes: one block */
+  uint32_t *hashes; /* 0: empty */
+  uint32_t cap, count; /* cap: a power of two */
   bool closed; /* tr_names_free was called: the last name takes the table with it */
 };
+
+static size_t size_of(uint32_t cap) { return cap * (sizeof(tr_name *) + sizeof(uint32_t)); }
+
+static void place(tr_names *names, tr_name *name) {
+  uint32_t mask = names->cap - 1, i = name->hash & mask;
+  while (names->hashes[i]) i = (i + 1) & mask;
+  names->hashes[i] = name->hash;
+  names->items[i] = name;
+}
+
+/* False where memory ran out: the table stays as it was. */
+static bool resize(tr_names *names, uint32_t cap) {
+  tr_names old = *names;
+  tr_name **items = tr_calloc(names->mem, 1, size_of(cap));
+  if (!items) return false;
+  names->items = items;
+  names->hashes = (uint32_t *)(void *)(items + cap);
+  names->cap = cap;
+  for (uint32_t i = 0, mask = cap - 1; i < old.cap; i++) {
+    uint32_t at = old.hashes[i] & mask;
+    if (!old.hashes[i]) continue;
+    while (names->hashes[at]) at = (at + 1) & mask;
+    names->hashes[at] = old.hashes[i];
+    names->items[at] = old.items[i];
+  }
+  tr_free(names->mem, old.items, size_of(old.cap));
+  return true;
+}
 
 tr_names *tr_names_new(tr_mem *mem, uint64_t seed) {
   tr_names *names = TR_NEW(mem, tr_names);
   if (!names) return NULL;
-  names->buckets = tr_calloc(mem, FIRST_BUCKETS, sizeof *names->buckets);
-  if (!names->buckets) {
-    TR_DELETE(mem, names);
-    return NULL;
-  }
   names->mem = mem;
   names->seed = seed;
-  names->bucket_count = FIRST_BUCKETS;
-  return names;
+  if (resize(names, FIRST_CAP)) return names;
+  TR_DELETE(mem, names);
+  return NULL;
 }
 
 static void destroy(tr_names *names) {
-  tr_free(names->mem, names->buckets, names->bucket_count * sizeof *names->buckets);
+  tr_free(names->mem, names->items, size_of(names->cap));
   TR_DELETE(names->mem, names);
 }
 
@@ -46,61 +70,54 @@ void tr_names_free(tr_names *names) {
 
 size_t tr_names_count(const tr_names *names) { return names->count; }
 
-static tr_name **bucket_of(const tr_names *names, uint32_t hash) { return &names->buckets[hash & (names->bucket_count - 1)]; }
+static uint32_t hash_of(const tr_names *names, tr_slice text) {
+  uint32_t hash = tr_hash(names->seed, text);
+  return hash ? hash : 1;
+}
 
 static tr_name *find(const tr_names *names, tr_slice text, uint32_t hash) {
-  for (tr_name *name = *bucket_of(names, hash); name; name = name->next)
-    if (name->hash == hash && name->len == text.n && (text.n == 0 || memcmp(name->text, text.p, text.n) == 0)) return name;
+  for (uint32_t mask = names->cap - 1, i = hash & mask; names->hashes[i]; i = (i + 1) & mask)
+    if (names->hashes[i] == hash && tr_slice_equal(tr_name_view(names->items[i]), text)) return names->items[i];
   return NULL;
 }
 
-static void resize(tr_names *names, size_t bucket_count) {
-  tr_name **old = names->buckets, **buckets = tr_calloc(names->mem, bucket_count, sizeof *buckets);
-  size_t old_count = names->bucket_count;
-  if (!buckets) return; /* longer chains, nothing worse */
-  names->buckets = buckets;
-  names->bucket_count = bucket_count;
-  for (size_t i = 0; i < old_count; i++)
-    for (tr_name *name = old[i], *next; name; name = next) {
-      next = name->next;
-      tr_name **bucket = bucket_of(names, name->hash);
-      name->next = *bucket;
-      *bucket = name;
-    }
-  tr_free(names->mem, old, old_count * sizeof *old);
-}
+tr_name *tr_name_find(const tr_names *names, tr_slice text) { return find(names, text, hash_of(names, text)); }
 
 tr_name *tr_name_new(tr_names *names, tr_slice text) {
-  uint32_t hash = tr_hash(names->seed, text);
+  uint32_t hash = hash_of(names, text);
   tr_name *name = find(names, text, hash);
   if (name) return tr_name_ref(name);
   if (text.n >= UINT32_MAX - sizeof *name) return NULL;
+  if ((uint64_t)(names->count + 1) * 3 > (uint64_t)names->cap * 2)
+    if (names->cap > UINT32_MAX / 2 || !resize(names, names->cap * 2)) return NULL;
   name = tr_alloc(names->mem, sizeof *name + text.n + 1);
   if (!name) return NULL;
-  if (names->count >= names->bucket_count) resize(names, names->bucket_count * 2);
-  tr_name **bucket = bucket_of(names, hash);
   name->refs = 1;
   name->hash = hash;
   name->len = (uint32_t)text.n;
   name->table = names;
-  name->next = *bucket;
   if (text.n) memcpy(name->text, text.p, text.n);
   name->text[text.n] = 0;
-  *bucket = name;
+  place(names, name);
   names->count++;
   return name;
 }
 
-tr_name *tr_name_find(const tr_names *names, tr_slice text) { return find(names, text, tr_hash(names->seed, text)); }
-
-void tr_name_unref(tr_name *name) {
-  if (!name || --name->refs > 0) return;
+void tr_name_free(tr_name *name) {
   tr_names *names = name->table;
-  tr_name **at = bucket_of(names, name->hash);
-  while (*at != name) at = &(*at)->next;
-  *at = name->next;
-  tr_free(names->mem, name, sizeof *name + name->len + 1);
+  uint32_t mask = names->cap - 1, hole = name->hash & mask;
+  while (names->items[hole] != name) hole = (hole + 1) & mask;
+  for (uint32_t i = (hole + 1) & mask; names->hashes[i]; i = (i + 1) & mask) {
+    uint32_t home = names->hashes[i] & mask;
+    if (((i - home) & mask) < ((i - hole) & mask)) continue; /* it would come before its home */
+    names->items[hole] = names->items[i];
+    names->hashes[hole] = names->hashes[i];
+    hole = i;
+  }
+  names->items[hole] = NULL;
+  names->hashes[hole] = 0;
   names->count--;
+  tr_free(names->mem, name, sizeof *name + name->len + 1);
   if (names->closed && names->count == 0) destroy(names);
-  else if (names->bucket_count > FIRST_BUCKETS && names->count < names->bucket_count / 8) resize(names, names->bucket_count / 2);
+  else if (names->cap > FIRST_CAP && names->count < names->cap / 8) (void)resize(names, names->cap / 2);
 }

@@ -14,10 +14,9 @@ typedef struct tr_names tr_names;
 
 typedef struct tr_name {
   uint32_t refs;
-  uint32_t hash;
+  uint32_t hash; /* never 0 */
   uint32_t len;
   tr_names *table;
-  struct tr_name *next; /* chain of the table's bucket */
   char text[];          /* NUL-terminated */
 } tr_name;
 
@@ -31,7 +30,8 @@ tr_name *tr_name_new(tr_names *names, tr_slice text);
 /* The name if it exists (no reference taken), else NULL: for look-ups that must not create. */
 tr_name *tr_name_find(const tr_names *names, tr_slice text);
 static inline tr_name *tr_name_ref(tr_name *name) { if (name) name->refs++; return name; }
-void tr_name_unref(tr_name *name); /* NULL is fine */
+void tr_name_free(tr_name *name); /* for tr_name_unref */
+static inline void tr_name_unref(tr_name *name) { if (name && --name->refs == 0) tr_name_free(name); } /* NULL is fine */
 static inline tr_slice tr_name_view(const tr_name *name) {
   return name ? (tr_slice){ name->text, name->len } : (tr_slice){ 0, 0 };
 }

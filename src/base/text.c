@@ -63,7 +63,7 @@ unsigned tr_text_distance(tr_slice a, tr_slice b, unsigned max) {
   enum { WIDTH = 2 * DISTANCE_MAX + 3 };
   unsigned rows[3][WIDTH], *before = rows[0], *last = rows[1], *now = rows[2];
   if (max > DISTANCE_MAX) max = DISTANCE_MAX;
-  unsigned over = max + 1, middle = max + 1; /* column j of row i is at [j - i + middle]; both ends are guards */
+  unsigned over = max + 1, middle = over; /* column j of row i is at [j - i + middle]; both ends are guards */
   if (a.n > b.n + max || b.n > a.n + max) return over;
   for (unsigned k = 0; k < WIDTH; k++) {
     before[k] = last[k] = over;

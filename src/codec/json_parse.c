@@ -2,15 +2,16 @@
  * JSON text into a sink, by yajl, without a tree in between.
  *
  * yajl is left to do the grammar. What it does not do, or not as bodies need it, is done here:
- *  - it does not look at what its allocator returns. Its blocks are therefore kept in a list, and a failed allocation leaves
- *    yajl by longjmp, back into tr_json_parse, which frees the list. No sink may allocate through yajl, and none does.
+ *  - it does not look at what its allocator returns. Its blocks are therefore kept in a list, and a failed allocation
+ *    leaves yajl by longjmp, back into tr_json_parse, which frees the list. No sink may allocate through yajl, and
+ *    none does.
  *  - its UTF-8 check lets surrogates and overlong forms pass: the whole text is checked once before.
  *  - it turns a lone surrogate escape into "?" or into invalid UTF-8: escapes are looked through before as well.
  *  - its integers and doubles have their own range rules: numbers come as text and go through number.c.
  *  - its errors have an offset at best: line and column are counted from that.
  *
- * yajl takes five or six blocks even for a small text (2.4 KB with an escape in it). They come from a block on the stack as
- * long as they fit: three fields are read in 175 ns, through malloc in 260.
+ * yajl takes five or six blocks even for a small text (2.4 KB with an escape in it). They come from a block on the
+ * stack as long as they fit: three fields are read in 175 ns, through malloc in 260.
  *
  * Read next: json.h for what is promised, number.c, json_write.c. */
 #include <setjmp.h>
@@ -24,7 +25,7 @@
 typedef struct block { /* in front of everything yajl allocates */
   struct block *next, *prev;
   size_t size;   /* of the whole, head included */
-  bool on_stack; /* from `first` below: not in the list, not freed */
+  bool on_stack; /* from parse.first: not in the list, not freed */
 } block;
 
 #ifdef TR_HOSTILE
@@ -45,8 +46,8 @@ typedef struct parse {
   size_t token;       /* length of the token that is to blame */
   block *blocks;
   jmp_buf out_of_memory;
+  uint8_t *first; /* FIRST_BYTES on the stack */
   size_t first_used;
-  alignas(max_align_t) uint8_t first[FIRST_BYTES];
 } parse;
 
 /* ---- where in the text ---- */
@@ -75,8 +76,8 @@ static int32_t unit_at(tr_slice text, size_t at) {
   int32_t unit = 0;
   if (text.n < 6 || at > text.n - 6 || text.p[at] != '\\' || text.p[at + 1] != 'u') return -1;
   for (size_t i = at + 2; i < at + 6; i++) {
-    char c = text.p[i];
-    int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    char c = text.p[i], low = (char)(c | 0x20);
+    int digit = c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
     if (digit < 0) return -1;
     unit = unit * 16 + digit;
   }
@@ -120,7 +121,7 @@ static void link_block(parse *self, block *new) {
 static void *allocate(void *ctx, size_t size) {
   parse *self = ctx;
   size_t whole = (sizeof(block) + size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
-  if (whole <= sizeof self->first - self->first_used) {
+  if (whole <= FIRST_BYTES - self->first_used) {
     block *new = (block *)(void *)(self->first + self->first_used);
     self->first_used += whole;
     *new = (block){ .size = whole, .on_stack = true };
@@ -183,7 +184,8 @@ static int on_number(void *ctx, const char *text, size_t length) {
   tr_number value;
   int err = tr_number_read(self->mem, tr_slice_make(text, length), &value);
   if (err == TR_EINVALID)
-    return refuse(self, length, value.is_integer ? "an integer beyond 64 bits" : "a number beyond the range of doubles");
+    return refuse(self, length,
+                  value.is_integer ? "an integer beyond 64 bits" : "a number beyond the range of doubles");
   if (err) return given(self, tr_error_set(self->error, err, "reading JSON: out of memory"));
   if (value.is_integer) return given(self, self->sink->integer(self->sink->ud, value.integer));
   return given(self, self->sink->number(self->sink->ud, value.number));
@@ -199,7 +201,9 @@ static int on_key(void *ctx, const unsigned char *text, size_t length) {
   return given(self, self->sink->key(self->sink->ud, tr_slice_make(text, length)));
 }
 
-static bool deeper(parse *self) { return ++self->depth <= TR_DEPTH_MAX || refuse(self, 1, "more than 128 levels deep"); }
+static bool deeper(parse *self) {
+  return ++self->depth <= TR_DEPTH_MAX || refuse(self, 1, "more than 128 levels deep");
+}
 
 static int on_begin_map(void *ctx) {
   parse *self = ctx;
@@ -278,17 +282,8 @@ static int run(parse *self) {
 }
 
 int tr_json_parse(tr_mem *mem, tr_slice text, const tr_sink *sink, tr_error *error) {
-  parse self;
-  self.mem = mem;
-  self.sink = sink;
-  self.error = error;
-  self.text = text.p ? text : TR_SLICE_LITERAL("");
-  self.depth = 0;
-  self.err = 0;
-  self.reason = NULL;
-  self.token = 0;
-  self.blocks = NULL;
-  self.first_used = 0;
+  alignas(max_align_t) uint8_t first[FIRST_BYTES];
+  parse self = { .mem = mem, .sink = sink, .error = error, .text = text.p ? text : TR_SLICE_LITERAL(""), .first = first };
   int err = check_utf8(&self);
   if (!err) err = check_escapes(&self);
   return err ? err : run(&self);

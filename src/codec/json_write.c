@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The JSON writer: a sink that appends text to a buffer. It keeps one byte for each open container and whether a comma is
- * due, nothing else; values are written as they come.
+ * The JSON writer: a sink that appends text to a buffer. It keeps one byte for each open container and whether a
+ * comma is due, nothing else; values are written as they come.
  *
  * What it refuses (TR_EINVALID) are calls that could not give JSON: a value in a map without a key before it, a key
- * in an array, an end without a begin, NaN. Sources hold to that; refusing keeps a faulty one from putting nonsense on a wire.
- * Strings are not checked to be UTF-8: that is the model's promise, kept where text enters (json_parse.c, value.c, the script
- * room), and checking again would cost as much as writing. */
+ * in an array, an end without a begin, NaN. Sources hold to that; refusing keeps a faulty one from putting nonsense
+ * on a wire. Strings are not checked to be UTF-8: that is the model's promise, kept where text enters (json_parse.c,
+ * value.c, the script room), and checking again would cost as much as writing. */
 #include <math.h>
 
 #include "codec/base64.h"
@@ -84,7 +84,8 @@ static int open_container(tr_json_writer *writer, uint8_t kind, char bracket) {
 }
 
 static int close_container(tr_json_writer *writer, uint8_t kind, char bracket) {
-  if (writer->depth == 0 || writer->kinds[writer->depth] != kind || writer->after_key) return misuse(writer, "an end without a begin");
+  if (writer->depth == 0 || writer->kinds[writer->depth] != kind || writer->after_key)
+    return misuse(writer, "an end without a begin");
   writer->depth--;
   tr_buf_byte(writer->out, (uint8_t)bracket);
   return after(writer);
@@ -148,7 +149,7 @@ void tr_json_writer_init(tr_json_writer *writer, tr_buf *out, tr_error *error) {
 }
 
 tr_sink tr_json_sink(tr_json_writer *writer) {
-  return (tr_sink){ .null = on_null, .boolean = on_boolean, .integer = on_integer, .number = on_number, .string = on_string,
-                    .bytes = on_bytes, .begin_array = on_begin_array, .end_array = on_end_array,
+  return (tr_sink){ .null = on_null, .boolean = on_boolean, .integer = on_integer, .number = on_number,
+                    .string = on_string, .bytes = on_bytes, .begin_array = on_begin_array, .end_array = on_end_array,
                     .begin_map = on_begin_map, .key = on_key, .end_map = on_end_map, .ud = writer };
 }

@@ -3,10 +3,10 @@
  * between integer and double, the fewest digits, and independence of LC_NUMERIC, which an embedding program may
  * have set to a comma: both directions exchange the decimal point by hand.
  *
- * Fewest digits: a decimal of at most 15 digits survives text → double → text, so where %.15g reads back equal it is the
- * shortest (printf drops trailing zeros); else 16 or 17 digits are needed. Subnormal doubles have less precision
- * than that, so for them the search begins at one digit. Whole doubles below 2^53, the common case, are written as integers: 13 ns
- * instead of about 150. */
+ * Fewest digits: a decimal of at most 15 digits survives text → double → text, so where %.15g reads back equal it is
+ * the shortest (printf drops trailing zeros); else 16 or 17 digits are needed. Subnormal doubles have less precision
+ * than that, so for them the search begins at one digit. Whole doubles below 2^53, the common case, are written as
+ * integers: 13 ns instead of about 150. */
 #include "codec/number.h"
 
 #include <float.h>

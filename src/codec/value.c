@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * The value tree: built by hand (constructors, push, set), by a source (the builder), or by pack (value_pack.c).
  *
- * A node is one allocation; texts and item lists are a second. Members of a map stay in the order they were first set in; a
- * map of more than INDEX_FROM members gets a hash index, so that building one of n members costs O(n). Freeing goes down and up
- * by the nodes' own `up` pointers: a caller may push arrays into each other as deep as he likes, and no depth of
- * tree can overflow the stack. Walking stops at TR_DEPTH_MAX instead.
+ * A node is one allocation; texts and item lists are a second. Members of a map stay in the order they were first set
+ * in; a map of more than INDEX_FROM members gets a hash index, so that building one of n members costs O(n). Freeing
+ * goes down and up by the nodes' own `up` pointers: a caller may push arrays into each other as deep as he likes, and
+ * no depth of tree can overflow the stack. Walking stops at TR_DEPTH_MAX instead.
  *
  * Read next: sink.h for the model, value_pack.c. */
 #include "codec/value.h"
@@ -129,7 +129,8 @@ static member *add_member(tr_value *list) {
   if (list->as.list.count == list->as.list.cap) {
     size_t cap = list->as.list.cap ? list->as.list.cap * 2 : 4;
     if (cap > SIZE_MAX / 2 / sizeof(member)) return NULL;
-    member *members = tr_realloc(list->mem, list->as.list.members, list->as.list.cap * sizeof(member), cap * sizeof(member));
+    size_t old = list->as.list.cap * sizeof(member);
+    member *members = tr_realloc(list->mem, list->as.list.members, old, cap * sizeof(member));
     if (!members) return NULL;
     list->as.list.members = members;
     list->as.list.cap = cap;
@@ -241,7 +242,7 @@ bool tr_value_as_integer(const tr_value *value, int64_t *out) {
     return true;
   }
   if (!value || value->kind != TR_VALUE_NUMBER || value->as.number != floor(value->as.number)) return false;
-  if (!(value->as.number >= -0x1p63 && value->as.number < 0x1p63)) return false;
+  if (value->as.number < -9223372036854775808.0 || value->as.number >= 9223372036854775808.0) return false;
   *out = (int64_t)value->as.number;
   return true;
 }
@@ -372,8 +373,8 @@ void tr_value_builder_init(tr_value_builder *builder, tr_mem *mem, tr_error *err
 }
 
 tr_sink tr_value_sink(tr_value_builder *builder) {
-  return (tr_sink){ .null = on_null, .boolean = on_boolean, .integer = on_integer, .number = on_number, .string = on_string,
-                    .bytes = on_bytes, .begin_array = on_begin_array, .end_array = on_end_array,
+  return (tr_sink){ .null = on_null, .boolean = on_boolean, .integer = on_integer, .number = on_number,
+                    .string = on_string, .bytes = on_bytes, .begin_array = on_begin_array, .end_array = on_end_array,
                     .begin_map = on_begin_map, .key = on_key, .end_map = on_end_map, .ud = builder };
 }
 

@@ -37,19 +37,28 @@ bool tr_value_as_integer(const tr_value *value, int64_t *out); /* also a whole n
 bool tr_value_as_number(const tr_value *value, double *out);   /* also an integer */
 bool tr_value_as_string(const tr_value *value, tr_slice *out); /* string or bytes; NUL-terminated behind its end */
 
-/* As source and sink. The sink's tree is taken with tr_value_builder_take (NULL if incomplete); _fini frees what is left. */
+/* As source and sink. The sink's tree is taken with tr_value_builder_take (NULL if incomplete); _fini frees what is
+ * left. */
 int tr_value_walk(const tr_value *value, const tr_sink *sink, tr_error *error);
-typedef struct tr_value_builder { tr_mem *mem; tr_error *error; tr_value *root; tr_value *stack[TR_DEPTH_MAX + 1]; tr_value *key; unsigned depth; } tr_value_builder;
+typedef struct tr_value_builder {
+  tr_mem *mem;
+  tr_error *error;
+  tr_value *root, *key;
+  tr_value *stack[TR_DEPTH_MAX + 1];
+  unsigned depth;
+} tr_value_builder;
 void tr_value_builder_init(tr_value_builder *builder, tr_mem *mem, tr_error *error);
 tr_sink tr_value_sink(tr_value_builder *builder);
 tr_value *tr_value_builder_take(tr_value_builder *builder);
 void tr_value_builder_fini(tr_value_builder *builder);
 
-/* printf-like: "{s:i,s:[F,F],s:s,s:b,s:n,s:v}" — s const char *, S tr_slice, i int, I int64_t, F double, b int (boolean), n null,
- * v tr_value * (taken). Keys are s. NULL where the format is wrong or memory ran out (then every v was freed). */
+/* printf-like: "{s:i,s:[F,F],s:s,s:b,s:n,s:v}" — s const char *, S tr_slice, i int, I int64_t, F double, b int
+ * (boolean), n null, v tr_value * (taken). Keys are s. NULL where the format is wrong or memory ran out (then every v
+ * was freed). */
 tr_value *tr_value_packv(tr_mem *mem, tr_error *error, const char *format, va_list args);
-/* The reverse: "{s:i,s?:F}" reads members by name (s? optional), "[F,F]" items; pointers to int/int64_t/double/int/tr_slice/const char *
- * /const tr_value *. err: TR_EINVALID naming the member. Borrowed pointers live as long as the value. */
+/* The reverse: "{s:i,s?:F}" reads members by name (s? optional), "[F,F]" items; pointers to
+ * int, int64_t, double, int (b), tr_slice, const char *, const tr_value *. err: TR_EINVALID naming the member.
+ * Borrowed pointers live as long as the value. */
 int tr_value_unpackv(const tr_value *value, tr_error *error, const char *format, va_list args);
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Values from and to C variables by a format, as printf and scanf: what an embedder uses instead of ten constructor calls.
+ * Values from and to C variables by a format, as printf and scanf: what an embedder uses instead of ten constructor
+ * calls.
  *
  * The formats' grammar (blanks are skipped):
  *   value  = letter | "{" [member {"," member}] "}" | "[" [value {"," value}] "]"
  *   member = "s" [ "?" ] ":" value                            "?" only in unpack
  *   letter = one of s S i I F b n v, as value.h says
- * Both directions are one descent over it. Packing takes values (`v`) over: when something fails, the rest of the format is still
- * read, only to free those. That ends at a letter it does not know, for then the arguments behind it are unknown too.
+ * Both directions are one descent over it. Packing takes values (`v`) over: when something fails, the rest of the
+ * format is still read, only to free those. That ends at a letter it does not know, for then the arguments behind it
+ * are unknown too.
  *
  * To add a letter: one case in pack_letter, release_rest, unpack_letter, skip_letter each, and the line in value.h. */
 #include <limits.h>
@@ -39,7 +41,8 @@ static bool take_char(const char **at, char c) {
 }
 
 static tr_value *bad_format(packing *self) {
-  tr_error_set(self->error, TR_EINVALID, "format \"%s\": wrong at character %d", self->format, (int)(self->at - self->format) + 1);
+  tr_error_set(self->error, TR_EINVALID, "format \"%s\": wrong at character %d", self->format,
+               (int)(self->at - self->format) + 1);
   return NULL;
 }
 
@@ -162,7 +165,8 @@ static int expected(unpacking *self, const char *what) {
 /* Enter a member or an item; the length to leave with is returned. */
 static size_t enter(unpacking *self, const char *name, size_t i) {
   size_t before = self->length, room = sizeof self->path - before;
-  int n = name ? snprintf(self->path + before, room, before ? ".%s" : "%s", name) : snprintf(self->path + before, room, "[%zu]", i + 1);
+  char *to = self->path + before;
+  int n = name ? snprintf(to, room, before ? ".%s" : "%s", name) : snprintf(to, room, "[%zu]", i + 1);
   if (n > 0) self->length = (size_t)n < room ? before + (size_t)n : sizeof self->path - 1;
   return before;
 }
@@ -252,8 +256,10 @@ static int unpack_items(unpacking *self, const tr_value *array, bool present) {
 static int unpack_list(unpacking *self, const tr_value *value, bool present) {
   bool map = *self->at++ == '{';
   char end = map ? '}' : ']';
-  if (present && tr_value_get_kind(value) != (map ? TR_VALUE_MAP : TR_VALUE_ARRAY)) return expected(self, map ? "a map" : "an array");
-  if (take_char(&self->at, end)) return present && !map && tr_value_length(value) ? expected(self, "an empty array") : 0;
+  if (present && tr_value_get_kind(value) != (map ? TR_VALUE_MAP : TR_VALUE_ARRAY))
+    return expected(self, map ? "a map" : "an array");
+  if (take_char(&self->at, end))
+    return present && !map && tr_value_length(value) ? expected(self, "an empty array") : 0;
   int err = 0;
   if (!map) err = unpack_items(self, value, present);
   else do {

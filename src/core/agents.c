@@ -17,9 +17,8 @@ tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key) {
   tr_core *core = class_->core;
   tr_agent *agent = tr_table_get(&class_->by_key, key);
   if (agent) return agent;
-  agent = tr_pool_take(&core->agents, core->mem);
+  agent = tr_pool_take_zeroed(&core->agents, core->mem);
   if (!agent) return NULL;
-  memset(agent, 0, sizeof *agent);
   agent->class_ = class_;
   agent->key = key;
   if (tr_table_add(&class_->by_key, agent)) {
@@ -54,8 +53,12 @@ tr_agent_extra *tr_agent_get_extra(tr_core *core, tr_agent *agent) {
 tr_agent *tr_class_get(tr_class *class_, tr_slice key_text, tr_error *error) {
   tr_core *core = class_->core;
   if (tr_key_check(key_text, error)) return NULL;
+  if (class_->removed) {
+    tr_error_set(error, TR_EUNAVAILABLE, "agent type \"%s\" was removed", class_->type->text);
+    return NULL;
+  }
   tr_name *key = tr_name_new(core->names, key_text);
-  tr_agent *agent = key && !class_->removed ? tr_agent_obtain(class_, key) : NULL;
+  tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
   tr_name_unref(key);
   if (!agent) {
     tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
@@ -96,7 +99,6 @@ static void leave(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_table_remove(&class_->by_key, agent);
   tr_link_remove(&agent->by_class);
   while (agent->turn) tr_turn_abort(core, agent->turn, code, text);
-  agent->ready_turns = NULL;
   tr_mail_fail_all(core, agent, code, text);
   if ((agent->state & TR_AGENT_MADE) && class_->ops->drop) class_->ops->drop(class_->ud, agent);
   if (agent->extra) tr_free(core->mem, agent->extra, sizeof(tr_agent_extra));

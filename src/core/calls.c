@@ -18,12 +18,6 @@ static uint64_t token_of(const tr_core *core, uint32_t slot) {
   return (uint64_t)core->call_slots[slot].generation << 32 | slot;
 }
 
-static tr_call *find(const tr_core *core, uint64_t token) {
-  uint32_t slot = (uint32_t)token;
-  if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;
-  return core->call_slots[slot].call;
-}
-
 static int slots_grow(tr_core *core) {
   uint32_t cap = core->call_cap ? core->call_cap * 2 : SLOTS_FIRST;
   if (core->call_cap > UINT32_MAX / 2) return TR_EMEMORY;
@@ -96,9 +90,9 @@ static void keep_early(tr_call *call, tr_reply *reply) {
   tr_core_wake(core);
 }
 
-static void call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   tr_core *core = ud;
-  tr_call *call = find(core, token);
+  tr_call *call = tr_call_find(core, token);
   (void)request;
   if (!call) {
     core->stats.late_replies++;
@@ -106,11 +100,6 @@ static void call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *rep
   }
   if (call->making) keep_early(call, reply);
   else close_call(call, reply);
-}
-
-tr_call *tr_call_of(const tr_msg *msg) {
-  if (msg->kind != TR_MSG_REQUEST || msg->reply_to.answer != call_answer) return NULL;
-  return find(msg->core, msg->reply_to.token);
 }
 
 void tr_call_fail(tr_call *call, int code, const char *text) {
@@ -152,9 +141,8 @@ static void timer_fired(tr_timer *timer) {
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   if (!core->call_free && slots_grow(core)) return NULL;
-  tr_call *call = tr_pool_take(&core->calls, core->mem);
+  tr_call *call = tr_pool_take_zeroed(&core->calls, core->mem);
   if (!call) return NULL;
-  memset(call, 0, sizeof *call);
   call->core = core;
   call->fn = fn;
   call->ud = ud;
@@ -164,7 +152,7 @@ tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   call->target_type = tr_name_ref(msg->target_type);
   call->target_key = tr_name_ref(msg->target_key);
   call->timer_code = TR_ETIMEOUT;
-  msg->reply_to = (tr_reply_to){ call_answer, core, token_of(core, call->slot) };
+  msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot) };
   core->stats.open_calls++;
   call->timer.fn = timer_fired;
   tr_timer_start(core->timers, &call->timer, msg->deadline, timer_fired);
@@ -179,7 +167,7 @@ void tr_call_forget(tr_call *call) {
 void tr_call_drop(tr_msg *msg) {
   tr_call *call = tr_call_of(msg);
   if (call) tr_call_forget(call);
-  if (msg->reply_to.answer == call_answer) msg->reply_to.answer = NULL;
+  if (msg->reply_to.answer == tr_call_answer) msg->reply_to.answer = NULL;
 }
 
 void tr_call_cancel(tr_call *call) {

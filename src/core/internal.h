@@ -165,8 +165,24 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
 
+/* May the next message be taken that is not of a waiting chain? */
+static inline bool tr_mail_open(const tr_agent *agent) {
+  if (!agent->turn) return true;
+  return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
+         !agent->blocked_turns;
+}
+static inline bool tr_mail_nested(const tr_agent *agent) {
+  const tr_agent_extra *extra = agent->extra;
+  return extra && extra->nested.head && !(agent->state & TR_AGENT_YIELDED);
+}
+/* Has it anything to do now? */
+static inline bool tr_agent_wants(const tr_agent *agent) {
+  if (agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) return false;
+  if (agent->ready_turns || (agent->state & TR_AGENT_START)) return true;
+  return (agent->mail.count > 0 && tr_mail_open(agent)) || tr_mail_nested(agent);
+}
+
 void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
-bool tr_agent_wants(const tr_agent *agent);          /* has it anything to do now? */
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
 
 /* ---- mailboxes ---- */
@@ -175,7 +191,6 @@ void tr_core_wake(tr_core *core);                    /* a step is needed soon */
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent); /* the next that may be handled now, with its reference; or NULL */
-bool tr_mail_waiting(const tr_agent *agent);          /* would tr_mail_take give one? */
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
 tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
@@ -219,7 +234,16 @@ struct tr_call {
 };
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-tr_call *tr_call_of(const tr_msg *msg); /* the open call of this core that waits for this request's answer, or NULL */
+void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply); /* reply_to.answer of our calls' requests */
+static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
+  uint32_t slot = (uint32_t)token;
+  if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;
+  return core->call_slots[slot].call;
+}
+/* The open call of this core that waits for this request's answer, or NULL. */
+static inline tr_call *tr_call_of(const tr_msg *msg) {
+  return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
+}
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 void tr_call_drop(tr_msg *msg);         /* forget the call, if there is one, of a request that was never sent */
 void tr_call_fail(tr_call *call, int code, const char *text);

@@ -155,26 +155,10 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
   return msg;
 }
 
-/* May the next message be taken that is not of a waiting chain? */
-static bool is_open(const tr_agent *agent) {
-  if (!agent->turn) return true;
-  return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
-         !agent->blocked_turns;
-}
-
-static bool has_nested(const tr_agent *agent) {
-  const tr_agent_extra *extra = agent->extra;
-  return extra && extra->nested.head && !(agent->state & TR_AGENT_YIELDED);
-}
-
-bool tr_mail_waiting(const tr_agent *agent) {
-  return (agent->mail.count > 0 && is_open(agent)) || has_nested(agent);
-}
-
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
   for (;;) {
     tr_agent_extra *extra = agent->extra;
-    tr_msg *msg = has_nested(agent) ? pop_lane(core, &extra->nested) : is_open(agent) ? pop(core, agent) : NULL;
+    tr_msg *msg = tr_mail_nested(agent) ? pop_lane(core, &extra->nested) : tr_mail_open(agent) ? pop(core, agent) : NULL;
     if (!msg || msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
     tr_msg_fail(msg, TR_ETIMEOUT, NULL); /* its caller has given up: handling it would help nobody */
     tr_msg_unref(msg);

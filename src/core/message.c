@@ -9,9 +9,8 @@
 #include "core/internal.h"
 
 tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
-  tr_msg *msg = tr_pool_take(&core->messages, core->mem);
+  tr_msg *msg = tr_pool_take_zeroed(&core->messages, core->mem);
   if (!msg) return NULL;
-  memset(msg, 0, sizeof *msg);
   msg->refs = 1;
   msg->kind = (uint8_t)kind;
   msg->core = core;

@@ -43,9 +43,8 @@ static void time_is_up(tr_timer *timer) {
 
 int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   tr_agent_extra *extra = tr_agent_get_extra(core, to);
-  tr_parking *parking = extra ? tr_pool_take(&core->parkings, core->mem) : NULL;
+  tr_parking *parking = extra ? tr_pool_take_zeroed(&core->parkings, core->mem) : NULL;
   if (!parking) return TR_EMEMORY;
-  memset(parking, 0, sizeof *parking);
   parking->receiver = to;
   parking->turn = from;
   parking->msg = tr_msg_ref(msg);
@@ -73,6 +72,5 @@ void tr_parking_pump(tr_core *core, tr_agent *agent) {
 void tr_parking_forget(tr_turn *turn) {
   tr_link *head = &tr_turn_own(turn)->parked;
   for (tr_link *link; (link = tr_list_pop(head));) TR_CONTAINER(link, tr_parking, by_turn)->turn = NULL;
-  if (turn->outbox.blocked) turn->agent->blocked_turns--;
   turn->outbox.blocked = 0;
 }

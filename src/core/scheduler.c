@@ -11,11 +11,6 @@
  * for it then sets TR_AGENT_STOP. */
 #include "core/internal.h"
 
-bool tr_agent_wants(const tr_agent *agent) {
-  if (agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) return false;
-  return agent->ready_turns || (agent->state & TR_AGENT_START) || tr_mail_waiting(agent);
-}
-
 void tr_agent_ready(tr_core *core, tr_agent *agent) {
   if ((agent->state & (TR_AGENT_QUEUED | TR_AGENT_DEAD)) || agent == core->slot_agent) return; /* its slot's end will see */
   agent->state |= TR_AGENT_QUEUED;

@@ -11,12 +11,11 @@
  * the agent is reentrant. */
 #include "core/internal.h"
 
-tr_core *tr_turn_core(const tr_turn *turn) { return turn->agent->class_->core; }
+tr_core *tr_turn_core(const tr_turn *turn) { return tr_agent_core(turn->agent); }
 
 tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg) {
-  tr_turn_entry *own = tr_pool_take(&core->turns, core->mem);
+  tr_turn_entry *own = tr_pool_take_zeroed(&core->turns, core->mem);
   if (!own) return NULL;
-  memset(own, 0, sizeof *own);
   tr_turn *turn = &own->turn;
   turn->agent = agent;
   turn->msg = msg;
@@ -66,7 +65,7 @@ void tr_turn_wake(tr_turn *turn) {
     tr_turn_own(turn)->woken = true;
   } else if (turn->state == TR_TURN_WAITING) {
     turn->state = TR_TURN_READY;
-    push_ready(tr_turn_core(turn), turn, false);
+    push_ready(tr_agent_core(turn->agent), turn, false);
   }
 }
 
@@ -88,7 +87,7 @@ int tr_turn_post(tr_turn *turn, tr_msg *msg) {
     msg->sender_key = tr_name_ref(agent->key);
   }
   msg->sender = agent;
-  if (msg->kind == TR_MSG_REQUEST && msg->chain == 0) msg->chain = chain_of(tr_turn_core(turn), turn);
+  if (msg->kind == TR_MSG_REQUEST && msg->chain == 0) msg->chain = chain_of(tr_agent_core(turn->agent), turn);
   if (turn->outbox.tail) turn->outbox.tail->first.next = &msg->first;
   else turn->outbox.head = msg;
   turn->outbox.tail = msg;
@@ -101,7 +100,7 @@ tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
   if (turn->deadline < msg->deadline) msg->deadline = turn->deadline;
   msg->reply_to = (tr_reply_to){ 0 };
   if (!tr_turn_own(turn)->failed && turn->outbox.count < TR_OUTBOX_MOST)
-    call = tr_call_new(tr_turn_core(turn), msg, fn, ud);
+    call = tr_call_new(tr_agent_core(turn->agent), msg, fn, ud);
   if (!call) {
     tr_msg_unref(msg);
     return NULL;
@@ -123,7 +122,7 @@ static tr_msg *pop_outbox(tr_turn *turn) {
 }
 
 void tr_turn_flush(tr_turn *turn) {
-  tr_core *core = tr_turn_core(turn);
+  tr_core *core = tr_agent_core(turn->agent);
   for (tr_msg *msg; (msg = pop_outbox(turn));) {
     tr_core_route(core, msg, turn);
     msg->sender = NULL;
@@ -144,7 +143,7 @@ static void drop_outbox(tr_turn *turn) {
 
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body) {
   tr_turn_entry *own = tr_turn_own(turn);
-  tr_core *core = tr_turn_core(turn);
+  tr_core *core = tr_agent_core(turn->agent);
   if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST || own->failed) {
     tr_body_release(core, body);
     return;
@@ -161,7 +160,7 @@ void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body) {
 
 void tr_turn_fail(tr_turn *turn, int code, const char *text) {
   tr_turn_entry *own = tr_turn_own(turn);
-  tr_core *core = tr_turn_core(turn);
+  tr_core *core = tr_agent_core(turn->agent);
   if (own->failed) return;
   own->failed = true;
   own->fail_code = code;
@@ -215,8 +214,7 @@ void tr_turn_end(tr_core *core, tr_turn *turn) {
   tr_turn_entry *own = tr_turn_own(turn);
   tr_agent *agent = turn->agent;
   turn->state = TR_TURN_ENDED; /* a wake that its own release causes finds it over */
-  if (own->failed) drop_outbox(turn);
-  else tr_turn_flush(turn);
+  tr_turn_flush(turn); /* empty, if it failed */
   give_answer(turn);
   detach_calls(turn);
   if (turn->kind == TR_TURN_INIT) agent->state &= ~(uint32_t)TR_AGENT_RECEIVING;

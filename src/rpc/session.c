@@ -101,7 +101,9 @@ static bool is_nuisance(tr_rpc_conn *conn, const nghttp2_frame *frame) {
       if (!ack) conn->moved = false;
       return !ack && !moved;
     case NGHTTP2_SETTINGS: return !ack;
-    case NGHTTP2_RST_STREAM: case NGHTTP2_PRIORITY: return true;
+    case NGHTTP2_PRIORITY: return true;
+    case NGHTTP2_RST_STREAM: /* of a stream that is still there */
+      return conn->options.server && nghttp2_session_get_stream_remote_close(conn->session, frame->hd.stream_id) >= 0;
     default: return false;
   }
 }

@@ -60,7 +60,7 @@ static const char *clash(lua_State *L, int self, int methods) {
   return NULL;
 }
 
-static void set_methods(lua_State *L, const tr_definition *def) {
+void tr_instance_set_methods(lua_State *L, const tr_definition *def) {
   if (def->meta_ref == LUA_NOREF) lua_pushnil(L);
   else tr_push_ref(L, def->meta_ref);
   lua_setmetatable(L, -2);
@@ -77,7 +77,7 @@ const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at) {
       lua_pop(L, 1);
       return name;
     }
-    set_methods(L, def);
+    tr_instance_set_methods(L, def);
   }
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
@@ -102,7 +102,7 @@ void tr_instance_make_self(lua_State *L, tr_instance *instance, int at) {
       lua_replace(L, -2);
     }
   }
-  set_methods(L, def); /* a clash was found at load */
+  tr_instance_set_methods(L, def); /* a clash was found at load */
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
 }
@@ -158,7 +158,7 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
       return;
     }
     tr_instance_defaults(L, instance, def);
-    set_methods(L, def);
+    tr_instance_set_methods(L, def);
     lua_settop(L, top);
   }
   tr_instance_set_def(instance, def);
@@ -179,7 +179,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_slot_free(script, &script->instances, script->instances_ref, agent->user_ref);
 }
 
-static const tr_class_ops ops = { .run = tr_turn_run, .cancel = tr_turn_cancel, .drop = drop };
+static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop };
 
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def) {
   return (tr_class_options){

@@ -247,7 +247,7 @@ static bool copy_table(tr_copy *copy) {
   bool done;
   if (copy->depth >= TR_DEPTH_MAX) return too_deep(copy, self);
   copy->above[copy->depth++] = self;
-  luaL_checkstack(L, 2 * BATCH + 10, NULL);
+  tr_need_stack(L, 2 * BATCH + 10);
   lua_pushnil(L);
   lua_pushnil(L);
   if (!lua_next(L, from)) {
@@ -290,7 +290,7 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
 static void clone(lua_State *L, int memo, int depth) {
   int from = lua_gettop(L);
   if (depth > 190) luaL_error(L, "state: deeper than 190 levels");
-  luaL_checkstack(L, 10, NULL);
+  tr_need_stack(L, 10);
   lua_pushvalue(L, from);
   if (lua_rawget(L, memo) != LUA_TNIL) {
     lua_replace(L, from);

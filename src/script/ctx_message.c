@@ -186,10 +186,10 @@ static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
 }
 
 static int call_answered(lua_State *L, int status, lua_KContext wait) {
-  tr_lua_turn *lt = tr_turn_resumed(L, wait);
+  tr_lua_turn *lt = tr_lua_resumed(L, wait);
   tr_error error;
   (void)status;
-  if (!lt->answered) return tr_turn_pause(L, TR_PAUSE_WAIT, call_answered);
+  if (!lt->answered) return tr_lua_pause(L, TR_PAUSE_WAIT, call_answered);
   if (lt->code) {
     tr_fail_push(L, lt->code, lt->error.text, lua_tostring(L, 2), lua_tostring(L, 3));
     return lua_error(L);
@@ -206,7 +206,7 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
 
 static int ctx_call(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_turn_check_wait(L);
+  tr_lua_check_wait(L);
   if (lt->call) tr_fail_raise(L, TR_EINVALID, "this turn waits for another call already");
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST);
   if (msg->deadline == TR_NEVER && lt->def->timeout != TR_NEVER && lua_isnoneornil(L, 5))
@@ -214,7 +214,7 @@ static int ctx_call(lua_State *L) {
   lt->answered = false;
   lt->call = tr_turn_call(lt->turn, msg, on_reply, lt);
   if (!lt->call) tr_raise_memory(L);
-  return tr_turn_pause(L, TR_PAUSE_WAIT, call_answered);
+  return tr_lua_pause(L, TR_PAUSE_WAIT, call_answered);
 }
 
 static int pcall_done(lua_State *L, int status, lua_KContext extra) {

@@ -24,24 +24,24 @@ static void start(tr_lua_turn *lt, tr_time wait) {
 }
 
 static int slept(lua_State *L, int status, lua_KContext wait) {
-  const tr_lua_turn *lt = tr_turn_resumed(L, wait);
+  const tr_lua_turn *lt = tr_lua_resumed(L, wait);
   (void)status;
-  return lt->timed_out ? 0 : tr_turn_pause(L, TR_PAUSE_WAIT, slept);
+  return lt->timed_out ? 0 : tr_lua_pause(L, TR_PAUSE_WAIT, slept);
 }
 
 static int flushed(lua_State *L, int status, lua_KContext wait) {
   (void)status;
-  tr_turn_resumed(L, wait);
+  tr_lua_resumed(L, wait);
   return 0;
 }
 
 static int ctx_sleep(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
   tr_time wait = tr_check_seconds(L, 2, "sleep");
-  tr_turn_check_wait(L);
-  if (wait == 0) return tr_turn_pause(L, TR_PAUSE_FLUSH, flushed);
+  tr_lua_check_wait(L);
+  if (wait == 0) return tr_lua_pause(L, TR_PAUSE_FLUSH, flushed);
   start(lt, wait);
-  return tr_turn_pause(L, TR_PAUSE_WAIT, slept);
+  return tr_lua_pause(L, TR_PAUSE_WAIT, slept);
 }
 
 /* --- receiving --- */
@@ -75,10 +75,10 @@ static tr_msg *next_message(tr_lua_turn *lt) {
 }
 
 static int received(lua_State *L, int status, lua_KContext wait) {
-  tr_lua_turn *lt = tr_turn_resumed(L, wait);
+  tr_lua_turn *lt = tr_lua_resumed(L, wait);
   (void)status;
   tr_msg *msg = next_message(lt);
-  if (!msg && !lt->timed_out) return tr_turn_pause(L, TR_PAUSE_WAIT, received);
+  if (!msg && !lt->timed_out) return tr_lua_pause(L, TR_PAUSE_WAIT, received);
   tr_timer_stop(tr_core_timers(lt->script->core), &lt->timer);
   if (msg) return push_message(L, lt, msg);
   lua_pushnil(L);
@@ -90,12 +90,12 @@ static int ctx_receive(lua_State *L) {
   if (!lt->def->program) tr_fail_raise(L, TR_EINVALID, "ctx:receive is for programs; an agent has handlers");
   bool forever = lua_isnoneornil(L, 2);
   tr_time wait = forever ? 0 : tr_check_seconds(L, 2, "receive");
-  tr_turn_check_wait(L);
+  tr_lua_check_wait(L);
   tr_msg *msg = next_message(lt);
   if (msg) return push_message(L, lt, msg);
   lt->timed_out = false;
   if (!forever) start(lt, wait);
-  return tr_turn_pause(L, TR_PAUSE_WAIT, received);
+  return tr_lua_pause(L, TR_PAUSE_WAIT, received);
 }
 
 /* --- timers --- */

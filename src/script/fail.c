@@ -34,7 +34,7 @@ void tr_fail_open(lua_State *L, tr_script *script) {
 }
 
 void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, const char *type) {
-  luaL_checkstack(L, 8, NULL);
+  tr_need_stack(L, 8);
   lua_createtable(L, 0, 5);
   lua_pushstring(L, tr_error_name(code));
   lua_setfield(L, -2, "code");
@@ -100,6 +100,12 @@ static void read_table(lua_State *L, int at, tr_error *error) {
   else tr_error_set(error, TR_EHANDLER, "the handler raised a table without code or message");
 }
 
+/* Lua has one text for it, also where a script caught it and raised it again. */
+static void read_string(const char *text, tr_error *error) {
+  if (strcmp(text, "not enough memory") == 0) tr_error_set(error, TR_EMEMORY, "out of memory");
+  else tr_error_set(error, TR_EHANDLER, "%s", text);
+}
+
 void tr_fail_read(lua_State *L, int at, tr_error *error) {
   at = lua_absindex(L, at);
   tr_error_init(error);
@@ -108,8 +114,9 @@ void tr_fail_read(lua_State *L, int at, tr_error *error) {
     return;
   }
   switch (lua_type(L, at)) {
-  case LUA_TSTRING: tr_error_set(error, TR_EHANDLER, "%s", lua_tostring(L, at)); break;
+  case LUA_TSTRING: read_string(lua_tostring(L, at), error); break;
   case LUA_TTABLE: read_table(L, at, error); break;
+  case LUA_TNUMBER: tr_error_set(error, TR_EHANDLER, "%.14g", lua_tonumber(L, at)); break;
   default: tr_error_set(error, TR_EHANDLER, "the handler raised a %s", luaL_typename(L, at)); break;
   }
   /* The text goes to peers: it must be UTF-8 whatever the script put in. */

@@ -25,6 +25,12 @@ const char *tr_type_name(lua_State *L, int at) {
   }
 }
 
+int tr_raw_field(lua_State *L, int at, const char *name) {
+  at = lua_absindex(L, at);
+  lua_pushstring(L, name);
+  return lua_rawget(L, at);
+}
+
 /* --- lines --- */
 
 static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }

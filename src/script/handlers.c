@@ -17,7 +17,7 @@ static int check_item(lua_State *L, const tr_place *place, const char *section, 
                                type, (long long)i, tr_type_name(L, item));
   int rc = tr_fields_known(L, item, place, type, item_names);
   if (rc) return rc;
-  int match = lua_getfield(L, item, "match"), handle = lua_getfield(L, item, "handle");
+  int match = tr_raw_field(L, item, "match"), handle = tr_raw_field(L, item, "handle");
   lua_pop(L, 2);
   if (handle != LUA_TFUNCTION || (match != LUA_TFUNCTION && match != LUA_TNIL))
     return tr_definition_error(place, section, type, "%s[\"%s\"][%lld]: `match` and `handle` must be functions", section, type, (long long)i);
@@ -45,7 +45,7 @@ static int check_handler(lua_State *L, const tr_place *place, const char *sectio
 }
 
 static int check_section(lua_State *L, int table, const tr_place *place, const char *section) {
-  int type = lua_getfield(L, table, section), at = lua_gettop(L);
+  int type = tr_raw_field(L, table, section), at = lua_gettop(L);
   if (type == LUA_TNIL) return 0;
   if (type != LUA_TTABLE)
     return tr_definition_error(place, NULL, section, "`%s` must be a table of handlers by message type, not %s", section, tr_type_name(L, at));
@@ -69,7 +69,7 @@ static int check_section(lua_State *L, int table, const tr_place *place, const c
 static bool append(lua_State *L, int list, int section, const char *type) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, list);
   if (!section || !lua_istable(L, section)) return false;
-  if (lua_getfield(L, section, type) == LUA_TFUNCTION) {
+  if (tr_raw_field(L, section, type) == LUA_TFUNCTION) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, list, n + 1);
     lua_rawseti(L, list, n + 2);
@@ -78,13 +78,13 @@ static bool append(lua_State *L, int list, int section, const char *type) {
   bool last = false;
   int items = lua_gettop(L);
   for (lua_Integer i = 1; lua_istable(L, items) && !last && lua_rawgeti(L, items, i) == LUA_TTABLE; i++) {
-    last = lua_getfield(L, -1, "match") == LUA_TNIL;
+    last = tr_raw_field(L, -1, "match") == LUA_TNIL;
     if (last) {
       lua_pop(L, 1);
       lua_pushboolean(L, 0);
     }
     lua_rawseti(L, list, ++n);
-    lua_getfield(L, -1, "handle");
+    tr_raw_field(L, -1, "handle");
     lua_rawseti(L, list, ++n);
     lua_pop(L, 1);
   }

@@ -13,6 +13,7 @@
 #include <lua.h>
 #include <lualib.h>
 
+#include "base/map.h"
 #include "script/script.h"
 
 #define TR_TICK 10000        /* instructions between two looks of the hook, and one slice of a turn */
@@ -59,7 +60,7 @@ struct tr_script {
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   size_t used;  /* bytes of the Lua state */
   /* registry references */
-  int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref, library_ref, dummy_ref;
+  int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref, sandbox_ref, library_ref, dummy_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
@@ -86,6 +87,7 @@ static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_
 int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
 _Noreturn void tr_raise_memory(lua_State *L);
+void tr_need_stack(lua_State *L, int slots); /* or raise out of memory */
 
 /* --- copy.c --- */
 typedef struct tr_copy {
@@ -193,6 +195,7 @@ typedef struct tr_sub_spec {
   uint64_t id;  /* the core's, once active */
   tr_buf found; /* what agent() said */
 } tr_sub_spec;
+typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
 typedef struct tr_tick_spec { tr_name *type; tr_time period; } tr_tick_spec;
 typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
 
@@ -219,8 +222,8 @@ struct tr_definition {
   tr_reply_spec *replies;
   size_t reply_count;
   bool autostart_default;
-  char **autostart; /* keys */
-  size_t *autostart_sizes, autostart_count;
+  tr_key_spec *autostart;
+  size_t autostart_count;
 };
 /* Where errors about a definition point to. */
 typedef struct tr_place { const char *name; tr_slice source; tr_error *error; } tr_place;
@@ -233,6 +236,7 @@ int tr_definition_error(const tr_place *place, const char *parent, const char *k
     __attribute__((format(printf, 4, 5)));
 /* "a table" */
 const char *tr_type_name(lua_State *L, int at);
+int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
 /* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
 int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size); /* ":12" or "" */
@@ -282,6 +286,7 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */
 const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at);
+void tr_instance_set_methods(lua_State *L, const tr_definition *def); /* behind the table on the top */
 /* Top-level fields that a newer definition's state has and `self` (on the top) lacks. */
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def);
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
@@ -314,20 +319,20 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_error error;
   tr_lua_turn *next;
 };
-int tr_turn_run(void *class_ud, tr_turn *turn);
-void tr_turn_cancel(void *class_ud, tr_turn *turn);
+int tr_lua_run(void *class_ud, tr_turn *turn);
+void tr_lua_cancel(void *class_ud, tr_turn *turn);
 /* Call the function below its nargs arguments on a metered coroutine that may not wait. The results are pushed on L:
  * their number, or a negative code with file:line in *error. [-(nargs+1), +n, m] */
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error);
-void tr_turns_close(tr_script *script);
+void tr_lua_turns_close(tr_script *script);
 /* Suspend the running turn from C code called by its script; `k` goes on. */
-int tr_turn_pause(lua_State *L, tr_pause pause, lua_KFunction k);
-void tr_turn_check_wait(lua_State *L); /* raises where it cannot wait */
+int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k);
+void tr_lua_check_wait(lua_State *L); /* raises where it cannot wait */
 /* A program has ended. */
 void tr_program_over(tr_script *script, int status);
-void tr_turn_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c: the `count` results on the top of L */
+void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c: the `count` results on the top of L */
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
-tr_lua_turn *tr_turn_resumed(lua_State *L, lua_KContext wait);
+tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
 enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES }; /* upvalues of each method */
@@ -344,10 +349,9 @@ typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_script *script;
   const char *name;
   tr_slice source;
-  const char *const *args;
+  char *const *args;
   size_t argc;
   tr_error *error;
-  uint64_t hash;
   tr_link definitions;
   int unit_ref;
 } tr_stage;
@@ -364,13 +368,15 @@ struct tr_file {
   tr_link classes;
   int unit_ref;
 };
-int tr_stage_run(tr_stage *stage);
+int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
 void tr_stage_fini(tr_stage *stage);
 tr_file *tr_file_find(const tr_script *script, const char *name);
-tr_unit *tr_file_unit(const tr_file *file);
 void tr_file_free(tr_file *file);
-/* Swap `file` to what was staged. */
-typedef struct tr_swap { tr_file *file; tr_stage stage; tr_buf text; } tr_swap;
-int tr_reload_swap(tr_script *script, tr_swap *swaps, size_t count, tr_error *error);
+/* Replace what the file knows of its source by the stage's. */
+void tr_file_take(tr_file *file, tr_stage *stage);
+int tr_file_set_args(tr_file *file, const tr_slice *args, size_t argc);
+tr_link *tr_file_modules(const tr_file *file); /* of tr_module; NULL: none */
+/* Reload those of the files that changed, all or nothing. `source` (p NULL: read it) is for a single file. */
+int tr_reload(tr_script *script, tr_file *const *files, size_t count, tr_slice source, size_t *changed, tr_error *error);
 
 #endif

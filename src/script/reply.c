@@ -48,7 +48,7 @@ static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
   return NULL;
 }
 
-void tr_turn_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
+void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
   tr_body body = { .kind = TR_BODY_NULL };
   tr_name *type = NULL;
   tr_error error;

@@ -104,7 +104,7 @@ static void push_simple(lua_State *L, uint8_t kind, bool keep_nulls) {
 
 int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error) {
   tr_script *script = tr_script_of(L);
-  luaL_checkstack(L, 8, NULL);
+  tr_need_stack(L, 8);
   if (body->kind == TR_BODY_BYTES) return tr_decode(L, body, keep_nulls, error);
   if (body->kind != TR_BODY_SLOT) {
     push_simple(L, body->kind, keep_nulls);
@@ -125,7 +125,7 @@ int tr_body_take(lua_State *L, tr_body *body, bool keep_nulls, tr_error *error) 
     tr_body_release(script->core, body);
     return rc;
   }
-  luaL_checkstack(L, 8, NULL);
+  tr_need_stack(L, 8);
   tr_push_ref(L, script->slots_ref);
   lua_rawgeti(L, -1, body->slot);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);

@@ -12,6 +12,8 @@
  * To be read next: copy.c, slots.c. */
 #include "script/internal.h"
 
+#define BLOCK_MAX (SIZE_MAX / 8)
+
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   tr_script *script = ud;
   if (!ptr) old_size = 0; /* Lua puts the kind of object there */
@@ -21,6 +23,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
     return NULL;
   }
   size_t limit = script->options.memory_limit;
+  if (new_size > BLOCK_MAX) return NULL;
   if (limit && new_size > old_size && script->used + (new_size - old_size) > limit) return NULL;
   void *block = tr_realloc(script->mem, ptr, old_size, new_size);
   if (block) script->used = script->used - old_size + new_size;
@@ -34,10 +37,14 @@ static int on_panic(lua_State *L) {
   return 0;
 }
 
+/* Lua's own error, so that there is one kind of it: it needs neither memory nor stack. */
 _Noreturn void tr_raise_memory(lua_State *L) {
-  tr_fail_push(L, TR_EMEMORY, tr_error_default_text(TR_EMEMORY), NULL, NULL);
-  lua_error(L);
-  for (;;) { } /* lua_error does not return, but is not declared so */
+  lua_newuserdatauv(L, BLOCK_MAX + 1, 0);
+  for (;;) { } /* the allocator refused it */
+}
+
+void tr_need_stack(lua_State *L, int slots) {
+  if (!lua_checkstack(L, slots)) tr_raise_memory(L);
 }
 
 /* --- protection --- */
@@ -79,7 +86,7 @@ typedef struct step_call { tr_script *script; tr_time now; unsigned turns; int m
 static int step_main(lua_State *L) {
   step_call *call = lua_touserdata(L, 1);
   tr_script *script = call->script;
-  luaL_checkstack(L, 64, NULL);
+  tr_need_stack(L, 64);
   lua_settop(L, 0);
   tr_push_ref(L, script->slots_ref);     /* TR_AT_SLOTS */
   tr_push_ref(L, script->instances_ref); /* TR_AT_INSTANCES */
@@ -165,7 +172,7 @@ void tr_script_free(tr_script *script) {
   if (!script) return;
   while (!tr_list_empty(&script->files)) tr_file_free(TR_CONTAINER(script->files.next, tr_file, all));
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
-  tr_turns_close(script);
+  tr_lua_turns_close(script);
   tr_address_close(script);
   lua_close(script->L);
   tr_slots_close(script);

@@ -62,7 +62,7 @@ static bool match(void *ud, tr_msg *event, tr_slice *type, tr_slice *key) {
 typedef struct form { int topic, key, match, agent; bool all, prefix; } form; /* stack indexes; 0: not there */
 
 static int field(lua_State *L, int at, const char *name, int type, const char *expected, int *out, tr_error *error) {
-  int found = lua_getfield(L, at, name);
+  int found = tr_raw_field(L, at, name);
   *out = found == LUA_TNIL ? 0 : lua_gettop(L);
   if (found == LUA_TNIL || found == type) return 0;
   return tr_error_set(error, TR_EINVALID, "`%s` must be %s, not %s", name, expected, tr_type_name(L, -1));
@@ -108,7 +108,7 @@ static int check_names(lua_State *L, int at, tr_error *error) {
       lua_pushvalue(L, -3);
       lua_pushboolean(L, 1);
       lua_rawset(L, -3);
-      return tr_fields_known(L, -1, &place, NULL, names);
+      return tr_fields_known(L, -1, &place, "a subscription", names);
     }
   }
   return 0;
@@ -154,7 +154,7 @@ int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error) {
   form f = { 0 };
   *out = NULL;
   at = lua_absindex(L, at);
-  luaL_checkstack(L, 20, NULL);
+  tr_need_stack(L, 20);
   if (lua_type(L, at) == LUA_TSTRING) {
     f.topic = at;
   } else if (lua_type(L, at) == LUA_TTABLE) {
@@ -184,6 +184,7 @@ int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place
     lua_rawgeti(L, at, i);
     int rc = tr_sub_spec_read(L, -1, &sub, &error);
     lua_pop(L, 1);
+    if (rc == TR_EMEMORY) tr_raise_memory(L);
     if (rc) return tr_definition_error(place, NULL, "subscriptions", "subscriptions[%lld]: %s", (long long)i, error.text);
     for (tr_link *link = definition->subs.next; link != &definition->subs; link = link->next) {
       if (!tr_sub_spec_same(sub, TR_CONTAINER(link, tr_sub_spec, link))) continue;

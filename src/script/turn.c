@@ -6,7 +6,7 @@
  * thread that was killed inside a hook with its hooks off.
  *
  * What runs is known by script->running, which makes its ctx valid, and script->meter, which bounds it. Waiting is a
- * yield out of a ctx method (tr_turn_pause), pre-emption one out of the hook (limit.c). Each wait has a number that its
+ * yield out of a ctx method (tr_lua_pause), pre-emption one out of the hook (limit.c). Each wait has a number that its
  * continuation knows: a coroutine of the script's that is resumed by somebody else's turn is found out.
  *
  * The core may wake a turn for nothing, so continuations look whether what they wait for has come. */
@@ -51,7 +51,7 @@ static void give(tr_script *script, tr_lua_turn *turn) {
   script->free_turn_count++;
 }
 
-void tr_turns_close(tr_script *script) {
+void tr_lua_turns_close(tr_script *script) {
   while (script->free_turns) {
     tr_lua_turn *turn = script->free_turns;
     script->free_turns = turn->next;
@@ -106,7 +106,7 @@ static void close_turn(tr_lua_turn *lt) {
   give(script, lt);
 }
 
-void tr_turn_cancel(void *class_ud, tr_turn *turn) {
+void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   tr_lua_turn *lt = turn->user;
   (void)class_ud;
   if (!lt) return;
@@ -179,7 +179,7 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
   lua_xmove(lt->co, L, count);
   if (turn->kind == TR_TURN_MESSAGE) {
     if (lt->unhandled) unhandled(lt->instance->class_, turn);
-    else if (turn->msg->kind == TR_MSG_REQUEST) tr_turn_give_answer(L, lt, count);
+    else if (turn->msg->kind == TR_MSG_REQUEST) tr_lua_give_answer(L, lt, count);
     close_turn(lt);
   } else if (lt->def->program) {
     int status = exit_status(L, count);
@@ -352,7 +352,7 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   return turn->kind == TR_TURN_INIT ? begin_init(L, instance, at, turn) : begin_message(L, instance, at, turn);
 }
 
-int tr_turn_run(void *class_ud, tr_turn *turn) {
+int tr_lua_run(void *class_ud, tr_turn *turn) {
   tr_script_class *class_ = class_ud;
   lua_State *L = class_->script->L;
   int top = lua_gettop(L), nargs = 0, result = TR_RUN_DONE;
@@ -364,20 +364,20 @@ int tr_turn_run(void *class_ud, tr_turn *turn) {
 
 /* --- waiting --- */
 
-void tr_turn_check_wait(lua_State *L) {
+void tr_lua_check_wait(lua_State *L) {
   if (!tr_script_of(L)->can_wait || !lua_isyieldable(L))
     tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a function that C calls (of table.sort, string.gsub, a metamethod or __close)");
 }
 
-int tr_turn_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
+int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
   tr_script *script = tr_script_of(L);
-  tr_turn_check_wait(L);
+  tr_lua_check_wait(L);
   script->running->wait = ++script->waits;
   script->pause = pause;
   return lua_yieldk(L, 0, (lua_KContext)script->running->wait, k);
 }
 
-tr_lua_turn *tr_turn_resumed(lua_State *L, lua_KContext wait) {
+tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait) {
   tr_lua_turn *lt = tr_script_of(L)->running;
   if (!lt || (lua_KContext)lt->wait != wait) tr_fail_raise(L, TR_EINVALID, "a coroutine that waits in one turn was resumed in another");
   return lt;

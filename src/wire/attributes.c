@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Looking up one key in a walked message, and the check of what the walk does not look into. Both go over nested fields as
- * the walk does, without decoding. */
+ * Looking up one key in a walked message, and the check of what the walk does not look into. Both go over nested
+ * fields as the walk does, without decoding. */
 #include "base/text.h"
 #include "wire/reader.h"
 #include "wire/wire.h"
@@ -55,7 +55,8 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
   tr_slice front = tr_slice_make(reader.p, length < there ? (size_t)length : there);
   tr_field field;
   size_t whole = 0; /* bytes of the fields that are whole in it */
-  for (reader = tr_reader_of(front); tr_read_field(&reader, &field) > 0;) whole = (size_t)((const char *)reader.p - front.p);
+  for (reader = tr_reader_of(front); tr_read_field(&reader, &field) > 0;)
+    whole = (size_t)((const char *)reader.p - front.p);
   /* A message of just these fields, walked as any other. */
   span->kind = (tr_wire_kind)(key >> 3);
   span->inner = tr_slice_make(front.p, whole);
@@ -64,7 +65,7 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
 
 /* ---- the deep check ---- */
 
-/* What is in the fields of a message: 't' text, 'b' bytes, a digit: the message of that row; others are not looked at. */
+/* What is in the fields of a message: 't' text, 'b' bytes, a digit the message of that row; '.' is not looked at. */
 static const char *const shapes[] = { /* the first three by tr_wire_kind */
   [1] = "t44t56",   /* RpcRequest */
   [2] = "t5t6",     /* RpcResponse */

@@ -2,8 +2,9 @@
  * Messages for agents of this process: an agents.Message by nanopb into a tr_msg or a tr_reply.
  *
  * It reads what real peers send: Python's (spec_version "1.0", sender "unknown"/"unknown" when nobody sent it, JSON in
- * binary_data), .NET's (no spec_version, no sender attributes, proto_data), and whatever is within the schema. Metadata that
- * means something to the runtime is applied (keys.c), the rest goes into the message's metadata, which the agent sees.
+ * binary_data), .NET's (no spec_version, no sender attributes, proto_data), and whatever is within the schema.
+ * Metadata that means something to the runtime is applied (keys.c), the rest goes into the message's metadata, which
+ * the agent sees.
  *
  * Read next: encode.c, the way back; walk.c, for messages that only pass through. */
 #include <stdio.h>
@@ -44,17 +45,19 @@ static int decode_pb(decoding *self, tr_slice inner, const pb_msgdesc_t *fields,
   return err && self->failed ? TR_EMEMORY : err;
 }
 
-/* An entry of metadata or attributes, with the walk's reader: five attributes are ten nested messages, for which nanopb took
- * 0.65 of an event's 1.35 µs. false: malformed, or an attribute that is not a ce_string. */
+/* An entry of metadata or attributes, with the walk's reader: five attributes are ten nested messages, for which
+ * nanopb took 0.65 of an event's 1.35 µs. false: malformed, or an attribute that is not a ce_string. */
 static bool read_entry(pb_istream_t *element, bool attribute, tr_slice *key, tr_slice *value) {
-  return tr_wire_read_entry(tr_pb_take(element), attribute, key, value) && value->p && tr_utf8_valid(*key) && tr_utf8_valid(*value);
+  if (!tr_wire_read_entry(tr_pb_take(element), attribute, key, value) || !value->p) return false;
+  return tr_utf8_valid(*key) && tr_utf8_valid(*value);
 }
 
 /* ---- bodies ---- */
 
 static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_body *body) {
   tr_format format;
-  if (!tr_wire_format(content_type, &format) && !keep(self, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE), content_type)) return TR_EMEMORY;
+  if (!tr_wire_format(content_type, &format) && !keep(self, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE), content_type))
+    return TR_EMEMORY;
   body->format = (uint8_t)format;
   body->kind = TR_BODY_NONE;
   if (format == TR_FORMAT_JSON && data.n == 0) return 0;
@@ -99,7 +102,7 @@ static int decode_request(decoding *self, tr_slice inner, tr_wire_in *in, tr_err
 
 /* ---- events ---- */
 
-/* Attributes of other kinds than text, as text. Bytes have none, and a message's metadata is text: they are left out. */
+/* Attributes of other kinds than text, as text. Bytes are left out: a message's metadata is text. */
 static tr_slice attribute_text(const io_cloudevents_v1_CloudEvent_CloudEventAttributeValue *value, char out[40]) {
   int n = 0;
   switch (value->which_attr) {
@@ -112,7 +115,8 @@ static tr_slice attribute_text(const io_cloudevents_v1_CloudEvent_CloudEventAttr
       n = snprintf(out, 40, "%d", (int)value->attr.ce_integer);
       break;
     case io_cloudevents_v1_CloudEvent_CloudEventAttributeValue_ce_timestamp_tag: /* seconds since 1970 */
-      n = snprintf(out, 40, "%lld.%09d", (long long)value->attr.ce_timestamp.seconds, (int)value->attr.ce_timestamp.nanos);
+      n = snprintf(out, 40, "%lld.%09d", (long long)value->attr.ce_timestamp.seconds,
+                   (int)value->attr.ce_timestamp.nanos);
       break;
     default: break;
   }
@@ -152,8 +156,10 @@ static bool read_attribute(void *ud, pb_istream_t *element) {
 static int read_event_body(decoding *self, const io_cloudevents_v1_CloudEvent *event) {
   tr_body *body = &self->msg->body;
   switch (event->which_data) {
-    case io_cloudevents_v1_CloudEvent_binary_data_tag: return read_body(self, self->content_type, event->data.binary_data, body);
-    case io_cloudevents_v1_CloudEvent_text_data_tag: return read_body(self, self->content_type, event->data.text_data, body);
+    case io_cloudevents_v1_CloudEvent_binary_data_tag:
+      return read_body(self, self->content_type, event->data.binary_data, body);
+    case io_cloudevents_v1_CloudEvent_text_data_tag:
+      return read_body(self, self->content_type, event->data.text_data, body);
     case io_cloudevents_v1_CloudEvent_proto_data_tag:
       return read_body(self, tr_wire_content_type(TR_FORMAT_PROTOBUF, NULL), event->data.proto_data, body);
     default: return 0;
@@ -202,7 +208,8 @@ static int fill_error(decoding *self, tr_slice text, tr_wire_in *in) {
   in->reply.code = code ? code : TR_EHANDLER; /* a Python worker's "timeout: ..." is no timeout of ours */
   in->reply.error = code ? strip_code(text, self->code) : text;
   if (in->reply.error.n == 0) in->reply.error = tr_slice_of(tr_error_default_text(in->reply.code));
-  tr_error_set(&in->error_text, in->reply.code, "%.*s", (int)(in->reply.error.n < TR_ERROR_TEXT ? in->reply.error.n : TR_ERROR_TEXT), in->reply.error.p);
+  size_t n = in->reply.error.n < TR_ERROR_TEXT ? in->reply.error.n : TR_ERROR_TEXT;
+  tr_error_set(&in->error_text, in->reply.code, "%.*s", (int)n, in->reply.error.p);
   return 0;
 }
 
@@ -213,8 +220,8 @@ static int decode_response(decoding *self, tr_slice inner, tr_wire_in *in, tr_er
   in->reply.meta = in->meta;
   if (err) return err;
   if (response.error.n > 0 || self->code.n > 0) return fill_error(self, response.error, in);
-  /* A Python handler's exception without a text ends so. */
-  if (!response.has_payload) return fill_error(self, TR_SLICE_LITERAL("the answer has neither a body nor an error text"), in);
+  if (!response.has_payload) /* a Python handler's exception without a text ends so */
+    return fill_error(self, TR_SLICE_LITERAL("the answer has neither a body nor an error text"), in);
   in->reply.type = name(self, response.payload.data_type);
   if (!in->reply.type) return TR_EMEMORY;
   err = read_body(self, response.payload.data_content_type, response.payload.data, &in->reply.body);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What AutoGen's protocol has no field for rides as metadata of a request or answer and as attributes of an event: texts by
- * key, which its hosts and workers pass on untouched. This file gives each key its meaning, in both directions.
+ * What AutoGen's protocol has no field for rides as metadata of a request or answer and as attributes of an event:
+ * texts by key, which its hosts and workers pass on untouched. This file gives each key its meaning, in both
+ * directions.
  *
  * They are read whoever sent them: between two troupe processes there may be a host that knows nothing of them.
  *
@@ -42,6 +43,10 @@ static void apply_id(tr_msg *msg, tr_slice value) {
   msg->id = id;
 }
 
+static void apply_oneway(tr_msg *msg, tr_slice value) {
+  if (msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
+}
+
 static void apply_priority(tr_msg *msg, tr_slice value) {
   if (tr_slice_is(value, "high")) msg->priority = TR_PRIORITY_HIGH;
   if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
@@ -57,7 +62,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   if (tr_slice_is(key, TR_KEY_TIMEOUT)) apply_timeout(msg, value);
   else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
-  else if (tr_slice_is(key, TR_KEY_ONEWAY) && msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
+  else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
   return true; /* a newer troupe's are not the script's business, either */
 }
 
@@ -79,7 +84,7 @@ void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value) {
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
   pairs->meta = msg->meta;
   if (msg->priority != TR_PRIORITY_NORMAL)
-    tr_wire_pairs_add(pairs, TR_KEY_PRIORITY, msg->priority == TR_PRIORITY_HIGH ? TR_SLICE_LITERAL("high") : TR_SLICE_LITERAL("low"));
+    tr_wire_pairs_add(pairs, TR_KEY_PRIORITY, tr_slice_of(msg->priority == TR_PRIORITY_HIGH ? "high" : "low"));
   if (msg->deadline != TR_NEVER) {
     tr_time left = msg->deadline - tr_core_now(msg->core);
     int n = snprintf(pairs->timeout, sizeof pairs->timeout, "%lld", left > 0 ? (long long)((left + 999) / 1000) : 0LL);
@@ -90,18 +95,21 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
     tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
-  if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire) /* else it may be a request_id, good for one stream only */
+  /* The id of a request from the wire may be its request_id, good for one stream only. */
+  if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire)
     tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));
 }
 
 /* ---- content types ---- */
 
-static const char *const content_types[] = { [TR_FORMAT_JSON] = "application/json", [TR_FORMAT_PROTOBUF] = "application/x-protobuf",
-                                             [TR_FORMAT_TEXT] = "text/plain", [TR_FORMAT_BYTES] = "application/octet-stream" };
+static const char *const content_types[] = {
+  [TR_FORMAT_JSON] = "application/json", [TR_FORMAT_PROTOBUF] = "application/x-protobuf",
+  [TR_FORMAT_TEXT] = "text/plain", [TR_FORMAT_BYTES] = "application/octet-stream"
+};
 
 tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta) {
-  tr_slice own = format == TR_FORMAT_BYTES ? tr_meta_get(meta, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE)) : (tr_slice){ NULL, 0 };
-  return own.n > 0 ? own : tr_slice_of(content_types[format]);
+  tr_slice own = tr_meta_get(meta, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE));
+  return format == TR_FORMAT_BYTES && own.n > 0 ? own : tr_slice_of(content_types[format]);
 }
 
 bool tr_wire_format(tr_slice content_type, tr_format *format) {

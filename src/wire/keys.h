@@ -28,7 +28,8 @@
 /* Keys that the runtime reads and writes itself, so that a message's own metadata cannot carry them. */
 bool tr_wire_key_reserved(tr_slice key);
 
-/* Take a key of ours from a received message into msg; false: it is none of ours. A value that makes no sense is ignored. */
+/* Take a key of ours from a received message into msg; false: it is none of ours. A value that makes no sense is
+ * ignored. */
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value);
 
 /* What goes out with a message beside its own metadata. */

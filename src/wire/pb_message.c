@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Whole generated messages. An agents.Message is a oneof around one of three; its tag and length are written and read by
- * hand around the inner one, because nanopb clears callbacks inside a oneof, and because it would measure the inner message
- * once more for each level of nesting. */
+ * Whole generated messages. An agents.Message is a oneof around one of three; its tag and length are written and read
+ * by hand around the inner one, because nanopb clears callbacks inside a oneof, and because it would measure the
+ * inner message once more for each level of nesting. */
 #include "wire/pb_message.h"
 
 #include "wire/wire.h"

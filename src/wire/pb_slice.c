@@ -3,8 +3,8 @@
  *
  * Debian builds nanopb with 16-bit sizes, so pb_bytes_array_t ends at 65 535 bytes, and its char * strings would lose
  * NUL bytes, which AutoGen's keys may hold. Here a field is a pointer and a length into the very buffer being decoded:
- * no limit, no copy, nothing to free. nanopb hands us a sub-stream that holds just the field; it is a copy of the outer stream
- * with another length, so the state of a stream made by tr_pb_input *is* the read position.
+ * no limit, no copy, nothing to free. nanopb hands us a sub-stream that holds just the field; it is a copy of the
+ * outer stream with another length, so the state of a stream made by tr_pb_input *is* the read position.
  *
  * Only for a field whose wire type is not "length-delimited" nanopb makes a stream of its own, over a buffer on its
  * stack, which must not be borrowed. It is told apart by its callback; such a field is ignored, as an unknown one
@@ -48,9 +48,10 @@ static bool read_slice(pb_istream_t *input, const pb_field_t *field) {
 
 static bool write_slice(pb_ostream_t *output, const pb_field_t *field) {
   const tr_slice *value = field->pData;
-  bool there = PB_HTYPE(field->type) == PB_HTYPE_ONEOF || (PB_HTYPE(field->type) == PB_HTYPE_OPTIONAL ? value->p != NULL : value->n > 0);
-  if (!there) return true;
-  return pb_encode_tag(output, PB_WT_STRING, field->tag) && pb_encode_string(output, (const pb_byte_t *)value->p, value->n);
+  bool there = PB_HTYPE(field->type) == PB_HTYPE_OPTIONAL ? value->p != NULL : value->n > 0;
+  if (!there && PB_HTYPE(field->type) != PB_HTYPE_ONEOF) return true;
+  if (!pb_encode_tag(output, PB_WT_STRING, field->tag)) return false;
+  return pb_encode_string(output, (const pb_byte_t *)value->p, value->n);
 }
 
 static bool read_each(pb_istream_t *input, const pb_field_t *field) {

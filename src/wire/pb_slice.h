@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the generated nanopb code needs from us: slices as the C type of `string` and `bytes`, a function for each element of
- * a repeated message. The generated `..._init_default` and `..._init_zero` do not fit: initialise messages with `= { 0 }`. */
+ * What the generated nanopb code needs from us: slices as the C type of `string` and `bytes`, a function for each
+ * element of a repeated message. The generated `..._init_default` and `..._init_zero` do not fit: initialise messages
+ * with `= { 0 }`. */
 #ifndef TR_WIRE_PB_SLICE_H
 #define TR_WIRE_PB_SLICE_H
 
@@ -8,11 +9,12 @@
 
 #include "base/slice.h"
 
-/* A repeated message field. Set the functions before decoding or encoding; either may be NULL (elements are skipped; none are
- * written). A message inside a oneof cannot have such a field: nanopb clears it when it comes to the oneof. */
+/* A repeated message field. Set the functions before decoding or encoding; either may be NULL (elements are skipped;
+ * none are written). A message inside a oneof cannot have such a field: nanopb clears it when it comes to the oneof. */
 typedef struct tr_pb_each {
-  bool (*read)(void *ud, pb_istream_t *element);                              /* decode it with pb_decode */
-  bool (*write)(void *ud, pb_ostream_t *output, const pb_field_t *field); /* all elements, each with its tag; called twice */
+  bool (*read)(void *ud, pb_istream_t *element); /* decode it with pb_decode */
+  /* Write all elements, each with its tag. Called twice: to measure, and to write. */
+  bool (*write)(void *ud, pb_ostream_t *output, const pb_field_t *field);
   void *ud;
 } tr_pb_each;
 

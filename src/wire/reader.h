@@ -45,7 +45,8 @@ int tr_read_field_slow(tr_reader *reader, tr_field *field);
 static inline int tr_read_field(tr_reader *reader, tr_field *field) {
   const uint8_t *p = reader->p;
   /* Nearly all fields are of this form: number below 16, length-delimited, shorter than 128 bytes. */
-  if (reader->end - p >= 2 && p[0] < 0x80 && (p[0] & 7) == TR_PB_BYTES && p[0] > 7 && p[1] < 0x80 && reader->end - p - 2 >= p[1]) {
+  bool common = reader->end - p >= 2 && p[0] > 7 && p[0] < 0x80 && (p[0] & 7) == TR_PB_BYTES && p[1] < 0x80;
+  if (common && reader->end - p - 2 >= p[1]) {
     field->key = p[0];
     field->at = p;
     field->value = tr_slice_make(p + 2, p[1]);
@@ -58,8 +59,8 @@ static inline int tr_read_field(tr_reader *reader, tr_field *field) {
 /* Walk span->inner, of span->kind. 0, or -1: malformed. */
 int tr_wire_walk_inner(tr_wire_span *span);
 
-/* The key and value of a map's entry: metadata, or an event's attribute, whose value.p is NULL where it is not a ce_string.
- * UTF-8 is not checked. false: malformed. */
+/* The key and value of a map's entry: metadata, or an event's attribute, whose value.p is NULL where it is not a
+ * ce_string. UTF-8 is not checked. false: malformed. */
 bool tr_wire_read_entry(tr_slice entry, bool attribute, tr_slice *key, tr_slice *value);
 
 static inline size_t tr_varint_size(uint64_t value) {

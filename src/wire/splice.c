@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Forwarding: a received request or response with another request_id, everything else as it came; and the frames that a host
- * makes around bytes it has. Each is one allocation and a few copies.
+ * Forwarding: a received request or response with another request_id, everything else as it came; and the frames that
+ * a host makes around bytes it has. Each is one allocation and a few copies.
  *
  * The id is taken out where it stood and put in at the same place, so the order of fields stays; of several ids (which
  * nobody sends) the last one, which is the one that counts. Only the lengths around it are written anew. */

@@ -40,7 +40,8 @@ static agents_Subscription to_pb(const tr_wire_subscription *sub) {
   if (!sub->has_kind) return out;
   if (sub->kind == TR_SUB_TYPE) {
     out.which_subscription = agents_Subscription_typeSubscription_tag;
-    out.subscription.typeSubscription = (agents_TypeSubscription){ .topic_type = sub->topic, .agent_type = sub->agent_type };
+    out.subscription.typeSubscription =
+        (agents_TypeSubscription){ .topic_type = sub->topic, .agent_type = sub->agent_type };
   } else {
     out.which_subscription = agents_Subscription_typePrefixSubscription_tag;
     out.subscription.typePrefixSubscription =
@@ -87,7 +88,8 @@ static bool read_subscription(void *ud, pb_istream_t *element) {
   return true;
 }
 
-int tr_wire_decode_subscriptions(tr_slice bytes, void (*each)(void *ud, const tr_wire_subscription *), void *ud, tr_error *error) {
+int tr_wire_decode_subscriptions(tr_slice bytes, void (*each)(void *ud, const tr_wire_subscription *), void *ud,
+                                 tr_error *error) {
   receiver to = { each, ud };
   agents_GetSubscriptionsResponse response = { .subscriptions = { .read = read_subscription, .ud = &to } };
   return tr_pb_decode(bytes, agents_GetSubscriptionsResponse_fields, &response, "GetSubscriptionsResponse", error);
@@ -107,7 +109,9 @@ static bool write_subscriptions(void *ud, pb_ostream_t *output, const pb_field_t
 }
 
 tr_blob *tr_wire_encode_subscriptions(tr_mem *mem, const tr_router *router) {
-  agents_GetSubscriptionsResponse response = { .subscriptions = { .write = write_subscriptions, .ud = (void *)(uintptr_t)router } };
+  agents_GetSubscriptionsResponse response = {
+    .subscriptions = { .write = write_subscriptions, .ud = (void *)(uintptr_t)router }
+  };
   return tr_pb_frame(mem, 0, agents_GetSubscriptionsResponse_fields, &response);
 }
 
@@ -118,15 +122,17 @@ tr_blob *tr_wire_encode_empty(tr_mem *mem) { return tr_wire_frame(mem, (tr_slice
 int tr_wire_walk_control(tr_slice bytes, tr_wire_control *out, tr_error *error) {
   agents_ControlMessage message = { 0 };
   int err = tr_pb_decode(bytes, agents_ControlMessage_fields, &message, "ControlMessage", error);
-  *out = (tr_wire_control){ .rpc_id = message.rpc_id, .destination = message.destination, .respond_to = message.respond_to,
-                            .has_respond_to = message.respond_to.p != NULL, .type_url = message.rpcMessage.type_url,
-                            .value = message.rpcMessage.value };
+  *out = (tr_wire_control){ .rpc_id = message.rpc_id, .destination = message.destination,
+                            .respond_to = message.respond_to, .has_respond_to = message.respond_to.p != NULL,
+                            .type_url = message.rpcMessage.type_url, .value = message.rpcMessage.value };
   return err;
 }
 
 tr_blob *tr_wire_encode_control(tr_mem *mem, const tr_wire_control *control) {
-  agents_ControlMessage message = { .rpc_id = control->rpc_id, .destination = control->destination, .has_rpcMessage = true,
-                                    .rpcMessage = { .type_url = control->type_url, .value = control->value } };
+  agents_ControlMessage message = {
+    .rpc_id = control->rpc_id, .destination = control->destination,
+    .has_rpcMessage = true, .rpcMessage = { .type_url = control->type_url, .value = control->value }
+  };
   if (control->has_respond_to) message.respond_to = control->respond_to.p ? control->respond_to : TR_SLICE_LITERAL("");
   return tr_pb_frame(mem, 0, agents_ControlMessage_fields, &message);
 }

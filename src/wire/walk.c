@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * The walk: where in a received agents.Message the few things are that routing needs.
  *
- * A host between two workers reads a request's id, source and target, and an event's topic; everything else goes on as it came,
- * also fields that this program has never heard of. So nothing is decoded: one pass over the fields of the message and of
- * the inner one leaves spans into the bytes. A request of 64 bytes takes about 40 ns, with nanopb about 900.
+ * A host between two workers reads a request's id, source and target, and an event's topic; everything else goes on
+ * as it came, also fields that this program has never heard of. So nothing is decoded: one pass over the fields of
+ * the message and of the inner one leaves spans into the bytes. A request of 72 bytes takes 65 ns (and 25 more
+ * with another id in a new frame); made into a message of this process it takes 700.
  *
- * It reads what a proto3 decoder would: any order of fields, the last one wins, sub-messages that come in pieces are merged, a
- * known number with another wire type is an unknown field. What is nested deeper (payload, metadata, attributes) is only
- * known to fit into its parent; tr_wire_check looks there, for hosts that do not trust their workers with each other.
+ * It reads what a proto3 decoder would: any order of fields, the last one wins, sub-messages that come in pieces are
+ * merged, a known number with another wire type is an unknown field. What is nested deeper (payload, metadata,
+ * attributes) is only known to fit into its parent; tr_wire_check looks there, for hosts that do not trust their
+ * workers with each other.
  *
  * Read next: splice.c, which forwards with another id; decode.c for messages that are read here. */
 #include "base/text.h"

@@ -8,7 +8,7 @@ static const char *const paths[TR_WORKER_METHODS] = {
   [TR_WORKER_SUBSCRIBE] = "/agents.AgentRpc/AddSubscription",
   [TR_WORKER_UNSUBSCRIBE] = "/agents.AgentRpc/RemoveSubscription",
   [TR_WORKER_POLL] = "/agents.AgentRpc/GetSubscriptions",
-  [TR_WORKER_BARRIER] = "/agents.AgentRpc/GetSubscriptions",
+  [TR_WORKER_BARRIER] = "/agents.AgentRpc/RegisterAgent",
 };
 
 static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {

@@ -8,27 +8,35 @@
  * The host sends events to their own sender too. Ours are known by their mark and dropped: agents here had them already. */
 #include "worker/internal.h"
 
+#define DEBT_AGAIN TR_MILLISECONDS(100)
+
 /* ---- answering ---- */
 
-static void send_answer(tr_worker *w, uint32_t session, tr_blob *frame) {
-  int err = TR_EUNAVAILABLE;
-  if (frame && w->channel && session == w->session) err = tr_worker_push(w, frame, NULL, 0, NULL);
-  else if (!frame) err = TR_EMEMORY;
-  tr_blob_unref(frame);
-  if (!err) return;
+static void lost_answer(tr_worker *w, int why) {
   if (tr_worker_worth_a_line(++w->dropped))
     tr_log_write(w->log, TR_LOG_WARN, "answer.lost", "host=%s count=%llu reason=%s", w->address, (unsigned long long)w->dropped,
-                 tr_error_name(err));
-  /* A host that does not even read answers is not worth staying with; one that waits for ever for an answer hears of it so. */
+                 tr_error_name(why));
+}
+
+/* Own: takes frame (NULL: there was no memory for it). 0, or TR_EMEMORY: to be tried again. */
+static int send_answer(tr_worker *w, uint32_t session, tr_blob *frame) {
+  int err = TR_EMEMORY;
+  if (!w->channel || session != w->session) err = TR_EUNAVAILABLE;
+  else if (frame) err = tr_worker_push(w, frame, NULL, 0, NULL);
+  tr_blob_unref(frame);
+  if (!err || err == TR_EMEMORY) return err;
+  lost_answer(w, err);
+  /* A host that does not even read answers is not worth staying with; its callers hear of it by that. */
   if (err == TR_EOVERLOADED) tr_worker_over(w, false, "the host does not read");
+  return 0;
 }
 
-static void answer_error(tr_worker *w, uint32_t session, tr_slice id, int code, const char *text) {
+static int send_error(tr_worker *w, uint32_t session, tr_slice id, int code, const char *text) {
   if (!text || !text[0]) text = tr_error_default_text(code);
-  send_answer(w, session, tr_wire_error(w->mem, id, code, tr_slice_of(text)));
+  return send_answer(w, session, tr_wire_error(w->mem, id, code, tr_slice_of(text)));
 }
 
-static void answer(tr_worker *w, uint32_t session, tr_slice id, const tr_reply *reply) {
+static int send_reply(tr_worker *w, uint32_t session, tr_slice id, const tr_reply *reply) {
   tr_error error;
   tr_error_init(&error);
   tr_blob *frame = NULL;
@@ -38,23 +46,55 @@ static void answer(tr_worker *w, uint32_t session, tr_slice id, const tr_reply *
                         (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);
     tr_blob_unref(frame);
   }
-  if (code) answer_error(w, session, id, code, error.text);
-  else send_answer(w, session, frame);
+  return code ? send_error(w, session, id, code, error.text) : send_answer(w, session, frame);
+}
+
+/* For a request that never became a job: there is no place to remember the debt in. Ending the session tells its caller. */
+static void settle(tr_worker *w, int err) {
+  if (err) tr_worker_over(w, false, "out of memory");
+}
+
+static void answer_error(tr_worker *w, tr_slice id, int code, const char *text) {
+  settle(w, send_error(w, w->session, id, code, text));
 }
 
 /* ---- jobs ---- */
+
+static tr_slice id_of(const tr_worker_job *job) { return (tr_slice){ job->id, job->id_length }; }
 
 static void free_job(tr_worker_job *job) {
   tr_link_remove(&job->link);
   tr_free(job->worker->mem, job, sizeof *job + job->id_length);
 }
 
+static void on_debt_timer(tr_timer *timer) {
+  tr_worker *w = TR_CONTAINER(timer, tr_worker, debt_timer);
+  while (!tr_list_empty(&w->debts)) {
+    tr_worker_job *job = TR_CONTAINER(w->debts.next, tr_worker_job, link);
+    if (send_error(w, job->session, id_of(job), job->owed, NULL)) {
+      tr_timer_start(w->timers, timer, tr_core_now(w->core) + DEBT_AGAIN, on_debt_timer);
+      return;
+    }
+    free_job(job);
+  }
+}
+
+/* own: takes the job. */
+static void owe(tr_worker_job *job, int code) {
+  tr_worker *w = job->worker;
+  job->msg = NULL;
+  job->owed = code;
+  tr_link_remove(&job->link);
+  tr_list_push(&w->debts, &job->link);
+  if (!tr_timer_running(&w->debt_timer)) tr_timer_start(w->timers, &w->debt_timer, tr_core_now(w->core) + DEBT_AGAIN, on_debt_timer);
+}
+
 static void on_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   (void)token;
   (void)request;
   tr_worker_job *job = ud;
-  answer(job->worker, job->session, (tr_slice){ job->id, job->id_length }, reply);
-  free_job(job);
+  if (send_reply(job->worker, job->session, id_of(job), reply)) owe(job, reply->code ? reply->code : TR_EMEMORY);
+  else free_job(job);
 }
 
 static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
@@ -68,6 +108,8 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
 }
 
 void tr_worker_forget_jobs(tr_worker *w) {
+  tr_timer_stop(w->timers, &w->debt_timer);
+  while (!tr_list_empty(&w->debts)) free_job(TR_CONTAINER(w->debts.next, tr_worker_job, link));
   while (!tr_list_empty(&w->jobs)) {
     tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
     job->msg->reply_to.answer = NULL; /* it goes on without us */
@@ -81,18 +123,18 @@ void tr_worker_forget_jobs(tr_worker *w) {
 static void take_request(tr_worker *w, tr_msg *msg, tr_slice id) {
   if (w->leave) {
     tr_msg_unref(msg);
-    answer_error(w, w->session, id, TR_EUNAVAILABLE, "the agent's worker is shutting down");
+    answer_error(w, id, TR_EUNAVAILABLE, "the agent's worker is shutting down");
   } else if (msg->kind == TR_MSG_SEND) {
     /* The agent sees no request; its sender's entry ends with a null answer. */
     int code = tr_core_post(w->core, msg);
     tr_reply none = { .body = { .kind = TR_BODY_NULL } };
-    if (code) answer_error(w, w->session, id, code, NULL);
-    else answer(w, w->session, id, &none);
+    if (code) answer_error(w, id, code, NULL);
+    else settle(w, send_reply(w, w->session, id, &none));
   } else if (new_job(w, msg, id)) {
     tr_core_post(w->core, msg);
   } else {
     tr_msg_unref(msg);
-    answer_error(w, w->session, id, TR_EMEMORY, NULL);
+    answer_error(w, id, TR_EMEMORY, NULL);
   }
 }
 
@@ -112,7 +154,7 @@ static void fail_by_head(tr_worker *w, tr_slice head, uint64_t size, int code, c
   if (!tr_wire_walk_head(head, size, &span)) return;
   tr_worker_request *request = span.kind == TR_WIRE_RESPONSE ? tr_worker_request_find(w, span.request_id) : NULL;
   if (request) tr_worker_request_fail(request, code, text);
-  else if (span.kind == TR_WIRE_REQUEST) answer_error(w, w->session, span.request_id, code, text);
+  else if (span.kind == TR_WIRE_REQUEST) answer_error(w, span.request_id, code, text);
 }
 
 static void not_taken(tr_worker *w, tr_slice bytes, uint64_t size, int code, const tr_error *error) {

@@ -34,7 +34,7 @@ typedef enum {
   TR_WORKER_SUBSCRIBE,   /* item: tr_worker_sub */
   TR_WORKER_UNSUBSCRIBE,
   TR_WORKER_POLL,        /* GetSubscriptions for wait.c */
-  TR_WORKER_BARRIER,     /* GetSubscriptions before leaving */
+  TR_WORKER_BARRIER,     /* RegisterAgent for leave.c */
   TR_WORKER_METHODS
 } tr_worker_method;
 
@@ -109,11 +109,13 @@ void tr_worker_slab_fini(tr_worker *w);
 /* ---- outbound.c, inbound.c ---- */
 
 extern const tr_dest_ops tr_worker_dest_ops;
+void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
-  tr_link link;          /* worker->jobs */
+  tr_link link;          /* worker->jobs or ->debts */
   tr_worker *worker;
-  tr_msg *msg;           /* borrowed: it is there until it is answered */
+  tr_msg *msg;           /* borrowed: it is there until it is answered; then NULL */
+  int owed;              /* an error answer that memory was short for */
   uint32_t session;      /* the stream that the answer belongs to */
   uint32_t id_length;
   char id[];
@@ -183,7 +185,7 @@ tr_time tr_worker_backoff(tr_worker *w, unsigned tries, tr_time most);
 
 typedef enum { TR_LEAVE_NO = 0, TR_LEAVE_FLUSH, TR_LEAVE_BARRIER, TR_LEAVE_CANCEL } tr_worker_leave;
 void tr_worker_leave_advance(tr_worker *w);
-void tr_worker_leave_barrier(tr_worker *w); /* it was answered, or could not be */
+void tr_worker_leave_barrier(tr_worker *w, bool registered); /* its call has ended */
 void tr_worker_off(tr_worker *w, const char *reason); /* not from inside rpc */
 
 /* ---- the worker ---- */
@@ -233,7 +235,8 @@ struct tr_worker {
   tr_worker_queue queue;
   tr_worker_slab slab;
   tr_link requests;
-  tr_link jobs;
+  tr_link jobs, debts;
+  tr_timer debt_timer;
   uint64_t malformed, strays, dropped; /* logged with doubling */
   /* registration */
   tr_map types, subs;

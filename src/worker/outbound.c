@@ -38,12 +38,7 @@ static void refuse(tr_worker *w, tr_msg *msg, int code, const char *text) {
   else tr_core_dead_letter(w->core, msg, code, text);
 }
 
-static void send_request(tr_dest *dest, tr_msg *msg) {
-  tr_worker *w = worker_of(dest);
-  if (w->state == TR_WORKER_OFF || w->leave) {
-    refuse(w, msg, TR_EUNAVAILABLE, "the connection to the host is being closed");
-    return;
-  }
+void tr_worker_send_request(tr_worker *w, tr_msg *msg) {
   tr_worker_request *request = tr_worker_request_new(w, msg);
   if (!request) {
     refuse(w, msg, TR_EMEMORY, tr_error_default_text(TR_EMEMORY));
@@ -61,4 +56,10 @@ static void send_request(tr_dest *dest, tr_msg *msg) {
   if (code) tr_worker_request_fail(request, code, text_of(&error, code));
 }
 
-const tr_dest_ops tr_worker_dest_ops = { .event = send_event, .request = send_request };
+static void on_request(tr_dest *dest, tr_msg *msg) {
+  tr_worker *w = worker_of(dest);
+  if (w->state != TR_WORKER_OFF && !w->leave) tr_worker_send_request(w, msg);
+  else refuse(w, msg, TR_EUNAVAILABLE, "the connection to the host is being closed");
+}
+
+const tr_dest_ops tr_worker_dest_ops = { .event = send_event, .request = on_request };

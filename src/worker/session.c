@@ -120,7 +120,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   case TR_WORKER_REGISTER: tr_worker_registered(w, told.item, status); break;
   case TR_WORKER_SUBSCRIBE: tr_worker_subscribed(w, told.item, status); break;
   case TR_WORKER_POLL: tr_worker_poll_ended(w); break;
-  case TR_WORKER_BARRIER: tr_worker_leave_barrier(w); break;
+  case TR_WORKER_BARRIER: tr_worker_leave_barrier(w, status->status == TR_GRPC_OK); break;
   default: break;
   }
 }
@@ -228,6 +228,9 @@ int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit) {
   int rc = tr_rpc_output(worker->rpc, out, limit);
   worker->in_output = false;
   if (!out->failed) tr_worker_written(worker);
-  if (worker->leave && out->len == before) tr_worker_leave_advance(worker);
+  if (out->len > before) return rc;
+  if (worker->leave) tr_worker_leave_advance(worker);
+  /* Nothing to say and nothing more to hear: it broke here, for want of memory most likely. */
+  if (worker->leave != TR_LEAVE_CANCEL && tr_rpc_finished(worker->rpc)) tr_worker_over(worker, false, "the connection broke");
   return rc;
 }

@@ -151,6 +151,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   tr_dest_init(&w->dest, &tr_worker_dest_ops);
   tr_list_init(&w->requests);
   tr_list_init(&w->jobs);
+  tr_list_init(&w->debts);
   tr_list_init(&w->types_list);
   tr_list_init(&w->waits);
   tr_map_init(&w->types, mem, tr_random_next(random));

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ * Reload: new code for the next message, state kept, all or nothing. */
+#include <stdio.h>
+
+#include "script_host.h"
+
+#define RELOAD(h, expected)                                            \
+  do {                                                                 \
+    size_t changed_ = 99;                                              \
+    int rc_ = host_reload(h, &changed_);                               \
+    if (rc_) CHECK_FAIL("reload: %s", (h)->error.text);                \
+    CHECK_INT(changed_, ==, expected);                                 \
+  } while (0)
+#define REFUSED(h, why)                                                \
+  do {                                                                 \
+    size_t changed_ = 99;                                              \
+    CHECK_INT(host_reload(h, &changed_), <, 0);                        \
+    CHECK_INT(changed_, ==, 0);                                        \
+    CHECK_STR((h)->error.text, why);                                   \
+  } while (0)
+
+CHECK_CASE(reload_gives_new_code_and_keeps_state) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { state = { n = 0 }, on = { Ask = function(self) self.n = self.n + 1 return 'old ' .. self.n end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"old 1\"");
+  RELOAD(&h, 0); /* unchanged */
+  host_file(&h, "a.lua", "return { state = { n = 0, extra = { 7 } }, methods = { get = function(self) return self.extra[1] end },"
+                         " on = { Ask = function(self) self.n = self.n + 1 return 'new ' .. self.n .. self:get() end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"new 27\"");
+  CHECK_STR(host_call(&h, "a/other", "Ask", NULL), "Ask \"new 17\"");
+  /* Loading it again is a reload. */
+  host_file(&h, "a.lua", "return { on = { Ask = function(self) return self.n end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask 2");
+  CHECK_INT(h.changes, ==, 2);
+  host_close(&h);
+}
+
+CHECK_CASE(reload_refuses_a_bad_file_and_the_old_one_serves) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { on = { Ask = function() return 'a1' end } }");
+  host_file(&h, "b.lua", "return { on = { Ask = function() return 'b1' end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  CHECK_INT(host_load(&h, "b.lua"), ==, 0);
+  host_file(&h, "a.lua", "return { on = { Ask = function() return 'a2' end } }");
+  host_file(&h, "b.lua", "return {\n on = { Ask = functoin() return 'b2' end } }");
+  REFUSED(&h, "b.lua:2: '}' expected near 'return'");
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a1\"");
+  host_file(&h, "b.lua", "return {\n onn = { } }");
+  REFUSED(&h, "b.lua:2: `onn` is not a key of an agent; did you mean `on`?");
+  host_file(&h, "b.lua", "return { type = 'a', on = {} }");
+  REFUSED(&h, "b.lua: agent type `a` is in a.lua too");
+  host_file(&h, "b.lua", NULL);
+  size_t changed;
+  CHECK_INT(host_reload(&h, &changed), ==, TR_ENOT_FOUND);
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b1\"");
+  host_file(&h, "b.lua", "return { on = { Ask = function() return 'b2' end } }");
+  RELOAD(&h, 2);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a2\"");
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b2\"");
+  const char *names[] = { "nothing.lua" };
+  tr_error_init(&h.error);
+  CHECK_INT(tr_script_reload(h.script, names, 1, NULL, &h.error), ==, TR_ENOT_FOUND);
+  CHECK_STR(h.error.text, "nothing.lua: is not loaded");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_lets_an_open_turn_finish_on_its_code) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { methods = { who = function() return 'old' end }, on = {"
+                         " Slow = function(self, _, ctx) ctx:sleep(5) print('slow ' .. self:who()) end,"
+                         " Ask = function(self) return self:who() end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a", "Slow", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", "return { methods = { who = function() return 'new' end }, on = { Ask = function(self) return self:who() end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a/other", "Ask", NULL), "Ask \"new\"");
+  host_run(&h, 10);
+  CHECK_STR(h.printed, "slow old\n");
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"new\"");
+  CHECK_STR(host_call(&h, "a", "Slow", NULL), "cant_handle: a has no handler for `Slow`");
+  host_close(&h);
+}
+
+#define V1 "return { version = 1, state = { n = 1, list = { 1 } }, on = { Get = function(self) return self.n end, Wait = function(_, _, ctx) ctx:sleep(5) end } }"
+
+CHECK_CASE(reload_migrates_all_or_none) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", V1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  for (const char *const *id = (const char *const[]){ "a/1", "a/2", "a/3", NULL }; *id; id++) host_call(&h, *id, "Get", NULL);
+  host_file(&h, "a.lua", "return { version = 2, on = {} }");
+  REFUSED(&h, "a.lua: the version of `a` changed from 1 to 2, and there is no `migrate`");
+  host_file(&h, "a.lua", "local n = 0 return { version = 2, migrate = function(self, from) self.n = 'broken' self.list[1] = 9 n = n + 1"
+                         " if n == 3 then error('third') end end, on = {} }");
+  size_t changed;
+  CHECK_INT(host_reload(&h, &changed), ==, TR_EHANDLER);
+  CHECK(strstr(h.error.text, "a.lua: migrating a/") && strstr(h.error.text, "from version 1 to 2: a.lua:1: third"));
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get 1");
+  CHECK_STR(host_call(&h, "a/2", "Get", NULL), "Get 1");
+  /* One that is busy follows when its turn ends. */
+  host_send(&h, "a/3", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", "return { version = 2, state = { n = 0, list = {}, new = 'default' }, migrate = function(self, from)"
+                         " assert(from == 1 and #self.list == 1) self.n = self.n + 100 end,"
+                         " on = { Get = function(self) return self.n .. self.new end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get \"101default\"");
+  CHECK_STR(host_call(&h, "a/4", "Get", NULL), "Get \"0default\"");
+  CHECK_STR(host_call(&h, "a/3", "Get", NULL), "Get \"101default\"");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_keeps_an_instance_whose_late_migration_fails) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", V1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
+  CHECK(host_logged(&h, "error migrate.failed agent=a/default from=1 to=2"));
+  CHECK_STR(host_call(&h, "a/other", "Get", NULL), "Get \"new\"");
+  host_file(&h, "a.lua", "return { version = 2, migrate = function(self) self.n = 5 end, on = { Get = function(self) return self.n end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 5");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_compares_subscriptions_timers_and_types) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { { type = 'a', autostart = true, timers = { Tick = 10, Gone = 10 }, subscriptions = { 'one', 'two' },"
+                         " on = { ['*'] = function(_, _, ctx) print(ctx.agent_type, ctx.type) end } }, { type = 'removed', on = { X = print } } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_run(&h, 5); /* half way to the tick */
+  host_file(&h, "a.lua", "return { { type = 'a', timers = { Tick = 10, Fresh = 1 }, subscriptions = { 'two', 'three', { match = function(t) return t:find('^custom') end } },"
+                         " on = { ['*'] = function(_, _, ctx) print(ctx.agent_type, ctx.type) end } },"
+                         " { type = 'added', autostart = true, init = function() print('added') end, on = { X = print } } }");
+  RELOAD(&h, 1);
+  CHECK_INT(tr_script_start(h.script, &h.error), ==, 0);
+  host_publish(&h, "one", "One", NULL);
+  host_publish(&h, "two", "Two", NULL);
+  host_publish(&h, "three", "Three", NULL);
+  host_publish(&h, "custom", "Custom", NULL);
+  host_settle(&h);
+  CHECK_STR(h.printed, "added\na\tTwo\na\tThree\na\tCustom\n");
+  CHECK_STR(host_call(&h, "removed", "X", NULL) + 0, "not_found: no agent type \"removed\" here (2 types are known)");
+  host_run(&h, 6);
+  CHECK_INT(host_logged(&h, "Gone"), ==, 0);
+  size_t ticks = 0, fresh = 0;
+  for (const char *at = h.printed; (at = strstr(at, "a\tTick")); at++) ticks++;
+  for (const char *at = h.printed; (at = strstr(at, "a\tFresh")); at++) fresh++;
+  CHECK_INT(ticks, ==, 1); /* it was not started anew */
+  CHECK_INT(fresh, >=, 5);
+  CHECK(!strstr(h.printed, "Gone"));
+  host_close(&h);
+}
+
+CHECK_CASE(reload_follows_shared_modules) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "d/a.lua", "local t = require 'shared.text' return { on = { Ask = function() return t.word end } }");
+  host_file(&h, "d/b.lua", "return { on = { Ask = function() return require('shared.text').word end } }");
+  host_file(&h, "d/c.lua", "return { on = { Ask = function() return 'c' end } }");
+  host_file(&h, "d/shared/text.lua", "local name, path = ... assert(name == 'shared.text') return { word = 'one' }");
+  for (const char *const *f = (const char *const[]){ "d/a.lua", "d/b.lua", "d/c.lua", NULL }; *f; f++) CHECK_INT(host_load(&h, *f), ==, 0);
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"one\"");
+  const char *file = NULL;
+  char all[200] = "";
+  while ((file = tr_script_next_file(h.script, file))) strcat(strcat(all, file), " ");
+  CHECK_STR(all, "d/a.lua d/shared/text.lua d/b.lua d/c.lua ");
+  host_file(&h, "d/shared/text.lua", "return { word = 'two' }");
+  RELOAD(&h, 2); /* exactly its users */
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"two\"");
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"two\"");
+  host_file(&h, "d/shared/text.lua", "return {\n word = = 'two' }");
+  REFUSED(&h, "d/a.lua: d/shared/text.lua:2: unexpected symbol near '='");
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"two\"");
+  host_close(&h);
+}
+
+CHECK_CASE(modules_fail_with_their_place) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "circle/one.lua", "return require 'circle.two'");
+  host_file(&h, "circle/two.lua", "return require 'circle.one'");
+  host_file(&h, "init/init.lua", "return 'folder'");
+  host_file(&h, "fails.lua", "error 'in module'");
+  CHECK_INT(host_source(&h, "x.lua", "return require 'circle.one'"), <, 0);
+  CHECK_STR(h.error.text, "x.lua: circle/two.lua:1: require \"circle.one\": modules that require each other in a circle");
+  CHECK_INT(host_source(&h, "x.lua", "assert(require 'init' == 'folder')\nlocal ok, e = pcall(require, 'fails') assert(not ok and e:find('in module'))\nrequire 'fails'"), <, 0);
+  CHECK_STR(h.error.text, "x.lua: fails.lua:1: in module");
+  CHECK_INT(host_source(&h, "x.lua", "local t = require 'troupe' assert(t == troupe) x = 1 return { on = { G = function() return x end } }"), ==, 0);
+  CHECK_STR(host_call(&h, "x", "G", NULL), "G 1");
+  /* Another file has an environment of its own. */
+  CHECK_INT(host_source(&h, "y.lua", "assert(x == nil) string.len = nil return { on = { G = function() return #('abc') + ('abc'):len() end } }"), ==, 0);
+  CHECK_INT(host_source(&h, "z.lua", "assert(string.len) return { on = {} }"), ==, 0);
+  CHECK_STR(host_call(&h, "y", "G", NULL), "G 6");
+  CHECK(tr_script_next_file(h.script, NULL) == NULL); /* from memory */
+  host_close(&h);
+}

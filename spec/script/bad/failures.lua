@@ -1,0 +1,2 @@
+--! FILE:2: `limt` is not a key of failures; did you mean `limit`?
+return { failures = { limt = 1 } }

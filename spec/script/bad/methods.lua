@@ -1,0 +1,6 @@
+--! FILE:4: methods.add must be a function, not a string
+return {
+  methods = {
+    add = "x",
+  },
+}

@@ -1,0 +1,2 @@
+--! FILE:2: `nulls` must be "keep"
+return { nulls = "drop", on = {} }

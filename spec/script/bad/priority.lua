@@ -1,0 +1,2 @@
+--! FILE:2: priority.Alarm must be "high", "normal" or "low"
+return { priority = { Alarm = "urgent" } }

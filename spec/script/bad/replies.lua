@@ -1,0 +1,2 @@
+--! FILE:2: replies.Ask must be a message type (a string), not a table
+return { replies = { Ask = {} } }

@@ -1,0 +1,5 @@
+--! FILE:4: unexpected symbol near '='
+return {
+  type = "x",
+  on = = {},
+}

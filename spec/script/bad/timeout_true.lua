@@ -1,0 +1,2 @@
+--! FILE:2: `timeout` must be a number of seconds, or false
+return { timeout = true, on = {} }

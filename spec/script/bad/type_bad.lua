@@ -1,0 +1,5 @@
+--! FILE:3: `type`: 
+return {
+  type = "a b",
+  on = {},
+}

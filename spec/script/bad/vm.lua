@@ -1,0 +1,2 @@
+--! FILE:2: `vm` must be "own"
+return { vm = "shared", on = {} }

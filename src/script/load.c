@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT
+ * From a source text to agents: stage, then commit.
+ *
+ * Staging compiles the text, runs it in a fresh environment under the instruction limit, and checks what it returned; nothing outside the
+ * stage changes. Committing adds the classes to the core, all or none. Reloading (reload.c) uses the same stage. */
+#include "script/internal.h"
+
+/* --- what a chunk returned --- */
+
+static int wrong(tr_stage *stage, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int wrong(tr_stage *stage, const char *format, ...) {
+  char text[300];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  return tr_error_set(stage->error, TR_EINVALID, "%s: %s", stage->name, text);
+}
+
+static tr_definition *add_definition(lua_State *L, tr_stage *stage) {
+  tr_definition *def = tr_definition_new(stage->script);
+  if (!def) tr_raise_memory(L);
+  tr_list_push(&stage->definitions, &def->link);
+  return def;
+}
+
+static bool type_taken(const tr_stage *stage, const tr_definition *self) {
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    const tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    if (def != self && def->type && strcmp(def->type, self->type) == 0) return true;
+  }
+  return false;
+}
+
+static int read_agent(lua_State *L, tr_stage *stage) {
+  char type[256];
+  tr_place place = { stage->name, stage->source, stage->error };
+  tr_type_from_name(stage->name, type, sizeof type);
+  tr_definition *def = add_definition(L, stage);
+  int rc = tr_definition_read(L, def, &place, type);
+  if (!rc && type_taken(stage, def)) rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
+  return rc;
+}
+
+static int read_program(lua_State *L, tr_stage *stage, bool *has_program) {
+  if (*has_program) return wrong(stage, "two programs in one file; a list may hold one");
+  *has_program = true;
+  tr_definition *def = add_definition(L, stage);
+  def->program = true;
+  def->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+/* The program's own agent type, once the others are known. */
+static void name_program(lua_State *L, tr_stage *stage) {
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    char type[280];
+    if (!def->program) continue;
+    tr_type_from_name(stage->name, type, 256);
+    for (int i = 0; i < 2; i++) {
+      tr_free(stage->script->mem, def->type, def->type_size);
+      def->type = tr_strndup(stage->script->mem, type, strlen(type));
+      def->type_size = def->type ? strlen(type) + 1 : 0;
+      if (!def->type) tr_raise_memory(L);
+      if (!type_taken(stage, def)) break;
+      strcat(type, "-program");
+    }
+  }
+}
+
+static int read_list(lua_State *L, tr_stage *stage) {
+  int list = lua_gettop(L), rc = 0;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list), keys = 0;
+  bool has_program = false;
+  for (lua_pushnil(L); lua_next(L, list); lua_pop(L, 1)) keys++;
+  if (keys != n) return wrong(stage, "returned a table that is both an agent (named keys) and a list; expected one of them");
+  for (lua_Integer i = 1; !rc && i <= n; i++) {
+    int type = lua_rawgeti(L, list, i);
+    if (type == LUA_TTABLE) rc = read_agent(L, stage);
+    else if (type == LUA_TFUNCTION) rc = read_program(L, stage, &has_program);
+    else rc = wrong(stage, "item %lld of the returned list must be an agent (a table) or a program (a function), not %s", (long long)i, tr_type_name(L, -1));
+    lua_settop(L, list);
+  }
+  return rc;
+}
+
+/* The chunk's result, on the top. */
+static int read_result(lua_State *L, tr_stage *stage) {
+  bool has_program = false;
+  int rc;
+  if (lua_isfunction(L, -1)) {
+    rc = read_program(L, stage, &has_program);
+  } else if (!lua_istable(L, -1)) {
+    rc = wrong(stage, "returned %s; a script returns an agent (a table), a list of agents, or a program (a function)", tr_type_name(L, -1));
+  } else {
+    int top = lua_gettop(L);
+    bool list = lua_rawgeti(L, top, 1) != LUA_TNIL;
+    lua_pushnil(L);
+    bool empty = !lua_next(L, top);
+    lua_settop(L, top);
+    if (empty) rc = wrong(stage, "returned an empty table; expected an agent with handlers in `on`, or a list of agents");
+    else rc = list ? read_list(L, stage) : read_agent(L, stage);
+  }
+  if (!rc) name_program(L, stage);
+  return rc;
+}
+
+/* --- staging --- */
+
+static int stage_main(lua_State *L, void *ud) {
+  tr_stage *stage = ud;
+  tr_need_stack(L, 40);
+  tr_unit_push(L, stage->name);
+  lua_pushvalue(L, -1);
+  stage->unit_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  int rc = tr_compile(L, stage->name, stage->source, stage->error);
+  if (rc) return rc;
+  tr_sandbox_push(L, 1);
+  lua_setupvalue(L, -2, 1);
+  tr_need_stack(L, (int)stage->argc + 40);
+  for (size_t i = 0; i < stage->argc; i++) lua_pushstring(L, stage->args[i]);
+  int n = tr_metered_call(L, (int)stage->argc, "loading", TR_INSTRUCTIONS, stage->error);
+  if (n < 0) {
+    /* What has no place of its own (an error object) gets the file's name at least. */
+    if (!strstr(stage->error->text, stage->name)) {
+      tr_error found = *stage->error;
+      tr_error_init(stage->error);
+      tr_error_set(stage->error, found.code, "%s: %s", stage->name, found.text);
+    }
+    if (stage->error->code == TR_EHANDLER) stage->error->code = TR_EINVALID;
+    return stage->error->code;
+  }
+  if (n == 0) lua_pushnil(L);
+  else lua_settop(L, lua_gettop(L) - n + 1);
+  return read_result(L, stage);
+}
+
+int tr_stage_run(tr_stage *stage) {
+  stage->unit_ref = LUA_NOREF;
+  tr_list_init(&stage->definitions);
+  return tr_script_protect(stage->script, stage_main, stage, stage->error);
+}
+
+void tr_stage_fini(tr_stage *stage) {
+  lua_State *L = stage->script->L;
+  for (tr_link *link; (link = tr_list_pop(&stage->definitions));) tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
+  if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, stage->unit_ref);
+}
+
+/* --- files --- */
+
+tr_file *tr_file_find(const tr_script *script, const char *name) {
+  for (tr_link *link = script->files.next; link != &script->files; link = link->next) {
+    tr_file *file = TR_CONTAINER(link, tr_file, all);
+    if (strcmp(file->name, name) == 0) return file;
+  }
+  return NULL;
+}
+
+static void free_args(tr_file *file) {
+  for (size_t i = 0; i < file->argc; i++)
+    if (file->args[i]) tr_free(file->script->mem, file->args[i], strlen(file->args[i]) + 1);
+  tr_free(file->script->mem, file->args, file->argc * sizeof *file->args);
+  file->args = NULL;
+  file->argc = 0;
+}
+
+int tr_file_set_args(tr_file *file, const tr_slice *args, size_t argc) {
+  free_args(file);
+  if (argc == 0) return 0;
+  file->args = tr_calloc(file->script->mem, argc, sizeof *file->args);
+  if (!file->args) return TR_EMEMORY;
+  file->argc = argc;
+  for (size_t i = 0; i < argc; i++) {
+    file->args[i] = tr_strndup(file->script->mem, args[i].p, args[i].n);
+    if (!file->args[i]) return TR_EMEMORY;
+  }
+  return 0;
+}
+
+void tr_file_free(tr_file *file) {
+  tr_script *script = file->script;
+  while (!tr_list_empty(&file->classes)) tr_script_class_remove(TR_CONTAINER(file->classes.next, tr_script_class, by_file));
+  free_args(file);
+  if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, file->unit_ref);
+  tr_free(script->mem, file->name, strlen(file->name) + 1);
+  tr_free(script->mem, file->source, file->source_size);
+  tr_link_remove(&file->all);
+  TR_DELETE(script->mem, file);
+}
+
+void tr_file_take(tr_file *file, tr_stage *stage) {
+  lua_State *L = file->script->L;
+  if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, file->unit_ref);
+  file->unit_ref = stage->unit_ref;
+  stage->unit_ref = LUA_NOREF;
+  file->hash = tr_source_hash(stage->source);
+}
+
+tr_link *tr_file_modules(const tr_file *file) {
+  lua_State *L = file->script->L;
+  if (file->unit_ref == LUA_NOREF || !lua_checkstack(L, 4)) return NULL;
+  tr_push_ref(L, file->unit_ref);
+  tr_unit *unit = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return unit ? &unit->modules : NULL;
+}
+
+static tr_file *file_new(tr_script *script, const char *name) {
+  tr_file *file = TR_NEW(script->mem, tr_file);
+  if (!file) return NULL;
+  file->script = script;
+  file->unit_ref = LUA_NOREF;
+  file->name = tr_strndup(script->mem, name, strlen(name));
+  if (!file->name) {
+    TR_DELETE(script->mem, file);
+    return NULL;
+  }
+  tr_list_init(&file->classes);
+  tr_list_push(&script->files, &file->all);
+  return file;
+}
+
+/* --- loading --- */
+
+static int commit(tr_file *file, tr_stage *stage) {
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    tr_error error;
+    tr_error_init(&error);
+    if (tr_script_class_new(file->script, file, def, &error)) continue;
+    if (error.code == TR_EEXISTS) return wrong(stage, "agent type `%s` is there already: %s", def->type, error.text);
+    return tr_error_set(stage->error, error.code, "%s: %s", stage->name, error.text);
+  }
+  tr_file_take(file, stage);
+  return 0;
+}
+
+static int keep_source(tr_file *file, tr_slice source) {
+  tr_mem *mem = file->script->mem;
+  char *copy = tr_strndup(mem, source.p, source.n);
+  if (!copy) return TR_EMEMORY;
+  tr_free(mem, file->source, file->source_size);
+  file->source = copy;
+  file->source_size = source.n + 1;
+  file->from_memory = true;
+  return 0;
+}
+
+static int load_new(tr_script *script, const char *name, tr_slice source, bool from_memory, const tr_slice *args, size_t argc, tr_error *error) {
+  tr_file *file = file_new(script, name);
+  if (!file) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  int rc = tr_file_set_args(file, args, argc);
+  if (!rc && from_memory) rc = keep_source(file, source);
+  if (rc) {
+    tr_file_free(file);
+    return tr_error_set(error, rc, "out of memory");
+  }
+  tr_stage stage = { .script = script, .name = file->name, .source = source, .args = file->args, .argc = file->argc, .error = error };
+  rc = tr_stage_run(&stage);
+  if (!rc) rc = commit(file, &stage);
+  tr_stage_fini(&stage);
+  if (rc) tr_file_free(file);
+  return rc;
+}
+
+static int load_again(tr_file *file, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+  size_t changed;
+  if (argc > 0 && tr_file_set_args(file, args, argc)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  int rc = tr_reload(file->script, &file, 1, source, &changed, error);
+  if (!rc && source.p && keep_source(file, source)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  return rc;
+}
+
+int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+  tr_error unused;
+  tr_buf text;
+  tr_error_init(&unused);
+  if (!error) error = &unused;
+  tr_file *file = tr_file_find(script, name);
+  if (file) return load_again(file, source, args, argc, error);
+  if (source.p) return load_new(script, name, source, true, args, argc, error);
+  tr_buf_init(&text, script->mem);
+  int rc = tr_read_source(script, name, &text, error);
+  if (!rc) rc = load_new(script, name, tr_buf_view(&text), false, args, argc, error);
+  tr_buf_fini(&text);
+  return rc;
+}
+
+/* --- starting --- */
+
+static int start_key(tr_script_class *class_, tr_slice key, tr_error *error) {
+  tr_agent *agent = tr_class_get(class_->core_class, key, error);
+  if (!agent) return error && error->code ? error->code : TR_EMEMORY;
+  return tr_agent_start(agent);
+}
+
+static int start_class(tr_script_class *class_, tr_error *error) {
+  const tr_definition *def = class_->def;
+  int rc = 0, first = 0;
+  class_->started = true;
+  if (def->program) class_->script->programs++;
+  if (def->program || def->autostart_default) first = start_key(class_, TR_SLICE_LITERAL("default"), error);
+  for (size_t i = 0; i < def->autostart_count; i++) {
+    rc = start_key(class_, tr_slice_make(def->autostart[i].text, def->autostart[i].size - 1), error);
+    if (rc && !first) first = rc;
+  }
+  return first;
+}
+
+int tr_script_start(tr_script *script, tr_error *error) {
+  int first = 0;
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next) {
+    tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    int rc = class_->started ? 0 : start_class(class_, error);
+    if (rc && !first) first = rc;
+  }
+  return first;
+}
+
+bool tr_script_has_program(const tr_script *script) {
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next)
+    if (TR_CONTAINER(link, tr_script_class, all)->def->program) return true;
+  return false;
+}
+
+bool tr_script_programs_running(const tr_script *script) { return script->programs > 0; }
+
+void tr_program_over(tr_script *script, int status) {
+  if (script->programs == 0) return;
+  if (script->exit_status == 0) script->exit_status = status;
+  if (--script->programs == 0 && script->options.exit) script->options.exit(script->options.ud, script->exit_status);
+}
