@@ -395,8 +395,9 @@ static int run_call_then_fail(void *ud, tr_turn *turn) {
     kit_turn_call(turn, "b", "First");
     return TR_RUN_WAIT;
   }
-  kit_turn_call(turn, "b", "Second");
+  tr_call *call = kit_turn_call(turn, "b", "Second");
   tr_turn_fail(turn, TR_EHANDLER, NULL);
+  tr_call_cancel(call); /* too late, and harmless: it went with the outbox */
   return TR_RUN_DONE;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Runs the Lua programs of spec/script/cases, each of which asserts what it expects and returns 0; and loads the files of
- * spec/script/bad, each of which must be refused with the text that its first line says:  --! text  ("FILE" stands for the path).
- * A case may say what must be in the log:  --? text */
+ * Runs the Lua programs of spec/script/cases, each of which asserts what it expects and returns 0; and loads the
+ * files of spec/script/bad, each of which must be refused with the text that its first line says:  --! text  ("FILE"
+ * stands for the path). A case may say what must be in the log:  --? text */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,7 +28,8 @@ static void run_case(const char *path, void *ud) {
   if (host_load(&h, path)) CHECK_FAIL("%s: %s", path, h.error.text);
   host_run(&h, 100000);
   if (!h.exited || h.status != 0)
-    CHECK_FAIL("%s: %s %d\n%s%s", path, h.exited ? "status" : "has not returned", h.status, h.printed ? h.printed : "", h.logged ? h.logged : "");
+    CHECK_FAIL("%s: %s %d\n%s%s", path, h.exited ? "status" : "has not returned", h.status, h.printed ? h.printed : "",
+               h.logged ? h.logged : "");
   char *expected;
   for (int i = 0; (expected = marked(text, "--? ", i)); i++) {
     if (!host_logged(&h, expected)) CHECK_FAIL("%s: not in the log: %s\n%s", path, expected, h.logged ? h.logged : "");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The host behind the checks of the script room (script_host.h). What the host itself keeps does not come from the case's allocator. */
+ * The host behind the checks of the script room (script_host.h). What the host itself keeps does not come from the
+ * case's allocator. */
 #include "script_host.h"
 
 #include <stdio.h>
@@ -61,7 +62,8 @@ int host_try_open(host *h) {
   tr_core_options core = { .mem = check_mem(), .log = &h->log, .seed = 42, .now = h->now };
   h->core = tr_core_new(&core);
   if (!h->core) return TR_EMEMORY;
-  tr_script_options script = { .core = h->core, .load = on_load, .print = on_print, .exit = on_exit_status, .classes_changed = on_changed,
+  tr_script_options script = { .core = h->core, .load = on_load, .print = on_print, .exit = on_exit_status,
+                               .classes_changed = on_changed,
                                .ud = h, .memory_limit = h->memory_limit };
   tr_error_init(&h->error);
   h->script = tr_script_new(&script, &h->error);
@@ -184,7 +186,8 @@ static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
   if (tr_script_walk(h->script, &reply->body, &sink, &h->error) || json.failed)
     snprintf(answer.text, sizeof answer.text, "walk: %s", h->error.text);
   else
-    snprintf(answer.text, sizeof answer.text, "%s %.*s", reply->type ? reply->type->text : "null", (int)json.len, (const char *)json.data);
+    snprintf(answer.text, sizeof answer.text, "%s %.*s", reply->type ? reply->type->text : "null", (int)json.len,
+             (const char *)json.data);
   tr_buf_fini(&json);
 }
 
@@ -208,8 +211,10 @@ static const char *ask(host *h, const char *agent, const char *type, const char 
   return answer.text;
 }
 
-const char *host_call(host *h, const char *agent, const char *type, const char *json) { return ask(h, agent, type, json, true); }
-const char *host_foreign_call(host *h, const char *agent, const char *type, const char *json) { return ask(h, agent, type, json, false); }
+const char *host_call(host *h, const char *agent, const char *type, const char *json) { return ask(h, agent, type, json,
+                                                                                                   true); }
+const char *host_foreign_call(host *h, const char *agent, const char *type, const char *json) { return ask(h, agent,
+    type, json, false); }
 
 size_t host_log_count(const host *h, const char *text) {
   size_t n = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A host for the checks of the script room: a core and a Lua state in virtual time, files from memory, everything said captured. */
+ * A host for the checks of the script room: a core and a Lua state in virtual time, files from memory, everything
+ * said captured. */
 #ifndef SCRIPT_HOST_H
 #define SCRIPT_HOST_H
 

@@ -45,7 +45,9 @@ CHECK_CASE(programs_end_with_their_status) {
   CHECK_INT(status_of("return function() return false end", NULL), ==, 1);
   CHECK_INT(status_of("return function() return 256 end", NULL), ==, 1);
   CHECK_INT(status_of("return function() return 'x' end", NULL), ==, 1);
-  CHECK_INT(status_of("return function(ctx) ctx:sleep(1) error('bad') end", "error program.failed agent=p/default type=program error=\"handler_error: p.lua:1: bad\""), ==, 1);
+  CHECK_INT(status_of("return function(ctx) ctx:sleep(1) error('bad') end",
+                      "error program.failed agent=p/default type=program error=\"handler_error: p.lua:1: bad\""), ==,
+                          1);
   CHECK_INT(status_of("return function(ctx) while true do end end", "limit_exceeded"), ==, 1);
   CHECK_INT(status_of("return { { on = {} }, function(ctx) assert(ctx.id == 'p-program/default') end }", NULL), ==, 0);
 }
@@ -53,7 +55,8 @@ CHECK_CASE(programs_end_with_their_status) {
 CHECK_CASE(exit_and_stop_call_the_hook) {
   host h = { 0 };
   host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua", "return { on = { Exit = function(_, m, ctx) ctx:exit(m.status) end, Stop = function(_, _, ctx) ctx:stop() end } }"), ==, 0);
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { on = { Exit = function(_, m, ctx) ctx:exit(m.status) end, Stop = function(_, _, ctx) ctx:stop() end } }"), ==, 0);
   CHECK(!tr_script_has_program(h.script));
   CHECK_STR(host_call(&h, "a", "Exit", "{\"status\":256}"), "invalid: exit takes a status from 0 to 255");
   CHECK(!h.exited);
@@ -72,12 +75,15 @@ CHECK_CASE(load_is_all_or_nothing) {
   CHECK(strstr(h.error.text, "b.lua: agent type `a` is there already"));
   CHECK_STR(host_call(&h, "b", "X", NULL), "not_found: no agent type \"b\" here (1 types are known)");
   CHECK_STR(host_call(&h, "a", "X", NULL), "X 1");
+  CHECK_INT(host_source(&h, "s.lua", "return {\n  type = 'x',\n  on = = {},\n}"), ==, TR_EINVALID);
+  CHECK_STR(h.error.text, "s.lua:3: unexpected symbol near '='");
   CHECK_INT(host_load(&h, "missing.lua"), ==, TR_ENOT_FOUND);
   CHECK_STR(h.error.text, "missing.lua: no such file");
   CHECK_INT(host_source(&h, "c.lua", "\x1bLuaS"), ==, TR_EINVALID);
   CHECK_STR(h.error.text, "c.lua: compiled Lua is not taken, only source text");
   CHECK_INT(host_source(&h, "d.lua", "\xef\xbb\xbf#!/usr/bin/troupe run\nreturn 5"), ==, TR_EINVALID);
-  CHECK_STR(h.error.text, "d.lua: returned a number; a script returns an agent (a table), a list of agents, or a program (a function)");
+  CHECK_STR(h.error.text,
+            "d.lua: returned a number; a script returns an agent (a table), a list of agents, or a program (a function)");
   CHECK_INT(host_source(&h, "e.lua", "#!/usr/bin/env troupe\nreturn { onn = 1 }"), ==, TR_EINVALID);
   CHECK_STR(h.error.text, "e.lua:2: `onn` is not a key of an agent; did you mean `on`?");
   CHECK_INT(host_source(&h, "f.lua", "error({ code = 'not_found', message = 'text' })"), ==, TR_ENOT_FOUND);
@@ -90,7 +96,9 @@ CHECK_CASE(load_is_all_or_nothing) {
 CHECK_CASE(load_warns_of_keys_without_effect) {
   host h = { 0 };
   host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua", "return {\n  idle = 5,\n  limits = { memory = '64M', instructions = 1e6 },\n  on = {},\n}"), ==, 0);
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return {\n  idle = 5,\n  limits = { memory = '64M', instructions = 1e6 },\n  on = {},\n}"), ==,
+                            0);
   CHECK(host_logged(&h, "warn script.no_effect file=a.lua:2 key=idle (it has no effect yet)"));
   CHECK(host_logged(&h, "key=memory"));
   CHECK_INT(host_log_count(&h, "no_effect"), ==, 2);
@@ -144,7 +152,8 @@ CHECK_CASE(json_bodies_arrive_and_leave) {
 CHECK_CASE(a_foreign_caller_gets_null_rather_than_an_unknown_type) {
   host h = { 0 };
   host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua", "return { replies = { R = 'Declared' }, on = { Q = function() return { n = 1 } end, R = function() return 1 end,"
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { replies = { R = 'Declared' }, on = { Q = function() return { n = 1 } end, R = function() return 1 end,"
                                      " T = function() return 1, 'T2' end } }"), ==, 0);
   CHECK_STR(host_call(&h, "a", "Q", NULL), "Q {\"n\":1}");
   CHECK_STR(host_foreign_call(&h, "a", "Q", NULL), "null null");
@@ -162,7 +171,8 @@ CHECK_CASE(events_are_copied_for_each_receiver) {
                         "local function own(self, m, ctx) assert(m.list[1] == 'fresh') m.list[1] = ctx.id m.seen = (m.seen or 0) + 1 assert(m.seen == 1)"
                         " print(ctx.id) end return { { type = 'a', subscriptions = { 'e' }, on = { E = own } }, { type = 'b', subscriptions = { 'e' }, on = { E = own } },"
                         " { type = 'c', subscriptions = { 'e' }, on = { E = own } }, { type = 's', on = { Go = function(_, _, ctx)"
-                        " local m = { list = { 'fresh' } } ctx:publish('e', 'E', m) m.list[1] = 'changed' end } } }"), ==, 0);
+                        " local m = { list = { 'fresh' } } ctx:publish('e', 'E', m) m.list[1] = 'changed' end } } }"),
+                            ==, 0);
   host_send(&h, "s", "Go", NULL);
   host_settle(&h);
   CHECK_STR(h.printed, "a/default\nb/default\nc/default\n");

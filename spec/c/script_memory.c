@@ -47,7 +47,8 @@ CHECK_CASE(out_of_memory_anywhere_is_an_error_of_that_step) {
     if (host_try_open(&h)) continue;
     play(&h);
     if (check_mem_refused()) { /* there is memory again: everything goes on */
-      if (host_source(&h, "z.lua", "return { on = { Q = function(_, m) return m.n + 1 end } }")) CHECK_FAIL("%s", h.error.text);
+      if (host_source(&h, "z.lua", "return { on = { Q = function(_, m) return m.n + 1 end } }"))
+        CHECK_FAIL("%s", h.error.text);
       CHECK_STR(host_call(&h, "z", "Q", "{\"n\":1}"), "Q 2");
     }
     host_close(&h);
@@ -66,7 +67,8 @@ CHECK_CASE(a_limit_of_any_size_is_survived) {
     host_publish(&h, "chat", "Chat", "{\"text\":\"hello\"}");
     const char *text = host_call(&h, "a", "Ask", "{\"k\":\"1\",\"list\":[1,2,{\"a\":null}]}");
     if (strcmp(text, "no answer") == 0) CHECK_FAIL("limit %zu: no answer", limit);
-    if (!rc && strncmp(text, "Echo", 4) != 0 && strncmp(text, "out_of_memory", 13) != 0 && strncmp(text, "construction_failed", 19) != 0)
+    if (!rc && strncmp(text, "Echo", 4) != 0 && strncmp(text, "out_of_memory", 13) != 0 &&
+        strncmp(text, "construction_failed", 19) != 0)
       CHECK_FAIL("limit %zu: %s", limit, text);
     host_call(&h, "a", "Fail", NULL);
     host_run(&h, 11);
@@ -81,7 +83,8 @@ CHECK_CASE(a_limit_of_any_size_is_survived) {
 CHECK_CASE(memory_limit_ends_the_turn_not_the_state) {
   host h = { .memory_limit = 4u << 20 };
   host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua", "return { on = { Hog = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,"
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { on = { Hog = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,"
                                      " String = function() local s = 'x' while true do s = s .. s end end,"
                                      " Keep = function(self) self.t = {} for i = 1, 1e9 do self.t[i] = { i } end end,"
                                      " Ask = function() return 'fine' end } }"), ==, 0);
@@ -96,7 +99,8 @@ CHECK_CASE(memory_limit_ends_the_turn_not_the_state) {
 CHECK_CASE(nothing_is_left_of_open_turns) {
   host h = { 0 };
   host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua", "return { { type = 'a', on = { Call = function(_, _, ctx) local c <close> = setmetatable({}, { __close = function()"
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { { type = 'a', on = { Call = function(_, _, ctx) local c <close> = setmetatable({}, { __close = function()"
                                      " print(pcall(ctx.publish, ctx, 'x', 'T')) end }) ctx:call('b', 'Wait', { 1, 2 }) end } },"
                                      " { type = 'b', timers = { T = 1 }, on = { Wait = function(_, _, ctx) ctx:every(1, 'T', { x = 1 }) ctx:sleep(1000) end } },"
                                      " function(ctx) ctx:subscribe('x') ctx:receive() end }"), ==, 0);

@@ -22,11 +22,13 @@
 CHECK_CASE(reload_gives_new_code_and_keeps_state) {
   host h = { 0 };
   host_open(&h);
-  host_file(&h, "a.lua", "return { state = { n = 0 }, on = { Ask = function(self) self.n = self.n + 1 return 'old ' .. self.n end } }");
+  host_file(&h, "a.lua",
+            "return { state = { n = 0 }, on = { Ask = function(self) self.n = self.n + 1 return 'old ' .. self.n end } }");
   CHECK_INT(host_load(&h, "a.lua"), ==, 0);
   CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"old 1\"");
   RELOAD(&h, 0); /* unchanged */
-  host_file(&h, "a.lua", "return { state = { n = 0, extra = { 7 } }, methods = { get = function(self) return self.extra[1] end },"
+  host_file(&h, "a.lua",
+            "return { state = { n = 0, extra = { 7 } }, methods = { get = function(self) return self.extra[1] end },"
                          " on = { Ask = function(self) self.n = self.n + 1 return 'new ' .. self.n .. self:get() end } }");
   RELOAD(&h, 1);
   CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"new 27\"");
@@ -78,7 +80,8 @@ CHECK_CASE(reload_lets_an_open_turn_finish_on_its_code) {
   CHECK_INT(host_load(&h, "a.lua"), ==, 0);
   host_send(&h, "a", "Slow", NULL);
   host_settle(&h);
-  host_file(&h, "a.lua", "return { methods = { who = function() return 'new' end }, on = { Ask = function(self) return self:who() end } }");
+  host_file(&h, "a.lua",
+            "return { methods = { who = function() return 'new' end }, on = { Ask = function(self) return self:who() end } }");
   RELOAD(&h, 1);
   CHECK_STR(host_call(&h, "a/other", "Ask", NULL), "Ask \"new\"");
   host_run(&h, 10);
@@ -95,10 +98,12 @@ CHECK_CASE(reload_migrates_all_or_none) {
   host_open(&h);
   host_file(&h, "a.lua", V1);
   CHECK_INT(host_load(&h, "a.lua"), ==, 0);
-  for (const char *const *id = (const char *const[]){ "a/1", "a/2", "a/3", NULL }; *id; id++) host_call(&h, *id, "Get", NULL);
+  for (const char *const *id = (const char *const[]){ "a/1", "a/2", "a/3", NULL }; *id; id++)
+    host_call(&h, *id, "Get", NULL);
   host_file(&h, "a.lua", "return { version = 2, on = {} }");
   REFUSED(&h, "a.lua: the version of `a` changed from 1 to 2, and there is no `migrate`");
-  host_file(&h, "a.lua", "local n = 0 return { version = 2, migrate = function(self, from) self.n = 'broken' self.list[1] = 9 n = n + 1"
+  host_file(&h, "a.lua",
+            "local n = 0 return { version = 2, migrate = function(self, from) self.n = 'broken' self.list[1] = 9 n = n + 1"
                          " if n == 3 then error('third') end end, on = {} }");
   size_t changed;
   CHECK_INT(host_reload(&h, &changed), ==, TR_EHANDLER);
@@ -108,7 +113,8 @@ CHECK_CASE(reload_migrates_all_or_none) {
   /* One that is busy follows when its turn ends. */
   host_send(&h, "a/3", "Wait", NULL);
   host_settle(&h);
-  host_file(&h, "a.lua", "return { version = 2, state = { n = 0, list = {}, new = 'default' }, migrate = function(self, from)"
+  host_file(&h, "a.lua",
+            "return { version = 2, state = { n = 0, list = {}, new = 'default' }, migrate = function(self, from)"
                          " assert(from == 1 and #self.list == 1) self.n = self.n + 100 end,"
                          " on = { Get = function(self) return self.n .. self.new end } }");
   RELOAD(&h, 1);
@@ -125,12 +131,14 @@ CHECK_CASE(reload_keeps_an_instance_whose_late_migration_fails) {
   CHECK_INT(host_load(&h, "a.lua"), ==, 0);
   host_send(&h, "a", "Wait", NULL);
   host_settle(&h);
-  host_file(&h, "a.lua", "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
+  host_file(&h, "a.lua",
+            "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
   RELOAD(&h, 1);
   CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
   CHECK(host_logged(&h, "error migrate.failed agent=a/default from=1 to=2"));
   CHECK_STR(host_call(&h, "a/other", "Get", NULL), "Get \"new\"");
-  host_file(&h, "a.lua", "return { version = 2, migrate = function(self) self.n = 5 end, on = { Get = function(self) return self.n end } }");
+  host_file(&h, "a.lua",
+            "return { version = 2, migrate = function(self) self.n = 5 end, on = { Get = function(self) return self.n end } }");
   RELOAD(&h, 1);
   CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 5");
   host_close(&h);
@@ -139,11 +147,13 @@ CHECK_CASE(reload_keeps_an_instance_whose_late_migration_fails) {
 CHECK_CASE(reload_compares_subscriptions_timers_and_types) {
   host h = { 0 };
   host_open(&h);
-  host_file(&h, "a.lua", "return { { type = 'a', autostart = true, timers = { Tick = 10, Gone = 10 }, subscriptions = { 'one', 'two' },"
+  host_file(&h, "a.lua",
+            "return { { type = 'a', autostart = true, timers = { Tick = 10, Gone = 10 }, subscriptions = { 'one', 'two' },"
                          " on = { ['*'] = function(_, _, ctx) print(ctx.agent_type, ctx.type) end } }, { type = 'removed', on = { X = print } } }");
   CHECK_INT(host_load(&h, "a.lua"), ==, 0);
   host_run(&h, 5); /* half way to the tick */
-  host_file(&h, "a.lua", "return { { type = 'a', timers = { Tick = 10, Fresh = 1 }, subscriptions = { 'two', 'three', { match = function(t) return t:find('^custom') end } },"
+  host_file(&h, "a.lua",
+            "return { { type = 'a', timers = { Tick = 10, Fresh = 1 }, subscriptions = { 'two', 'three', { match = function(t) return t:find('^custom') end } },"
                          " on = { ['*'] = function(_, _, ctx) print(ctx.agent_type, ctx.type) end } },"
                          " { type = 'added', autostart = true, init = function() print('added') end, on = { X = print } } }");
   RELOAD(&h, 1);
@@ -173,7 +183,8 @@ CHECK_CASE(reload_follows_shared_modules) {
   host_file(&h, "d/b.lua", "return { on = { Ask = function() return require('shared.text').word end } }");
   host_file(&h, "d/c.lua", "return { on = { Ask = function() return 'c' end } }");
   host_file(&h, "d/shared/text.lua", "local name, path = ... assert(name == 'shared.text') return { word = 'one' }");
-  for (const char *const *f = (const char *const[]){ "d/a.lua", "d/b.lua", "d/c.lua", NULL }; *f; f++) CHECK_INT(host_load(&h, *f), ==, 0);
+  for (const char *const *f = (const char *const[]){ "d/a.lua", "d/b.lua", "d/c.lua", NULL }; *f; f++)
+    CHECK_INT(host_load(&h, *f), ==, 0);
   CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"one\"");
   const char *file = NULL;
   char all[200] = "";
@@ -197,13 +208,17 @@ CHECK_CASE(modules_fail_with_their_place) {
   host_file(&h, "init/init.lua", "return 'folder'");
   host_file(&h, "fails.lua", "error 'in module'");
   CHECK_INT(host_source(&h, "x.lua", "return require 'circle.one'"), <, 0);
-  CHECK_STR(h.error.text, "x.lua: circle/two.lua:1: require \"circle.one\": modules that require each other in a circle");
-  CHECK_INT(host_source(&h, "x.lua", "assert(require 'init' == 'folder')\nlocal ok, e = pcall(require, 'fails') assert(not ok and e:find('in module'))\nrequire 'fails'"), <, 0);
+  CHECK_STR(h.error.text,
+            "x.lua: circle/two.lua:1: require \"circle.one\": modules that require each other in a circle");
+  CHECK_INT(host_source(&h, "x.lua",
+                        "assert(require 'init' == 'folder')\nlocal ok, e = pcall(require, 'fails') assert(not ok and e:find('in module'))\nrequire 'fails'"), <, 0);
   CHECK_STR(h.error.text, "x.lua: fails.lua:1: in module");
-  CHECK_INT(host_source(&h, "x.lua", "local t = require 'troupe' assert(t == troupe) x = 1 return { on = { G = function() return x end } }"), ==, 0);
+  CHECK_INT(host_source(&h, "x.lua",
+                        "local t = require 'troupe' assert(t == troupe) x = 1 return { on = { G = function() return x end } }"), ==, 0);
   CHECK_STR(host_call(&h, "x", "G", NULL), "G 1");
   /* Another file has an environment of its own. */
-  CHECK_INT(host_source(&h, "y.lua", "assert(x == nil) string.len = nil return { on = { G = function() return #('abc') + ('abc'):len() end } }"), ==, 0);
+  CHECK_INT(host_source(&h, "y.lua",
+                        "assert(x == nil) string.len = nil return { on = { G = function() return #('abc') + ('abc'):len() end } }"), ==, 0);
   CHECK_INT(host_source(&h, "z.lua", "assert(string.len) return { on = {} }"), ==, 0);
   CHECK_STR(host_call(&h, "y", "G", NULL), "G 6");
   CHECK(tr_script_next_file(h.script, NULL) == NULL); /* from memory */

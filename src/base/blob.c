@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Shared immutable bytes. One allocation holds the count and the bytes; the blob remembers its allocator, so that whoever lets
- * go last need not know where it came from. */
+ * Shared immutable bytes. One allocation holds the count and the bytes; the blob remembers its allocator, so that
+ * whoever lets go last need not know where it came from. */
 #include "base/blob.h"
 
 tr_blob *tr_blob_new(tr_mem *mem, size_t len) {

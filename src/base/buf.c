@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A growing byte buffer: capacity doubles, so n appended bytes cost O(n) in all. A growth that fails leaves what is there
- * untouched and sets `failed`; from then on every append is dropped, so that no writer can produce a text with a hole. */
+ * A growing byte buffer: capacity doubles, so n appended bytes cost O(n) in all. A growth that fails leaves what is
+ * there untouched and sets `failed`; from then on every append is dropped, so that no writer can produce a text with
+ * a hole. */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The error table's look-ups, and texts kept in a tr_error. Everything is generated from TR_ERROR_MAP, so a new code needs no
- * change here, except where two rows share a gRPC status: then tr_error_from_grpc says which one a peer's
+ * The error table's look-ups, and texts kept in a tr_error. Everything is generated from TR_ERROR_MAP, so a new code
+ * needs no change here, except where two rows share a gRPC status: then tr_error_from_grpc says which one a peer's
  * status means. */
 #include "base/error.h"
 

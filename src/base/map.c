@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * A hash map with open addressing and linear probing, and the seeded hash that names use as well.
  *
- * Keys come from outside (topics, client ids, request ids), so the hash is SipHash-1-3 under a seed that the embedder hands in:
- * whoever does not know the seed cannot choose keys that collide. Short keys cost about 15 ns.
+ * Keys come from outside (topics, client ids, request ids), so the hash is SipHash-1-3 under a seed that the embedder
+ * hands in: whoever does not know the seed cannot choose keys that collide. Short keys cost about 15 ns.
  * Removing leaves a tombstone, so that removing while iterating moves nothing; tombstones go at the next growth, which
  * picks its size by live entries (so a map that was emptied shrinks as soon as it is filled again). */
 #include "base/map.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The allocator's counting front: every room allocates through these few functions, so `used` is exact and an embedder (or a
- * test that refuses the n-th allocation) has one place to hook.
+ * The allocator's counting front: every room allocates through these few functions, so `used` is exact and an
+ * embedder (or a test that refuses the n-th allocation) has one place to hook.
  *
  * A size of 0 counts as 1, on allocation and on release alike: realloc_fn reads 0 as "free", and callers need not
- * treat an empty text specially. What is in use is counted here rather than in realloc_fn, so that hooks stay trivial. */
+ * treat an empty text specially. What is in use is counted here rather than in realloc_fn, so that hooks stay
+ * trivial. */
 #include "base/mem.h"
 
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Interned names: an open-addressing table of them, at most two thirds full.
  *
- * Hashes lie in an array of their own, so that looking for a name that is not there, which is how every new agent's key begins,
- * touches one cache line and no other name; growing touches none. Names come and go all the time, so a removal moves
- * later ones of its probe path back and leaves nothing behind; the table shrinks at an eighth. */
+ * Hashes lie in an array of their own, so that looking for a name that is not there, which is how every new agent's
+ * key begins, touches one cache line and no other name; growing touches none. Names come and go all the time, so a
+ * removal moves later ones of its probe path back and leaves nothing behind; the table shrinks at an eighth. */
 #include "base/names.h"
 
 #include "base/map.h"

@@ -57,8 +57,8 @@ size_t tr_utf8_cut(tr_slice text, size_t max) {
 
 static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 
-/* Optimal string alignment (a swap of neighbours is one edit), only in the band of width 2·max + 1 around the diagonal, so
- * the cost is length times max and the rows fit on the stack whatever the texts' lengths. */
+/* Optimal string alignment (a swap of neighbours is one edit), only in the band of width 2·max + 1 around the
+ * diagonal, so the cost is length times max and the rows fit on the stack whatever the texts' lengths. */
 unsigned tr_text_distance(tr_slice a, tr_slice b, unsigned max) {
   enum { WIDTH = 2 * DISTANCE_MAX + 3 };
   unsigned rows[3][WIDTH], *before = rows[0], *last = rows[1], *now = rows[2];

@@ -75,6 +75,7 @@ typedef struct tr_proto_frame { /* one open container */
   uint8_t kind;
   bool turned;    /* begun as an array where a map is due, or the reverse: must stay empty */
   bool after_key; /* a value is due */
+  bool in_any;    /* a message that is the content of an Any */
   const struct tr_proto_type *type;   /* of a message */
   const struct tr_proto_field *field; /* of a message: whose value is due; of an array or map: the field itself */
   size_t start, outer, count, marks;  /* offsets into out: content, what is around it; items; offset into marks */
@@ -91,10 +92,10 @@ typedef struct tr_proto_writer {
   tr_error *error;
   const tr_proto_type *type;
   unsigned flags, depth;
-  bool done;
+  size_t from;                    /* out->len at the beginning */
+  bool done, replaying;           /* replaying: the next map is the open one, from the record */
   tr_buf marks;                   /* what frames keep beyond their size, as a stack */
   struct tr_proto_record *record; /* of an Any whose "@type" has not come yet */
-  const tr_proto_type *replayed;  /* the type of an Any that comes from a record */
   tr_proto_frame frames[TR_DEPTH_MAX];
 } tr_proto_writer;
 void tr_proto_writer_init(tr_proto_writer *writer, tr_buf *out, const tr_proto_type *type, unsigned flags,

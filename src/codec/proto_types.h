@@ -108,6 +108,8 @@ int tr_proto_load_file(tr_proto_load *load);
 int tr_proto_link_set(tr_proto_load *load);
 /* proto_default.c: field->default_text → default_bits, default_bytes. */
 int tr_proto_link_default(tr_proto_load *load, const tr_proto_type *type, tr_proto_field *field);
+/* Decimal digits, "-" before them where is_signed; false: not that, or beyond `bits` (32, 64). */
+bool tr_proto_read_integer(tr_slice text, bool is_signed, unsigned bits, uint64_t *out);
 
 /* ---- looking up ---- */
 
@@ -118,6 +120,11 @@ const tr_proto_enum_value *tr_proto_enum_by_number(const tr_proto_enum *enumerat
 const tr_proto_enum_value *tr_proto_enum_by_name(const tr_proto_enum *enumeration, tr_slice name);
 /* The type that a type_url names, of this pool; NULL: not there, or no message. */
 const tr_proto_type *tr_proto_type_of_url(const tr_proto_pool *pool, tr_slice url);
+
+/* ---- proto_give.c: a number as it is on the wire → the sink; as a value, and as a map's key (no string) ---- */
+
+int tr_proto_give_scalar(const tr_sink *sink, const tr_proto_field *field, uint64_t bits);
+int tr_proto_give_key(const tr_sink *sink, const tr_proto_field *field, uint64_t bits);
 
 static inline bool tr_proto_is_text(uint8_t type) { return type == TR_PROTO_T_STRING || type == TR_PROTO_T_BYTES; }
 /* Of the fields of a map entry, which the linker checked. */

@@ -2,11 +2,11 @@
  * Instances: from the first message for an id to the moment it leaves memory.
  *
  * An instance begins as a mailbox: whoever sends to it makes the struct, nothing more. ops->make and the INIT turn
- * follow in its first slot, so that sending never runs an agent's code, and all who have sent by then hear of a failure. What
- * failed is dropped whole: the next message begins anew.
+ * follow in its first slot, so that sending never runs an agent's code, and all who have sent by then hear of a
+ * failure. What failed is dropped whole: the next message begins anew.
  *
- * An instance that leaves goes out of its class's table first, so that mail that comes meanwhile makes a new one, then its
- * turns are cancelled and its mail is answered. Its memory stays until the ready list lets go of it. */
+ * An instance that leaves goes out of its class's table first, so that mail that comes meanwhile makes a new one,
+ * then its turns are cancelled and its mail is answered. Its memory stays until the ready list lets go of it. */
 #include <stdio.h>
 
 #include "core/internal.h"

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Open calls: who waits for the answer to a request, and until when.
  *
- * A call lies in a table of slots with generations. What travels with the request is the slot's number and generation, not
- * a pointer: an answer that comes after the deadline, or after tr_call_cancel, finds another generation there and is
- * counted as late. The deadline is one timer; the request itself is not referred to, so that its last reference can
- * still answer for it (core/message.c).
+ * A call lies in a table of slots with generations. What travels with the request is the slot's number and
+ * generation, not a pointer: an answer that comes after the deadline, or after tr_call_cancel, finds another
+ * generation there and is counted as late. The deadline is one timer; the request itself is not referred to, so that
+ * its last reference can still answer for it (core/message.c).
  *
- * `at` and `by` say where the request is inside this core, for waits.c: in a mailbox behind open turns, or being handled. */
+ * `at` and `by` say where the request is inside this core, for waits.c: in a mailbox behind open turns, or being
+ * handled. */
 #include <stdio.h>
 
 #include "core/internal.h"
@@ -164,14 +165,20 @@ void tr_call_forget(tr_call *call) {
   destroy(call);
 }
 
-void tr_call_drop(tr_msg *msg) {
+void tr_call_drop(tr_msg *msg, tr_link *dropped) {
   tr_call *call = tr_call_of(msg);
-  if (call) tr_call_forget(call);
   if (msg->reply_to.answer == tr_call_answer) msg->reply_to.answer = NULL;
+  if (!call) return;
+  detach(call);
+  tr_list_push(dropped, &call->by_turn);
+}
+
+void tr_calls_free_dropped(tr_link *dropped) {
+  for (tr_link *link; (link = tr_list_pop(dropped));) destroy(TR_CONTAINER(link, tr_call, by_turn));
 }
 
 void tr_call_cancel(tr_call *call) {
-  if (!call || call->closed) return; /* closed: its callback is on the C stack, and frees it */
+  if (!call || call->closed) return; /* its callback is on the C stack, or its turn failed: freed there */
   tr_call_forget(call);
 }
 

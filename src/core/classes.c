@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Classes: the agent types that live in this isolate. A class is a row of the router's type table whose destination is the core
- * itself; its `user` leads from the type's name to the class without hashing a text.
+ * Classes: the agent types that live in this isolate. A class is a row of the router's type table whose destination
+ * is the core itself; its `user` leads from the type's name to the class without hashing a text.
  *
- * A class that is removed while one of its own turns is on the C stack, or while an event is being given out, stays in memory
- * until the last instance and subscription that point to it are gone. */
+ * A class that is removed while one of its own turns is on the C stack, or while an event is being given out, stays
+ * in memory until the last instance and subscription that point to it are gone. */
 #include "core/internal.h"
 
 static void set_options(tr_class *class_, const tr_class_options *options) {
@@ -26,8 +26,8 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   err = tr_router_register(core->router, options->type, &core->local, &owner);
   if (err) {
     TR_DELETE(core->mem, class_);
-    return tr_error_set(error, err, err == TR_EEXISTS ? "agent type \"%.*s\" is there already" : "agent type \"%.*s\": no memory",
-                        TR_SLICE_ARG(options->type));
+    return tr_error_set(error, err, "agent type \"%.*s\": %s", TR_SLICE_ARG(options->type),
+                        err == TR_EEXISTS ? "it is there already" : tr_error_default_text(err));
   }
   class_->core = core;
   class_->type = tr_name_new(core->names, options->type); /* it exists: the router has it */
@@ -65,8 +65,8 @@ void tr_core_remove_class(tr_core *core, tr_class *class_) {
   tr_link_remove(&class_->link);
   tr_router_unregister(core->router, tr_name_view(class_->type), &core->local);
   tr_local_subs_drop_class(class_);
-  for (tr_agent *agent; (agent = find_stoppable(class_));)
-    tr_agent_stop(core, agent, TR_EUNAVAILABLE, core->closing ? "the runtime is closing" : "its agent type was removed");
+  const char *why = core->closing ? "the runtime is closing" : "its agent type was removed";
+  for (tr_agent *agent; (agent = find_stoppable(class_));) tr_agent_stop(core, agent, TR_EUNAVAILABLE, why);
   class_->sub_count--;
   tr_class_release(class_);
 }

@@ -186,7 +186,7 @@ void tr_turn_flush(tr_turn *turn);
 void tr_turn_wake(tr_turn *turn);
 /* The reply (REQUEST turns; ignored otherwise). own: takes body's content and a reference to type. */
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
-/* Before it, cancel the calls that are still held: those posted since the last wait are freed by it. */
+/* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);

@@ -17,16 +17,18 @@ static int length_check(const char *what, tr_slice text, tr_error *error) {
 }
 
 /* A character as it is told: itself where it can be printed, else its number. */
-static int refuse(const char *what, tr_slice text, size_t at, size_t end, int32_t c, const char *allowed, tr_error *error) {
+static int refuse(const char *what, tr_slice text, size_t at, size_t end, int32_t c, const char *allowed,
+                  tr_error *error) {
   int shown = (int)tr_utf8_cut(text, 64);
   const char *more = (size_t)shown < text.n ? "…" : "";
   if (c < 0)
-    return tr_error_set(error, TR_EINVALID, "the %s is not UTF-8: byte 0x%02X at %zu", what, (unsigned)(uint8_t)text.p[at], at);
+    return tr_error_set(error, TR_EINVALID, "the %s is not UTF-8: byte 0x%02X at %zu", what,
+                        (unsigned)(uint8_t)text.p[at], at);
   if (c < 32 || c == 127)
     return tr_error_set(error, TR_EINVALID, "the %s has the character U+%04X at byte %zu: only %s are allowed", what,
                         (unsigned)c, at, allowed);
-  return tr_error_set(error, TR_EINVALID, "the %s \"%.*s%s\" has the character \"%.*s\": only %s are allowed", what, shown,
-                      text.p, more, (int)(end - at), text.p + at, allowed);
+  return tr_error_set(error, TR_EINVALID, "the %s \"%.*s%s\" has the character \"%.*s\": only %s are allowed", what,
+                      shown, text.p, more, (int)(end - at), text.p + at, allowed);
 }
 
 static int type_check(const char *what, tr_slice type, const char *marks, const char *allowed, tr_error *error) {

@@ -127,7 +127,8 @@ int tr_agent_make(tr_core *core, tr_agent *agent, tr_error *error);
 tr_agent_extra *tr_agent_get_extra(tr_core *core, tr_agent *agent); /* NULL: out of memory */
 void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it has left and is not in the ready list */
 void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text);
-void tr_agent_end_slot(tr_core *core, tr_agent *agent); /* stop it if that was asked for; else ready again if it has work */
+/* Stop it if that was asked for; else it is ready again if it has work. */
+void tr_agent_end_slot(tr_core *core, tr_agent *agent);
 void tr_class_release(tr_class *class_); /* free a removed class if nothing belongs to it any more */
 static inline tr_core *tr_agent_core(const tr_agent *agent) { return agent->class_->core; }
 
@@ -146,6 +147,7 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_turn turn;
   tr_turn *above;        /* the newer open turn */
   tr_link calls;         /* open calls of this turn */
+  tr_link dropped;       /* calls that went with a failed turn's outbox: freed at its end */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
@@ -156,7 +158,8 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
 } tr_turn_entry;
 
 static inline tr_turn_entry *tr_turn_own(tr_turn *turn) { return (tr_turn_entry *)turn; }
-tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg); /* own: takes msg; NULL: out of memory, msg is not taken */
+/* own: takes msg; where memory ran out (NULL) it is not taken. */
+tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg);
 void tr_turn_run(tr_core *core, tr_turn *turn);
 void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: release, answer, free */
 void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text); /* its agent stops */
@@ -190,7 +193,8 @@ void tr_core_wake(tr_core *core);                    /* a step is needed soon */
 /* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
-tr_msg *tr_mail_take(tr_core *core, tr_agent *agent); /* the next that may be handled now, with its reference; or NULL */
+/* The next that may be handled now, with its reference; or NULL. */
+tr_msg *tr_mail_take(tr_core *core, tr_agent *agent);
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
 tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
@@ -208,8 +212,8 @@ void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now *
 void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text);
 void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent still goes on */
 
-/* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which keeps its own agent
- * from taking mail even where that is reentrant. */
+/* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which
+ * keeps its own agent from taking mail even where that is reentrant. */
 bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
 
 /* ---- calls ---- */
@@ -230,11 +234,18 @@ struct tr_call {
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
   tr_name *target_type, *target_key;
-  struct tr_early { int code; char *error; size_t error_size; tr_name *type; tr_body body; } *early; /* came while `making` */
+  struct tr_early { /* the answer, if it came while `making` */
+    int code;
+    char *error;
+    size_t error_size;
+    tr_name *type;
+    tr_body body;
+  } *early;
 };
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply); /* reply_to.answer of our calls' requests */
+/* reply_to.answer of our calls' requests */
+void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
 static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
   uint32_t slot = (uint32_t)token;
   if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;
@@ -245,7 +256,9 @@ static inline tr_call *tr_call_of(const tr_msg *msg) {
   return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
 }
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
-void tr_call_drop(tr_msg *msg);         /* forget the call, if there is one, of a request that was never sent */
+/* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
+void tr_call_drop(tr_msg *msg, tr_link *dropped);
+void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
@@ -257,7 +270,8 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
 /* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
 int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
-int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code); /* the same with the text for a refused delivery */
+/* The same with the text for a refused delivery. */
+int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
 
 /* ---- local subscriptions ---- */
 

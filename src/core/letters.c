@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Which characters beyond ASCII are letters or digits: what Python's \w accepts, since AutoGen's workers check ids with it.
+ * Which characters beyond ASCII are letters or digits: what Python's \w accepts, since AutoGen's workers check ids
+ * with it.
  *
  * The table is generated, from Python's unicodedata (Unicode 14.0.0): all c >= 0x80 with chr(c).isalnum(), that is,
  * general categories L* and N*, as ranges. To make it anew:

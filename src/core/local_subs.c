@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What this isolate's own classes and C callers subscribed to, in all forms of the user's view: a fixed key, the event's
- * source as the key, every live instance, a function; and taps, which are no agents at all.
+ * What this isolate's own classes and C callers subscribed to, in all forms of the user's view: a fixed key, the
+ * event's source as the key, every live instance, a function; and taps, which are no agents at all.
  *
- * Only (kind, topic, agent type) is known outside: `announced` counts how many local subscriptions stand behind each such
- * triple, and the router (so GetSubscriptions, and a host that an uplink tells) hears of the first and the last.
+ * Only (kind, topic, agent type) is known outside: `announced` counts how many local subscriptions stand behind each
+ * such triple, and the router (so GetSubscriptions, and a host that an uplink tells) hears of the first and the last.
  * Removing one while an event is being given out only marks it; it is freed when no event is. */
 #include "core/internal.h"
 
@@ -123,7 +123,9 @@ static void unannounce(tr_core *core, tr_class *class_, tr_sub_kind kind, tr_nam
 
 static tr_slice key_of(const tr_local_sub *sub) { return tr_slice_make(&sub->key, sizeof sub->key); }
 static tr_slice id_of(const tr_local_sub *sub) { return tr_slice_make(&sub->id, sizeof sub->id); }
-static tr_sub_kind kind_of(const tr_local_sub *sub) { return sub->key.form & TR_FORM_PREFIX ? TR_SUB_PREFIX : TR_SUB_TYPE; }
+static tr_sub_kind kind_of(const tr_local_sub *sub) {
+  return sub->key.form & TR_FORM_PREFIX ? TR_SUB_PREFIX : TR_SUB_TYPE;
+}
 static bool is_comparable(const tr_local_sub *sub) { return !sub->tap && !sub->match; }
 
 static void destroy(tr_core *core, tr_local_sub *sub) {
@@ -146,7 +148,8 @@ static void remove_sub(tr_core *core, tr_local_sub *sub) {
   core->taps -= sub->tap != NULL;
   tr_topics_remove(&core->topics, &sub->item);
   tr_map_remove(&core->subs_by_id, id_of(sub));
-  if (is_comparable(sub) && tr_map_get(&core->subs_by_key, key_of(sub)) == sub) tr_map_remove(&core->subs_by_key, key_of(sub));
+  if (is_comparable(sub) && tr_map_get(&core->subs_by_key, key_of(sub)) == sub)
+    tr_map_remove(&core->subs_by_key, key_of(sub));
   if (core->publishing == 0) {
     destroy(core, sub);
     return;
@@ -183,7 +186,8 @@ static int check(const tr_local_sub_options *options, tr_error *error) {
   return err;
 }
 
-static tr_local_sub *make_sub(tr_core *core, tr_class *class_, tr_sub_kind kind, tr_slice topic, tr_slice key, bool all) {
+static tr_local_sub *make_sub(tr_core *core, tr_class *class_, tr_sub_kind kind, tr_slice topic, tr_slice key,
+                              bool all) {
   tr_local_sub *sub = TR_NEW(core->mem, tr_local_sub);
   if (!sub) return NULL;
   sub->key.form = (kind == TR_SUB_PREFIX ? TR_FORM_PREFIX : 0) | (all ? TR_FORM_ALL : 0);
@@ -203,15 +207,16 @@ int tr_class_subscribe(tr_class *class_, const tr_local_sub_options *options, ui
   if (err) return err;
   tr_sub_kind kind = options->match ? TR_SUB_PREFIX : options->kind;
   tr_slice none = { NULL, 0 }, topic = options->match ? TR_SLICE_LITERAL("") : options->topic;
-  tr_local_sub *sub = make_sub(core, class_, kind, topic, options->match ? none : options->key, options->all && !options->match);
+  tr_slice key = options->match ? none : options->key;
+  tr_local_sub *sub = make_sub(core, class_, kind, topic, key, options->all && !options->match);
   if (!sub) return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
   sub->match = options->match;
   sub->ud = options->ud;
   if (is_comparable(sub) && tr_map_get(&core->subs_by_key, key_of(sub))) {
     class_->sub_count++; /* destroy takes it off */
     destroy(core, sub);
-    return tr_error_set(error, TR_EEXISTS, "agent type \"%s\" has this subscription to \"%.*s\" already", class_->type->text,
-                        TR_SLICE_ARG(topic));
+    return tr_error_set(error, TR_EEXISTS, "agent type \"%s\" has this subscription to \"%.*s\" already",
+                        class_->type->text, TR_SLICE_ARG(topic));
   }
   err = add_sub(core, sub, id);
   return err ? tr_error_set(error, err, "%s", tr_error_default_text(err)) : 0;

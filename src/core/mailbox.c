@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * Mailboxes: a bounded queue of messages at each instance, in up to four lanes.
  *
- * Nearly every message goes into the one lane that lies in the agent itself (`mail`); its envelope lies in the message where this
- * is its first receiver. High and low priority, and requests of a call chain that the agent itself waits in, have
- * lanes of their own in `extra`, which only agents have that ever got such a message.
+ * Nearly every message goes into the one lane that lies in the agent itself (`mail`); its envelope lies in the
+ * message where this is its first receiver. High and low priority, and requests of a call chain that the agent itself
+ * waits in, have lanes of their own in `extra`, which only agents have that ever got such a message.
  *
- * A higher lane goes first, but after TR_LANE_RUN messages of it one of a lower has its turn, so none starves. Within a lane
- * order is kept, so from one sender to one receiver only a higher priority overtakes.
+ * A higher lane goes first, but after TR_LANE_RUN messages of it one of a lower has its turn, so none starves. Within
+ * a lane order is kept, so from one sender to one receiver only a higher priority overtakes.
  *
- * The nested lane is why A → B → A answers: while A waits in a turn of chain c, a request with chain c is taken ahead of all other
- * mail, where other mail waits for that turn's end. It is outside the bound (else a full mailbox would lock the chain
- * up), but has the same bound for itself, for a peer may forge chains. */
+ * The nested lane is why A → B → A answers: while A waits in a turn of chain c, a request with chain c is taken ahead
+ * of all other mail, where other mail waits for that turn's end. It is outside the bound (else a full mailbox would
+ * lock the chain up), but has the same bound for itself, for a peer may forge chains. */
 #include "core/internal.h"
 
 /* ---- lanes ---- */
@@ -124,7 +124,9 @@ int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
 
 /* ---- taking out ---- */
 
-static tr_msg *pop_normal(tr_core *core, tr_agent *agent) { return lane_pop(core, &agent->mail.head, &agent->mail.tail); }
+static tr_msg *pop_normal(tr_core *core, tr_agent *agent) {
+  return lane_pop(core, &agent->mail.head, &agent->mail.tail);
+}
 
 static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
   if (lane->count) lane->count--;
@@ -158,7 +160,9 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
   for (;;) {
     tr_agent_extra *extra = agent->extra;
-    tr_msg *msg = tr_mail_nested(agent) ? pop_lane(core, &extra->nested) : tr_mail_open(agent) ? pop(core, agent) : NULL;
+    tr_msg *msg = NULL;
+    if (tr_mail_nested(agent)) msg = pop_lane(core, &extra->nested);
+    else if (tr_mail_open(agent)) msg = pop(core, agent);
     if (!msg || msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
     tr_msg_fail(msg, TR_ETIMEOUT, NULL); /* its caller has given up: handling it would help nobody */
     tr_msg_unref(msg);

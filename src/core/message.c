@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Messages: their life, their bodies, and the answer that every request gets exactly once.
  *
- * A request that was answered has its reply_to pointed at `answered`, which only counts: so a second answer is noticed without a
- * flag, and the last reference to go sees whether somebody is still waiting. That is the safety net under every
- * other file: a request that is dropped anywhere, for whatever reason, is answered `unavailable` here. */
+ * A request that was answered has its reply_to pointed at `answered`, which only counts: so a second answer is
+ * noticed without a flag, and the last reference to go sees whether somebody is still waiting. That is the safety net
+ * under every other file: a request that is dropped anywhere, for whatever reason, is answered `unavailable` here. */
 #include <stdio.h>
 
 #include "core/internal.h"
@@ -92,7 +92,8 @@ static int encode_slot(tr_core *core, uint32_t slot, tr_format wanted, tr_blob *
   return err;
 }
 
-int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format, tr_error *error) {
+int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format,
+                  tr_error *error) {
   *format = TR_FORMAT_JSON;
   switch (body->kind) {
   case TR_BODY_SLOT:

@@ -68,7 +68,8 @@ int tr_meta_set(tr_meta *meta, tr_slice key, tr_slice value) {
   }
   entry new = { tr_strndup(meta->mem, key.p, key.n), value_copy, key.n, value.n };
   if (!new.key || make_room(meta)) goto out;
-  if (meta->count >= SEARCHED && tr_map_put(&meta->index, key_of(&new), (void *)(uintptr_t)(meta->count + 1), NULL)) goto out;
+  void *number = (void *)(uintptr_t)(meta->count + 1);
+  if (meta->count >= SEARCHED && tr_map_put(&meta->index, key_of(&new), number, NULL)) goto out;
   meta->entries[meta->count++] = new;
   return 0;
 out:

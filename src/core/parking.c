@@ -5,8 +5,9 @@
  * that waits is not resumed, a turn that has ended stays its agent's open turn, so that the agent takes no further
  * mail and cannot send on. So a flood slows down at its source, and a queue of at most one outbox a sender waits here.
  *
- * A parked delivery ends by room (the receiver took a message), by its time (the message's deadline, else TR_PARK_TIME), or
- * with its receiver. It is not begun at all where it would close a circle of waiting agents (core/waits.c). */
+ * A parked delivery ends by room (the receiver took a message), by its time (the message's deadline, else
+ * TR_PARK_TIME), or with its receiver. It is not begun at all where it would close a circle of waiting agents
+ * (core/waits.c). */
 #include "core/internal.h"
 
 /* Out of all lists; its turn goes on if nothing else of it waits. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A free list of blocks of one size: what a message, an envelope, a turn or a call takes is given back millions of times a
- * second. Bounded, so that a burst's memory goes back to the allocator; off in the hostile build, so that a use after
- * free is seen there. Private to the core. */
+ * A free list of blocks of one size: what a message, an envelope, a turn or a call takes is given back millions of
+ * times a second. Bounded, so that a burst's memory goes back to the allocator; off in the hostile build, so that a
+ * use after free is seen there. Private to the core. */
 #ifndef TR_CORE_POOL_H
 #define TR_CORE_POOL_H
 
@@ -29,8 +29,8 @@ static inline void *tr_pool_take(tr_pool *pool, tr_mem *mem) { /* uninitialised;
   return block;
 }
 
-/* Zeroed. The size is not a constant here, on purpose: for one of this order gcc emits `rep stos`, which is several times slower
- * than libc's memset (three of them were a fifth of a call and its reply). */
+/* Zeroed. The size is not a constant here, on purpose: for one of this order gcc emits `rep stos`, which is several
+ * times slower than libc's memset (three of them were a fifth of a call and its reply). */
 static inline void *tr_pool_take_zeroed(tr_pool *pool, tr_mem *mem) {
   void *block = tr_pool_take(pool, mem);
   return block ? memset(block, 0, pool->size) : NULL;

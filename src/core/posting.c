@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink for
- * types that nobody here owns. What comes in by a door is never sent out by an uplink again.
+ * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink
+ * for types that nobody here owns. What comes in by a door is never sent out by an uplink again.
  *
- * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter. */
+ * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter.
+ * */
 #include <stdio.h>
 
 #include "core/internal.h"
@@ -48,11 +49,11 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
   for (uint32_t i = 0; i < types->cap && count < MOST; i++)
     if (types->items[i]) names[count++] = tr_table_key(types, types->items[i])->text;
   names[count] = NULL;
-  const char *nearest = tr_text_nearest(tr_name_view(msg->target_type), names);
+  const char *wanted = msg->target_type->text, *nearest = tr_text_nearest(tr_slice_of(wanted), names);
   if (nearest)
-    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (did you mean \"%.200s\"?)", msg->target_type->text, nearest);
+    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (did you mean \"%.200s\"?)", wanted, nearest);
   else
-    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (%u types are known)", msg->target_type->text, types->count);
+    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (%u types are known)", wanted, types->count);
   return tr_core_undeliverable(core, msg, TR_ENOT_FOUND, error.text);
 }
 
@@ -115,7 +116,7 @@ tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
 int tr_core_add_uplink(tr_core *core, tr_dest *uplink) {
   if (core->uplink_count == core->uplink_cap) {
     uint32_t cap = core->uplink_cap ? core->uplink_cap * 2 : 2;
-    void *grown = tr_realloc(core->mem, core->uplinks, core->uplink_cap * sizeof *core->uplinks, cap * sizeof *core->uplinks);
+    void *grown = tr_realloc(core->mem, core->uplinks, core->uplink_cap * sizeof(tr_dest *), cap * sizeof(tr_dest *));
     if (!grown) return TR_EMEMORY;
     core->uplinks = grown;
     core->uplink_cap = cap;

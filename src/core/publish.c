@@ -2,9 +2,9 @@
  * Giving out an event: to the instances that local subscriptions name, to C callers' taps, and, if it was published
  * here, to the router's destinations and every uplink.
  *
- * The plan (which local subscriptions a topic concerns) is cached per topic, so an event costs its receivers. An instance gets
- * it once, however many subscriptions lead there: the event's number is noted in the instance. It never goes back to the
- * instance that published it. An event that nobody wants is not lost: nobody asked for it. */
+ * The plan (which local subscriptions a topic concerns) is cached per topic, so an event costs its receivers. An
+ * instance gets it once, however many subscriptions lead there: the event's number is noted in the instance. It never
+ * goes back to the instance that published it. An event that nobody wants is not lost: nobody asked for it. */
 #include "core/internal.h"
 
 typedef struct giving {

@@ -2,11 +2,11 @@
  * The router: who owns an agent type, and which destinations an event goes to. Subscriptions themselves are kept in
  * core/subscriptions.c; this file has the types and the match.
  *
- * A match asks the topic index for the subscriptions that a topic concerns, and each one's agent type for its owner at this
- * moment; a mark in the destination keeps each once. The result is cached per topic: what a topic's next event costs is one
- * look-up by the topic's name. Any change of types or subscriptions moves `generation`, which makes all cached results
- * stale at once; a stale one is made anew when it is asked for. At most CACHE_MOST topics are kept, the oldest go first,
- * so events on ever new topics cost time but not memory.
+ * A match asks the topic index for the subscriptions that a topic concerns, and each one's agent type for its owner
+ * at this moment; a mark in the destination keeps each once. The result is cached per topic: what a topic's next
+ * event costs is one look-up by the topic's name. Any change of types or subscriptions moves `generation`, which
+ * makes all cached results stale at once; a stale one is made anew when it is asked for. At most CACHE_MOST topics
+ * are kept, the oldest go first, so events on ever new topics cost time but not memory.
  *
  * The result is made in `scratch`, which grows when a type is registered (there are never more owners than types), not
  * when an event comes: a match can lose its cache to a lack of memory, but never a receiver. */
@@ -79,7 +79,8 @@ static tr_route_type *find_type(const tr_router *router, tr_slice type) {
 static int scratch_reserve(tr_router *router, size_t count) {
   if (count <= router->scratch_cap) return 0;
   size_t cap = router->scratch_cap ? router->scratch_cap * 2 : 16;
-  void *grown = tr_realloc(router->mem, router->scratch, router->scratch_cap * sizeof(tr_dest *), cap * sizeof(tr_dest *));
+  void *grown = tr_realloc(router->mem, router->scratch, router->scratch_cap * sizeof(tr_dest *),
+                           cap * sizeof(tr_dest *));
   if (!grown) return TR_EMEMORY;
   router->scratch = grown;
   router->scratch_cap = cap;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The scheduler: which agent runs next.
  *
- * Agents that have something to do stand in one list, first come, first served. An agent's slot: first the turns that were
- * ready when the slot began go on, each once, then it takes mail, at most what was there when the slot began and at most
- * TR_SLOT_MOST; then it goes to the end of the list if more is left. So an agent that is sent to faster than it
- * handles, one that sends to itself, and one whose turns are pre-empted (TR_RUN_YIELD) all leave the others their share.
+ * Agents that have something to do stand in one list, first come, first served. An agent's slot: first the turns that
+ * were ready when the slot began go on, each once, then it takes mail, at most what was there when the slot began and
+ * at most TR_SLOT_MOST; then it goes to the end of the list if more is left. So an agent that is sent to faster than it
+ * handles, one that sends to itself, and one whose turns are pre-empted (TR_RUN_YIELD) all leave the others their
+ * share.
  *
  * ops->run may be left by longjmp. All that the slot needs after a run is therefore kept in the core (`serving`,
  * `slot_agent`), and tr_core_recover ends the slot in its place. No instance is freed during its own slot: what asks
@@ -12,7 +13,8 @@
 #include "core/internal.h"
 
 void tr_agent_ready(tr_core *core, tr_agent *agent) {
-  if ((agent->state & (TR_AGENT_QUEUED | TR_AGENT_DEAD)) || agent == core->slot_agent) return; /* its slot's end will see */
+  if (agent->state & (TR_AGENT_QUEUED | TR_AGENT_DEAD)) return;
+  if (agent == core->slot_agent) return; /* its slot's end will see */
   agent->state |= TR_AGENT_QUEUED;
   agent->next_ready = NULL;
   if (core->ready_tail) core->ready_tail->next_ready = agent;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The subscriptions that are announced: those of this process's classes and those that clients added by AddSubscription. They
- * name agent types, not destinations, and may be there before their type is (or after it went).
+ * The subscriptions that are announced: those of this process's classes and those that clients added by
+ * AddSubscription. They name agent types, not destinations, and may be there before their type is (or after it went).
  *
- * Two of one kind are the same where they have the same id or the same topic and agent type; a type and a prefix subscription
- * are never the same. Both rules are look-ups: ids by text, the pair by the two names' addresses (interned, so
- * equal text is equal address). */
+ * Two of one kind are the same where they have the same id or the same topic and agent type; a type and a prefix
+ * subscription are never the same. Both rules are look-ups: ids by text, the pair by the two names' addresses
+ * (interned, so equal text is equal address). */
 #include "core/router_impl.h"
 
 void tr_subs_init(tr_router *router, uint64_t seed) {

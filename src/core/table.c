@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Open addressing with linear probing, at most two thirds full: an item costs 18 to 36 bytes here.
  *
- * Hashes lie in an array of their own: a probe that finds another name, or nothing, touches one cache line and no item, and growing
- * touches none at all. With a million agents that is what their making and finding costs. A removal moves later items
- * of the probe path back, so that no tombstones pile up where instances come and go. */
+ * Hashes lie in an array of their own: a probe that finds another name, or nothing, touches one cache line and no
+ * item, and growing touches none at all. With a million agents that is what their making and finding costs. A removal
+ * moves later items of the probe path back, so that no tombstones pile up where instances come and go. */
 #include "core/table.h"
 
 #include "base/error.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * A hierarchical timing wheel (Varghese and Lauck): ten levels of 64 slots, each slot a list of timers.
  *
- * Time is counted in ticks of 1 ms since the wheel was made; a timer's tick is rounded up, so it never fires early. A timer lies
- * at the level of the highest 6-bit digit in which its tick differs from the current one, in the slot of that digit. So every
- * timer of a level is later than all those of the levels below, slots of a level are in order of time, and a bit for each
- * slot that is in use finds the next timer in a few instructions, however far away it is. When time enters a slot of a
- * higher level, its timers are dealt to the levels below, in order; a timer is moved at most nine times in its life.
+ * Time is counted in ticks of 1 ms since the wheel was made; a timer's tick is rounded up, so it never fires early. A
+ * timer lies at the level of the highest 6-bit digit in which its tick differs from the current one, in the slot of
+ * that digit. So every timer of a level is later than all those of the levels below, slots of a level are in order of
+ * time, and a bit for each slot that is in use finds the next timer in a few instructions, however far away it is.
+ * When time enters a slot of a higher level, its timers are dealt to the levels below, in order; a timer is moved at
+ * most nine times in its life.
  *
  * Equal ticks keep their order: at any moment all timers of one tick lie in the same slot, and dealing keeps order.
  * Timers whose time is past when they are started wait in `due` for the next advance. A callback may start and stop
@@ -45,7 +46,7 @@ void tr_timers_free(tr_timers *timers) {
 
 static tr_timer *timer_of(tr_link *link) { return TR_CONTAINER(link, tr_timer, link); }
 
-/* Only for a time after `now`, hence after `origin`; unsigned, for the two may be further apart than a tr_time reaches. */
+/* Only for a time after `now`, hence after `origin`. Unsigned: the two may be further apart than a tr_time reaches. */
 static uint64_t tick_of(const tr_timers *timers, tr_time when) {
   return ((uint64_t)when - (uint64_t)timers->origin + (TICK - 1)) / TICK;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * The topic index. Items of one (kind, topic) form a group; groups lie in two hash maps, exact topics and prefixes.
  *
- * A topic is looked up by its text among the exact ones, and by each of its prefixes whose length some subscription has:
- * the hashes of all those prefixes together cost one pass over the topic (tr_hasher). So a look-up costs the topic's length and
- * what it finds, however many subscriptions there are: a million prefixes of one length are one probe. */
+ * A topic is looked up by its text among the exact ones, and by each of its prefixes whose length some subscription
+ * has: the hashes of all those prefixes together cost one pass over the topic (tr_hasher). So a look-up costs the
+ * topic's length and what it finds, however many subscriptions there are: a million prefixes of one length are one
+ * probe. */
 #include "core/topics.h"
 
 typedef struct tr_topic_group {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * An index of things that are interested in topics: by exact topic type, or by a prefix of it. Used twice: by the router for
- * the subscriptions that are announced, and by the core for what its own classes and C callers want.
+ * An index of things that are interested in topics: by exact topic type, or by a prefix of it. Used twice: by the
+ * router for the subscriptions that are announced, and by the core for what its own classes and C callers want.
  * Private to the core. */
 #ifndef TR_CORE_TOPICS_H
 #define TR_CORE_TOPICS_H

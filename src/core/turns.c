@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Turns: one agent handling one message, from its first run to its end.
  *
- * What a turn sends lies in its outbox and is released, in order, when it waits or ends; when it fails, what it posted since its
- * last wait is dropped as if it had never been said, calls included. Its answer goes out after its outbox, so that whoever
- * hears it can rely on what was sent before.
+ * What a turn sends lies in its outbox and is released, in order, when it waits or ends; when it fails, what it
+ * posted since its last wait is dropped as if it had never been said, calls included. Its answer goes out after its
+ * outbox, so that whoever hears it can rely on what was sent before.
  *
- * States: RUNNING inside ops->run; WAITING until tr_turn_wake; READY in its agent's list; YIELDED likewise, ahead of all others of
- * its agent; ENDED when only its parked deliveries are left (core/parking.c): those block a waiting turn as well. All open
- * turns of an instance form a stack, the newest first: more than one where calls of one chain are nested, or where
- * the agent is reentrant. */
+ * States: RUNNING inside ops->run; WAITING until tr_turn_wake; READY in its agent's list; YIELDED likewise, ahead of
+ * all others of its agent; ENDED when only its parked deliveries are left (core/parking.c): those block a waiting
+ * turn as well. All open turns of an instance form a stack, the newest first: more than one where calls of one chain
+ * are nested, or where the agent is reentrant. */
 #include "core/internal.h"
 
 tr_core *tr_turn_core(const tr_turn *turn) { return tr_agent_core(turn->agent); }
@@ -22,6 +22,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
   turn->kind = (uint8_t)kind;
   turn->deadline = TR_NEVER;
   tr_list_init(&own->calls);
+  tr_list_init(&own->dropped);
   tr_list_init(&own->parked);
   if (msg && msg->kind == TR_MSG_REQUEST) {
     tr_call *call = tr_call_of(msg);
@@ -133,7 +134,7 @@ void tr_turn_flush(tr_turn *turn) {
 /* As if it had never been posted: nobody is told. */
 static void drop_outbox(tr_turn *turn) {
   for (tr_msg *msg; (msg = pop_outbox(turn));) {
-    tr_call_drop(msg);
+    tr_call_drop(msg, &tr_turn_own(turn)->dropped);
     msg->sender = NULL;
     tr_msg_unref(msg);
   }
@@ -193,7 +194,8 @@ static void give_answer(tr_turn *turn) {
 
 /* Calls that are still open go on, but nobody waits for them in this turn any more. */
 static void detach_calls(tr_turn *turn) {
-  for (tr_link *link; (link = tr_list_pop(&tr_turn_own(turn)->calls));) TR_CONTAINER(link, tr_call, by_turn)->turn = NULL;
+  tr_link *calls = &tr_turn_own(turn)->calls;
+  for (tr_link *link; (link = tr_list_pop(calls));) TR_CONTAINER(link, tr_call, by_turn)->turn = NULL;
 }
 
 static void finish(tr_core *core, tr_turn *turn) {
@@ -206,6 +208,7 @@ static void finish(tr_core *core, tr_turn *turn) {
   if (own->reply_type) tr_name_unref(own->reply_type);
   if (own->reply_body.kind != TR_BODY_NONE) tr_body_release(core, &own->reply_body);
   if (own->error) TR_DELETE(core->mem, own->error);
+  if (!tr_list_empty(&own->dropped)) tr_calls_free_dropped(&own->dropped);
   tr_pool_give(&core->turns, core->mem, own);
   core->stats.open_turns--;
 }
@@ -269,7 +272,8 @@ void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) {
   if (turn->state != TR_TURN_ENDED) {
     class_->ops->cancel(class_->ud, turn);
     drop_outbox(turn);
-    if (turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->failed && !own->deferred) tr_msg_fail(turn->msg, code, text);
+    bool waited_for = turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->failed && !own->deferred;
+    if (waited_for) tr_msg_fail(turn->msg, code, text);
   }
   detach_calls(turn);
   tr_parking_forget(turn);

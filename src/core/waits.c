@@ -5,12 +5,13 @@
  *   - a turn that waits, for each call that it waits for (not those in the background):
  *       for the turn that handles the request, or, while that lies in a mailbox, for the agent to take it;
  *   - a turn whose deliveries wait for room, for the agents that have none;
- *   - an agent takes its next mail when all its open turns have ended; a reentrant one when none of them waits for room.
+ *   - an agent takes its next mail when all its open turns have ended; a reentrant one when none of them waits for
+ *   room.
  * Requests that belong to a call chain which the agent waits in are taken at once and are no part of it.
  *
- * A circle can only be closed by a new wait, so looking from there is enough; where the new wait's target has no open turn, which is
- * nearly always, there is nothing to walk. The walk is bounded: past WALK_MOST turns it gives up, and the
- * deadline ends such a wait. */
+ * A circle can only be closed by a new wait, so looking from there is enough; where the new wait's target has no open
+ * turn, which is nearly always, there is nothing to walk. The walk is bounded: past WALK_MOST turns it gives up, and
+ * the deadline ends such a wait. */
 #include "core/internal.h"
 
 #define WALK_MOST 4096

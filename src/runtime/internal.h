@@ -53,7 +53,7 @@ struct troupe {
   uv_timer_t timer;
   uv_idle_t busy;  /* keeps the loop from sleeping while agents are ready */
   tr_time timer_at;
-  size_t loop_handles;
+  bool until_idle; /* troupe_run_until_idle waits */
   tr_stage stage;
   tr_time stop_deadline, drain;
   int exit_status;

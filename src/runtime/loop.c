@@ -65,9 +65,15 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   return more;
 }
 
+/* Nothing can happen any more: no door, no work, no timer, no program. */
+static bool at_end(troupe_t *rt) {
+  return rt->started && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+}
+
 static void on_prepare(uv_prepare_t *prepare) {
   troupe_t *rt = prepare->data;
   arm(rt, tr_runtime_work(rt, 1) != 0); /* one slice, then the sockets get their turn */
+  if (at_end(rt) || (rt->until_idle && tr_core_idle(rt->core))) uv_stop(rt->loop); /* or it would sleep for ever */
 }
 
 int tr_runtime_loop_open(troupe_t *rt) {
@@ -84,8 +90,7 @@ int tr_runtime_loop_open(troupe_t *rt) {
   uv_timer_init(rt->loop, &rt->timer);
   uv_idle_init(rt->loop, &rt->busy);
   rt->prepare.data = rt->timer.data = rt->busy.data = rt;
-  uv_prepare_start(&rt->prepare, on_prepare);
-  uv_unref((uv_handle_t *)&rt->prepare);
+  uv_prepare_start(&rt->prepare, on_prepare); /* counts as alive: a loop with nothing else would not run it */
   return 0;
 }
 
@@ -130,11 +135,6 @@ int64_t troupe_next_deadline(troupe_t *rt) {
   return next > now ? next - now : 0;
 }
 
-/* Nothing can happen any more: no door, no work, no timer, no program. */
-static bool at_end(troupe_t *rt) {
-  return rt->started && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
-}
-
 int troupe_run(troupe_t *rt) {
   tr_runtime_error(rt);
   int rc = tr_runtime_loop_open(rt);
@@ -158,7 +158,9 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
       rt->timer_at = end;
       uv_timer_start(&rt->timer, on_timer, (uint64_t)((end - now + 999) / 1000), 0);
     }
+    rt->until_idle = true;
     uv_run(rt->loop, UV_RUN_ONCE);
+    rt->until_idle = false;
   }
 }
 

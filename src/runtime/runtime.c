@@ -142,9 +142,9 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);
   tr_host_free(rt->host);
-  /* The core first: it cancels the turns whose coroutines live in the script's Lua state. */
-  tr_core_free(rt->core);
+  /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
+  tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Addresses and message types, from the texts that scripts write to the core's interned names.
  *
- * A script writes the same few addresses again and again, so each text is checked and taken apart once; a Lua table leads from the
- * string to the result, which holds references to its names (a look-up is a tenth of parsing and interning). The tables are bounded:
- * when ADDRESS_MAX texts are known they are all forgotten, which keeps no order of use and costs little. */
+ * A script writes the same few addresses again and again, so each text is checked and taken apart once; a Lua table
+ * leads from the string to the result, which holds references to its names (a look-up is a tenth of parsing and
+ * interning). The tables are bounded: when ADDRESS_MAX texts are known they are all forgotten, which keeps no order
+ * of use and costs little. */
 #include "base/text.h"
 #include "core/id.h"
 #include "script/internal.h"
@@ -78,7 +79,7 @@ static const tr_address *remember(lua_State *L, int at, int table, tr_slice type
 static tr_slice check_text(lua_State *L, int at, const char *what) {
   tr_slice text;
   if (lua_type(L, at) != LUA_TSTRING)
-    tr_fail_raise(L, TR_EINVALID, "%s must be a string, not %s", what, lua_isnoneornil(L, at) ? "nil" : tr_type_name(L, at));
+    tr_fail_raise(L, TR_EINVALID, "%s must be a string, not %s", what, tr_type_name(L, at));
   text.p = lua_tolstring(L, at, &text.n);
   return text;
 }
@@ -119,7 +120,8 @@ const tr_address *tr_address_topic(lua_State *L, int at, int table) {
   if (tr_slice_starts(id.type, TR_SLICE_LITERAL(RESERVED)))
     tr_fail_raise(L, TR_EINVALID, "topic `%s`: topics that begin with \"" RESERVED "\" are reserved", text.p);
   bool bare = !memchr(text.p, '/', text.n);
-  return remember(L, at, table, id.type, bare ? (tr_slice){ NULL, 0 } : id.source.p ? id.source : TR_SLICE_LITERAL(""), bare);
+  return remember(L, at, table, id.type, bare ? (tr_slice){ NULL, 0 } : id.source.p ? id.source : TR_SLICE_LITERAL(""),
+                  bare);
 }
 
 int tr_message_type_check(tr_slice type, tr_error *error) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * From any source into Lua: JSON from the wire for a handler, and values from C.
  *
- * The sink builds on a Lua stack, and each of its steps may raise out of memory through the source's frames. For decoding that is made
- * harmless by giving the parser an arena whose blocks are freed after the pcall that is around it all. A source that is not ours (the
- * builder of script.h) must never be jumped over: there each single step is protected, and the half-made value lies on a Lua thread
- * of its own between the steps. */
+ * The sink builds on a Lua stack, and each of its steps may raise out of memory through the source's frames. For
+ * decoding that is made harmless by giving the parser an arena whose blocks are freed after the pcall that is around
+ * it all. A source that is not ours (the builder of script.h) must never be jumped over: there each single step is
+ * protected, and the half-made value lies on a Lua thread of its own between the steps. */
 #include "base/text.h"
 #include "codec/json.h"
 #include "script/internal.h"
@@ -181,8 +181,10 @@ struct tr_script_builder {
 /* One step of the source, to be made under protection. */
 typedef struct step {
   tr_script_builder *builder;
-  enum { STEP_NULL, STEP_BOOLEAN, STEP_INTEGER, STEP_NUMBER, STEP_STRING, STEP_BYTES, STEP_ARRAY, STEP_ARRAY_END, STEP_MAP,
-         STEP_KEY, STEP_MAP_END } kind;
+  enum {
+    STEP_NULL, STEP_BOOLEAN, STEP_INTEGER, STEP_NUMBER, STEP_STRING, STEP_BYTES,
+    STEP_ARRAY, STEP_ARRAY_END, STEP_MAP, STEP_KEY, STEP_MAP_END
+  } kind;
   union { bool boolean; int64_t integer; double number; tr_slice text; size_t count; } u;
 } step;
 
@@ -216,7 +218,9 @@ static int take_step(step *self) {
 
 static int build_null(void *ud) { return take_step(&(step){ ud, STEP_NULL, { .boolean = false } }); }
 static int build_boolean(void *ud, bool value) { return take_step(&(step){ ud, STEP_BOOLEAN, { .boolean = value } }); }
-static int build_integer(void *ud, int64_t value) { return take_step(&(step){ ud, STEP_INTEGER, { .integer = value } }); }
+static int build_integer(void *ud, int64_t value) {
+  return take_step(&(step){ ud, STEP_INTEGER, { .integer = value } });
+}
 static int build_number(void *ud, double value) { return take_step(&(step){ ud, STEP_NUMBER, { .number = value } }); }
 static int build_string(void *ud, tr_slice utf8) { return take_step(&(step){ ud, STEP_STRING, { .text = utf8 } }); }
 static int build_bytes(void *ud, tr_slice bytes) { return take_step(&(step){ ud, STEP_BYTES, { .text = bytes } }); }

@@ -42,7 +42,8 @@ static int equal(lua_State *L) {
 }
 
 void tr_bytes_open(lua_State *L, tr_script *script) {
-  static const luaL_Reg methods[] = { { "__tostring", to_string }, { "__len", length }, { "__eq", equal }, { NULL, NULL } };
+  static const luaL_Reg methods[] = { { "__tostring", to_string }, { "__len", length }, { "__eq", equal },
+                                      { NULL, NULL } };
   luaL_newlib(L, methods);
   lua_pushliteral(L, "troupe.bytes");
   lua_setfield(L, -2, "__name");

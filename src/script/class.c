@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Agent types and their instances, as the core asks for them.
  *
- * A tr_script_class is one agent type over all versions of its code; the definition it points to changes at a reload. An instance is
- * a Lua userdata, which is also the `ctx` of its handlers, with the table `self` as its user value: one object instead of
- * three, since there may be a million idle ones. It is made in the instance's first turn rather than in ops->make, which may not raise.
+ * A tr_script_class is one agent type over all versions of its code; the definition it points to changes at a
+ * reload. An instance is a Lua userdata, which is also the `ctx` of its handlers, with the table `self` as its user
+ * value: one object instead of three, since there may be a million idle ones. It is made in the instance's first
+ * turn rather than in ops->make, which may not raise.
  *
- * Each instance remembers the definition it is on and comes to the class' current one at the beginning of a turn, so a turn that is open
- * during a reload keeps its code, its methods and its shape of state to the end. Next: turn.c. */
+ * Each instance remembers the definition it is on and comes to the class' current one at the beginning of a turn, so
+ * a turn that is open during a reload keeps its code, its methods and its shape of state to the end. Next: turn.c. */
 #include "script/internal.h"
 
 void tr_agent_name(const tr_agent *agent, char *out, size_t size) {
@@ -141,8 +142,8 @@ static bool migrate(lua_State *L, tr_instance *instance, const tr_definition *de
   char name[160];
   tr_agent_name(instance->agent, name, sizeof name);
   tr_log_write(tr_core_log(instance->class_->script->core), TR_LOG_ERROR, "migrate.failed",
-               "agent=%s from=%lld to=%lld error=\"%s: %s\" (it stays on the old version)", name, (long long)instance->def->version,
-               (long long)def->version, tr_error_name(error.code), error.text);
+               "agent=%s from=%lld to=%lld error=\"%s: %s\" (it stays on the old version)", name,
+               (long long)instance->def->version, (long long)def->version, tr_error_name(error.code), error.text);
   instance->pinned = true;
   return false;
 }
@@ -153,7 +154,8 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
   if (instance->def == def || instance->pinned) return;
   if (instance->has_self) {
     lua_getiuservalue(L, at, 1);
-    if (instance->def->version != def->version && def->migrate_ref != LUA_NOREF && !migrate(L, instance, def, lua_gettop(L))) {
+    if (instance->def->version != def->version && def->migrate_ref != LUA_NOREF &&
+        !migrate(L, instance, def, lua_gettop(L))) {
       lua_settop(L, top);
       return;
     }
@@ -207,7 +209,7 @@ static int activate_subs(tr_script_class *class_, tr_error *error) {
   return 0;
 }
 
-tr_script_class *tr_script_class_new(tr_script *script, tr_file *file, tr_definition *def, tr_error *error) {
+tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error) {
   tr_script_class *class_ = TR_NEW(script->mem, tr_script_class);
   if (!class_) {
     tr_error_set(error, TR_EMEMORY, "out of memory");

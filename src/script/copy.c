@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Copies of Lua values: of bodies, checked, and of state.
  *
- * A body is copied once at the sender's border, and that copy is what the receiver gets, so this is the hottest loop of the room. Its
- * cost is tables, so each is made once with its final size: one pass over the source keeps keys and values on the stack, then the table
- * is made and the pairs are taken off the stack into it (half the time of a table that grows, and less than a pass for
- * counting). Past BATCH pairs the size is a guess.
+ * A body is copied once at the sender's border, and that copy is what the receiver gets, so this is the hottest loop
+ * of the room. Its cost is tables, so each is made once with its final size: one pass over the source keeps keys and
+ * values on the stack, then the table is made and the pairs are taken off the stack into it (half the time of a
+ * table that grows, and less than a pass for counting). Past BATCH pairs the size is a guess.
  *
- * The source is read raw: no metamethod of the script runs in here. What may not be in a body is found on the way, and each level puts its
- * key in front of the path as it gives up: "body.items[3].name". Depth and the number of values are bounded, since a
- * table that is reached by two ways is copied twice, and doing that forty times over is 2^40.
+ * The source is read raw: no metamethod of the script runs in here. What may not be in a body is found on the way,
+ * and each level puts its key in front of the path as it gives up: "body.items[3].name". Depth and the number of
+ * values are bounded, since a table that is reached by two ways is copied twice, and doing that forty times over is
+ * 2^40.
  *
  * tr_clone_top is the other, rarer one: for state, which may hold anything. */
 #include "base/text.h"
@@ -113,11 +114,9 @@ static bool check_other(tr_copy *copy, int type) {
   return wrong(copy, "a body cannot hold a %s", lua_typename(L, type));
 }
 
-/* The value on the top becomes its copy. */
-static inline bool copy_value(tr_copy *copy) {
+/* The value on the top, of this type, becomes its copy. */
+static inline bool copy_value(tr_copy *copy, int type) {
   lua_State *L = copy->L;
-  int type = lua_type(L, -1);
-  if (--copy->left < 0) return wrong_as(copy, TR_ETOO_LARGE, "more than %d values in one body", TR_COPY_MAX);
   switch (type) {
   case LUA_TBOOLEAN: return true;
   case LUA_TSTRING: return copy->trusted || check_string(copy, -1);
@@ -125,11 +124,18 @@ static inline bool copy_value(tr_copy *copy) {
   case LUA_TNUMBER:
     if (!copy->trusted && !lua_isinteger(L, -1)) {
       double number = lua_tonumber(L, -1);
-      if (number - number != 0) return wrong(copy, "%s is not a number that can be sent", number != number ? "NaN" : "infinity");
+      if (number - number != 0)
+        return wrong(copy, "%s is not a number that can be sent", number != number ? "NaN" : "infinity");
     }
     return true;
   default: return copy->trusted || check_other(copy, type);
   }
+}
+
+/* Count what a container held. */
+static bool count_values(tr_copy *copy, long count) {
+  copy->left -= count;
+  return copy->left >= 0 || wrong_as(copy, TR_ETOO_LARGE, "more than %d values in one body", TR_COPY_MAX);
 }
 
 /* --- maps: the source at `from`, the copy at from + 1, the first pair above --- */
@@ -159,16 +165,18 @@ static bool copy_map(tr_copy *copy, int from) {
   int to = from + 1, count = 0;
   bool made = false;
   do {
+    int type = lua_type(L, -1);
     if (!check_key(copy)) return false;
-    if (tr_is_null(L, -1)) {
+    if (type == LUA_TLIGHTUSERDATA) { /* null, or refused below */
       copy->nulls = true;
       if (copy->drop) {
         lua_pop(L, 1);
         continue;
       }
     }
-    if (!copy_value(copy)) return below(copy, to + 1 + 2 * count);
+    if (!copy_value(copy, type)) return below(copy, to + 1 + 2 * count);
     if (++count == BATCH) {
+      if (!count_values(copy, count)) return false;
       lua_pushvalue(L, -2);
       lua_insert(L, to + 1); /* the key to go on from */
       if (!made) {
@@ -187,7 +195,7 @@ static bool copy_map(tr_copy *copy, int from) {
     lua_replace(L, to);
   }
   flush(L, to, count);
-  return true;
+  return count_values(copy, count);
 }
 
 /* --- arrays --- */
@@ -221,9 +229,9 @@ static bool copy_array(tr_copy *copy, int from) {
       below(copy, to + 1);
       return wrong(copy, "an array begins at 1");
     }
-    count++;
+    if (++count % BATCH == 0 && !count_values(copy, BATCH)) return false;
     if (at > last) last = at;
-    if (!copy_value(copy)) return below(copy, to + 1);
+    if (!copy_value(copy, lua_type(L, -1))) return below(copy, to + 1);
     lua_rawseti(L, to, at);
   } while (lua_next(L, from));
   return last == count || hole(copy, from);
@@ -246,6 +254,7 @@ static bool copy_table(tr_copy *copy) {
   const void *self = copy->trusted ? NULL : lua_topointer(L, from);
   bool done;
   if (copy->depth >= TR_DEPTH_MAX) return too_deep(copy, self);
+  if (!count_values(copy, 1)) return false;
   copy->above[copy->depth++] = self;
   tr_need_stack(L, 2 * BATCH + 10);
   lua_pushnil(L);
@@ -276,7 +285,7 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
   copy->depth = 0;
   copy->left = TR_COPY_MAX;
   copy->path_at = sizeof copy->path;
-  if (copy_value(copy)) return 0;
+  if (copy_value(copy, lua_type(L, -1))) return 0;
   int path = (int)(sizeof copy->path - copy->path_at);
   tr_error found = *copy->error;
   tr_error_init(copy->error);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * The coroutine library of scripts, and xpcall.
  *
- * A handler may make coroutines and wait (ctx:call, ctx:sleep) or use up its slice inside one. Lua's own resume would hand that yield to
- * the script. So ours looks why the inner coroutine stopped: was it for the runtime, it yields itself, outwards, and when the turn
- * goes on its continuation resumes the inner one again. To the script it looks as if nothing had happened.
+ * A handler may make coroutines and wait (ctx:call, ctx:sleep) or use up its slice inside one. Lua's own resume
+ * would hand that yield to the script. So ours looks why the inner coroutine stopped: was it for the runtime, it
+ * yields itself, outwards, and when the turn goes on its continuation resumes the inner one again. To the script it
+ * looks as if nothing had happened.
  *
- * The turn's own coroutine is never shown to a script (coroutine.running gives a dead stand-in), since resuming or closing it from
- * another turn would break the pool. */
+ * The turn's own coroutine is never shown to a script (coroutine.running gives a dead stand-in), since resuming or
+ * closing it from another turn would break the pool. */
 #include "script/internal.h"
 
 #define RESUME_CHARGE 200 /* what a resume counts as, so that short coroutines cannot hide from the hook */

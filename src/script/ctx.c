@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT
  * ctx: the instance's userdata as a handler sees it.
  *
- * It is valid while a turn of its own agent runs, and an error at any other time; one pointer comparison tells. Fields are made when
- * they are read, by one C function; nothing is kept a turn. A name that does not exist is an error with the nearest one that
- * does, and so is one that a later version has. Methods: ctx_message.c, ctx_time.c, ctx_other.c. */
+ * It is valid while a turn of its own agent runs, and an error at any other time; one pointer comparison tells.
+ * Fields are made when they are read, by one C function; nothing is kept a turn. A name that does not exist is an
+ * error with the nearest one that does, and so is one that a later version has. Methods: ctx_message.c, ctx_time.c,
+ * ctx_other.c. */
 #include "base/text.h"
 #include "script/internal.h"
 
 enum {
-  FIELD_ID, FIELD_KEY, FIELD_AGENT_TYPE, FIELD_TYPE, FIELD_SENDER, FIELD_TOPIC, FIELD_MESSAGE_ID, FIELD_IS_REQUEST, FIELD_DEADLINE,
-  FIELD_CANCELLED, FIELD_METADATA, FIELD_TRACE
+  FIELD_ID, FIELD_KEY, FIELD_AGENT_TYPE, FIELD_TYPE, FIELD_SENDER, FIELD_TOPIC, FIELD_MESSAGE_ID, FIELD_IS_REQUEST,
+  FIELD_DEADLINE, FIELD_CANCELLED, FIELD_METADATA, FIELD_TRACE
 };
 static const char *const names[] = {
-  "id", "key", "agent_type", "type", "sender", "topic", "message_id", "is_request", "deadline", "cancelled", "metadata", "trace",
+  "id", "key", "agent_type", "type", "sender", "topic", "message_id", "is_request", "deadline", "cancelled", "metadata",
+  "trace",
   /* methods, for suggestions */
-  "publish", "send", "call", "pcall", "sleep", "after", "every", "cancel", "log", "now", "subscribe", "unsubscribe", "receive",
+  "publish", "send", "call", "pcall", "sleep", "after", "every", "cancel", "log", "now", "subscribe", "unsubscribe",
+  "receive",
   "stop", "exit", NULL
 };
 #define FIELD_COUNT (FIELD_TRACE + 1)
@@ -31,7 +34,8 @@ tr_lua_turn *tr_ctx_turn(lua_State *L) {
   tr_lua_turn *turn = tr_script_of(L)->running;
   const void *instance = lua_touserdata(L, 1);
   if (turn && instance == turn->instance) return turn;
-  if (!is_ctx(L, 1)) tr_fail_raise(L, TR_EINVALID, "ctx expected as first argument (call its methods with a colon: ctx:publish)");
+  if (!is_ctx(L, 1))
+    tr_fail_raise(L, TR_EINVALID, "ctx expected as first argument (call its methods with a colon: ctx:publish)");
   if (!turn) tr_fail_raise(L, TR_EINVALID, "ctx was used outside a turn of its agent");
   char name[200];
   tr_agent_name(turn->turn->agent, name, sizeof name);
@@ -68,7 +72,9 @@ static void push_message_field(lua_State *L, const tr_msg *msg, int field) {
   case FIELD_SENDER: push_pair(L, msg->sender_type, msg->sender_key); break;
   case FIELD_TOPIC: push_pair(L, msg->kind == TR_MSG_EVENT ? msg->target_type : NULL, msg->target_key); break;
   case FIELD_MESSAGE_ID: push_text(L, tr_msg_id(msg, id)); break;
-  default: push_text(L, msg->meta ? tr_meta_get(msg->meta, TR_SLICE_LITERAL("traceparent")) : (tr_slice){ NULL, 0 }); break;
+  default:
+    push_text(L, msg->meta ? tr_meta_get(msg->meta, TR_SLICE_LITERAL("traceparent")) : (tr_slice){ NULL, 0 });
+    break;
   }
 }
 

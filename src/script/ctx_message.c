@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * ctx:publish, ctx:send, ctx:call, ctx:pcall.
  *
- * All that may raise (addresses, options, the body's copy) comes before the message is made; from there on it is C without errors, so
- * a message is either in the outbox or was never there. The body is copied here, once; the reply's value arrives in a slot and is moved
- * onto the stack of the coroutine that waits for it. */
+ * All that may raise (addresses, options, the body's copy) comes before the message is made; from there on it is C
+ * without errors, so a message is either in the outbox or was never there. The body is copied here, once; the
+ * reply's value arrives in a slot and is moved onto the stack of the coroutine that waits for it. */
 #include <math.h>
 
 #include "base/text.h"
@@ -20,7 +20,8 @@ static const char *const option_names[] = { "timeout", "priority", "metadata", "
 static const char *const priority_names[] = { "normal", "high", "low", NULL };
 
 tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
-  if (lua_type(L, at) != LUA_TNUMBER) tr_fail_raise(L, TR_EINVALID, "%s must be a number of seconds, not %s", what, tr_type_name(L, at));
+  if (lua_type(L, at) != LUA_TNUMBER)
+    tr_fail_raise(L, TR_EINVALID, "%s must be a number of seconds, not %s", what, tr_type_name(L, at));
   double seconds = lua_tonumber(L, at);
   if (!(seconds >= 0)) tr_fail_raise(L, TR_EINVALID, "%s must not be negative", what);
   if (seconds > 1e9) tr_fail_raise(L, TR_EINVALID, "%s is longer than thirty years", what);
@@ -28,7 +29,8 @@ tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
 }
 
 static void check_metadata(lua_State *L, int at) {
-  if (lua_type(L, at) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "metadata must be a table of strings, not %s", tr_type_name(L, at));
+  if (lua_type(L, at) != LUA_TTABLE)
+    tr_fail_raise(L, TR_EINVALID, "metadata must be a table of strings, not %s", tr_type_name(L, at));
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
       tr_fail_raise(L, TR_EINVALID, "metadata must have strings as keys and values");
@@ -36,7 +38,8 @@ static void check_metadata(lua_State *L, int at) {
     key.p = lua_tolstring(L, -2, &key.n);
     value.p = lua_tolstring(L, -1, &value.n);
     if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) tr_fail_raise(L, TR_EINVALID, "metadata.%s is not UTF-8", key.p);
-    if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-"))) tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
+    if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-")))
+      tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
   }
 }
 
@@ -44,7 +47,8 @@ static void check_id(lua_State *L, int at) {
   tr_slice id;
   if (lua_type(L, at) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "id must be a string, not %s", tr_type_name(L, at));
   id.p = lua_tolstring(L, at, &id.n);
-  if (id.n == 0 || id.n > 256 || !tr_utf8_valid(id)) tr_fail_raise(L, TR_EINVALID, "id must be UTF-8 text of 1 to 256 bytes");
+  if (id.n == 0 || id.n > 256 || !tr_utf8_valid(id))
+    tr_fail_raise(L, TR_EINVALID, "id must be UTF-8 text of 1 to 256 bytes");
 }
 
 static void check_option(lua_State *L, options *o, const char *name) {
@@ -77,7 +81,8 @@ static void check_option(lua_State *L, options *o, const char *name) {
 static options check_options(lua_State *L, int at) {
   options o = { 0 };
   if (lua_isnoneornil(L, at)) return o;
-  if (lua_type(L, at) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "options must be a table, not %s", tr_type_name(L, at));
+  if (lua_type(L, at) != LUA_TTABLE)
+    tr_fail_raise(L, TR_EINVALID, "options must be a table, not %s", tr_type_name(L, at));
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "options must have names");
     check_option(L, &o, lua_tostring(L, -2));
@@ -127,12 +132,14 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
   tr_body body;
   tr_error error;
   tr_error_init(&error);
-  if (lua_gettop(L) > 5) tr_fail_raise(L, TR_EINVALID, "too many arguments: expected (%s, type, body, options)", kind == TR_MSG_EVENT ? "topic" : "agent");
+  if (lua_gettop(L) > 5)
+    tr_fail_raise(L, TR_EINVALID, "too many arguments: expected (%s, type, body, options)",
+                  kind == TR_MSG_EVENT ? "topic" : "agent");
   const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
   options o = check_options(L, 5);
-  if (tr_body_from(L, 4, "body", &body, &error)) tr_fail_raise_error(L, &error);
+  if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
   tr_msg *msg = tr_msg_new(core, kind);
   if (!msg) {
     tr_body_release(core, &body);
@@ -141,7 +148,8 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
   msg->body = body;
   msg->type = tr_name_ref(type);
   msg->target_type = tr_name_ref(target->type);
-  /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is "default". */
+  /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is
+   * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
   if (o.has_timeout || o.priority || o.metadata || o.id) {
@@ -195,7 +203,7 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
     return lua_error(L);
   }
   tr_error_init(&error);
-  if (tr_body_take(L, &lt->reply, lt->def->nulls_keep, &error)) {
+  if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) {
     tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
     return lua_error(L);
   }

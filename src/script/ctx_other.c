@@ -58,7 +58,8 @@ static int ctx_log(lua_State *L) {
   int at = 0;
   while (levels[at] && strcmp(levels[at], level) != 0) at++;
   if (!levels[at]) tr_fail_raise(L, TR_EINVALID, "log's level must be \"error\", \"warn\", \"info\" or \"debug\"");
-  if (!lua_isnoneornil(L, 4) && !lua_istable(L, 4)) tr_fail_raise(L, TR_EINVALID, "log's fields must be a table, not %s", tr_type_name(L, 4));
+  if (!lua_isnoneornil(L, 4) && !lua_istable(L, 4))
+    tr_fail_raise(L, TR_EINVALID, "log's fields must be a table, not %s", tr_type_name(L, 4));
   if (!log || !log->sink || (tr_log_level)at > log->level) return 0;
   char name[200];
   tr_agent_name(lt->turn->agent, name, sizeof name);
@@ -94,6 +95,7 @@ static int ctx_stop(lua_State *L) {
 }
 
 const luaL_Reg tr_ctx_other_methods[] = {
-  { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "log", ctx_log }, { "stop", ctx_stop }, { "exit", ctx_exit },
+  { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "log", ctx_log }, { "stop", ctx_stop },
+  { "exit", ctx_exit },
   { NULL, NULL }
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ctx:now, ctx:sleep, ctx:after, ctx:every, ctx:cancel, and ctx:receive of programs. Time is the core's: seconds of a monotonic clock, which
- * a test moves by hand. */
+ * ctx:now, ctx:sleep, ctx:after, ctx:every, ctx:cancel, and ctx:receive of programs. Time is the core's: seconds of
+ * a monotonic clock, which a test moves by hand. */
 #include "script/internal.h"
 
 static int ctx_now(lua_State *L) {
@@ -51,10 +51,11 @@ static int push_message(lua_State *L, tr_lua_turn *lt, tr_msg *msg) {
   tr_error error;
   tr_error_init(&error);
   lt->received = msg; /* released with the turn should something here raise */
-  if (msg->sender_type) lua_pushfstring(L, "%s/%s", msg->sender_type->text, msg->sender_key ? msg->sender_key->text : "");
+  if (msg->sender_type)
+    lua_pushfstring(L, "%s/%s", msg->sender_type->text, msg->sender_key ? msg->sender_key->text : "");
   else lua_pushnil(L);
   lua_pushlstring(L, msg->type->text, msg->type->len);
-  int rc = msg->refs == 1 ? tr_body_take(L, &msg->body, lt->def->nulls_keep, &error)
+  int rc = msg->refs == 1 ? tr_body_take(L, &msg->body, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)
                           : tr_body_push(L, &msg->body, lt->def->nulls_keep, &error);
   lt->received = NULL;
   tr_msg_unref(msg);
@@ -109,8 +110,9 @@ static int start_timer(lua_State *L, bool repeat) {
   uint64_t id = 0;
   tr_error_init(&error);
   if (repeat && wait < TR_MILLISECONDS(1)) tr_fail_raise(L, TR_EINVALID, "every must be at least a millisecond");
-  if (tr_body_from(L, 4, "body", &body, &error)) tr_fail_raise_error(L, &error);
-  int rc = tr_script_timer_start(lt->instance, type, tr_core_now(lt->script->core) + wait, repeat ? wait : 0, false, &body, &id);
+  if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
+  int rc = tr_script_timer_start(lt->instance, type, tr_core_now(lt->script->core) + wait, repeat ? wait : 0, false,
+                                 &body, &id);
   if (rc == TR_EOVERLOADED) tr_fail_raise(L, rc, "an agent has at most 10000 timers");
   if (rc) tr_raise_memory(L);
   lua_pushinteger(L, (lua_Integer)id);
@@ -128,6 +130,7 @@ static int ctx_cancel(lua_State *L) {
 }
 
 const luaL_Reg tr_ctx_time_methods[] = {
-  { "now", ctx_now }, { "sleep", ctx_sleep }, { "receive", ctx_receive }, { "after", ctx_after }, { "every", ctx_every },
+  { "now", ctx_now }, { "sleep", ctx_sleep }, { "receive", ctx_receive }, { "after", ctx_after },
+  { "every", ctx_every },
   { "cancel", ctx_cancel }, { NULL, NULL }
 };

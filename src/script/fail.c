@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Error objects: tables { code, message, agent, type, traceback } that print as `code: message`.
  *
- * What a handler raised is read without running any code of the script (no __tostring, no __index): a table's own fields, or a
- * string. A table whose `code` is a known name keeps it; all else is handler_error. The traceback of a failed turn goes to the log,
- * as one line; peers and callers never see it. */
+ * What a handler raised is read without running any code of the script (no __tostring, no __index): a table's own
+ * fields, or a string. A table whose `code` is a known name keeps it; all else is handler_error. The traceback of a
+ * failed turn goes to the log, as one line; peers and callers never see it. */
 #include <stdarg.h>
 
 #include "base/text.h"
@@ -93,8 +93,10 @@ static tr_slice text_field(lua_State *L, int at, const char *name) {
 static void read_table(lua_State *L, int at, tr_error *error) {
   tr_slice code = text_field(L, at, "code"), message = text_field(L, at, "message");
   int number = code.p ? tr_error_from_name(code) : 0;
-  if (number) tr_error_set(error, number, "%.*s", TR_SLICE_ARG(message.p ? message : tr_slice_of(tr_error_default_text(number))));
-  else if (code.p && message.p) tr_error_set(error, TR_EHANDLER, "%.*s: %.*s", TR_SLICE_ARG(code), TR_SLICE_ARG(message));
+  if (number)
+    tr_error_set(error, number, "%.*s", TR_SLICE_ARG(message.p ? message : tr_slice_of(tr_error_default_text(number))));
+  else if (code.p && message.p)
+    tr_error_set(error, TR_EHANDLER, "%.*s: %.*s", TR_SLICE_ARG(code), TR_SLICE_ARG(message));
   else if (message.p) tr_error_set(error, TR_EHANDLER, "%.*s", TR_SLICE_ARG(message));
   else if (code.p) tr_error_set(error, TR_EHANDLER, "%.*s", TR_SLICE_ARG(code));
   else tr_error_set(error, TR_EHANDLER, "the handler raised a table without code or message");
@@ -132,7 +134,12 @@ void tr_fail_read(lua_State *L, int at, tr_error *error) {
 
 /* --- the log --- */
 
-typedef struct log_call { lua_State *co; const char *event, *agent, *type; const tr_error *error; const tr_log *log; } log_call;
+typedef struct log_call {
+  lua_State *co;
+  const char *event, *agent, *type;
+  const tr_error *error;
+  const tr_log *log;
+} log_call;
 
 /* "\n\t" becomes " | ": a log line is one line. */
 static int write_log(lua_State *L, void *ud) {
@@ -142,14 +149,16 @@ static int write_log(lua_State *L, void *ud) {
   static const char head[] = "stack traceback:\n\t";
   text += strncmp(text, head, sizeof head - 1) == 0 ? sizeof head - 1 : strlen(text); /* a stack, or nothing */
   text = luaL_gsub(L, text, "\n\t", " | ");
-  tr_log_write(call->log, TR_LOG_ERROR, call->event, "agent=%s type=%s error=\"%s: %s\" traceback=\"%s\"", call->agent, call->type,
-               tr_error_name(call->error->code), call->error->text, text);
+  tr_log_write(call->log, TR_LOG_ERROR, call->event, "agent=%s type=%s error=\"%s: %s\" traceback=\"%s\"", call->agent,
+               call->type, tr_error_name(call->error->code), call->error->text, text);
   return 0;
 }
 
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type, const tr_error *error) {
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type,
+                 const tr_error *error) {
   log_call call = { co, event, agent, type, error, tr_core_log(script->core) };
   if (!call.log || !call.log->sink) return;
   if (tr_script_protect(script, write_log, &call, NULL))
-    tr_log_write(call.log, TR_LOG_ERROR, event, "agent=%s type=%s error=\"%s: %s\"", agent, type, tr_error_name(error->code), error->text);
+    tr_log_write(call.log, TR_LOG_ERROR, event, "agent=%s type=%s error=\"%s: %s\"", agent, type,
+                 tr_error_name(error->code), error->text);
 }

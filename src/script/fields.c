@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Errors about the table of an agent: file, line, what was expected, the nearest name that exists.
  *
- * A Lua table does not know where it was written. So the line is looked for in the source: the first place, outside of comments and strings, where
- * the key is written as `key =` or `["key"] =`, behind its parent key if it has one. It can be wrong when a script builds its table in a
- * roundabout way; then it is left out or near. */
+ * A Lua table does not know where it was written. So the line is looked for in the source: the first place, outside
+ * of comments and strings, where the key is written as `key =` or `["key"] =`, behind its parent key if it has one.
+ * It can be wrong when a script builds its table in a roundabout way; then it is left out or near. */
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -80,14 +80,16 @@ static size_t key_at(tr_slice s, size_t at, tr_slice key) {
   if (s.p[at] == '[') { /* ["key"] */
     size_t p = at + 1;
     while (p < s.n && isspace((unsigned char)s.p[p])) p++;
-    if (p + key.n + 2 > s.n || (s.p[p] != '"' && s.p[p] != '\'') || memcmp(s.p + p + 1, key.p, key.n) != 0 || s.p[p + 1 + key.n] != s.p[p])
+    if (p + key.n + 2 > s.n || (s.p[p] != '"' && s.p[p] != '\'') || memcmp(s.p + p + 1, key.p, key.n) != 0 ||
+        s.p[p + 1 + key.n] != s.p[p])
       return 0;
     p += key.n + 2;
     while (p < s.n && isspace((unsigned char)s.p[p])) p++;
     return p < s.n && s.p[p] == ']' && assigned(s, p + 1) ? p + 1 : 0;
   }
   if (at > 0 && (is_name(s.p[at - 1]) || s.p[at - 1] == '.' || s.p[at - 1] == ':')) return 0;
-  if (at + key.n > s.n || memcmp(s.p + at, key.p, key.n) != 0 || (at + key.n < s.n && is_name(s.p[at + key.n]))) return 0;
+  if (at + key.n > s.n || memcmp(s.p + at, key.p, key.n) != 0 || (at + key.n < s.n && is_name(s.p[at + key.n])))
+    return 0;
   return assigned(s, at + key.n) ? at + key.n : 0;
 }
 
@@ -133,11 +135,13 @@ int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *par
   at = lua_absindex(L, at);
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      return tr_definition_error(place, parent, NULL, "%s has %s as a key; expected names such as `%s`", of, tr_type_name(L, -2), names[0]);
+      return tr_definition_error(place, parent, NULL, "%s has %s as a key; expected names such as `%s`", of,
+                                 tr_type_name(L, -2), names[0]);
     const char *name = lua_tostring(L, -2);
     if (tr_name_in(names, name)) continue;
     const char *nearest = tr_text_nearest(tr_slice_of(name), names);
-    if (nearest) return tr_definition_error(place, parent, name, "`%s` is not a key of %s; did you mean `%s`?", name, of, nearest);
+    if (nearest)
+      return tr_definition_error(place, parent, name, "`%s` is not a key of %s; did you mean `%s`?", name, of, nearest);
     return tr_definition_error(place, parent, name, "`%s` is not a key of %s", name, of);
   }
   return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Bounds for library functions that a few bytes of script could keep busy for ever in C, where no hook looks.
  *
- * What they are about to do is charged to the turn's instructions, so that one limit bounds both; sizes are taken raw, since a __len can say
- * anything, and say something else the second time. Patterns are not bounded yet. */
+ * What they are about to do is charged to the turn's instructions, so that one limit bounds both; sizes are taken
+ * raw, since a __len can say anything, and say something else the second time. Patterns are not bounded yet. */
 #include "script/internal.h"
 
 #define STRING_MAX (256u << 20)
@@ -29,7 +29,8 @@ static int guard_rep(lua_State *L) {
     lua_pushliteral(L, "");
     return 1;
   }
-  if ((uint64_t)n > STRING_MAX / (length + extra)) return luaL_error(L, "string.rep: the result would be larger than %d MiB", STRING_MAX >> 20);
+  if ((uint64_t)n > STRING_MAX / (length + extra))
+    return luaL_error(L, "string.rep: the result would be larger than %d MiB", STRING_MAX >> 20);
   tr_meter_charge(L, (uint64_t)n + (uint64_t)n * (length + extra) / 16);
   return call_original(L);
 }
@@ -71,12 +72,15 @@ static int guard_remove(lua_State *L) {
 
 static const luaL_Reg string_guards[] = { { "rep", guard_rep }, { NULL, NULL } };
 static const luaL_Reg table_guards[] = {
-  { "move", guard_move }, { "sort", guard_sort }, { "concat", guard_concat }, { "insert", guard_insert }, { "remove", guard_remove },
+  { "move", guard_move }, { "sort", guard_sort }, { "concat", guard_concat }, { "insert", guard_insert },
+  { "remove", guard_remove },
   { NULL, NULL }
 };
 
 void tr_guard_install(lua_State *L, const char *library) {
-  const luaL_Reg *guards = strcmp(library, "string") == 0 ? string_guards : strcmp(library, "table") == 0 ? table_guards : NULL;
+  const luaL_Reg *guards = NULL;
+  if (strcmp(library, "string") == 0) guards = string_guards;
+  if (strcmp(library, "table") == 0) guards = table_guards;
   for (; guards && guards->name; guards++) {
     lua_getfield(L, -1, guards->name);
     lua_pushcclosure(L, guards->func, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Which function handles a message: a hash by the interned message type, made when the file is loaded.
  *
- * `on_request` and `on_event` go before `on`, lists are asked in order, and ["*"] takes what nothing else did. All that is resolved here
- * into one entry a type and kind: a function, or one flat list { match|false, handle, … } of everything that may take it, in
- * order. So a message needs one look-up by pointer. */
+ * `on_request` and `on_event` go before `on`, lists are asked in order, and ["*"] takes what nothing else did. All
+ * that is resolved here into one entry a type and kind: a function, or one flat list { match|false, handle, … } of
+ * everything that may take it, in order. So a message needs one look-up by pointer. */
 #include "script/internal.h"
 
 static const char *const item_names[] = { "match", "handle", NULL };
@@ -13,14 +13,16 @@ static const char *const item_names[] = { "match", "handle", NULL };
 static int check_item(lua_State *L, const tr_place *place, const char *section, const char *type, lua_Integer i) {
   int item = lua_gettop(L);
   if (lua_type(L, item) != LUA_TTABLE)
-    return tr_definition_error(place, section, type, "%s[\"%s\"][%lld] must be { match = function, handle = function }, not %s", section,
+    return tr_definition_error(place, section, type,
+                               "%s[\"%s\"][%lld] must be { match = function, handle = function }, not %s", section,
                                type, (long long)i, tr_type_name(L, item));
   int rc = tr_fields_known(L, item, place, type, item_names);
   if (rc) return rc;
   int match = tr_raw_field(L, item, "match"), handle = tr_raw_field(L, item, "handle");
   lua_pop(L, 2);
   if (handle != LUA_TFUNCTION || (match != LUA_TFUNCTION && match != LUA_TNIL))
-    return tr_definition_error(place, section, type, "%s[\"%s\"][%lld]: `match` and `handle` must be functions", section, type, (long long)i);
+    return tr_definition_error(place, section, type, "%s[\"%s\"][%lld]: `match` and `handle` must be functions",
+                               section, type, (long long)i);
   return 0;
 }
 
@@ -29,12 +31,14 @@ static int check_handler(lua_State *L, const tr_place *place, const char *sectio
   int list = lua_gettop(L);
   if (lua_isfunction(L, list)) return 0;
   if (!lua_istable(L, list))
-    return tr_definition_error(place, section, type, "%s[\"%s\"] must be a function or a list of { match =, handle = }, not %s", section, type,
-                               tr_type_name(L, list));
+    return tr_definition_error(place, section, type,
+                               "%s[\"%s\"] must be a function or a list of { match =, handle = }, not %s", section,
+                               type, tr_type_name(L, list));
   lua_Integer n = (lua_Integer)lua_rawlen(L, list), keys = 0;
   for (lua_pushnil(L); lua_next(L, list); lua_pop(L, 1)) keys++;
   if (n == 0 || keys != n)
-    return tr_definition_error(place, section, type, "%s[\"%s\"] must be a function or a list of { match =, handle = }", section, type);
+    return tr_definition_error(place, section, type, "%s[\"%s\"] must be a function or a list of { match =, handle = }",
+                               section, type);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, list, i);
     int rc = check_item(L, place, section, type, i);
@@ -48,15 +52,18 @@ static int check_section(lua_State *L, int table, const tr_place *place, const c
   int type = tr_raw_field(L, table, section), at = lua_gettop(L);
   if (type == LUA_TNIL) return 0;
   if (type != LUA_TTABLE)
-    return tr_definition_error(place, NULL, section, "`%s` must be a table of handlers by message type, not %s", section, tr_type_name(L, at));
+    return tr_definition_error(place, NULL, section, "`%s` must be a table of handlers by message type, not %s",
+                               section, tr_type_name(L, at));
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      return tr_definition_error(place, NULL, section, "`%s` has %s as a key; expected message types", section, tr_type_name(L, -2));
+      return tr_definition_error(place, NULL, section, "`%s` has %s as a key; expected message types", section,
+                                 tr_type_name(L, -2));
     tr_slice name;
     tr_error error;
     tr_error_init(&error);
     name.p = lua_tolstring(L, -2, &name.n);
-    if (tr_message_type_check(name, &error)) return tr_definition_error(place, NULL, section, "`%s`: %s", section, error.text);
+    if (tr_message_type_check(name, &error))
+      return tr_definition_error(place, NULL, section, "`%s`: %s", section, error.text);
     int rc = check_handler(L, place, section, name.p);
     if (rc) return rc;
   }
@@ -65,7 +72,8 @@ static int check_section(lua_State *L, int table, const tr_place *place, const c
 
 /* --- the flat list --- */
 
-/* Append what section[type] offers to the list; true when nothing behind it can be reached. `section` is a stack index or 0. */
+/* Append what section[type] offers to the list; true when nothing behind it can be reached. `section` is a stack
+ * index or 0. */
 static bool append(lua_State *L, int list, int section, const char *type) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, list);
   if (!section || !lua_istable(L, section)) return false;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * What the files of this room share: the structures of one Lua state with its agents, and the functions between them.
+ * What the files of this room share: the structures of one Lua state with its agents, and the functions between
+ * them.
  *
- * Reading order: state.c (the state and its protection), copy.c and slots.c (bodies), definition.c (what a file returns),
- * class.c and turn.c (how the core runs it), ctx.c (what a handler sees), load.c and reload.c (how code comes and changes).
+ * Reading order: state.c (the state and its protection), copy.c and slots.c (bodies), definition.c (what a file
+ * returns), class.c and turn.c (how the core runs it), ctx.c (what a handler sees), load.c and reload.c (how code
+ * comes and changes).
  *
- * Who may raise: a function that takes a lua_State may raise a Lua error (out of memory at least) unless it says that it does not;
- * one that takes only a tr_script never does. What the core calls back outside ops->run must not raise (core.h). */
+ * Who may raise: a function that takes a lua_State may raise a Lua error (out of memory at least) unless it says
+ * that it does not; one that takes only a tr_script never does. What the core calls back outside ops->run must not
+ * raise (core.h). */
 #ifndef TR_SCRIPT_INTERNAL_H
 #define TR_SCRIPT_INTERNAL_H
 
@@ -25,7 +28,7 @@ typedef struct tr_lua_turn tr_lua_turn;
 typedef struct tr_definition tr_definition;
 typedef struct tr_script_class tr_script_class;
 typedef struct tr_instance tr_instance;
-typedef struct tr_file tr_file;
+typedef struct tr_script_file tr_script_file;
 typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
 
@@ -60,11 +63,13 @@ struct tr_script {
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   size_t used;  /* bytes of the Lua state */
   /* registry references */
-  int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref, sandbox_ref, library_ref, dummy_ref;
+  int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
+      sandbox_ref, library_ref, dummy_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
   tr_meter *meter;      /* of the code that runs */
+  bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   tr_pause pause;
   uint64_t waits;       /* number of the last wait */
@@ -83,7 +88,8 @@ struct tr_script {
 enum { TR_AT_SLOTS = 1, TR_AT_INSTANCES, TR_AT_TYPES };
 
 static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_getextraspace(L); }
-/* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not raise. */
+/* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not
+ * raise. */
 int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
 _Noreturn void tr_raise_memory(lua_State *L);
@@ -103,8 +109,8 @@ typedef struct tr_copy {
   char path[256];
   size_t path_at;
 } tr_copy;
-/* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then undefined but
- * nothing below it). lua: [-1, +1, m] */
+/* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
+ * undefined but nothing below it). lua: [-1, +1, m] */
 int tr_copy_top(lua_State *L, tr_copy *copy);
 /* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
 void tr_clone_top(lua_State *L);
@@ -116,10 +122,10 @@ void tr_mark_array(lua_State *L);        /* the table on the top */
 /* Keep the value on the top; [-1, +0, m]. `table` is the stack or upvalue index of the table of slots. Never 0. */
 uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
 void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot); /* does not raise */
-/* A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
-int tr_body_from(lua_State *L, int at, const char *root, tr_body *body, tr_error *error);
+/* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
+int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
 /* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
-int tr_body_take(lua_State *L, tr_body *body, bool keep_nulls, tr_error *error);
+int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error);
 /* The same with the content left where it is. */
 int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
 void tr_slots_open(lua_State *L, tr_script *script);
@@ -146,11 +152,13 @@ _Noreturn void tr_fail_raise_error(lua_State *L, const tr_error *error);
 /* Code and text of the error value at `at`. Does not raise and runs no script's code. */
 void tr_fail_read(lua_State *L, int at, tr_error *error);
 /* Log the failure that ended `co` (its error value on its top) with its traceback. Does not raise. */
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type, const tr_error *error);
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type,
+                 const tr_error *error);
 
 /* --- address.c: texts → names, remembered --- */
 struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
-/* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the caller's C function runs. */
+/* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the
+ * caller's C function runs. */
 const tr_address *tr_address_agent(lua_State *L, int at, int table);
 const tr_address *tr_address_topic(lua_State *L, int at, int table); /* bare: key is NULL */
 tr_name *tr_address_type(lua_State *L, int at, int table);           /* a message type; borrowed */
@@ -161,13 +169,15 @@ void tr_address_close(tr_script *script);
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
 /* Push a fresh environment for `unit` (at index `unit`). lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
-void tr_guard_install(lua_State *L, const char *library); /* replace what needs bounds in the library table on the top */
+/* replace what needs bounds in the library table on the top */
+void tr_guard_install(lua_State *L, const char *library);
 void tr_coroutine_push(lua_State *L);
 int tr_xpcall(lua_State *L);
 void tr_library_open(lua_State *L, tr_script *script);
 void tr_library_push(lua_State *L);                       /* a fresh `troupe` table */
 /* Names of api.md that a later version gives: one list. NULL-terminated. */
-extern const char *const tr_later_methods[], *const tr_later_options[], *const tr_later_functions[], *const tr_later_keys[];
+extern const char *const tr_later_methods[], *const tr_later_options[], *const tr_later_functions[],
+    *const tr_later_keys[];
 bool tr_name_in(const char *const *names, const char *name);
 
 /* --- unit.c: one version of a file with what it required --- */
@@ -239,7 +249,9 @@ const char *tr_type_name(lua_State *L, int at);
 int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
 /* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
 int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
-void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size); /* ":12" or "" */
+/* ":12" or "" */
+void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
+int tr_keys_read(lua_State *L, int table, tr_definition *definition, const tr_place *place); /* keys.c */
 int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_place *place);
 void tr_handlers_fini(tr_script *script, tr_handlers *handlers);
 const tr_handler *tr_handlers_find(const tr_handlers *handlers, const tr_name *type);
@@ -256,7 +268,7 @@ struct tr_script_class {
   tr_link all;      /* of the script */
   tr_link by_file;
   tr_script *script;
-  tr_file *file;
+  tr_script_file *file;
   tr_class *core_class;
   tr_definition *def;
   tr_link subs;     /* of the definition, active */
@@ -272,7 +284,7 @@ struct tr_instance { /* a userdata; its user value is `self` */
   unsigned timer_count;
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
 };
-tr_script_class *tr_script_class_new(tr_script *script, tr_file *file, tr_definition *def, tr_error *error);
+tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def);
 /* true the first time for this text. */
@@ -293,13 +305,14 @@ void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key"
 
 /* --- timer.c: ctx:after, ctx:every, `timers` --- */
 /* period 0: once. body is taken. 0, or TR_EMEMORY, TR_EOVERLOADED. Does not raise. */
-int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared, tr_body *body, uint64_t *id);
+int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared,
+                          tr_body *body, uint64_t *id);
 bool tr_script_timer_cancel(tr_instance *instance, uint64_t id);
 /* Compare the declared timers with the definition's: start what is new, stop what is gone, change periods. */
 void tr_script_timers_sync(tr_instance *instance, const tr_definition *def);
 void tr_script_timers_stop(tr_instance *instance);
 
-/* --- turn.c --- */
+/* --- turn.c, pool.c --- */
 struct tr_lua_turn { /* pooled with its coroutine */
   tr_script *script;
   lua_State *co;
@@ -319,6 +332,11 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_error error;
   tr_lua_turn *next;
 };
+tr_lua_turn *tr_lua_turn_take(lua_State *L, tr_script *script); /* with a coroutine */
+void tr_lua_turn_give(tr_script *script, tr_lua_turn *turn);
+void tr_lua_turn_drop(tr_script *script, tr_lua_turn *turn); /* its coroutine */
+/* The same after closing what it left open; that code is bounded by the meter, and has no ctx. */
+void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter);
 int tr_lua_run(void *class_ud, tr_turn *turn);
 void tr_lua_cancel(void *class_ud, tr_turn *turn);
 /* Call the function below its nargs arguments on a metered coroutine that may not wait. The results are pushed on L:
@@ -335,7 +353,8 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
-enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES }; /* upvalues of each method */
+/* upvalues of each method */
+enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES };
 void tr_ctx_open(lua_State *L, tr_script *script);
 /* The running turn, if the ctx at index 1 is its agent's; else an error. */
 tr_lua_turn *tr_ctx_turn(lua_State *L);
@@ -355,7 +374,7 @@ typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_link definitions;
   int unit_ref;
 } tr_stage;
-struct tr_file {
+struct tr_script_file {
   tr_link all;
   tr_script *script;
   char *name;
@@ -370,13 +389,14 @@ struct tr_file {
 };
 int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
 void tr_stage_fini(tr_stage *stage);
-tr_file *tr_file_find(const tr_script *script, const char *name);
-void tr_file_free(tr_file *file);
+tr_script_file *tr_script_file_find(const tr_script *script, const char *name);
+void tr_script_file_free(tr_script_file *file);
 /* Replace what the file knows of its source by the stage's. */
-void tr_file_take(tr_file *file, tr_stage *stage);
-int tr_file_set_args(tr_file *file, const tr_slice *args, size_t argc);
-tr_link *tr_file_modules(const tr_file *file); /* of tr_module; NULL: none */
+void tr_script_file_take(tr_script_file *file, tr_stage *stage);
+int tr_file_set_args(tr_script_file *file, const tr_slice *args, size_t argc);
+tr_link *tr_script_file_modules(const tr_script_file *file); /* of tr_module; NULL: none */
 /* Reload those of the files that changed, all or nothing. `source` (p NULL: read it) is for a single file. */
-int tr_reload(tr_script *script, tr_file *const *files, size_t count, tr_slice source, size_t *changed, tr_error *error);
+int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
+              tr_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the user's view names and this version does not have: one list, so that nothing of it is ignored silently. Methods, options and
- * functions raise; keys of an agent are taken with a warning. To give one of them, take it off its list. */
+ * What the user's view names and this version does not have: one list, so that nothing of it is ignored silently.
+ * Methods, options and functions raise; keys of an agent are taken with a warning. To give one of them, take it off
+ * its list. */
 #include "script/internal.h"
 
 const char *const tr_later_methods[] = { "async", "stream", "yield", "agent", "callback", "launch", NULL };

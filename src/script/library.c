@@ -43,7 +43,8 @@ static int split(lua_State *L) {
   return 2;
 }
 
-static int later(lua_State *L) { tr_fail_raise(L, TR_EINVALID, "troupe.%s is not available yet", lua_tostring(L, lua_upvalueindex(1))); }
+static int later(lua_State *L) { tr_fail_raise(L, TR_EINVALID, "troupe.%s is not available yet",
+                                               lua_tostring(L, lua_upvalueindex(1))); }
 
 void tr_library_open(lua_State *L, tr_script *script) {
   static const luaL_Reg functions[] = { { "array", array }, { "bytes", bytes }, { "split", split }, { NULL, NULL } };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The count hook: what bounds running code, and what suspends it when its slice is used up.
  *
- * Every coroutine that runs code of a script is hooked, those that a script makes too (coroutine.c); the hook finds the meter of whatever
- * runs now through the state. It counts over waits and over all coroutines of a turn. When the limit is reached the meter
- * is `killed`: the hook then comes at every instruction and raises each time, so that neither pcall nor a loop around it buys anything back; our
- * own xpcall skips the script's message handlers then, which Lua calls with hooks off. Long work inside C functions comes as a charge.
+ * Every coroutine that runs code of a script is hooked, those that a script makes too (coroutine.c); the hook finds
+ * the meter of whatever runs now through the state. It counts over waits and over all coroutines of a turn. When the
+ * limit is reached the meter is `killed`: the hook then comes at every instruction and raises each time, so that
+ * neither pcall nor a loop around it buys anything back; our own xpcall skips the script's message handlers then,
+ * which Lua calls with hooks off. Long work inside C functions comes as a charge.
  *
  * A slice ends by a yield out of the hook, wherever Lua allows it; inside a C call of the script's (a comparison of
  * table.sort) it does not, and only the limit applies. */
@@ -21,7 +22,8 @@ void tr_meter_arm(tr_meter *meter, lua_State *co) { lua_sethook(co, hook, LUA_MA
 
 void tr_meter_arm_inner(lua_State *co) {
   /* A count that runs is left alone: or short resumes would never be counted. */
-  if (lua_gethook(co) != hook || lua_gethookcount(co) > TR_TICK_INNER) lua_sethook(co, hook, LUA_MASKCOUNT, TR_TICK_INNER);
+  if (lua_gethook(co) != hook || lua_gethookcount(co) > TR_TICK_INNER)
+    lua_sethook(co, hook, LUA_MASKCOUNT, TR_TICK_INNER);
 }
 
 _Noreturn void tr_meter_raise(lua_State *L, tr_meter *meter) {
@@ -39,7 +41,8 @@ static void describe(tr_script *script, tr_meter *meter, const char *source, int
     return;
   }
   tr_agent_name(turn->turn->agent, agent, sizeof agent);
-  tr_error_set(meter->error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)", agent,
+  tr_error_set(meter->error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)",
+               agent,
                turn->turn->msg ? turn->turn->msg->type->text : "init", source, line, (unsigned long long)meter->limit);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * From a source text to agents: stage, then commit.
  *
- * Staging compiles the text, runs it in a fresh environment under the instruction limit, and checks what it returned; nothing outside the
- * stage changes. Committing adds the classes to the core, all or none. Reloading (reload.c) uses the same stage. */
+ * Staging compiles the text, runs it in a fresh environment under the instruction limit, and checks what it
+ * returned; nothing outside the stage changes. Committing adds the classes to the core, all or none. Reloading
+ * (reload.c) uses the same stage. */
 #include "script/internal.h"
 
 /* --- what a chunk returned --- */
@@ -38,7 +39,8 @@ static int read_agent(lua_State *L, tr_stage *stage) {
   tr_type_from_name(stage->name, type, sizeof type);
   tr_definition *def = add_definition(L, stage);
   int rc = tr_definition_read(L, def, &place, type);
-  if (!rc && type_taken(stage, def)) rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
+  if (!rc && type_taken(stage, def))
+    rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
   return rc;
 }
 
@@ -74,12 +76,15 @@ static int read_list(lua_State *L, tr_stage *stage) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, list), keys = 0;
   bool has_program = false;
   for (lua_pushnil(L); lua_next(L, list); lua_pop(L, 1)) keys++;
-  if (keys != n) return wrong(stage, "returned a table that is both an agent (named keys) and a list; expected one of them");
+  if (keys != n)
+    return wrong(stage, "returned a table that is both an agent (named keys) and a list; expected one of them");
   for (lua_Integer i = 1; !rc && i <= n; i++) {
     int type = lua_rawgeti(L, list, i);
     if (type == LUA_TTABLE) rc = read_agent(L, stage);
     else if (type == LUA_TFUNCTION) rc = read_program(L, stage, &has_program);
-    else rc = wrong(stage, "item %lld of the returned list must be an agent (a table) or a program (a function), not %s", (long long)i, tr_type_name(L, -1));
+    else
+      rc = wrong(stage, "item %lld of the returned list must be an agent (a table) or a program (a function), not %s",
+                 (long long)i, tr_type_name(L, -1));
     lua_settop(L, list);
   }
   return rc;
@@ -92,14 +97,16 @@ static int read_result(lua_State *L, tr_stage *stage) {
   if (lua_isfunction(L, -1)) {
     rc = read_program(L, stage, &has_program);
   } else if (!lua_istable(L, -1)) {
-    rc = wrong(stage, "returned %s; a script returns an agent (a table), a list of agents, or a program (a function)", tr_type_name(L, -1));
+    rc = wrong(stage, "returned %s; a script returns an agent (a table), a list of agents, or a program (a function)",
+               tr_type_name(L, -1));
   } else {
     int top = lua_gettop(L);
     bool list = lua_rawgeti(L, top, 1) != LUA_TNIL;
     lua_pushnil(L);
     bool empty = !lua_next(L, top);
     lua_settop(L, top);
-    if (empty) rc = wrong(stage, "returned an empty table; expected an agent with handlers in `on`, or a list of agents");
+    if (empty)
+      rc = wrong(stage, "returned an empty table; expected an agent with handlers in `on`, or a list of agents");
     else rc = list ? read_list(L, stage) : read_agent(L, stage);
   }
   if (!rc) name_program(L, stage);
@@ -144,71 +151,13 @@ int tr_stage_run(tr_stage *stage) {
 
 void tr_stage_fini(tr_stage *stage) {
   lua_State *L = stage->script->L;
-  for (tr_link *link; (link = tr_list_pop(&stage->definitions));) tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
+  for (tr_link *link; (link = tr_list_pop(&stage->definitions));)
+    tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, stage->unit_ref);
 }
 
-/* --- files --- */
-
-tr_file *tr_file_find(const tr_script *script, const char *name) {
-  for (tr_link *link = script->files.next; link != &script->files; link = link->next) {
-    tr_file *file = TR_CONTAINER(link, tr_file, all);
-    if (strcmp(file->name, name) == 0) return file;
-  }
-  return NULL;
-}
-
-static void free_args(tr_file *file) {
-  for (size_t i = 0; i < file->argc; i++)
-    if (file->args[i]) tr_free(file->script->mem, file->args[i], strlen(file->args[i]) + 1);
-  tr_free(file->script->mem, file->args, file->argc * sizeof *file->args);
-  file->args = NULL;
-  file->argc = 0;
-}
-
-int tr_file_set_args(tr_file *file, const tr_slice *args, size_t argc) {
-  free_args(file);
-  if (argc == 0) return 0;
-  file->args = tr_calloc(file->script->mem, argc, sizeof *file->args);
-  if (!file->args) return TR_EMEMORY;
-  file->argc = argc;
-  for (size_t i = 0; i < argc; i++) {
-    file->args[i] = tr_strndup(file->script->mem, args[i].p, args[i].n);
-    if (!file->args[i]) return TR_EMEMORY;
-  }
-  return 0;
-}
-
-void tr_file_free(tr_file *file) {
-  tr_script *script = file->script;
-  while (!tr_list_empty(&file->classes)) tr_script_class_remove(TR_CONTAINER(file->classes.next, tr_script_class, by_file));
-  free_args(file);
-  if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, file->unit_ref);
-  tr_free(script->mem, file->name, strlen(file->name) + 1);
-  tr_free(script->mem, file->source, file->source_size);
-  tr_link_remove(&file->all);
-  TR_DELETE(script->mem, file);
-}
-
-void tr_file_take(tr_file *file, tr_stage *stage) {
-  lua_State *L = file->script->L;
-  if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, file->unit_ref);
-  file->unit_ref = stage->unit_ref;
-  stage->unit_ref = LUA_NOREF;
-  file->hash = tr_source_hash(stage->source);
-}
-
-tr_link *tr_file_modules(const tr_file *file) {
-  lua_State *L = file->script->L;
-  if (file->unit_ref == LUA_NOREF || !lua_checkstack(L, 4)) return NULL;
-  tr_push_ref(L, file->unit_ref);
-  tr_unit *unit = lua_touserdata(L, -1);
-  lua_pop(L, 1);
-  return unit ? &unit->modules : NULL;
-}
-
-static tr_file *file_new(tr_script *script, const char *name) {
-  tr_file *file = TR_NEW(script->mem, tr_file);
+static tr_script_file *file_new(tr_script *script, const char *name) {
+  tr_script_file *file = TR_NEW(script->mem, tr_script_file);
   if (!file) return NULL;
   file->script = script;
   file->unit_ref = LUA_NOREF;
@@ -224,7 +173,7 @@ static tr_file *file_new(tr_script *script, const char *name) {
 
 /* --- loading --- */
 
-static int commit(tr_file *file, tr_stage *stage) {
+static int commit(tr_script_file *file, tr_stage *stage) {
   for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
     tr_definition *def = TR_CONTAINER(link, tr_definition, link);
     tr_error error;
@@ -233,11 +182,11 @@ static int commit(tr_file *file, tr_stage *stage) {
     if (error.code == TR_EEXISTS) return wrong(stage, "agent type `%s` is there already: %s", def->type, error.text);
     return tr_error_set(stage->error, error.code, "%s: %s", stage->name, error.text);
   }
-  tr_file_take(file, stage);
+  tr_script_file_take(file, stage);
   return 0;
 }
 
-static int keep_source(tr_file *file, tr_slice source) {
+static int keep_source(tr_script_file *file, tr_slice source) {
   tr_mem *mem = file->script->mem;
   char *copy = tr_strndup(mem, source.p, source.n);
   if (!copy) return TR_EMEMORY;
@@ -248,24 +197,26 @@ static int keep_source(tr_file *file, tr_slice source) {
   return 0;
 }
 
-static int load_new(tr_script *script, const char *name, tr_slice source, bool from_memory, const tr_slice *args, size_t argc, tr_error *error) {
-  tr_file *file = file_new(script, name);
+static int load_new(tr_script *script, const char *name, tr_slice source, bool from_memory, const tr_slice *args,
+                    size_t argc, tr_error *error) {
+  tr_script_file *file = file_new(script, name);
   if (!file) return tr_error_set(error, TR_EMEMORY, "out of memory");
   int rc = tr_file_set_args(file, args, argc);
   if (!rc && from_memory) rc = keep_source(file, source);
   if (rc) {
-    tr_file_free(file);
+    tr_script_file_free(file);
     return tr_error_set(error, rc, "out of memory");
   }
-  tr_stage stage = { .script = script, .name = file->name, .source = source, .args = file->args, .argc = file->argc, .error = error };
+  tr_stage stage = { .script = script, .name = file->name, .source = source, .args = file->args, .argc = file->argc,
+                     .error = error };
   rc = tr_stage_run(&stage);
   if (!rc) rc = commit(file, &stage);
   tr_stage_fini(&stage);
-  if (rc) tr_file_free(file);
+  if (rc) tr_script_file_free(file);
   return rc;
 }
 
-static int load_again(tr_file *file, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+static int load_again(tr_script_file *file, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
   size_t changed;
   if (argc > 0 && tr_file_set_args(file, args, argc)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   int rc = tr_reload(file->script, &file, 1, source, &changed, error);
@@ -273,12 +224,13 @@ static int load_again(tr_file *file, tr_slice source, const tr_slice *args, size
   return rc;
 }
 
-int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc,
+                   tr_error *error) {
   tr_error unused;
   tr_buf text;
   tr_error_init(&unused);
   if (!error) error = &unused;
-  tr_file *file = tr_file_find(script, name);
+  tr_script_file *file = tr_script_file_find(script, name);
   if (file) return load_again(file, source, args, argc, error);
   if (source.p) return load_new(script, name, source, true, args, argc, error);
   tr_buf_init(&text, script->mem);

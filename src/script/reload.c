@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Reload: all that changed, or nothing.
  *
- * 1. Each file whose text, or a module's text, changed is staged: compiled, run, checked (load.c). Nothing that serves is touched.
+ * 1. Each file whose text, or a module's text, changed is staged: compiled, run, checked (load.c). Nothing that
+ * serves is touched.
  * 2. Idle instances of a type whose `version` changed are migrated, on themselves, with a clone kept to go back to.
  * 3. New agent types and new subscriptions are added to the core.
- * 4. Only then, with nothing left that can fail, definitions are swapped, old subscriptions removed, timers compared.
- * A failure before 4 undoes what was done. Turns that are open keep their functions and their instance's old definition; the instance comes
- * to the new one at its next turn (class.c). Programs are not run again. */
+ * 4. Only then, with nothing left that can fail, definitions are swapped, old subscriptions removed, timers
+ * compared. A failure before 4 undoes what was done. Turns that are open keep their functions and their instance's
+ * old definition; the instance comes to the new one at its next turn (class.c). Programs are not run again. */
 #include "script/internal.h"
 
-typedef struct swap { tr_file *file; tr_stage stage; tr_buf text; bool staged; } swap;
-typedef struct pair { tr_script_class *class_; tr_definition *def; tr_file *file; tr_link added; bool fresh; } pair;
+typedef struct swap { tr_script_file *file; tr_stage stage; tr_buf text; bool staged; } swap;
+typedef struct pair { tr_script_class *class_; tr_definition *def; tr_script_file *file; tr_link added; bool fresh; } pair;
 typedef struct plan {
   tr_script *script;
   swap *swaps;
@@ -34,8 +35,8 @@ static bool module_changed(tr_script *script, const tr_module *module) {
   return changed;
 }
 
-static bool modules_changed(const tr_file *file) {
-  const tr_link *modules = tr_file_modules(file);
+static bool modules_changed(const tr_script_file *file) {
+  const tr_link *modules = tr_script_file_modules(file);
   if (!modules) return false;
   for (tr_link *link = modules->next; link != modules; link = link->next)
     if (module_changed(file->script, TR_CONTAINER(link, tr_module, link))) return true;
@@ -44,7 +45,7 @@ static bool modules_changed(const tr_file *file) {
 
 /* Stage the file if it changed. */
 static int stage_file(swap *self, tr_slice source, tr_error *error) {
-  tr_file *file = self->file;
+  tr_script_file *file = self->file;
   tr_script *script = file->script;
   int rc = 0;
   tr_buf_init(&self->text, script->mem);
@@ -55,14 +56,15 @@ static int stage_file(swap *self, tr_slice source, tr_error *error) {
   }
   if (rc) return rc;
   if (tr_source_hash(source) == file->hash && !modules_changed(file)) return 0;
-  self->stage = (tr_stage){ .script = script, .name = file->name, .source = source, .args = file->args, .argc = file->argc, .error = error };
+  self->stage = (tr_stage){ .script = script, .name = file->name, .source = source, .args = file->args,
+                            .argc = file->argc, .error = error };
   self->staged = true;
   return tr_stage_run(&self->stage);
 }
 
 /* --- who becomes what --- */
 
-static bool is_swapped(const plan *p, const tr_file *file) {
+static bool is_swapped(const plan *p, const tr_script_file *file) {
   for (size_t i = 0; i < p->swap_count; i++)
     if (p->swaps[i].staged && p->swaps[i].file == file) return true;
   return false;
@@ -79,7 +81,8 @@ static tr_script_class *find_class(const plan *p, const char *type) {
 static int make_pairs(plan *p) {
   size_t count = 0;
   for (size_t i = 0; i < p->swap_count; i++)
-    for (tr_link *l = p->swaps[i].stage.definitions.next; p->swaps[i].staged && l != &p->swaps[i].stage.definitions; l = l->next) count++;
+    for (tr_link *l = p->swaps[i].stage.definitions.next; p->swaps[i].staged &&
+         l != &p->swaps[i].stage.definitions; l = l->next) count++;
   if (count == 0) return 0;
   p->pairs = tr_calloc(p->script->mem, count, sizeof *p->pairs);
   if (!p->pairs) return tr_error_set(p->error, TR_EMEMORY, "out of memory");
@@ -94,10 +97,12 @@ static int make_pairs(plan *p) {
       tr_list_init(&self->added);
       for (size_t j = 0; j + 1 < p->pair_count; j++)
         if (strcmp(p->pairs[j].def->type, self->def->type) == 0)
-          return tr_error_set(p->error, TR_EEXISTS, "%s: agent type `%s` is in %s too", self->file->name, self->def->type, p->pairs[j].file->name);
+          return tr_error_set(p->error, TR_EEXISTS, "%s: agent type `%s` is in %s too", self->file->name,
+                              self->def->type, p->pairs[j].file->name);
       if (self->class_ && self->class_->def->program != self->def->program)
-        return tr_error_set(p->error, TR_EINVALID, "%s: `%s` was %s and is now %s: stop and start for that", self->file->name, self->def->type,
-                            self->def->program ? "an agent" : "a program", self->def->program ? "a program" : "an agent");
+        return tr_error_set(p->error, TR_EINVALID, "%s: `%s` was %s and is now %s: stop and start for that",
+                            self->file->name, self->def->type, self->def->program ? "an agent" : "a program",
+                                self->def->program ? "a program" : "an agent");
     }
   }
   return 0;
@@ -132,7 +137,8 @@ static void migrate_agent(lua_State *L, plan *p, const pair *self, tr_agent *age
 }
 
 static int no_migrate(const plan *p, const pair *self, const tr_definition *old) {
-  return tr_error_set(p->error, TR_EINVALID, "%s: the version of `%s` changed from %lld to %lld, and there is no `migrate`", self->file->name,
+  return tr_error_set(p->error, TR_EINVALID,
+                      "%s: the version of `%s` changed from %lld to %lld, and there is no `migrate`", self->file->name,
                       self->def->type, (long long)old->version, (long long)self->def->version);
 }
 
@@ -286,7 +292,8 @@ static void swap_class(plan *p, pair *self) {
     tr_script_timers_sync(instance, self->def);
   }
   if (tr_script_protect(p->script, settle, self, NULL))
-    tr_log_write(tr_core_log(p->script->core), TR_LOG_WARN, "reload.late", "agent_type=%s (its instances follow at their next message)", self->def->type);
+    tr_log_write(tr_core_log(p->script->core), TR_LOG_WARN, "reload.late",
+                 "agent_type=%s (its instances follow at their next message)", self->def->type);
   tr_definition_unref(old);
 }
 
@@ -305,7 +312,7 @@ static void commit(plan *p) {
     if (is_swapped(p, class_->file) && !is_kept(p, class_)) tr_script_class_remove(class_);
   }
   for (size_t i = 0; i < p->swap_count; i++)
-    if (p->swaps[i].staged) tr_file_take(p->swaps[i].file, &p->swaps[i].stage);
+    if (p->swaps[i].staged) tr_script_file_take(p->swaps[i].file, &p->swaps[i].stage);
   if (p->script->options.classes_changed) p->script->options.classes_changed(p->script->options.ud);
 }
 
@@ -318,7 +325,8 @@ static int reload(plan *p) {
   return rc;
 }
 
-int tr_reload(tr_script *script, tr_file *const *files, size_t count, tr_slice source, size_t *changed, tr_error *error) {
+int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
+              tr_error *error) {
   plan p = { .script = script, .swap_count = count, .backups_ref = LUA_NOREF, .error = error };
   int rc = 0;
   *changed = 0;
@@ -360,47 +368,16 @@ int tr_script_reload(tr_script *script, const char *const *names, size_t count, 
   if (!changed) changed = &unused;
   *changed = 0;
   if (n == 0) return 0;
-  tr_file **files = tr_calloc(script->mem, n, sizeof *files);
+  tr_script_file **files = tr_calloc(script->mem, n, sizeof *files);
   if (!files) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (count == 0)
-    for (tr_link *link = script->files.next; link != &script->files; link = link->next) files[filled++] = TR_CONTAINER(link, tr_file, all);
+    for (tr_link *link = script->files.next; link != &script->files; link = link->next)
+      files[filled++] = TR_CONTAINER(link, tr_script_file, all);
   for (; filled < count && !rc; filled++) {
-    files[filled] = tr_file_find(script, names[filled]);
+    files[filled] = tr_script_file_find(script, names[filled]);
     if (!files[filled]) rc = tr_error_set(error, TR_ENOT_FOUND, "%s: is not loaded", names[filled]);
   }
   if (!rc) rc = tr_reload(script, files, n, none, changed, error);
   tr_free(script->mem, files, n * sizeof *files);
   return rc;
-}
-
-/* --- for a watcher --- */
-
-static bool seen_before(const tr_script *script, const tr_file *until, const char *path) {
-  for (tr_link *link = script->files.next; link != &until->all; link = link->next) {
-    const tr_file *file = TR_CONTAINER(link, tr_file, all);
-    const tr_link *modules = tr_file_modules(file);
-    if (strcmp(file->name, path) == 0) return true;
-    for (tr_link *l = modules ? modules->next : NULL; l && l != modules; l = l->next)
-      if (strcmp(TR_CONTAINER(l, tr_module, link)->path, path) == 0) return true;
-  }
-  return false;
-}
-
-const char *tr_script_next_file(const tr_script *script, const char *after) {
-  bool take = after == NULL;
-  for (tr_link *link = script->files.next; link != &script->files; link = link->next) {
-    const tr_file *file = TR_CONTAINER(link, tr_file, all);
-    const tr_link *modules = tr_file_modules(file);
-    if (!seen_before(script, file, file->name)) {
-      if (take && !file->from_memory) return file->name;
-      if (after && strcmp(file->name, after) == 0) take = true;
-    }
-    for (tr_link *l = modules ? modules->next : NULL; l && l != modules; l = l->next) {
-      const char *path = TR_CONTAINER(l, tr_module, link)->path;
-      if (seen_before(script, file, path) || strcmp(path, file->name) == 0) continue;
-      if (take) return path;
-      if (strcmp(path, after) == 0) take = true;
-    }
-  }
-  return NULL;
 }

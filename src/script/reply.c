@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The answer to a request: what a handler's return values become.
  *
- * The type is the second value, else what `replies` says, else, for a caller whose runtime is troupe, the request's own. To
- * another caller a body of a type that it does not know would be an answer it cannot decode, and it would wait for ever: it gets
- * `null`, and the log says so once a type. */
+ * The type is the second value, else what `replies` says, else, for a caller whose runtime is troupe, the request's
+ * own. To another caller a body of a type that it does not know would be an answer it cannot decode, and it would
+ * wait for ever: it gets `null`, and the log says so once a type. */
 #include "script/internal.h"
 
 static tr_name *declared(const tr_definition *def, const tr_name *request) {
@@ -26,7 +26,8 @@ static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) 
   *type = NULL;
   if (lua_isnil(L, at)) return 0;
   if (lua_type(L, at) != LUA_TSTRING)
-    return tr_error_set(error, TR_EINVALID, "the reply's type (second value) must be a string, not %s", tr_type_name(L, at));
+    return tr_error_set(error, TR_EINVALID, "the reply's type (second value) must be a string, not %s",
+                        tr_type_name(L, at));
   tr_slice text;
   text.p = lua_tolstring(L, at, &text.n);
   int rc = tr_message_type_check(text, error);
@@ -56,7 +57,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
   if (count < 2) lua_settop(L, lua_gettop(L) + 2 - count);
   int at = lua_gettop(L) - 1;
   int rc = explicit_type(L, at + 1, &type, &error);
-  if (!rc && !lua_isnil(L, at)) rc = tr_body_from(L, at, "reply", &body, &error);
+  if (!rc && !lua_isnil(L, at)) rc = tr_body_from(L, at, TR_AT_SLOTS, "reply", &body, &error);
   if (rc) {
     refuse(lt, &error);
     return;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * What a script finds in its environment: an allow-list, made fresh for each file.
  *
- * The standard libraries are opened once, out of reach; a template holds what is allowed of them, with bounds (guard.c) and replacements
- * below. Each file gets copies of the template's tables, so that no file can change what another one calls. What is shared by the whole
- * state, the metatable of strings, is locked. Not there: io, debug, package, os but for the clock, bytecode in and out, __gc, the
- * collector's controls. */
+ * The standard libraries are opened once, out of reach; a template holds what is allowed of them, with bounds
+ * (guard.c) and replacements below. Each file gets copies of the template's tables, so that no file can change what
+ * another one calls. What is shared by the whole state, the metatable of strings, is locked. Not there: io, debug,
+ * package, os but for the clock, bytecode in and out, __gc, the collector's controls. */
 #include "script/internal.h"
 
 /* --- replacements --- */
@@ -41,7 +41,8 @@ static int sandbox_setmetatable(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
   if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
-  if (type == LUA_TTABLE && tr_raw_field(L, 2, "__gc") != LUA_TNIL) return luaL_error(L, "setmetatable: __gc is not allowed in scripts");
+  if (type == LUA_TTABLE && tr_raw_field(L, 2, "__gc") != LUA_TNIL)
+    return luaL_error(L, "setmetatable: __gc is not allowed in scripts");
   lua_settop(L, 2);
   lua_setmetatable(L, 1);
   return 1;
@@ -74,23 +75,27 @@ static int sandbox_load(lua_State *L) {
 /* --- the template --- */
 
 static const char *const base_names[] = {
-  "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen", "rawset", "select",
+  "assert", "error", "getmetatable", "ipairs", "load", "next", "pairs", "pcall", "rawequal", "rawget", "rawlen",
+  "rawset", "select",
   "tonumber", "tostring", "type", "_VERSION", NULL
 };
 static const char *const string_names[] = {
-  "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep", "reverse", "sub", "unpack", "upper",
+  "byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match", "pack", "packsize", "rep", "reverse",
+  "sub", "unpack", "upper",
   NULL
 };
 static const char *const table_names[] = { "concat", "insert", "move", "pack", "remove", "sort", "unpack", NULL };
 static const char *const math_names[] = {
-  "abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger", "min", "mininteger",
+  "abs", "acos", "asin", "atan", "ceil", "cos", "deg", "exp", "floor", "fmod", "huge", "log", "max", "maxinteger",
+  "min", "mininteger",
   "modf", "pi", "rad", "random", "randomseed", "sin", "sqrt", "tan", "tointeger", "type", "ult", NULL
 };
 static const char *const utf8_names[] = { "char", "charpattern", "codepoint", "codes", "len", "offset", NULL };
 static const char *const os_names[] = { "clock", "date", "difftime", "time", NULL };
 
 static const struct library { const char *name; lua_CFunction open; const char *const *names; } libraries[] = {
-  { "string", luaopen_string, string_names }, { "table", luaopen_table, table_names }, { "math", luaopen_math, math_names },
+  { "string", luaopen_string, string_names }, { "table", luaopen_table, table_names },
+  { "math", luaopen_math, math_names },
   { "utf8", luaopen_utf8, utf8_names }, { "os", luaopen_os, os_names },
 };
 

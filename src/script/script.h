@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Lua: states, sandbox, agent definitions, handlers as coroutines, reload, and the C half of the Lua library. The only room
- * with lua.h besides module.
+ * Lua: states, sandbox, agent definitions, handlers as coroutines, reload, and the C half of the Lua library. The
+ * only room with lua.h besides module.
  *
- * One tr_script is one Lua state holding the agents of one isolate (one trust domain). It gives the core a tr_class_ops per
- * loaded agent type and the body operations for values that stay Lua values. Files are read through the `load` option; nothing here
- * touches a file or a socket. */
+ * One tr_script is one Lua state holding the agents of one isolate (one trust domain). It gives the core a
+ * tr_class_ops per loaded agent type and the body operations for values that stay Lua values. Files are read through
+ * the `load` option; nothing here touches a file or a socket. */
 #ifndef TR_SCRIPT_SCRIPT_H
 #define TR_SCRIPT_SCRIPT_H
 
@@ -27,17 +27,19 @@ typedef struct tr_script_options {
 } tr_script_options;
 
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
-void tr_script_free(tr_script *script); /* after the core's classes are gone (tr_core_free or remove) */
+/* Before tr_core_free: its classes leave the core, and the names that it holds are given back. */
+void tr_script_free(tr_script *script);
 
 /* Run the core inside Lua's protection: tr_core_step under one lua_pcall; out of memory fails only the served turn. */
 int tr_script_step(tr_script *script, tr_time now, unsigned turns);
 
-/* Load a script: compile (text only), run its chunk with `args`, check what it returned, and add its classes to the core; or
- * nothing at all and an error naming file, line, what was expected. `name` is the file path, shown in messages; source NULL: read it.
- * A file whose version is loaded already is reloaded (tr_script_reload). */
-int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
-/* Compile, stage, check and swap a set of loaded files (count 0: all), all or nothing. Unchanged sources are skipped; *changed says how
- * many were swapped. Turns under way finish on the code they began with. */
+/* Load a script: compile (text only), run its chunk with `args`, check what it returned, and add its classes to the
+ * core; or nothing at all and an error naming file, line, what was expected. `name` is the file path, shown in
+ * messages; source NULL: read it. A file whose version is loaded already is reloaded (tr_script_reload). */
+int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc,
+                   tr_error *error);
+/* Compile, stage, check and swap a set of loaded files (count 0: all), all or nothing. Unchanged sources are
+ * skipped; *changed says how many were swapped. Turns under way finish on the code they began with. */
 int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
 const char *tr_script_next_file(const tr_script *script, const char *after);

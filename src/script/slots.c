@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Where a Lua value waits while the core holds it: one table of slots, and a free list in C.
  *
- * A message's body is a number, the index of its value here; so the core never sees Lua, and moving a body from sender to receiver
- * moves a number. The free list lies in C because asking Lua for a free index (luaL_ref) costs twice as much. A free slot holds `false`
- * rather than nil, so that the table keeps its array part; setting it never allocates, so giving up a slot never raises.
+ * A message's body is a number, the index of its value here; so the core never sees Lua, and moving a body from
+ * sender to receiver moves a number. The free list lies in C because asking Lua for a free index (luaL_ref) costs
+ * twice as much. A free slot holds `false` rather than nil, so that the table keeps its array part; setting it never
+ * allocates, so giving up a slot never raises.
  *
  * The same structure holds the instances of agents. */
 #include "codec/json.h"
@@ -64,7 +65,7 @@ static inline tr_copy copier(const char *root, tr_error *error) {
   return copy;
 }
 
-int tr_body_from(lua_State *L, int at, const char *root, tr_body *body, tr_error *error) {
+int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error) {
   tr_script *script = tr_script_of(L);
   *body = (tr_body){ .kind = TR_BODY_NONE };
   if (lua_isnoneornil(L, at)) return 0;
@@ -79,10 +80,7 @@ int tr_body_from(lua_State *L, int at, const char *root, tr_body *body, tr_error
     lua_pop(L, 1);
     return rc;
   }
-  tr_push_ref(L, script->slots_ref);
-  lua_insert(L, -2);
-  uint32_t slot = tr_slot_new(L, &script->slots, lua_gettop(L) - 1);
-  lua_pop(L, 1);
+  uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;
   body->slot = slot;
@@ -118,20 +116,18 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
   return rc;
 }
 
-int tr_body_take(lua_State *L, tr_body *body, bool keep_nulls, tr_error *error) {
+int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error) {
   tr_script *script = tr_script_of(L);
+  tr_need_stack(L, 8);
   if (body->kind != TR_BODY_SLOT) {
     int rc = tr_body_push(L, body, keep_nulls, error);
     tr_body_release(script->core, body);
     return rc;
   }
-  tr_need_stack(L, 8);
-  tr_push_ref(L, script->slots_ref);
-  lua_rawgeti(L, -1, body->slot);
+  lua_rawgeti(L, table, body->slot);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);
-  free_slot(L, &script->slots, lua_gettop(L) - 1, body->slot);
+  free_slot(L, &script->slots, table, body->slot);
   body->kind = TR_BODY_NONE;
-  lua_remove(L, -2);
   return strip ? copy_trusted(L, false, error) : 0;
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * One Lua state: made, protected, stepped, closed.
  *
- * The core runs *inside* Lua: tr_script_step enters one lua_pcall for a whole batch of turns, and the class ops then use the main
- * thread's stack freely. An error that no handler's coroutine caught (out of memory, as a rule) lands in that pcall; the core is told to
- * fail the turn it was serving, and the next batch goes on. So a turn costs no pcall of its own.
+ * The core runs *inside* Lua: tr_script_step enters one lua_pcall for a whole batch of turns, and the class ops then
+ * use the main thread's stack freely. An error that no handler's coroutine caught (out of memory, as a rule) lands
+ * in that pcall; the core is told to fail the turn it was serving, and the next batch goes on. So a turn costs no
+ * pcall of its own.
  *
- * Everything else that touches Lua from outside a batch goes through tr_script_protect. Memory comes from the core's tr_mem, counted, with
- * an optional limit. The collector is generational: with many idle agents the incremental one costs a quarter of the speed.
+ * Everything else that touches Lua from outside a batch goes through tr_script_protect. Memory comes from the core's
+ * tr_mem, counted, with an optional limit. The collector is generational: with many idle agents the incremental one
+ * costs a quarter of the speed.
  *
- * At the stack's bottom of a batch lie the tables that turns use all the time (turn.c: TR_AT_…).
- * To be read next: copy.c, slots.c. */
+ * At the stack's bottom of a batch lie the tables that turns use all the time (turn.c: TR_AT_…). To be read next:
+ * copy.c, slots.c. */
 #include "script/internal.h"
 
 #define BLOCK_MAX (SIZE_MAX / 8)
@@ -81,7 +83,7 @@ int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void
 
 /* --- stepping --- */
 
-typedef struct step_call { tr_script *script; tr_time now; unsigned turns; int more; } step_call;
+typedef struct step_call { tr_script *script; tr_time now; unsigned turns; int more; bool entered; } step_call;
 
 static int step_main(lua_State *L) {
   step_call *call = lua_touserdata(L, 1);
@@ -91,14 +93,23 @@ static int step_main(lua_State *L) {
   tr_push_ref(L, script->slots_ref);     /* TR_AT_SLOTS */
   tr_push_ref(L, script->instances_ref); /* TR_AT_INSTANCES */
   tr_push_ref(L, script->types_ref);     /* TR_AT_TYPES */
+  call->entered = true;
   call->more = tr_core_step(script->core, call->now, call->turns);
   return 0;
 }
 
+/* Not even entering Lua is possible: fail the next turn without it, or nothing would ever move again. */
+static int step_starved(tr_script *script, tr_time now) {
+  script->starved = true;
+  int more = tr_core_step(script->core, now, 1);
+  script->starved = false;
+  return more;
+}
+
 int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   lua_State *L = script->L;
-  step_call call = { script, now, turns, 1 };
-  if (!lua_checkstack(L, 8)) return 1;
+  step_call call = { script, now, turns, 1, false };
+  if (!lua_checkstack(L, 8)) return step_starved(script, now);
   lua_pushcfunction(L, step_main);
   lua_pushlightuserdata(L, &call);
   int status = lua_pcall(L, 1, 0, 0);
@@ -109,7 +120,9 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
   int code = caught(L, status, &error);
-  tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "turn.failed", "error=\"%s: %s\"", tr_error_name(code), error.text);
+  tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "turn.failed", "error=\"%s: %s\"", tr_error_name(code),
+               error.text);
+  if (!call.entered) return step_starved(script, now);
   tr_core_recover(script->core, code, error.text);
   return 1;
 }
@@ -157,6 +170,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   }
   *(tr_script **)lua_getextraspace(script->L) = script;
   lua_atpanic(script->L, on_panic);
+  lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
   if (tr_script_protect(script, open_state, script, error)) {
     lua_close(script->L);
     tr_slots_close(script);
@@ -170,7 +184,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
 
 void tr_script_free(tr_script *script) {
   if (!script) return;
-  while (!tr_list_empty(&script->files)) tr_file_free(TR_CONTAINER(script->files.next, tr_file, all));
+  while (!tr_list_empty(&script->files)) tr_script_file_free(TR_CONTAINER(script->files.next, tr_script_file, all));
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);
   tr_address_close(script);

@@ -26,7 +26,8 @@ static int choose_agent(lua_State *L, match_call *call, tr_error *error) {
   int n = ask(L, sub->agent_ref, call->event, "choosing the agent of a subscription", error);
   if (n < 0) return n;
   if (n == 0 || lua_type(L, -n) != LUA_TSTRING)
-    return tr_error_set(error, TR_EINVALID, "`agent` of a subscription must return an agent id, not %s", n ? tr_type_name(L, -n) : "nil");
+    return tr_error_set(error, TR_EINVALID, "`agent` of a subscription must return an agent id, not %s",
+                        n ? tr_type_name(L, -n) : "nil");
   tr_slice text;
   text.p = lua_tolstring(L, -n, &text.n);
   tr_buf_clear(&sub->found);
@@ -72,7 +73,8 @@ static int read_form(lua_State *L, int at, form *f, tr_error *error) {
   int all, prefix, rc;
   if (lua_rawlen(L, at) > 1) return tr_error_set(error, TR_EINVALID, "one topic expected in each subscription");
   int first = lua_rawgeti(L, at, 1);
-  if (first != LUA_TNIL && first != LUA_TSTRING) return tr_error_set(error, TR_EINVALID, "the topic must be a string, not %s", tr_type_name(L, -1));
+  if (first != LUA_TNIL && first != LUA_TSTRING)
+    return tr_error_set(error, TR_EINVALID, "the topic must be a string, not %s", tr_type_name(L, -1));
   if (first == LUA_TSTRING) f->topic = lua_gettop(L);
   if ((rc = field(L, at, "key", LUA_TSTRING, "a string", &f->key, error)) != 0) return rc;
   if ((rc = field(L, at, "all", LUA_TBOOLEAN, "true", &all, error)) != 0) return rc;
@@ -94,7 +96,9 @@ static int check_topic(lua_State *L, const form *f, tr_error *error) {
   if (!f->topic) return 0;
   topic.p = lua_tolstring(L, f->topic, &topic.n);
   if (memchr(topic.p, '/', topic.n))
-    return tr_error_set(error, TR_EINVALID, "topic `%s`: a subscription has a topic's type, without a source (for one instance: key =)", topic.p);
+    return tr_error_set(error, TR_EINVALID,
+                        "topic `%s`: a subscription has a topic's type, without a source (for one instance: key =)",
+                            topic.p);
   if (f->prefix && topic.n == 0) return 0;
   return tr_topic_type_check(topic, error);
 }
@@ -176,7 +180,9 @@ int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error) {
 int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place *place) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, at), keys = 0;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) keys++;
-  if (keys != n) return tr_definition_error(place, NULL, "subscriptions", "`subscriptions` must be a list, such as { \"chat\", { \"noise\", all = true } }");
+  if (keys != n)
+    return tr_definition_error(place, NULL, "subscriptions",
+                               "`subscriptions` must be a list, such as { \"chat\", { \"noise\", all = true } }");
   for (lua_Integer i = 1; i <= n; i++) {
     tr_sub_spec *sub = NULL;
     tr_error error;
@@ -185,7 +191,8 @@ int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place
     int rc = tr_sub_spec_read(L, -1, &sub, &error);
     lua_pop(L, 1);
     if (rc == TR_EMEMORY) tr_raise_memory(L);
-    if (rc) return tr_definition_error(place, NULL, "subscriptions", "subscriptions[%lld]: %s", (long long)i, error.text);
+    if (rc)
+      return tr_definition_error(place, NULL, "subscriptions", "subscriptions[%lld]: %s", (long long)i, error.text);
     for (tr_link *link = definition->subs.next; link != &definition->subs; link = link->next) {
       if (!tr_sub_spec_same(sub, TR_CONTAINER(link, tr_sub_spec, link))) continue;
       tr_sub_spec_free(sub);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Timers of an instance: those its definition declares, and ctx:after and ctx:every. Each sends a message to its own instance.
+ * Timers of an instance: those its definition declares, and ctx:after and ctx:every. Each sends a message to its own
+ * instance.
  *
- * A tick that comes while the one before it still lies in the mailbox is merged with it; after a long pause one tick comes, not
- * many. A timer holds a reference to its last message to see that. */
+ * A tick that comes while the one before it still lies in the mailbox is merged with it; after a long pause one tick
+ * comes, not many. A timer holds a reference to its last message to see that. */
 #include "script/internal.h"
 
 #define TIMERS_MAX 10000 /* an instance */
@@ -74,8 +75,8 @@ static void fired(tr_timer *timer) {
   destroy(self);
 }
 
-int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared, tr_body *body,
-                          uint64_t *id) {
+int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared,
+                          tr_body *body, uint64_t *id) {
   tr_script *script = instance->class_->script;
   script_timer *self = instance->timer_count < TIMERS_MAX ? TR_NEW(script->mem, script_timer) : NULL;
   if (!self) {
@@ -134,7 +135,8 @@ void tr_script_timers_sync(tr_instance *instance, const tr_definition *def) {
     tr_body none = { .kind = TR_BODY_NONE };
     if (!self) {
       if (tr_script_timer_start(instance, spec->type, now + spec->period, spec->period, true, &none, NULL))
-        tr_log_write(tr_core_log(core), TR_LOG_ERROR, "timer.failed", "type=%s error=\"out of memory\"", spec->type->text);
+        tr_log_write(tr_core_log(core), TR_LOG_ERROR, "timer.failed", "type=%s error=\"out of memory\"",
+                     spec->type->text);
     } else if (self->period != spec->period) {
       self->period = spec->period;
       tr_timer_start(tr_core_timers(core), &self->timer, now + spec->period, fired);

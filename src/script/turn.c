@@ -1,83 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * A turn in Lua: a coroutine from the pool, started with the handler, resumed after each wait, and given back.
  *
- * A coroutine that ended well is as good as new, so a message costs no new one; the values go straight onto its stack, and there is no C
- * frame of ours below the handler, so a turn costs no pcall. One that ended by an error is closed and thrown away: Lua leaves a
- * thread that was killed inside a hook with its hooks off.
+ * A coroutine that ended well is as good as new, so a message costs no new one; the values go straight onto its
+ * stack, and there is no C frame of ours below the handler, so a turn costs no pcall. One that ended by an error is
+ * closed and thrown away: Lua leaves a thread that was killed inside a hook with its hooks off.
  *
  * What runs is known by script->running, which makes its ctx valid, and script->meter, which bounds it. Waiting is a
- * yield out of a ctx method (tr_lua_pause), pre-emption one out of the hook (limit.c). Each wait has a number that its
- * continuation knows: a coroutine of the script's that is resumed by somebody else's turn is found out.
+ * yield out of a ctx method (tr_lua_pause), pre-emption one out of the hook (limit.c). Each wait has a number that
+ * its continuation knows: a coroutine of the script's that is resumed by somebody else's turn is found out.
  *
  * The core may wake a turn for nothing, so continuations look whether what they wait for has come. */
 #include "script/internal.h"
-
-#define POOL_MAX 1000
-
-/* --- the pool --- */
-
-static void make_thread(lua_State *L, tr_lua_turn *turn) {
-  lua_State *co = lua_newthread(L);
-  turn->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  turn->co = co;
-}
-
-static void drop_thread(tr_script *script, tr_lua_turn *turn) {
-  if (!turn->co || !lua_checkstack(script->L, 4)) return;
-  luaL_unref(script->L, LUA_REGISTRYINDEX, turn->co_ref);
-  turn->co = NULL;
-}
-
-static tr_lua_turn *take(lua_State *L, tr_script *script) {
-  tr_lua_turn *turn = script->free_turns;
-  if (!turn) {
-    turn = TR_NEW(script->mem, tr_lua_turn);
-    if (!turn) tr_raise_memory(L);
-    turn->script = script;
-    turn->next = NULL;
-    script->free_turns = turn; /* where it is found should the thread fail */
-    script->free_turn_count++;
-  }
-  if (!turn->co) make_thread(L, turn);
-  script->free_turns = turn->next;
-  script->free_turn_count--;
-  return turn;
-}
-
-static void give(tr_script *script, tr_lua_turn *turn) {
-  if (script->free_turn_count >= POOL_MAX) drop_thread(script, turn);
-  turn->next = script->free_turns;
-  script->free_turns = turn;
-  script->free_turn_count++;
-}
-
-void tr_lua_turns_close(tr_script *script) {
-  while (script->free_turns) {
-    tr_lua_turn *turn = script->free_turns;
-    script->free_turns = turn->next;
-    TR_DELETE(script->mem, turn);
-  }
-}
-
-/* Close what a coroutine left open; its code is bounded by the meter, and has no ctx. */
-static void reset_thread(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
-  tr_meter *outer = script->meter;
-  bool could_wait = script->can_wait;
-  if (!meter->killed) {
-    script->meter = meter;
-    script->can_wait = false;
-    lua_resetthread(turn->co);
-    script->meter = outer;
-    script->can_wait = could_wait;
-  }
-  drop_thread(script, turn);
-}
 
 /* --- a turn's beginning and end --- */
 
 static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance) {
   tr_script *script = instance->class_->script;
-  tr_lua_turn *lt = take(L, script);
+  tr_lua_turn *lt = tr_lua_turn_take(L, script);
   lt->turn = turn;
   lt->instance = instance;
   lt->def = instance->def;
@@ -103,7 +42,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_name_unref(lt->reply_type);
   lt->reply_type = NULL;
   tr_definition_unref(lt->def);
-  give(script, lt);
+  tr_lua_turn_give(script, lt);
 }
 
 void tr_lua_cancel(void *class_ud, tr_turn *turn) {
@@ -113,8 +52,8 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   bool program = lt->def->program && turn->kind == TR_TURN_INIT;
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
-  if (lua_status(lt->co) == LUA_YIELD) reset_thread(lt->script, lt, &lt->meter);
-  else drop_thread(lt->script, lt);
+  if (lua_status(lt->co) == LUA_YIELD) tr_lua_turn_reset(lt->script, lt, &lt->meter);
+  else tr_lua_turn_drop(lt->script, lt);
   close_turn(lt);
   if (program) tr_program_over(lt->script, 1);
 }
@@ -131,7 +70,8 @@ static void unhandled(tr_script_class *class_, tr_turn *turn) {
   }
   class_->script->unhandled++;
   if (tr_script_class_once(class_, "unhandled:", tr_name_view(msg->type)))
-    tr_log_write(tr_core_log(class_->script->core), TR_LOG_WARN, "message.unhandled", "agent_type=%s type=%s (told once)",
+    tr_log_write(tr_core_log(class_->script->core), TR_LOG_WARN, "message.unhandled",
+                 "agent_type=%s type=%s (told once)",
                  class_->def->type, msg->type->text);
 }
 
@@ -140,7 +80,8 @@ static void fail_turn(tr_lua_turn *lt, tr_error *error) {
   char name[200];
   tr_agent_name(turn->agent, name, sizeof name);
   const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : "init";
-  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : "init.failed", name, type, error);
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : "init.failed",
+              name, type, error);
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
 }
@@ -154,7 +95,7 @@ static int failed(tr_lua_turn *lt, int status) {
   else if (status == LUA_ERRMEM) tr_error_set(&error, TR_EMEMORY, "out of memory");
   else tr_fail_read(lt->co, -1, &error);
   fail_turn(lt, &error);
-  reset_thread(lt->script, lt, &lt->meter);
+  tr_lua_turn_reset(lt->script, lt, &lt->meter);
   close_turn(lt);
   if (program) tr_program_over(lt->script, 1);
   return TR_RUN_DONE;
@@ -260,7 +201,8 @@ static int init_state_made(lua_State *L, int status, lua_KContext extra) {
   (void)status;
   (void)extra;
   if (lt->def->state_is_function) {
-    if (lua_type(L, -1) != LUA_TTABLE) tr_fail_raise(L, TR_EINVALID, "`state` must return a table, not %s", tr_type_name(L, -1));
+    if (lua_type(L, -1) != LUA_TTABLE)
+      tr_fail_raise(L, TR_EINVALID, "`state` must return a table, not %s", tr_type_name(L, -1));
     const char *name = tr_instance_set_self(L, lt->instance, 1);
     if (name) tr_fail_raise(L, TR_EINVALID, "`%s` is both a field of the state and a method", name);
   }
@@ -298,7 +240,7 @@ static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn
 }
 
 static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
-  const tr_file *file = instance->class_->file;
+  const tr_script_file *file = instance->class_->file;
   tr_lua_turn *lt = open_turn(L, turn, instance);
   tr_push_ref(L, lt->def->table_ref);
   lua_pushvalue(L, at);
@@ -325,7 +267,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
   tr_push_ref(L, handler->ref);
   lua_getiuservalue(L, at, 1);
   tr_error_init(&lt->error);
-  int rc = msg->refs == 1 ? tr_body_take(L, &msg->body, def->nulls_keep, &lt->error)
+  int rc = msg->refs == 1 ? tr_body_take(L, &msg->body, TR_AT_SLOTS, def->nulls_keep, &lt->error)
                           : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
   if (rc) {
     tr_error error = lt->error;
@@ -341,7 +283,9 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
 
 /* The number of arguments on the new coroutine, or -1: it is over already. */
 static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
-  tr_instance *instance = tr_instance_push(L, class_, turn->agent);
+  tr_instance *instance = turn->agent->user;
+  if (instance) lua_rawgeti(L, TR_AT_INSTANCES, turn->agent->user_ref);
+  else instance = tr_instance_push(L, class_, turn->agent);
   int at = lua_gettop(L);
   if (instance->def != class_->def) tr_instance_adopt(L, instance, at);
   if (instance->def->program) {
@@ -352,8 +296,15 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   return turn->kind == TR_TURN_INIT ? begin_init(L, instance, at, turn) : begin_message(L, instance, at, turn);
 }
 
+static int fail_starved(void *class_ud, tr_turn *turn) {
+  tr_lua_cancel(class_ud, turn);
+  tr_turn_fail(turn, TR_EMEMORY, NULL);
+  return TR_RUN_DONE;
+}
+
 int tr_lua_run(void *class_ud, tr_turn *turn) {
   tr_script_class *class_ = class_ud;
+  if (class_->script->starved) return fail_starved(class_ud, turn);
   lua_State *L = class_->script->L;
   int top = lua_gettop(L), nargs = 0, result = TR_RUN_DONE;
   if (!turn->user) nargs = begin(L, class_, turn);
@@ -366,7 +317,8 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
 
 void tr_lua_check_wait(lua_State *L) {
   if (!tr_script_of(L)->can_wait || !lua_isyieldable(L))
-    tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a function that C calls (of table.sort, string.gsub, a metamethod or __close)");
+    tr_fail_raise(L, TR_EINVALID,
+                  "cannot wait here: inside a function that C calls (of table.sort, string.gsub, a metamethod or __close)");
 }
 
 int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
@@ -379,40 +331,7 @@ int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
 
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait) {
   tr_lua_turn *lt = tr_script_of(L)->running;
-  if (!lt || (lua_KContext)lt->wait != wait) tr_fail_raise(L, TR_EINVALID, "a coroutine that waits in one turn was resumed in another");
+  if (!lt || (lua_KContext)lt->wait != wait)
+    tr_fail_raise(L, TR_EINVALID, "a coroutine that waits in one turn was resumed in another");
   return lt;
-}
-
-/* --- code that is not a turn --- */
-
-int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
-  tr_script *script = tr_script_of(L);
-  tr_lua_turn *lt = take(L, script);
-  tr_error why;
-  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why }, *outer_meter = script->meter;
-  tr_lua_turn *outer = script->running;
-  bool could_wait = script->can_wait;
-  tr_pause pause = script->pause;
-  int count = 0;
-  tr_error_init(&why);
-  lua_xmove(L, lt->co, nargs + 1);
-  script->running = NULL;
-  script->meter = &meter;
-  script->can_wait = false;
-  tr_meter_arm(&meter, lt->co);
-  int status = lua_resume(lt->co, L, nargs, &count);
-  script->running = outer;
-  script->meter = outer_meter;
-  script->can_wait = could_wait;
-  script->pause = pause;
-  if (status == LUA_OK && !meter.killed && lua_checkstack(L, count + 8)) {
-    lua_xmove(lt->co, L, count);
-    give(script, lt);
-    return count;
-  }
-  if (!meter.killed && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
-  else if (!meter.killed) tr_fail_read(lt->co, -1, &why);
-  reset_thread(script, lt, &meter);
-  give(script, lt);
-  return tr_error_set(error, why.code, "%s", why.text);
 }

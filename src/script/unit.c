@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * One version of a file: its environment, what it required, and where that was found. Also compiling.
  *
- * Each file has modules of its own: `require "shared.text"` reads shared/text.lua below the folder of the file that was loaded, runs it in
- * that file's environment and remembers it for that file. Nothing leads out of the folder. The unit lists the paths with
- * a hash each, so that a change of a shared module reloads exactly those who use it. It is a userdata held by the functions it made:
- * it lives as long as any of them. */
+ * Each file has modules of its own: `require "shared.text"` reads shared/text.lua below the folder of the file that
+ * was loaded, runs it in that file's environment and remembers it for that file. Nothing leads out of the folder.
+ * The unit lists the paths with a hash each, so that a change of a shared module reloads exactly those who use it.
+ * It is a userdata held by the functions it made: it lives as long as any of them. */
 #include "base/lua_bundle.h"
 #include "base/map.h"
 #include "script/internal.h"
@@ -57,7 +57,8 @@ int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *
   if (!script->options.load) return tr_error_set(error, TR_ENOT_FOUND, "%s: there is no way to read files here", path);
   int rc = script->options.load(script->options.ud, path, text, error);
   if (rc) return tr_error_set(error, rc, "%s: %s", path, tr_error_default_text(rc));
-  if (text->len > SOURCE_MAX) return tr_error_set(error, TR_ETOO_LARGE, "%s: larger than %u MiB", path, SOURCE_MAX >> 20);
+  if (text->len > SOURCE_MAX)
+    return tr_error_set(error, TR_ETOO_LARGE, "%s: larger than %u MiB", path, SOURCE_MAX >> 20);
   return 0;
 }
 
@@ -66,7 +67,8 @@ int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error)
   if (tr_slice_starts(source, TR_SLICE_LITERAL("\x1bLua")))
     return tr_error_set(error, TR_EINVALID, "%s: compiled Lua is not taken, only source text", name);
   if (tr_slice_starts(source, (tr_slice){ bom, 3 })) source = tr_slice_make(source.p + 3, source.n - 3);
-  if (source.n > 0 && source.p[0] == '#') { /* the line for the shell; its newline stays, so that lines keep their numbers */
+  /* the line for the shell; its newline stays, so that lines keep their numbers */
+  if (source.n > 0 && source.p[0] == '#') {
     const char *end = memchr(source.p, '\n', source.n);
     size_t n = end ? (size_t)(end - source.p) : source.n;
     source = tr_slice_make(source.p + n, source.n - n);
@@ -106,7 +108,8 @@ static void check_module_name(lua_State *L, tr_slice name) {
     good = letter || (c == '.' && part);
     part = letter;
   }
-  if (!good || !part) luaL_error(L, "require: `%s` is not a module's name (names joined by dots, below the script's folder)", name.p);
+  if (!good || !part)
+    luaL_error(L, "require: `%s` is not a module's name (names joined by dots, below the script's folder)", name.p);
 }
 
 /* Source of a module of the library, or NULL. */
@@ -182,7 +185,8 @@ int tr_require(lua_State *L) {
   name.p = lua_tolstring(L, 1, &name.n);
   lua_pushvalue(L, 1);
   if (lua_rawget(L, lua_upvalueindex(3)) != LUA_TNIL) {
-    if (lua_touserdata(L, -1) == (const void *)&loading) return luaL_error(L, "require \"%s\": modules that require each other in a circle", name.p);
+    if (lua_touserdata(L, -1) == (const void *)&loading)
+      return luaL_error(L, "require \"%s\": modules that require each other in a circle", name.p);
     return 1;
   }
   check_module_name(L, name);

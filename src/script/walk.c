@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * From Lua into any sink: values that wait in slots as JSON, or as a tree for C.
  *
- * Only checked copies come here (copy.c), so a table is an array exactly when it has an element 1 or carries the mark of an empty
- * one. Nothing in here allocates in Lua, so nothing raises, and it may be called from anywhere. */
+ * Only checked copies come here (copy.c), so a table is an array exactly when it has an element 1 or carries the
+ * mark of an empty one. Nothing in here allocates in Lua, so nothing raises, and it may be called from anywhere. */
 #include "codec/json.h"
 #include "script/internal.h"
 

@@ -2,8 +2,8 @@
  * CRC32C eight bytes at a time ("slicing by 8"): table s holds the checksum of a byte with s zero bytes behind it, so
  * eight look-ups that do not wait for each other take in eight bytes.
  *
- * The checksum is linear: a table's 256 entries are XORs of the eight that belong to single bits. Only those are written
- * down here, and the compiler makes the constants. */
+ * The checksum is linear: a table's 256 entries are XORs of the eight that belong to single bits. Only those are
+ * written down here, and the compiler makes the constants. */
 #include "store/crc32c.h"
 
 #define ENTRY(i, a, b, c, d, e, f, g, h)                                                                           \

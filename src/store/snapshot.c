@@ -3,8 +3,8 @@
  *
  * Opening reads the beginning, the end and each record's head, no body: what it costs is the number of records, not
  * their sizes. The end comes first, for its counts say how much memory the index takes; it vouches for every head
- * through the chain (snapshot.h). All numbers are checked against the file's size before they are used, since a checksum
- * keeps out accidents and not malice.
+ * through the chain (snapshot.h). All numbers are checked against the file's size before they are used, since a
+ * checksum keeps out accidents and not malice.
  * Read index.c next: how names are found. */
 #include "store/format.h"
 #include "store/index.h"
@@ -30,10 +30,9 @@ struct end {
 
 static int read_begin(const tr_source *source, tr_window *window, uint32_t *chain, tr_error *error) {
   const uint8_t *begin;
-  size_t there = source->size < BEGIN_SIZE ? (size_t)source->size : BEGIN_SIZE;
-  int err = tr_window_read(window, 0, there, &begin, error);
+  if (source->size < BEGIN_SIZE) return tr_source_damaged(source, source->size, error, "it is cut off");
+  int err = tr_window_read(window, 0, BEGIN_SIZE, &begin, error);
   if (err) return err;
-  if (there < BEGIN_SIZE) return tr_source_damaged(source, there, error, "it is cut off within its beginning");
   if (memcmp(begin, MAGIC.p, MAGIC.n) != 0)
     return tr_source_damaged(source, 0, error, "it does not begin as a snapshot");
   uint32_t crc = tr_crc32c(0, tr_slice_make(begin, BEGIN_CRC)), version = tr_get32(begin + BEGIN_VERSION);
@@ -227,20 +226,31 @@ static int damaged_body(const tr_snapshot *self, size_t i, tr_error *error) {
                            TR_SLICE_ARG(record.part));
 }
 
-int tr_snapshot_read(const tr_snapshot *self, size_t i, tr_buf *scratch, tr_slice *body, tr_error *error) {
+void tr_snapshot_reader_init(tr_snapshot_reader *reader, const tr_snapshot *snapshot, tr_mem *mem) {
+  reader->snapshot = snapshot;
+  tr_window_init(&reader->window, &snapshot->source, mem);
+}
+
+void tr_snapshot_reader_fini(tr_snapshot_reader *reader) { tr_window_fini(&reader->window); }
+
+int tr_snapshot_read(tr_snapshot_reader *reader, size_t i, tr_slice *body, tr_error *error) {
+  const tr_snapshot *self = reader->snapshot;
   const tr_entry *entry = &self->index.entries[i];
   const uint8_t *bytes;
   if (entry->size > SIZE_MAX / 2)
     return tr_error_set(error, TR_ETOO_LARGE, "record %zu is too large for this machine", i + 1);
-  int err = tr_source_read(&self->source, entry->at, (size_t)entry->size, 0, scratch, &bytes, error);
+  int err = tr_window_read(&reader->window, entry->at, (size_t)entry->size, &bytes, error);
   if (err) return err;
   *body = tr_slice_make(bytes, (size_t)entry->size);
   return tr_crc32c(0, *body) == entry->crc ? 0 : damaged_body(self, i, error);
 }
 
-int tr_snapshot_verify(const tr_snapshot *self, tr_buf *scratch, tr_error *error) {
+int tr_snapshot_verify(const tr_snapshot *self, tr_error *error) {
   int err = 0;
   tr_slice body;
-  for (size_t i = 0; !err && i < self->index.count; i++) err = tr_snapshot_read(self, i, scratch, &body, error);
+  tr_snapshot_reader reader;
+  tr_snapshot_reader_init(&reader, self, self->mem);
+  for (size_t i = 0; !err && i < self->index.count; i++) err = tr_snapshot_read(&reader, i, &body, error);
+  tr_snapshot_reader_fini(&reader);
   return err;
 }

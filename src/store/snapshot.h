@@ -24,6 +24,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "store/source.h"
 
 #define TR_SNAPSHOT_VERSION 1
 #define TR_SNAPSHOT_NAME_MAX UINT16_MAX /* bytes of a kind, of a key, of a part */
@@ -36,6 +37,7 @@ typedef struct tr_record {
 } tr_record;
 
 typedef struct tr_snapshot tr_snapshot;
+typedef struct tr_snapshot_reader tr_snapshot_reader;
 
 /* ---- writing ---- */
 
@@ -65,11 +67,10 @@ int tr_snapshot_writer_begin(tr_snapshot_writer *writer, tr_write_fn write, void
 /* own: borrows during the call. err: TR_EINVALID where a name is too long, not UTF-8, or the kind is empty: then
  * nothing was written and the writer goes on. */
 int tr_snapshot_writer_add(tr_snapshot_writer *writer, const tr_record *record, tr_slice body, tr_error *error);
-/* Takes a record over from an older snapshot as it stands: its bytes are copied, its body is checked and not understood.
- * `scratch` holds the body meanwhile. err: also those of tr_snapshot_read; then nothing was written and the writer goes
- * on (its err is still 0). */
-int tr_snapshot_writer_take(tr_snapshot_writer *writer, const tr_snapshot *from, size_t i, tr_buf *scratch,
-                            tr_error *error);
+/* Takes record i over from an older snapshot as it stands: its bytes are copied, its body is checked and not
+ * understood. err: also those of tr_snapshot_read; then nothing was written and the writer goes on (its err is still
+ * 0). */
+int tr_snapshot_writer_take(tr_snapshot_writer *writer, tr_snapshot_reader *from, size_t i, tr_error *error);
 /* Without it what was written is no snapshot. */
 int tr_snapshot_writer_end(tr_snapshot_writer *writer, tr_error *error);
 
@@ -79,7 +80,7 @@ int tr_snapshot_writer_end(tr_snapshot_writer *writer, tr_error *error);
  * open, so it may be replaced meanwhile (file.h) and still be read. `seed`: for the index, as everywhere.
  * own: `bytes` are borrowed until tr_snapshot_free.
  * err: TR_EDATA_LOSS naming what and where; TR_EINVALID: of a newer format, or not a regular file; TR_ENOT_FOUND;
- * TR_EIO; TR_EMEMORY. thr: all calls but _free from any thread at once: nothing changes after opening. */
+ * TR_EIO; TR_EMEMORY. thr: looking is for any number at once, and so is reading by readers of their own. */
 int tr_snapshot_new(tr_mem *mem, tr_slice bytes, uint64_t seed, tr_snapshot **out, tr_error *error);
 int tr_snapshot_new_file(tr_mem *mem, const char *path, uint64_t seed, tr_snapshot **out, tr_error *error);
 void tr_snapshot_free(tr_snapshot *snapshot); /* NULL is fine */
@@ -96,10 +97,19 @@ size_t tr_snapshot_find(const tr_snapshot *snapshot, tr_slice kind, tr_slice key
 size_t tr_snapshot_find_key(const tr_snapshot *snapshot, tr_slice kind, tr_slice key);
 size_t tr_snapshot_next_key(const tr_snapshot *snapshot, size_t i);
 
-/* The body of record i, checked. own: *body lies in the snapshot's bytes or in `scratch` (whose content is replaced; it
- * may have been used before) and lives as long. err: TR_EDATA_LOSS (other records may be sound), TR_EIO, TR_EMEMORY. */
-int tr_snapshot_read(const tr_snapshot *snapshot, size_t i, tr_buf *scratch, tr_slice *body, tr_error *error);
-/* Reads every body and returns the first failure. */
-int tr_snapshot_verify(const tr_snapshot *snapshot, tr_buf *scratch, tr_error *error);
+/* Every body, read and checked: the first failure. thr: as that of its tr_mem. */
+int tr_snapshot_verify(const tr_snapshot *snapshot, tr_error *error);
+
+/* Reads bodies; in the caller's storage, of one thread, finished before its snapshot is freed. Going through the records
+ * in order is cheapest. It holds a piece of the file: the body read last, or some small ones. */
+struct tr_snapshot_reader {
+  const tr_snapshot *snapshot;
+  tr_window window;
+};
+void tr_snapshot_reader_init(tr_snapshot_reader *reader, const tr_snapshot *snapshot, tr_mem *mem);
+void tr_snapshot_reader_fini(tr_snapshot_reader *reader);
+/* The body of record i, checked. own: *body lives until the next read. err: TR_EDATA_LOSS (other records may be sound),
+ * TR_EIO, TR_EMEMORY. */
+int tr_snapshot_read(tr_snapshot_reader *reader, size_t i, tr_slice *body, tr_error *error);
 
 #endif

@@ -99,13 +99,12 @@ int tr_snapshot_writer_add(tr_snapshot_writer *writer, const tr_record *record, 
   return err ? err : put_record(writer, record, body, error);
 }
 
-int tr_snapshot_writer_take(tr_snapshot_writer *writer, const tr_snapshot *from, size_t i, tr_buf *scratch,
-                            tr_error *error) {
+int tr_snapshot_writer_take(tr_snapshot_writer *writer, tr_snapshot_reader *from, size_t i, tr_error *error) {
   if (writer->err) return writer->err;
   tr_slice body;
-  int err = tr_snapshot_read(from, i, scratch, &body, error);
+  int err = tr_snapshot_read(from, i, &body, error);
   if (err) return err;
-  tr_record record = tr_snapshot_at(from, i);
+  tr_record record = tr_snapshot_at(from->snapshot, i);
   return put_record(writer, &record, body, error);
 }
 

@@ -2,7 +2,8 @@
  * Bytes of a snapshot from memory or from a file.
  *
  * A file is read by pread and not mapped: a mapped file that is cut by somebody else kills the process (SIGBUS), a
- * short read is an error like any other. pread also leaves no position that two threads could fight over. */
+ * short read is an error like any other. pread also leaves no position that two threads could fight over. What a window
+ * reads ahead takes the place of the system calls that 100 000 small records would cost. */
 #include "store/source.h"
 
 #include <errno.h>
@@ -65,24 +66,6 @@ static int read_file(const tr_source *source, uint64_t at, size_t n, uint8_t *to
   return 0;
 }
 
-int tr_source_read(const tr_source *source, uint64_t at, size_t n, size_t ahead, tr_buf *scratch, const uint8_t **out,
-                   tr_error *error) {
-  if (source->bytes) {
-    *out = source->bytes + at;
-    return 0;
-  }
-  uint64_t rest = source->size - at - n;
-  n += rest < ahead ? (size_t)rest : ahead;
-  tr_buf_clear(scratch);
-  if (!tr_buf_reserve(scratch, n ? n : 1))
-    return tr_error_set(error, TR_EMEMORY, "out of memory: reading %zu bytes", n);
-  int err = read_file(source, at, n, scratch->data, error);
-  if (err) return err;
-  scratch->len = n;
-  *out = scratch->data;
-  return 0;
-}
-
 void tr_window_init(tr_window *window, const tr_source *source, tr_mem *mem) {
   window->source = source;
   window->at = 0;
@@ -91,12 +74,32 @@ void tr_window_init(tr_window *window, const tr_source *source, tr_mem *mem) {
 
 void tr_window_fini(tr_window *window) { tr_buf_fini(&window->piece); }
 
+/* Reads ahead where the step is one forward, and a small one. */
+static size_t ahead(const tr_window *window, uint64_t at, size_t n) {
+  uint64_t step = at - (window->at + window->piece.len); /* backward: very large */
+  uint64_t rest = window->source->size - at - n;
+  if (n >= WINDOW || step >= WINDOW) return 0;
+  return rest < WINDOW - n ? (size_t)rest : WINDOW - n;
+}
+
 int tr_window_read(tr_window *window, uint64_t at, size_t n, const uint8_t **out, tr_error *error) {
-  if (!window->source->bytes && at >= window->at && at - window->at <= window->piece.len &&
-      n <= window->piece.len - (at - window->at)) {
-    *out = window->piece.data + (at - window->at);
+  const tr_source *source = window->source;
+  tr_buf *piece = &window->piece;
+  uint64_t offset = at - window->at;
+  if (source->bytes) {
+    *out = source->bytes + at;
     return 0;
   }
-  window->at = at;
-  return tr_source_read(window->source, at, n, n < WINDOW ? WINDOW - n : 0, &window->piece, out, error);
+  if (at < window->at || offset > piece->len || n > piece->len - offset) {
+    size_t wanted = n + ahead(window, at, n);
+    tr_buf_clear(piece);
+    window->at = at;
+    if (!tr_buf_reserve(piece, wanted)) return tr_error_set(error, TR_EMEMORY, "out of memory: reading %zu bytes", n);
+    int err = read_file(source, at, wanted, piece->data, error);
+    if (err) return err;
+    piece->len = wanted;
+    offset = 0;
+  }
+  *out = piece->data ? piece->data + offset : (const uint8_t *)"";
+  return 0;
 }

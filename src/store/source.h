@@ -24,12 +24,7 @@ int tr_source_damaged(const tr_source *source, uint64_t at, tr_error *error, con
 #endif
     ;
 
-/* Bytes at..at + n, which the caller knows to be within size. own: *out lies in the source's bytes or in `scratch`, and
- * lives as long; scratch may hold more: up to `ahead` bytes of what follows. */
-int tr_source_read(const tr_source *source, uint64_t at, size_t n, size_t ahead, tr_buf *scratch, const uint8_t **out,
-                   tr_error *error);
-
-/* Reading from front to back in small steps: a piece of the file is kept. */
+/* A piece of the source, kept so that small steps forward do not each cost a system call. */
 typedef struct tr_window {
   const tr_source *source;
   uint64_t at; /* where in the file the piece begins */
@@ -37,7 +32,8 @@ typedef struct tr_window {
 } tr_window;
 void tr_window_init(tr_window *window, const tr_source *source, tr_mem *mem);
 void tr_window_fini(tr_window *window);
-/* As tr_source_read; *out lives until the next call. */
+/* Bytes at..at + n, which the caller knows to be within the size. own: *out lies in the source's bytes or in the piece,
+ * and lives until the next call. err: TR_EDATA_LOSS, TR_EIO, TR_EMEMORY. */
 int tr_window_read(tr_window *window, uint64_t at, size_t n, const uint8_t **out, tr_error *error);
 
 #endif

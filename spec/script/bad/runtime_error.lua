@@ -1,5 +1,5 @@
 --! FILE:3: wrong at load
-local function f() 
-  error("wrong at load") 
+local function f()
+  error("wrong at load")
 end
 f()

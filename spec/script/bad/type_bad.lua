@@ -1,4 +1,4 @@
---! FILE:3: `type`: 
+--! FILE:3: `type`:
 return {
   type = "a b",
   on = {},

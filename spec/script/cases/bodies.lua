@@ -1,5 +1,5 @@
 -- What a body may hold, how it arrives, and what is refused at the sender with the field named.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local function same(a, b)
   if type(a) ~= "table" or type(b) ~= "table" then return a == b and math.type(a) == math.type(b) end
   for k, v in pairs(a) do if not same(v, b[k]) then return false end end

@@ -1,5 +1,5 @@
 -- Calls between agents: chains, order, one message at a time, circles.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local order = {}
 local a = { type = "a", on = {
   Ask = function(_, m, ctx) return ctx:call("b", "Ask", m) end,

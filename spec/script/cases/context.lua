@@ -1,5 +1,5 @@
 -- ctx: its fields, when it may be used, and names that do not exist.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local kept, seen = {}, {}
 local a = { type = "a", subscriptions = { "chat" }, on = {
   Look = function(_, _, ctx)

@@ -1,5 +1,5 @@
 -- Waiting inside coroutines that the script makes suspends the whole turn; the script notices nothing.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local held
 local echo = { type = "echo", on = { Echo = function(_, m, ctx) ctx:sleep(0.01) return m.n end } }
 local a = { type = "a", on = {

@@ -1,5 +1,5 @@
 -- Error objects: codes, texts, tracebacks, and what reaches a caller.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local function deep() error("boom") end
 local agent = { type = "a", on = {
   String = function() deep() end,
@@ -12,7 +12,7 @@ local agent = { type = "a", on = {
   Table = function() error {} end,
   Tricky = function() error(setmetatable({}, { __tostring = function() while true do end end, __index = error })) end,
   Utf8 = function() error("\xff\xfe", 0) end,
-  Runtime = function() local t; return t.x end,
+  Runtime = function() local t = nil return t.x end,
   Downstream = function(_, _, ctx) return ctx:call("nobody", "T") end,
   Sent = function(_, _, ctx) ctx:publish("seen", "Before") ctx:sleep(0.001) ctx:publish("seen", "After") error("late") end,
   State = function(self) self.n = (self.n or 0) + 1 error("keeps") end,

@@ -1,5 +1,5 @@
 -- Instructions a turn may take: the error, what cannot buy it back, and that others go on meanwhile.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 -- luacheck: ignore 511 542
 local function forever() while true do end end
 local tbc = function() return setmetatable({}, { __close = forever }) end

@@ -1,5 +1,5 @@
 -- Instances: default state, methods, init, failures of making.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local default = { n = 1, nested = { list = { 1, 2 } } }
 default.nested.back = default.nested
 local made = {}

@@ -1,5 +1,5 @@
 -- Every form of a subscription; an event once, never to its own publisher; receive in programs.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local got = {}
 local function note(_, m, ctx) got[#got + 1] = ctx.id .. ":" .. (m.n or "") end
 local function take() local text = table.concat(got, " ") got = {} return text end

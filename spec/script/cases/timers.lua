@@ -1,5 +1,5 @@
 -- Time: sleep, after, every, cancel, declared timers.
--- luacheck: read globals troupe
+-- luacheck: read globals troupe, no max line length
 local ticks, late = 0, {}
 local clock = { type = "clock", timers = { Tick = 5 }, autostart = { "wall" }, on = {
   Tick = function(_, m, ctx)

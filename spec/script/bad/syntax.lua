@@ -1,5 +1,0 @@
---! FILE:4: unexpected symbol near '='
-return {
-  type = "x",
-  on = = {},
-}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT
+ * The single keys of an agent's table: each reader finds its value, of the right type already, at stack index `at`. */
+#include <math.h>
+
+#include "core/id.h"
+#include "script/internal.h"
+
+static const char *const mailbox_names[] = { "limit", "overflow", NULL };
+static const char *const limit_names[] = { "instructions", "turn_ms", "memory", NULL };
+static const char *const failure_names[] = { "limit", "within", "action", NULL };
+static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
+static const char *const priorities[] = { "high", "normal", "low", NULL };
+
+/* A positive whole number, also as 1e8. 0 where it is none. */
+static lua_Integer whole(lua_State *L, int at) {
+  int is_whole;
+  lua_Integer n = lua_tointegerx(L, at, &is_whole);
+  return is_whole && lua_type(L, at) == LUA_TNUMBER && n > 0 ? n : 0;
+}
+
+static int read_state(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  def->flat_state = true;
+  def->state_is_function = lua_isfunction(L, at);
+  if (!def->state_is_function) {
+    for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+      def->state_fields++;
+      if (lua_istable(L, -1)) def->flat_state = false;
+    }
+    if (lua_getmetatable(L, at)) {
+      def->flat_state = false;
+      lua_pop(L, 1);
+    }
+  }
+  lua_pushvalue(L, at);
+  def->state_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int read_methods(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    if (!name)
+      return tr_definition_error(place, NULL, "methods", "`methods` has %s as a key; expected names",
+                                 tr_type_name(L, -2));
+    if (!lua_isfunction(L, -1))
+      return tr_definition_error(place, "methods", name, "methods.%s must be a function, not %s", name,
+                                 tr_type_name(L, -1));
+    if (def->state_ref == LUA_NOREF || def->state_is_function) continue;
+    tr_push_ref(L, def->state_ref);
+    bool there = tr_raw_field(L, -1, name) != LUA_TNIL;
+    lua_pop(L, 2);
+    if (there) return tr_definition_error(place, "methods", name, "`%s` is both a field of `state` and a method", name);
+  }
+  lua_pushvalue(L, at);
+  def->methods_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, at);
+  lua_setfield(L, -2, "__index");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  def->meta_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static size_t count_pairs(lua_State *L, int at) {
+  size_t n = 0;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) n++;
+  return n;
+}
+
+static void *array(lua_State *L, tr_definition *def, size_t count, size_t size) {
+  void *block = count ? tr_calloc(def->script->mem, count, size) : NULL;
+  if (count && !block) tr_raise_memory(L);
+  return block;
+}
+
+static tr_name *type_name(lua_State *L, tr_definition *def, int at) {
+  tr_slice text;
+  text.p = lua_tolstring(L, at, &text.n);
+  tr_name *name = tr_name_new(tr_core_names(def->script->core), text);
+  if (!name) tr_raise_memory(L);
+  return name;
+}
+
+/* The key on the stack below the top must be a message type. */
+static int check_type_key(lua_State *L, const tr_place *place, const char *section) {
+  tr_slice name;
+  tr_error error;
+  tr_error_init(&error);
+  if (lua_type(L, -2) != LUA_TSTRING)
+    return tr_definition_error(place, NULL, section, "`%s` has %s as a key; expected message types", section,
+                               tr_type_name(L, -2));
+  name.p = lua_tolstring(L, -2, &name.n);
+  if (!tr_message_type_check(name, &error)) return 0;
+  return tr_definition_error(place, NULL, section, "`%s`: %s", section, error.text);
+}
+
+static int read_timers(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  size_t count = count_pairs(L, at), i = 0;
+  def->ticks = array(L, def, count, sizeof *def->ticks);
+  def->tick_count = count;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    int rc = check_type_key(L, place, "timers");
+    if (rc) return rc;
+    const char *name = lua_tostring(L, -2);
+    double seconds = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+    if (!(seconds >= 0.001 && seconds <= 1e9))
+      return tr_definition_error(place, "timers", name, "timers.%s must be a number of seconds from 0.001, not %s",
+                                 name,
+                                 lua_type(L, -1) == LUA_TNUMBER ? luaL_tolstring(L, -1, NULL) : tr_type_name(L, -1));
+    def->ticks[i].type = type_name(L, def, -2);
+    def->ticks[i++].period = (tr_time)llround(seconds * 1e6);
+  }
+  return 0;
+}
+
+static int read_replies(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  size_t count = count_pairs(L, at), i = 0;
+  def->replies = array(L, def, count, sizeof *def->replies);
+  def->reply_count = count;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    int rc = check_type_key(L, place, "replies");
+    if (rc) return rc;
+    const char *name = lua_tostring(L, -2);
+    if (lua_type(L, -1) != LUA_TSTRING || lua_rawlen(L, -1) == 0)
+      return tr_definition_error(place, "replies", name, "replies.%s must be a message type (a string), not %s", name,
+                                 tr_type_name(L, -1));
+    def->replies[i].request = type_name(L, def, -2);
+    def->replies[i++].reply = type_name(L, def, -1);
+  }
+  return 0;
+}
+
+static int read_autostart(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  if (lua_isboolean(L, at)) {
+    def->autostart_default = lua_toboolean(L, at);
+    return 0;
+  }
+  if (lua_isstring(L, at)) { /* one key: as a list of it */
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, at);
+    lua_rawseti(L, -2, 1);
+    at = lua_gettop(L);
+  }
+  size_t count = (size_t)lua_rawlen(L, at);
+  def->autostart = array(L, def, count, sizeof *def->autostart);
+  def->autostart_count = count;
+  for (size_t i = 0; i < count; i++) {
+    tr_slice key;
+    tr_error error;
+    tr_error_init(&error);
+    lua_rawgeti(L, at, (lua_Integer)i + 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      return tr_definition_error(place, NULL, "autostart", "autostart[%zu] must be a key (a string), not %s", i + 1,
+                                 tr_type_name(L, -1));
+    key.p = lua_tolstring(L, -1, &key.n);
+    if (tr_key_check(key, &error))
+      return tr_definition_error(place, NULL, "autostart", "autostart[%zu]: %s", i + 1, error.text);
+    def->autostart[i].text = tr_strndup(def->script->mem, key.p, key.n);
+    if (!def->autostart[i].text) tr_raise_memory(L);
+    def->autostart[i].size = key.n + 1;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+static int read_timeout(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  if (lua_isboolean(L, at)) {
+    def->timeout = TR_NEVER;
+    if (!lua_toboolean(L, at)) return 0;
+    return tr_definition_error(place, NULL, "timeout", "`timeout` must be a number of seconds, or false");
+  }
+  double seconds = lua_tonumber(L, at);
+  if (!(seconds > 0 && seconds <= 1e9))
+    return tr_definition_error(place, NULL, "timeout", "`timeout` must be a positive number of seconds, or false");
+  def->timeout = (tr_time)llround(seconds * 1e6);
+  return 0;
+}
+
+static int one_of(lua_State *L, const char *const *list) {
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  for (int i = 0; list[i]; i++)
+    if (strcmp(list[i], text) == 0) return i;
+  return -1;
+}
+
+static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  int rc = tr_fields_known(L, at, place, "mailbox", mailbox_names);
+  if (rc) return rc;
+  if (tr_raw_field(L, at, "limit") != LUA_TNIL) {
+    lua_Integer limit = whole(L, -1);
+    if (limit == 0 || limit > UINT32_MAX)
+      return tr_definition_error(place, "mailbox", "limit", "mailbox.limit must be a whole number from 1");
+    def->mailbox_limit = (uint32_t)limit;
+  }
+  if (tr_raw_field(L, at, "overflow") != LUA_TNIL) {
+    int policy = one_of(L, overflow_names);
+    if (policy < 0)
+      return tr_definition_error(place, "mailbox", "overflow",
+                                 "mailbox.overflow must be \"wait\", \"refuse\" or \"drop_oldest\"");
+    def->overflow = (tr_overflow)policy;
+  }
+  return 0;
+}
+
+static int read_limits(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  int rc = tr_fields_known(L, at, place, "limits", limit_names);
+  if (rc || tr_raw_field(L, at, "instructions") == LUA_TNIL) return rc;
+  lua_Integer limit = whole(L, -1);
+  if (limit == 0)
+    return tr_definition_error(place, "limits", "instructions", "limits.instructions must be a whole number from 1");
+  def->instructions = (uint64_t)limit;
+  return 0;
+}
+
+static int read_version(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  def->version = whole(L, at);
+  return def->version ? 0 : tr_definition_error(place, NULL, "version", "`version` must be a whole number from 1");
+}
+
+static int read_reentrant(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  def->reentrant = lua_toboolean(L, at);
+  return 0;
+}
+
+static int read_nulls(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  def->nulls_keep = strcmp(lua_tostring(L, at), "keep") == 0;
+  return def->nulls_keep ? 0 : tr_definition_error(place, NULL, "nulls", "`nulls` must be \"keep\"");
+}
+
+static int read_vm(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)def;
+  return strcmp(lua_tostring(L, at), "own") == 0 ? 0 : tr_definition_error(place, NULL, "vm", "`vm` must be \"own\"");
+}
+
+static int read_failures(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)def;
+  return tr_fields_known(L, at, place, "failures", failure_names);
+}
+
+static int read_priority(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)def;
+  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+    int rc = check_type_key(L, place, "priority");
+    if (rc) return rc;
+    if (one_of(L, priorities) < 0)
+      return tr_definition_error(place, "priority", lua_tostring(L, -2),
+                                 "priority.%s must be \"high\", \"normal\" or \"low\"", lua_tostring(L, -2));
+  }
+  return 0;
+}
+
+static int read_init(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  lua_pushvalue(L, at);
+  def->init_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int read_migrate(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  lua_pushvalue(L, at);
+  def->migrate_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+/* state comes before methods, which look at it. */
+typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place *place);
+static const struct reader { const char *name; read_fn read; } readers[] = {
+  { "subscriptions", tr_subs_read }, { "autostart", read_autostart }, { "state", read_state },
+  { "methods", read_methods },
+  { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
+  { "migrate", read_migrate },
+  { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "priority", read_priority },
+  { "mailbox", read_mailbox },
+  { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },
+};
+
+int tr_keys_read(lua_State *L, int table, tr_definition *def, const tr_place *place) {
+  int rc = 0, top = lua_gettop(L);
+  for (size_t i = 0; !rc && i < sizeof readers / sizeof *readers; i++) {
+    if (tr_raw_field(L, table, readers[i].name) != LUA_TNIL) rc = readers[i].read(L, top + 1, def, place);
+    lua_settop(L, top);
+  }
+  return rc;
+}
