@@ -136,6 +136,31 @@ static int end_other(void *ud, const char *call) {
   return 0;
 }
 
+/* The same, and a third one has begun by then: the name is there again and is another file. */
+static int follow_other(void *ud, const char *call) {
+  struct other *other = ud;
+  if (strcmp(call, "flock") != 0 || !other->commit) return 0;
+  other->commit = false;
+  tr_file_free(other->file);
+  WORKS(tr_file_new(check_mem(), path_of("state"), NULL, &other->file, &error));
+  return 0;
+}
+
+CHECK_CASE(file_changes_hands_twice_between_open_and_lock) {
+  const char *path = path_of("state");
+  struct other other = { .commit = true };
+  tr_file_options options = { .fault = follow_other, .ud = &other };
+  tr_file *file;
+  WORKS(tr_file_new(check_mem(), path, NULL, &other.file, &error));
+  FAILS(TR_EUNAVAILABLE, "being written by another", tr_file_new(check_mem(), path, &options, &file, &error));
+  WORKS(tr_file_write(other.file, S("third"), &error));
+  WORKS(tr_file_commit(other.file, &error));
+  tr_file_free(other.file);
+  holds("state", "third");
+  CHECK_STR(folder_names(), "state");
+  remove_folder();
+}
+
 CHECK_CASE(file_changes_hands_between_open_and_lock) {
   const char *path = path_of("state");
   for (int commit = 0; commit < 2; commit++) {
@@ -180,6 +205,7 @@ CHECK_CASE(file_is_whole_at_every_moment) {
   const char *path = path_of("state");
   tr_buf small = small_snapshot();
   WORKS(tr_file_replace(check_mem(), path, NULL, tr_buf_view(&small), &error));
+  tr_buf_fini(&small);
   pid_t children[3];
   int running = 3, status;
   fflush(stdout);
@@ -196,7 +222,6 @@ CHECK_CASE(file_is_whole_at_every_moment) {
   }
   WORKS(read_all_of_file(path_of("state.1"), &error));
   CHECK_STR(folder_names(), "state state.1");
-  tr_buf_fini(&small);
   remove_folder();
 }
 

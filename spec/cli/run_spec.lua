@@ -22,7 +22,7 @@ describe("troupe run", function()
     local status, _, err = sh.troupe { "run", script("p.lua", "return function()\n  error('broken')\nend") }
     assert.equal(1, status)
     assert.matches("p.lua:2: broken", err)
-    assert.matches("stack traceback", err)
+    assert.matches('traceback=".*p.lua:2: in function', err)
   end)
 
   it("ends when nothing can happen any more", function()

@@ -5,7 +5,9 @@ local process = require "spec.support.process"
 -- Blocks of a language, in order.
 local function blocks(text, language)
   local found = {}
-  for block in text:gmatch("```" .. language .. "\n(.-)\n```") do found[#found + 1] = block end
+  for kind, block in text:gmatch("\n```(%w*)\n(.-)\n```") do
+    if kind == language then found[#found + 1] = block end
+  end
   return found
 end
 

@@ -14,7 +14,7 @@ typedef struct cli_ask {
   cli_args *args;
   troupe_t *rt;
   tr_uplink *uplink;
-  tr_timer timer;          /* the whole of it */
+  tr_timer timer;          /* until it has joined */
   tr_time begin, deadline;
   bool joined, done, stays;
   troupe_value_t *body;
@@ -36,12 +36,13 @@ static void fail(cli_ask *ask, int code, const char *text) {
   finish(ask, CLI_FAILED);
 }
 
+/* Not joined in time. What comes after joining has deadlines of its own, which say more. */
 static void on_deadline(tr_timer *timer) {
-  cli_ask *a = TR_CONTAINER(timer, cli_ask, timer);
+  cli_ask *ask = TR_CONTAINER(timer, cli_ask, timer);
   char text[400];
-  if (a->joined) snprintf(text, sizeof text, "no answer in time (--timeout S gives it longer)");
-  else snprintf(text, sizeof text, "could not join %s in time", tr_uplink_address(a->uplink));
-  fail(a, TROUPE_ETIMEOUT, text);
+  snprintf(text, sizeof text, "could not join %s in time (is a host there? troupe host --listen %s starts one)",
+           tr_uplink_address(ask->uplink), tr_uplink_address(ask->uplink));
+  fail(ask, TROUPE_ETIMEOUT, text);
 }
 
 static void on_types(void *ud, int code, const char *text) {
@@ -61,6 +62,7 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   }
   if (state != TR_WORKER_JOINED || ask->joined) return;
   ask->joined = true;
+  tr_timer_stop(tr_core_timers(tr_runtime_core(ask->rt)), &ask->timer);
   if (!ask->wait_count) ask->go(ask);
   else if (tr_worker_wait_types(tr_uplink_worker(uplink), ask->wait, ask->wait_count, ask->deadline, on_types, ask))
     fail(ask, TROUPE_EMEMORY, "out of memory");
@@ -153,7 +155,6 @@ static void on_event(void *ud, const char *topic, const char *type, const troupe
 }
 
 static void go_subscribe(cli_ask *ask) {
-  tr_timer_stop(tr_core_timers(tr_runtime_core(ask->rt)), &ask->timer);
   ask->stays = true;
   printf("joined %s: %s\n", tr_uplink_address(ask->uplink), ask->args->words[0]);
   fflush(stdout);

@@ -54,7 +54,7 @@ void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, c
   lua_setmetatable(L, -2);
 }
 
-_Noreturn void tr_fail_raise(lua_State *L, int code, const char *format, ...) {
+void tr_fail_raise(lua_State *L, int code, const char *format, ...) {
   tr_error error;
   va_list args;
   tr_error_init(&error);
@@ -64,7 +64,7 @@ _Noreturn void tr_fail_raise(lua_State *L, int code, const char *format, ...) {
   tr_fail_raise_error(L, &error);
 }
 
-_Noreturn void tr_fail_raise_error(lua_State *L, const tr_error *error) {
+void tr_fail_raise_error(lua_State *L, const tr_error *error) {
   tr_fail_push(L, error->code, error->text, NULL, NULL);
   lua_error(L);
   for (;;) { } /* lua_error does not return, but is not declared so */

@@ -46,7 +46,7 @@ typedef enum { TR_PAUSE_NONE = 0, TR_PAUSE_WAIT, TR_PAUSE_SLICE, TR_PAUSE_FLUSH 
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
-_Noreturn void tr_meter_raise(lua_State *L, tr_meter *meter); /* again, once killed */
+void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)); /* again, once killed */
 
 /* --- slots.c: bodies that wait --- */
 typedef struct tr_slots {
@@ -55,6 +55,13 @@ typedef struct tr_slots {
 } tr_slots;
 #define TR_SLOT_NULLS 1u /* a map in it has a null member */
 
+/* --- alloc.c: Lua's memory --- */
+#define TR_SIZE_CLASSES 32 /* of 16 bytes */
+typedef struct tr_free_block tr_free_block;
+typedef struct tr_chunk tr_chunk;
+void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
+void tr_script_free_chunks(tr_script *script);
+
 /* --- state.c --- */
 struct tr_script {
   tr_script_options options;
@@ -62,6 +69,8 @@ struct tr_script {
   tr_core *core;
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   size_t used;  /* bytes of the Lua state */
+  tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
+  tr_chunk *chunks;
   /* registry references */
   int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
       sandbox_ref, library_ref, dummy_ref;
@@ -92,7 +101,7 @@ static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_
  * raise. */
 int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
-_Noreturn void tr_raise_memory(lua_State *L);
+void tr_raise_memory(lua_State *L) __attribute__((noreturn));
 void tr_need_stack(lua_State *L, int slots); /* or raise out of memory */
 
 /* --- copy.c --- */
@@ -147,8 +156,8 @@ bool tr_bytes_get(lua_State *L, int at, tr_slice *bytes); /* does not raise */
 void tr_fail_open(lua_State *L, tr_script *script);
 /* Push an error object; agent and type may be NULL. lua: [-0, +1, m] */
 void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, const char *type);
-_Noreturn void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-_Noreturn void tr_fail_raise_error(lua_State *L, const tr_error *error);
+void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute__((format(printf, 3, 4))) __attribute__((noreturn));
+void tr_fail_raise_error(lua_State *L, const tr_error *error) __attribute__((noreturn));
 /* Code and text of the error value at `at`. Does not raise and runs no script's code. */
 void tr_fail_read(lua_State *L, int at, tr_error *error);
 /* Log the failure that ended `co` (its error value on its top) with its traceback. Does not raise. */

@@ -26,7 +26,7 @@ void tr_meter_arm_inner(lua_State *co) {
     lua_sethook(co, hook, LUA_MASKCOUNT, TR_TICK_INNER);
 }
 
-_Noreturn void tr_meter_raise(lua_State *L, tr_meter *meter) {
+void tr_meter_raise(lua_State *L, tr_meter *meter) {
   lua_sethook(L, hook, LUA_MASKCOUNT, 1);
   tr_fail_raise_error(L, meter->error);
 }

@@ -57,12 +57,11 @@ static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
 
 /* --- bodies --- */
 
-static inline tr_copy copier(const char *root, tr_error *error) {
-  tr_copy copy;
-  copy.root = root;
-  copy.trusted = copy.drop = copy.nulls = false;
-  copy.error = error;
-  return copy;
+/* Only what the copy does not set itself: it is a large structure. */
+static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
+  copy->root = root;
+  copy->trusted = copy->drop = copy->nulls = false;
+  copy->error = error;
 }
 
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error) {
@@ -74,7 +73,8 @@ int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *bod
     return 0;
   }
   lua_pushvalue(L, at);
-  tr_copy copy = copier(root, error);
+  tr_copy copy;
+  begin_copy(&copy, root, error);
   int rc = tr_copy_top(L, &copy);
   if (rc) {
     lua_pop(L, 1);
@@ -88,7 +88,8 @@ int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *bod
 }
 
 static int copy_trusted(lua_State *L, bool keep_nulls, tr_error *error) {
-  tr_copy copy = copier("body", error);
+  tr_copy copy;
+  begin_copy(&copy, "body", error);
   copy.trusted = true;
   copy.drop = !keep_nulls;
   return tr_copy_top(L, &copy);

@@ -14,24 +14,6 @@
  * copy.c, slots.c. */
 #include "script/internal.h"
 
-#define BLOCK_MAX (SIZE_MAX / 8)
-
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
-  tr_script *script = ud;
-  if (!ptr) old_size = 0; /* Lua puts the kind of object there */
-  if (new_size == 0) {
-    script->used -= old_size;
-    tr_free(script->mem, ptr, old_size);
-    return NULL;
-  }
-  size_t limit = script->options.memory_limit;
-  if (new_size > BLOCK_MAX) return NULL;
-  if (limit && new_size > old_size && script->used + (new_size - old_size) > limit) return NULL;
-  void *block = tr_realloc(script->mem, ptr, old_size, new_size);
-  if (block) script->used = script->used - old_size + new_size;
-  return block;
-}
-
 /* Never reached: whatever may raise is called under a pcall. If a bug gets here, Lua aborts when this returns. */
 static int on_panic(lua_State *L) {
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
@@ -40,8 +22,8 @@ static int on_panic(lua_State *L) {
 }
 
 /* Lua's own error, so that there is one kind of it: it needs neither memory nor stack. */
-_Noreturn void tr_raise_memory(lua_State *L) {
-  lua_newuserdatauv(L, BLOCK_MAX + 1, 0);
+void tr_raise_memory(lua_State *L) {
+  lua_newuserdatauv(L, SIZE_MAX / 4, 0);
   for (;;) { } /* the allocator refused it */
 }
 
@@ -162,9 +144,10 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->core = options->core;
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
-  script->L = lua_newstate(allocate, script);
+  script->L = lua_newstate(tr_script_allocate, script);
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
+    tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
   }
@@ -174,6 +157,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   if (tr_script_protect(script, open_state, script, error)) {
     lua_close(script->L);
     tr_slots_close(script);
+    tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
   }
@@ -190,5 +174,6 @@ void tr_script_free(tr_script *script) {
   tr_address_close(script);
   lua_close(script->L);
   tr_slots_close(script);
+  tr_script_free_chunks(script);
   TR_DELETE(script->mem, script);
 }

@@ -100,8 +100,8 @@ size_t tr_snapshot_next_key(const tr_snapshot *snapshot, size_t i);
 /* Every body, read and checked: the first failure. thr: as that of its tr_mem. */
 int tr_snapshot_verify(const tr_snapshot *snapshot, tr_error *error);
 
-/* Reads bodies; in the caller's storage, of one thread, finished before its snapshot is freed. Going through the records
- * in order is cheapest. It holds a piece of the file: the body read last, or some small ones. */
+/* Reads bodies; in the caller's storage, of one thread, finished before its snapshot is freed. Going through the
+ * records in order is cheapest. It holds a piece of the file: the body read last, or some small ones. */
 struct tr_snapshot_reader {
   const tr_snapshot *snapshot;
   tr_window window;

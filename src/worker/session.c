@@ -145,6 +145,11 @@ static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
   (void)payload;
 }
 
+/* A path is no authority (RFC 3986, 3.2); like gRPC's own libraries, "localhost" stands for a Unix socket. */
+static const char *authority(const tr_worker *w) {
+  return strncmp(w->address, "unix:", 5) == 0 ? "localhost" : w->address;
+}
+
 static const tr_rpc_handlers handlers = {
   .headers = on_headers,
   .message = on_message,
@@ -164,7 +169,7 @@ int tr_worker_session_open(tr_worker *w) {
   agent[7 + n] = 0;
   tr_rpc_options options = {
     .mem = w->mem, .log = w->log, .handlers = &handlers, .ud = w, .max_message = w->o.max_message,
-    .high_water = UINT32_MAX, .user_agent = agent, .authority = w->address,
+    .high_water = UINT32_MAX, .user_agent = agent, .authority = authority(w),
   };
   w->session++;
   w->troupe = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
