@@ -159,8 +159,11 @@ CHECK_CASE(reload_compares_subscriptions_timers_and_types) {
   RELOAD(&h, 1);
   CHECK_INT(tr_script_start(h.script, &h.error), ==, 0);
   host_publish(&h, "one", "One", NULL);
+  host_settle(&h);
   host_publish(&h, "two", "Two", NULL);
+  host_settle(&h);
   host_publish(&h, "three", "Three", NULL);
+  host_settle(&h);
   host_publish(&h, "custom", "Custom", NULL);
   host_settle(&h);
   CHECK_STR(h.printed, "added\na\tTwo\na\tThree\na\tCustom\n");

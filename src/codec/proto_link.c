@@ -39,23 +39,27 @@ static int compare_names(tr_slice a, tr_slice b) {
   return a.n ? memcmp(a.p, b.p, a.n) : 0;
 }
 
+/* Equal ones as they are declared: their names lie in the file in that order. */
+static int by_place(tr_slice a, tr_slice b) { return a.p < b.p ? -1 : a.p > b.p; }
+
 static int by_number(const void *a, const void *b) {
-  uint32_t x = ((const tr_proto_field *)a)->number, y = ((const tr_proto_field *)b)->number;
-  return x < y ? -1 : x > y;
+  const tr_proto_field *x = a, *y = b;
+  if (x->number != y->number) return x->number < y->number ? -1 : 1;
+  return by_place(x->name, y->name);
 }
 static int by_name(const void *a, const void *b) {
   const tr_proto_name *x = a, *y = b;
   int order = compare_names(x->name, y->name);
-  return order ? order : (int)x->json - (int)y->json;
+  if (!order) order = (int)x->json - (int)y->json;
+  return order ? order : by_place(x->field->name, y->field->name);
 }
 static int enum_by_name(const void *a, const void *b) {
   return compare_names(((const tr_proto_enum_value *)a)->name, ((const tr_proto_enum_value *)b)->name);
 }
-/* Aliases as they are declared: their names lie in the file in that order. */
 static int enum_by_number(const void *a, const void *b) {
   const tr_proto_enum_value *x = a, *y = b;
   if (x->number != y->number) return x->number < y->number ? -1 : 1;
-  return x->name.p < y->name.p ? -1 : x->name.p > y->name.p;
+  return by_place(x->name, y->name);
 }
 
 /* ---- looking up ---- */

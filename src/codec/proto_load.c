@@ -69,8 +69,9 @@ static int add_symbol(tr_proto_load *load, tr_proto_symbol *symbol) {
   symbol->file = load->file;
   if (tr_map_put(&load->pool->symbols, symbol->name, symbol, NULL))
     return tr_error_set(load->error, TR_EMEMORY, "descriptor set: out of memory");
-  symbol->next = load->set->symbols;
-  load->set->symbols = symbol;
+  if (load->set->last_symbol) load->set->last_symbol->next = symbol;
+  else load->set->symbols = symbol;
+  load->set->last_symbol = symbol;
   return 0;
 }
 

@@ -75,7 +75,7 @@ typedef struct tr_proto_set {
   struct tr_proto_set *next; /* of the pool */
   struct tr_proto_chunk *chunks;
   tr_proto_file *files;
-  tr_proto_symbol *symbols;
+  tr_proto_symbol *symbols, *last_symbol; /* in the order of declaration */
 } tr_proto_set;
 
 struct tr_proto_pool {

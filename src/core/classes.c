@@ -15,6 +15,19 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->exclusive_init = options->exclusive_init;
 }
 
+/* The subscription to "TYPE:…". */
+static int hear_direct_topics(tr_class *class_, tr_error *error) {
+  tr_buf prefix;
+  tr_buf_init(&prefix, class_->core->mem);
+  tr_buf_slice(&prefix, tr_name_view(class_->type));
+  tr_buf_byte(&prefix, ':');
+  tr_local_sub_options options = { .kind = TR_SUB_PREFIX, .topic = tr_buf_view(&prefix) };
+  int err = prefix.failed ? tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY))
+                          : tr_class_subscribe(class_, &options, NULL, error);
+  tr_buf_fini(&prefix);
+  return err;
+}
+
 int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error) {
   tr_dest *owner = NULL;
   int err = tr_agent_type_check(options->type, error);
@@ -38,8 +51,10 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
   tr_list_push(&core->classes, &class_->link);
   tr_router_type(core->router, class_->type)->user = class_;
-  if (out) *out = class_;
-  return 0;
+  err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
+  if (err) tr_core_remove_class(core, class_);
+  else if (out) *out = class_;
+  return err;
 }
 
 void tr_class_release(tr_class *class_) {

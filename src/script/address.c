@@ -9,7 +9,11 @@
 #include "core/id.h"
 #include "script/internal.h"
 
+#ifdef TR_HOSTILE
+#define ADDRESS_MAX 4
+#else
 #define ADDRESS_MAX 8192
+#endif
 #define RESERVED "troupe."
 
 static void free_list(tr_script *script, tr_address *address) {

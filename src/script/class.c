@@ -192,6 +192,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .overflow = def->overflow,
     .reentrant = def->reentrant,
     .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0,
+    .direct_topics = !def->program,
     .exclusive_init = def->program,
   };
 }

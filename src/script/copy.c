@@ -15,7 +15,12 @@
 #include "base/text.h"
 #include "script/internal.h"
 
-#define BATCH 40 /* pairs kept on the stack */
+/* Pairs kept on the stack. */
+#ifdef TR_HOSTILE
+#define BATCH 2
+#else
+#define BATCH 40
+#endif
 
 /* --- what went wrong, and where --- */
 

@@ -36,7 +36,6 @@ static int drive(lua_State *L, lua_State *co, int nargs, lua_KContext wrapped) {
   tr_script *script = tr_script_of(L);
   bool could_wait = script->can_wait;
   int count = 0;
-  tr_meter_charge(L, RESUME_CHARGE);
   script->can_wait = could_wait && lua_isyieldable(L);
   tr_meter_arm_inner(co);
   int status = lua_resume(co, L, nargs, &count);
@@ -73,6 +72,7 @@ static int co_resume(lua_State *L) {
   lua_State *co = check_thread(L, 1);
   int nargs = lua_gettop(L) - 1;
   if (!lua_checkstack(co, nargs)) return luaL_error(L, "too many arguments to resume");
+  tr_meter_charge(L, RESUME_CHARGE);
   lua_xmove(L, co, nargs);
   return drive(L, co, nargs, 0);
 }
@@ -81,6 +81,7 @@ static int wrapped_call(lua_State *L) {
   lua_State *co = lua_tothread(L, lua_upvalueindex(1));
   int nargs = lua_gettop(L);
   if (!lua_checkstack(co, nargs)) return luaL_error(L, "too many arguments to resume");
+  tr_meter_charge(L, RESUME_CHARGE);
   lua_xmove(L, co, nargs);
   return drive(L, co, nargs, 1);
 }

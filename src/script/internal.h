@@ -19,8 +19,14 @@
 #include "base/map.h"
 #include "script/script.h"
 
-#define TR_TICK 10000        /* instructions between two looks of the hook, and one slice of a turn */
-#define TR_TICK_INNER 1000   /* the same in coroutines that scripts make */
+/* Instructions between two looks of the hook, and one slice of a turn; the same in coroutines that scripts make. */
+#ifdef TR_HOSTILE
+#define TR_TICK 50
+#define TR_TICK_INNER 20
+#else
+#define TR_TICK 10000
+#define TR_TICK_INNER 1000
+#endif
 #define TR_INSTRUCTIONS 100000000u /* default of limits.instructions */
 #define TR_COPY_MAX 4000000  /* values in one body */
 

@@ -6,7 +6,11 @@
  * off; for the same reason the pending __close of a killed one are not run. Next: turn.c. */
 #include "script/internal.h"
 
+#ifdef TR_HOSTILE
+#define POOL_MAX 1
+#else
 #define POOL_MAX 1000
+#endif
 
 static void make_thread(lua_State *L, tr_lua_turn *turn) {
   lua_State *co = lua_newthread(L);

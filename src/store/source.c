@@ -53,15 +53,15 @@ int tr_source_damaged(const tr_source *source, uint64_t at, tr_error *error, con
                       (unsigned long long)at, what);
 }
 
-static int read_file(const tr_source *source, uint64_t at, size_t n, uint8_t *to, tr_error *error) {
-  while (n > 0) {
-    ssize_t got = pread(source->fd, to, n, (off_t)at);
+/* n bytes, and up to `wanted` where nothing hinders: what lies beyond n may be cut and is nobody's concern yet. */
+static int read_file(const tr_source *source, uint64_t at, size_t n, size_t wanted, tr_buf *to, tr_error *error) {
+  while (to->len < wanted) {
+    ssize_t got = pread(source->fd, to->data + to->len, wanted - to->len, (off_t)(at + to->len));
     if (got < 0 && errno == EINTR) continue;
+    if (got <= 0 && to->len >= n) break;
     if (got < 0) return tr_system_error(error, errno, "reading", source->name);
-    if (got == 0) return tr_source_damaged(source, at, error, "it was cut while it was being read");
-    at += (uint64_t)got;
-    to += got;
-    n -= (size_t)got;
+    if (got == 0) return tr_source_damaged(source, at + to->len, error, "it was cut while it was being read");
+    to->len += (size_t)got;
   }
   return 0;
 }
@@ -95,9 +95,8 @@ int tr_window_read(tr_window *window, uint64_t at, size_t n, const uint8_t **out
     tr_buf_clear(piece);
     window->at = at;
     if (!tr_buf_reserve(piece, wanted)) return tr_error_set(error, TR_EMEMORY, "out of memory: reading %zu bytes", n);
-    int err = read_file(source, at, wanted, piece->data, error);
+    int err = read_file(source, at, n, wanted, piece, error);
     if (err) return err;
-    piece->len = wanted;
     offset = 0;
   }
   *out = piece->data ? piece->data + offset : (const uint8_t *)"";

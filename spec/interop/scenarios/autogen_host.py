@@ -58,7 +58,7 @@ def type_taken(t):
     t.settle(1.5)
     t.equal(worker.out, [], "its standard output while the type is taken")
     t.check(worker.running(), f"it gave up with status {worker.status}")
-    t.check(any("already registered" in line for line in worker.err), f"it does not say why it waits: {worker.err}")
+    t.check(any("type lua is held by another worker" in line for line in worker.err), f"it does not say why it waits: {worker.err}")
     python.kill()
     worker.wait_line("joined .*: lua$", 20)
     t.equal(

@@ -158,6 +158,7 @@ def host_stops(t):
     t.equal(host.wait(8), 0, "the host's status")
     t.check(time.monotonic() - began < 8 * SLOW, "it took too long")
     # A real worker hears of it too: AutoGen's runtime keeps the error and raises it from stop().
+    t.settle()  # nothing tells from outside when its event loop has seen the end
     python.excused = True
     python.send_signal(signal.SIGTERM)
     t.check(python.wait() != 0, "AutoGen's worker noticed nothing")
