@@ -1,5 +1,5 @@
 std = "lua54"
-max_line_length = 120
+max_line_length = 140
 cache = false
 exclude_files = { "build", "spec/data" }
 files["spec"] = { std = "+busted" }

@@ -70,7 +70,10 @@ describe("troupe run", function()
     assert.equal(0, (p:wait()))
   end)
 
-  local answers = [[return { type = "a", state = { n = 0 }, on = { Ask = function(self) self.n = self.n + 1 return { v = %q, n = self.n } end } }]]
+  local answers = [[return { type = "a", state = { n = 0 }, on = { Ask = function(self)
+    self.n = self.n + 1
+    return { v = %q, n = self.n }
+  end } }]]
 
   local function asker(p)
     local _, address = p:wait_line("^listening (.*)$")
