@@ -47,6 +47,7 @@ describe("from outside", function()
     status, out, err = sh.troupe { "call", "clerk", "Unknown", "--host", address }
     assert.equal(1, status)
     assert.matches("^troupe: call: cant_handle: ", err)
+    assert.equal("", out)
     status, out, err = sh.troupe { "call", "nobody", "Ask", "--host", address }
     assert.equal(1, status)
     assert.matches("^troupe: call: not_found: .*nobody", err)
