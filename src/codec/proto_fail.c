@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The protobuf writer's errors: the path is read off the open frames, so that nothing is kept for it while all is well. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/text.h"
+#include "codec/number.h"
 #include "codec/proto_write.h"
 
 /* ---- the path ---- */
@@ -73,12 +75,18 @@ int tr_proto_no_length(tr_proto_writer *writer, int err) {
 /* ---- expected this, got that ---- */
 
 static const char *got(const tr_proto_given *given, char *room, size_t size) {
+  char digits[TR_NUMBER_TEXT];
   size_t n;
   switch (given->kind) {
     case TR_PROTO_NULL: return "null";
     case TR_PROTO_BOOLEAN: return "a boolean";
     case TR_PROTO_INTEGER: snprintf(room, size, "the integer %" PRId64, given->integer); return room;
-    case TR_PROTO_NUMBER: snprintf(room, size, "the number %.17g", given->number); return room;
+    case TR_PROTO_NUMBER:
+      if (isnan(given->number)) return "NaN";
+      if (isinf(given->number)) return given->number < 0 ? "-Infinity" : "Infinity";
+      n = tr_number_write(given->number, digits);
+      snprintf(room, size, "the number %.*s", (int)n, digits);
+      return room;
     case TR_PROTO_STRING:
       n = tr_utf8_cut(given->text, 40);
       snprintf(room, size, "the string \"%.*s\"%s", (int)n, given->text.p ? given->text.p : "", n < given->text.n ? "…" : "");

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/map.h"
 #include "runtime/internal.h"
 
 #define SCRIPT_MAX (16u << 20)
@@ -51,13 +52,39 @@ out:
   return rc;
 }
 
-void tr_runtime_reload_changed(troupe_t *rt) {
-  int rc = troupe_reload(rt, NULL);
-  if (rc > 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d", rc);
-  else if (rc < 0) tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
+static void tell_reload(troupe_t *rt, int rc) {
+  if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d", rc);
+  else tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
 }
 
-static void on_change(void *ud) { tr_runtime_reload_changed(ud); }
+void tr_runtime_reload_changed(troupe_t *rt) { tell_reload(rt, troupe_reload(rt, NULL)); }
+
+/* A number for the contents of all loaded files. */
+static uint32_t contents_hash(troupe_t *rt) {
+  uint32_t hash = 0;
+  tr_buf text;
+  tr_buf_init(&text, &rt->mem);
+  for (const char *path = NULL; (path = tr_script_next_file(rt->script, path));) {
+    tr_buf_clear(&text);
+    tr_runtime_read(rt, path, &text, NULL);
+    hash = tr_hash(hash, tr_buf_view(&text));
+  }
+  tr_buf_fini(&text);
+  return hash;
+}
+
+/* A folder tells of every file in it, and several times of one save: the same contents are tried, and told of, once. After a failure
+ * they are tried again, since what was missing may be a file that is not loaded yet, but only another complaint is told. */
+static void on_change(void *ud) {
+  troupe_t *rt = ud;
+  uint32_t hash = contents_hash(rt);
+  bool same = hash == rt->watch_hash;
+  if (same && !rt->watch_failed) return;
+  rt->watch_hash = hash;
+  int rc = troupe_reload(rt, NULL);
+  rt->watch_failed = rc < 0;
+  if (rc > 0 || (rc < 0 && !same)) tell_reload(rt, rc);
+}
 
 void tr_runtime_watch_files(troupe_t *rt) {
   if (!rt->watch) return;

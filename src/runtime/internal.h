@@ -49,6 +49,8 @@ struct troupe {
   uv_loop_t *loop; /* NULL until a door, a watch or a blocking run needs it */
   tr_net *net;
   tr_watch *watch;
+  uint32_t watch_hash;  /* contents that were tried last */
+  bool watch_failed;
   uv_prepare_t prepare;
   uv_timer_t timer;
   uv_idle_t busy;  /* keeps the loop from sleeping while agents are ready */

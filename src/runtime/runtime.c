@@ -159,8 +159,14 @@ static int after_load(troupe_t *rt, int rc) {
   return 0;
 }
 
+/* Timers that a script declares begin now, not when the core last looked at the clock. */
+static tr_error *begin_load(troupe_t *rt) {
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  return tr_runtime_error(rt);
+}
+
 int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length) {
-  tr_error *error = tr_runtime_error(rt);
+  tr_error *error = begin_load(rt);
   tr_slice text = length ? tr_slice_make(source, length) : tr_slice_of(source);
   return after_load(rt, tr_script_load(rt->script, name, text, NULL, 0, error));
 }
@@ -168,13 +174,13 @@ int troupe_load(troupe_t *rt, const char *name, const char *source, size_t lengt
 int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt, path, NULL, 0); }
 
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc) {
-  tr_error *error = tr_runtime_error(rt);
+  tr_error *error = begin_load(rt);
   return after_load(rt, tr_script_load(rt->script, path, (tr_slice){ NULL, 0 }, args, argc, error));
 }
 
 int troupe_reload(troupe_t *rt, const char *name) {
   size_t changed = 0;
-  tr_error *error = tr_runtime_error(rt);
+  tr_error *error = begin_load(rt);
   int rc = tr_script_reload(rt->script, &name, name ? 1 : 0, &changed, error);
   if (rc) return rc;
   if (changed) after_load(rt, 0);
