@@ -111,7 +111,8 @@ CHECK_CASE(native_refuses_what_is_malformed) {
   refused(S("\1\x87\x03\1\2"), "native format, byte 3: cut short");
   refused(S("\1\x88\x02\x41" "a\1"), "native format, byte 3: cut short");
   refused(S("\1\x85\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "native format, byte 12: cut short");
-  refused(S("\1\x83\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), "native format, byte 11: an integer of more than 64 bits");
+  refused(S("\1\x83\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+          "native format, byte 11: an integer of more than 64 bits");
   refused(S("\1\x83\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"), NULL);
   refused(S("\1\x84\0\0\0\0\0\0\0"), "native format, byte 2: cut short");
 }

@@ -97,7 +97,8 @@ CHECK_CASE(proto_reads_fields_in_any_order_and_merges) {
   kit_reads(order, S("\x2a\x02\x10\x07\x22\x01" "c\x2a\x03\x0a\x01" "v"),
             "{\"id\":\"\",\"lines\":[],\"voucher\":{\"name\":\"v\",\"count\":0,\"unit_price\":0.0},\"more\":[],"
             "\"alias\":\"FIRST\",\"far\":0}");
-  kit_reads(order, S("\x2a\x02\x10\x07\x30\x00"), "{\"id\":\"\",\"lines\":[],\"cash\":0,\"more\":[],\"alias\":\"FIRST\",\"far\":0}");
+  kit_reads(order, S("\x2a\x02\x10\x07\x30\x00"),
+            "{\"id\":\"\",\"lines\":[],\"cash\":0,\"more\":[],\"alias\":\"FIRST\",\"far\":0}");
   /* i32 and loose, each packed and not, among each other */
   tr_buf out;
   tr_error error;
@@ -123,7 +124,8 @@ CHECK_CASE(proto_refuses_malformed_bytes) {
   const tr_proto_type *item = kit_type(pool, "demo.Item"), *lists = kit_type(pool, "demo.Lists");
   kit_read_fails(item, S("\x0a"), "protobuf demo.Item, byte 1: cut short or malformed");
   kit_read_fails(item, S("\x0a\x02" "a"), "protobuf demo.Item, byte 2: cut short or malformed");
-  kit_read_fails(item, S("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), "protobuf demo.Item, byte 10: cut short or malformed");
+  kit_read_fails(item, S("\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+                 "protobuf demo.Item, byte 10: cut short or malformed");
   kit_read_fails(item, S("\x02\x00"), "protobuf demo.Item, byte 0: cut short or malformed"); /* field 0 */
   kit_read_fails(item, S("\x10\x01\x17"), "protobuf demo.Item, byte 3: cut short or malformed"); /* wire type 7 */
   kit_read_fails(item, S("\x0c"), "protobuf demo.Item, byte 1: cut short or malformed"); /* a group's end */
@@ -148,13 +150,17 @@ CHECK_CASE(proto_keeps_unknown_fields) {
   const tr_proto_type *empty = kit_type(pool, "demo.Empty");
   kit_reads(item, S("\x10\x01\x28\x07"), "{\"name\":\"\",\"count\":1,\"unit_price\":0.0,\"_unknown\":\"KAc=\"}");
   /* not side by side; a known number of another wire type; a group with a group in it */
-  kit_reads(item, S("\x28\x07\x10\x01\x28\x08"), "{\"name\":\"\",\"count\":1,\"unit_price\":0.0,\"_unknown\":\"KAcoCA==\"}");
+  kit_reads(item, S("\x28\x07\x10\x01\x28\x08"),
+            "{\"name\":\"\",\"count\":1,\"unit_price\":0.0,\"_unknown\":\"KAcoCA==\"}");
   kit_reads(item, S("\x08\x01"), "{\"name\":\"\",\"count\":0,\"unit_price\":0.0,\"_unknown\":\"CAE=\"}");
   kit_reads(empty, S("\x0b\x13\x08\x01\x14\x0a\x01" "x\x0c"), "{\"_unknown\":\"CxMIARQKAXgM\"}");
   kit_writes(item, "{\"name\":\"a\",\"_unknown\":\"KAcoCA==\",\"count\":1}", S("\x0a\x01" "a\x28\x07\x28\x08\x10\x01"));
   kit_writes(item, "{\"_unknown\":null}", S(""));
-  kit_write_fails(item, "{\"_unknown\":\"KA==\"}", TR_EINVALID, "demo.Item: _unknown: not a sequence of protobuf fields");
+  kit_write_fails(item, "{\"_unknown\":\"KA==\"}", TR_EINVALID,
+                  "demo.Item: _unknown: not a sequence of protobuf fields");
   kit_write_fails(item, "{\"_unknown\":\"(\"}", TR_EINVALID, "demo.Item: _unknown: not a sequence of protobuf fields");
+  kit_write_fails(item, "{\"_unknown\":\"A\"}", TR_EINVALID, "demo.Item: _unknown: not a sequence of protobuf fields");
+  kit_writes(item, "{\"_unknown\":\"\"}", S(""));
   kit_write_fails(item, "{\"_unknown\":{}}", TR_EINVALID,
                   "demo.Item: _unknown: expected bytes (unknown fields, as they were read), got a map");
   /* through an older program and back */

@@ -116,7 +116,8 @@ CHECK_CASE(proto_pool_names_the_rule_that_is_broken) {
                  "f: M.y: its number is another field's, too");
   refused_fields("{\"name\":\"x\",\"number\":1," FIELD "},{\"name\":\"x\",\"number\":2," FIELD "}",
                  "f: M.x: two fields of this name");
-  refused_fields("{\"name\":\"x\",\"number\":1,\"label\":\"LABEL_OPTIONAL\"}", "f: M.x: a type name that is not a full one");
+  refused_fields("{\"name\":\"x\",\"number\":1,\"label\":\"LABEL_OPTIONAL\"}",
+                 "f: M.x: a type name that is not a full one");
   refused_fields("{\"name\":\"x\",\"number\":1,\"label\":\"LABEL_OPTIONAL\",\"typeName\":\"M\"}",
                  "f: M.x: a type name that is not a full one");
   refused_fields("{\"name\":\"x\",\"number\":1,\"label\":\"LABEL_OPTIONAL\",\"type\":\"TYPE_ENUM\",\"typeName\":\".M\"}",

@@ -3,10 +3,16 @@ local busted = require "busted"
 local guard = require "spec.support.guard"
 
 -- luv has one loop a state: load it, and what uses it, outside of busted's insulation of each file.
-require "luv"
+local uv = require "luv"
 require "spec.support.process"
 require "spec.support.sh"
 require "spec.support.tcp"
+
+-- Writing to a peer that has closed is an error code, not the end of the run. (A handler, not SIG_IGN, which the processes
+-- under test would inherit.)
+local broken_pipe = uv.new_signal()
+broken_pipe:start("sigpipe", function() end)
+broken_pipe:unref()
 
 -- busted runs every block by safe(descriptor, …) of its core; the innermost on the stack is the one we are in.
 function guard.in_before_each()

@@ -3,7 +3,7 @@
  * source (bytes into a sink) and a sink (a map into bytes).
  *
  * How a message looks in the value model, either way:
- *   message          map: field name → value. The writer takes json_name as well
+ *   message          map: field name → value; the writer takes json_name as well
  *   int32 … sfixed64 integer; a uint64 or fixed64 beyond 2^63-1 is a string of its digits. The writer also takes whole
  *                    numbers and strings of digits, and refuses what does not fit
  *   float, double    number; the writer also takes integers and the strings NaN, Infinity, -Infinity
@@ -45,7 +45,7 @@ void tr_proto_pool_free(tr_proto_pool *pool); /* NULL is fine */
 /* Add a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE): all of it, or nothing.
  * A file that is there already is passed over if it is the same (comments and positions in it aside).
  * own: copies what it keeps. err: TR_EINVALID (not a descriptor set, or one with a type missing or a rule of protobuf
- * broken; the text names the place), TR_EEXISTS (another file of this name, or another type of this name), TR_EMEMORY. */
+ * broken; the text names the place), TR_EEXISTS (another file or another type has this name), TR_EMEMORY. */
 int tr_proto_pool_add(tr_proto_pool *pool, tr_slice set, tr_error *error);
 
 /* By full name, "package.Message.Nested", without a dot in front. NULL: none. */

@@ -19,6 +19,7 @@ typedef struct tr_proto_record {
 
 static tr_slice name_of_url(tr_slice url) {
   size_t from = url.n;
+  if (url.n == 0) return url;
   while (from > 0 && url.p[from - 1] != '/') from--;
   return tr_slice_make(url.p + from, url.n - from);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The protobuf writer's errors: the path is read off the open frames, so that nothing is kept for it while all is well. */
+ * The protobuf writer's errors: the path is read off the open frames, so that nothing is kept for it while all is
+ * well. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -89,7 +90,8 @@ static const char *got(const tr_proto_given *given, char *room, size_t size) {
       return room;
     case TR_PROTO_STRING:
       n = tr_utf8_cut(given->text, 40);
-      snprintf(room, size, "the string \"%.*s\"%s", (int)n, given->text.p ? given->text.p : "", n < given->text.n ? "…" : "");
+      snprintf(room, size, "the string \"%.*s\"%s", (int)n, given->text.p ? given->text.p : "",
+               n < given->text.n ? "…" : "");
       return room;
     case TR_PROTO_BYTES: return "bytes";
     case TR_PROTO_ARRAY: return "an array";
@@ -141,8 +143,8 @@ static int no_such(tr_proto_writer *writer, const char *what, tr_slice type, tr_
   name.n = tr_utf8_cut(name, 60);
   if (nearest.n == 0)
     return tr_proto_fail(writer, TR_EINVALID, "%.*s has no %s \"%.*s\"", TR_SLICE_ARG(type), what, TR_SLICE_ARG(name));
-  return tr_proto_fail(writer, TR_EINVALID, "%.*s has no %s \"%.*s\" (did you mean \"%.*s\"?)", TR_SLICE_ARG(type), what,
-                       TR_SLICE_ARG(name), TR_SLICE_ARG(nearest));
+  return tr_proto_fail(writer, TR_EINVALID, "%.*s has no %s \"%.*s\" (did you mean \"%.*s\"?)", TR_SLICE_ARG(type),
+                       what, TR_SLICE_ARG(name), TR_SLICE_ARG(nearest));
 }
 
 static unsigned first_bound(tr_slice name) { return name.n < 4 ? 1 : name.n < 9 ? 2 : 3; }

@@ -159,8 +159,8 @@ static int link_field(tr_proto_load *load, const tr_proto_type *type, tr_proto_f
     return bad_field(load, type, field, "in a oneof that is not there");
   if (field->oneof >= 0 && (field->repeated || field->required))
     return bad_field(load, type, field, "a repeated or required field in a oneof");
-  field->presence = !type->symbol.file->proto3 || field->type == TR_PROTO_T_MESSAGE || field->oneof >= 0 || field->optional3;
-  if (field->repeated) field->presence = false;
+  bool by_itself = field->message || field->oneof >= 0 || field->optional3;
+  field->presence = !field->repeated && (by_itself || !type->symbol.file->proto3);
   if (field->optional3) field->oneof = -1; /* it is alone in it */
   field->is_map = field->message && field->message->map_entry;
   if (field->is_map && !field->repeated) return bad_field(load, type, field, "a map's entry outside of a map");

@@ -178,7 +178,8 @@ static int read_field(tr_proto_load *load, const tr_proto_type *type, tr_slice b
   tr_slice name = type->symbol.name;
   if (!is_identifier(field->name)) return tr_proto_bad(load, "%.*s: a field without a name", TR_SLICE_ARG(name));
   if (field->number == 0 || field->label == 0)
-    return tr_proto_bad(load, "%.*s.%.*s: a field without number or label", TR_SLICE_ARG(name), TR_SLICE_ARG(field->name));
+    return tr_proto_bad(load, "%.*s.%.*s: a field without number or label", TR_SLICE_ARG(name),
+                        TR_SLICE_ARG(field->name));
   if (!tr_utf8_valid(field->json_name)) return malformed(load);
   return 0;
 }

@@ -43,7 +43,8 @@ typedef struct parser {
 typedef struct level { const tr_proto_type *type; size_t base; } level; /* base: of its slots */
 
 static int bad(parser *self, const tr_proto_type *type, size_t at, const char *why) {
-  return tr_error_set(self->error, TR_EINVALID, "protobuf %.*s, byte %zu: %s", TR_SLICE_ARG(type->symbol.name), at, why);
+  tr_slice name = type->symbol.name;
+  return tr_error_set(self->error, TR_EINVALID, "protobuf %.*s, byte %zu: %s", TR_SLICE_ARG(name), at, why);
 }
 
 static int no_memory(parser *self) { return tr_error_set(self->error, TR_EMEMORY, "reading protobuf: out of memory"); }
@@ -178,7 +179,8 @@ static int give_message(parser *self, const tr_proto_type *type, uint32_t piece,
 /* The field's value at an entry; 0: the default. `one`: of a message only this piece. */
 static int give_value(parser *self, const tr_proto_type *type, const tr_proto_field *field, uint32_t at, bool one) {
   if (field->message) return give_message(self, field->message, at, one);
-  if (!tr_proto_is_text(field->type)) return give_scalar(self, field, at ? token_at(self, at).value : field->default_bits);
+  if (!tr_proto_is_text(field->type))
+    return give_scalar(self, field, at ? token_at(self, at).value : field->default_bits);
   int err = spend(self, 1);
   if (err) return err;
   if (at) return give_text(self, type, field, token_at(self, at).bytes);

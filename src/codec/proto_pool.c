@@ -115,7 +115,8 @@ static int add_file(tr_proto_load *load, tr_slice bytes) {
   tr_proto_file *file = tr_map_get(&load->pool->files, name);
   if (file && same_file(file->bytes, bytes)) return 0;
   if (file)
-    return tr_error_set(load->error, TR_EEXISTS, "descriptor set: another file %.*s is loaded already", TR_SLICE_ARG(name));
+    return tr_error_set(load->error, TR_EEXISTS, "descriptor set: another file %.*s is loaded already",
+                        TR_SLICE_ARG(name));
   file = tr_proto_take(load, 1, sizeof *file);
   char *copy = tr_proto_take(load, bytes.n, 1);
   if (!file || !copy) return TR_EMEMORY;

@@ -140,7 +140,7 @@ int tr_proto_put_unknown(tr_proto_writer *writer, const tr_proto_given *given) {
   int err = is_base64(writer, given) ? tr_base64_read(writer->out, given->text) : 0;
   if (!is_base64(writer, given)) tr_buf_slice(writer->out, given->text);
   if (writer->out->failed) return tr_proto_no_memory(writer);
-  tr_slice added = tr_slice_make(writer->out->data + from, writer->out->len - from);
-  if (err || !tr_proto_well_formed(added)) return tr_proto_fail(writer, TR_EINVALID, "not a sequence of protobuf fields");
-  return 0;
+  size_t n = writer->out->len - from;
+  if (!err && (n == 0 || tr_proto_well_formed(tr_slice_make(writer->out->data + from, n)))) return 0;
+  return tr_proto_fail(writer, TR_EINVALID, "not a sequence of protobuf fields");
 }
