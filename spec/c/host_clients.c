@@ -288,3 +288,68 @@ CHECK_CASE(the_control_channel_comes_and_goes_alone) {
   CHECK_INT(stage_stats(s).clients, ==, 0);
   stage_free(s);
 }
+
+/* ---- what the log says of them ---- */
+
+CHECK_CASE(who_comes_and_goes_with_a_type_is_logged_once_each) {
+  set(NULL);
+  pcall *a = channel(p, "a");
+  CHECK_INT(stage_told(s, "client.joined"), ==, 0);
+  reg(p, "a", "t");
+  CHECK_INT(stage_told(s, "client.joined"), ==, 1);
+  CHECK_STR(stage_line(s, "client.joined"), "client=a stream=1 troupe=0");
+  reg(p, "a", "u");
+  CHECK_INT(stage_told(s, "client.joined"), ==, 1);
+  cancel(a);
+  CHECK_INT(stage_told(s, "client.left"), ==, 1);
+  CHECK_STR(stage_line(s, "client.left"), "client=a reason=\"left\"");
+  a = channel(p, "a"); /* with its types */
+  CHECK_INT(stage_told(s, "client.joined"), ==, 2);
+  CHECK_STR(stage_line(s, "client.joined"), "client=a stream=2 troupe=0");
+  peer_cut(p);
+  CHECK_INT(stage_told(s, "client.left"), ==, 2);
+  CHECK_STR(stage_line(s, "client.left"), "client=a reason=\"connection closed\"");
+  stage_sleep(s, TR_SECONDS(31));
+  CHECK_INT(stage_told(s, "client.forgotten"), ==, 1);
+  p = peer_new(s, "10.0.0.1:1", NULL);
+  reg(p, "early", "t"); /* before its stream, as .NET does */
+  CHECK_INT(stage_told(s, "client.joined"), ==, 2);
+  channel(p, "early");
+  CHECK_INT(stage_told(s, "client.joined"), ==, 3);
+  stage_free(s);
+}
+
+CHECK_CASE(short_lived_clients_do_not_flood_the_log) {
+  set(NULL);
+  for (int i = 0; i < 1000; i++) {
+    peer *q = peer_new(s, "10.0.0.2:1", NULL);
+    pcall *c = i % 2 ? channel(q, text("c%d", i).p) : troupe_channel(q, text("c%d", i).p);
+    say(c, event("nobody", "k", "1"));
+    say(c, request("1", "nobody", "k", "1"));
+    stage_run(s);
+    if (i % 3) cancel(c);
+    peer_cut(q);
+  }
+  stage_sleep(s, TR_SECONDS(40));
+  unsigned all = 0;
+  for (size_t i = 0; i < sizeof s->lines / sizeof *s->lines; i++) all += s->lines[i].told;
+  CHECK_INT(all, ==, 0);
+  CHECK_INT(stage_logged(s, "client.joined"), ==, 1000);
+  CHECK_INT(stage_logged(s, "client.left"), ==, 1000);
+  CHECK_INT(stage_stats(s).clients, ==, 0);
+  stage_free(s);
+}
+
+CHECK_CASE(refused_and_silent_connections_do_not_flood_the_log) {
+  set(&(tr_host_options){ .max_connections = 101 });
+  for (int i = 0; i < 100; i++) {
+    peer *q = peer_new(s, "10.0.0.2:1", NULL);
+    q->mute = q->stalled = true;
+  }
+  for (int i = 0; i < 1000; i++) CHECK(!peer_new(s, "10.0.0.3:1", NULL));
+  CHECK_INT(stage_told(s, "connection.refused"), ==, 10); /* at 1, 2, 4 … 512 */
+  stage_sleep(s, TR_SECONDS(40));
+  CHECK_INT(stage_logged(s, "connection.killed"), ==, 100);
+  CHECK_INT(stage_told(s, "connection.killed"), ==, 0);
+  stage_free(s);
+}

@@ -174,14 +174,30 @@ static void on_log(void *ud, tr_log_level level, const char *name, const char *l
     snprintf(s->lines[i].event, sizeof s->lines[i].event, "%s", name);
     snprintf(s->lines[i].last, sizeof s->lines[i].last, "%s", line);
     s->lines[i].count++;
+    s->lines[i].told += level <= TR_LOG_INFO;
     return;
   }
 }
 
+static int line_of(const stage *s, const char *name) {
+  for (int i = 0; i < (int)(sizeof s->lines / sizeof *s->lines); i++)
+    if (s->lines[i].count && strcmp(s->lines[i].event, name) == 0) return i;
+  return -1;
+}
+
 unsigned stage_logged(const stage *s, const char *name) {
-  for (size_t i = 0; i < sizeof s->lines / sizeof *s->lines; i++)
-    if (s->lines[i].count && strcmp(s->lines[i].event, name) == 0) return s->lines[i].count;
-  return 0;
+  int i = line_of(s, name);
+  return i < 0 ? 0 : s->lines[i].count;
+}
+
+unsigned stage_told(const stage *s, const char *name) {
+  int i = line_of(s, name);
+  return i < 0 ? 0 : s->lines[i].told;
+}
+
+const char *stage_line(const stage *s, const char *name) {
+  int i = line_of(s, name);
+  return i < 0 ? "" : s->lines[i].last;
 }
 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {

@@ -35,7 +35,7 @@ struct stage {
   bool split; /* bytes travel in pieces of random size */
   unsigned dead_letters;
   int dead_code;
-  struct { char event[32]; unsigned count; char last[256]; } lines[64];
+  struct { char event[32]; unsigned count, told; char last[256]; } lines[64]; /* told: at info or above */
 };
 
 struct peer {
@@ -71,6 +71,8 @@ void stage_free(stage *s);
 void stage_run(stage *s);                 /* until nothing moves */
 void stage_sleep(stage *s, tr_time time); /* and let time pass, running */
 unsigned stage_logged(const stage *s, const char *event);
+unsigned stage_told(const stage *s, const char *event);    /* of these: at info or above */
+const char *stage_line(const stage *s, const char *event); /* the last one's text */
 tr_host_stats stage_stats(const stage *s);
 
 peer *peer_new(stage *s, const char *address, const char *user_agent); /* NULL: refused or no memory */

@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "net/net.h"
+#include "net/internal.h"
 #include "net/watch.h"
 
 /* ---- addresses ---- */
@@ -192,6 +194,31 @@ static void echo_over(const char *address, size_t total) {
 CHECK_CASE(a_few_bytes_come_back_over_tcp) { echo_over("127.0.0.1:0", 3); }
 /* More than any socket buffer: try_write takes a part, the rest goes by uv_write, in order. */
 CHECK_CASE(many_megabytes_come_back_over_tcp) { echo_over("127.0.0.1:0", 24u << 20); }
+
+static int option_of(const tr_net_conn *conn, int level, int option) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  uv_os_fd_t fd;
+  CHECK_INT(uv_fileno(&conn->handle.any, &fd), ==, 0);
+  CHECK_INT(getsockopt(fd, level, option, &value, &length), ==, 0);
+  return value;
+}
+
+CHECK_CASE(both_ends_of_a_tcp_connection_are_kept_alive_without_delay) {
+  world w;
+  world_open(&w, "127.0.0.1:0");
+  w.client.total = 1u << 20;
+  world_dial(&w, w.bound);
+  run_until(&w, &w.dialed);
+  run_until(&w, &w.server.opened);
+  const tr_net_conn *const ends[] = { w.client.conn, w.server.conn };
+  for (int i = 0; i < 2; i++) {
+    CHECK_INT(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE), ==, 1);
+    CHECK_INT(option_of(ends[i], IPPROTO_TCP, TCP_KEEPIDLE), ==, 60);
+    CHECK_INT(option_of(ends[i], IPPROTO_TCP, TCP_NODELAY), ==, 1);
+  }
+  world_close(&w);
+}
 
 static void unix_path(char *out, size_t size) { snprintf(out, size, "unix:/tmp/troupe-check-%ld", (long)getpid()); }
 

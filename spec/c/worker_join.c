@@ -46,6 +46,37 @@ CHECK_CASE(joins_troupes_host) {
   stage_free(s);
 }
 
+CHECK_CASE(joining_is_news_once_a_connection) {
+  proc *p = set(false, "worker1", "default");
+  start(p);
+  CHECK_INT(p->rejoins, ==, 0);
+  for (int i = 0; i < 3; i++) {
+    char type[8];
+    snprintf(type, sizeof type, "more%d", i);
+    actor_new(p, type, NULL, NULL);
+    tr_worker_sync(p->worker);
+    stage_sleep(s, TR_MILLISECONDS(10));
+  }
+  CHECK_INT(p->joins, ==, 4);
+  CHECK_INT(p->rejoins, ==, 3);
+  fake_break(f); /* a loss is told, so its end is news */
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(p->joins, ==, 5);
+  CHECK_INT(p->rejoins, ==, 3);
+  fake_hold(f, -1, "", "held", "00000000-0000-4000-8000-000000000000");
+  struct held *taken = f->held;
+  while (taken->next) taken = taken->next;
+  actor_new(p, "held", NULL, NULL);
+  tr_worker_sync(p->worker);
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(p->state, ==, TR_WORKER_JOINING); /* that is told too */
+  taken->removed = true;
+  stage_sleep(s, TR_SECONDS(10));
+  CHECK_INT(p->joins, ==, 6);
+  CHECK_INT(p->rejoins, ==, 3);
+  stage_free(s);
+}
+
 CHECK_CASE(a_request_goes_out_and_its_answer_comes_in) {
   proc *p = set(false, NULL, NULL);
   start(p);

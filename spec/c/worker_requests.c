@@ -2,6 +2,8 @@
  * What agents here send to the host: how it goes out, waits, fails. And waiting for agent types. */
 #include "worker_stage.h"
 
+#include "worker/internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -210,6 +212,91 @@ CHECK_CASE(a_one_way_request_says_so_and_its_error_is_a_dead_letter) {
   CHECK(tr_worker_idle(p->worker));
   CHECK_INT(p->dead_letters, ==, 1);
   stage_free(s);
+}
+
+static int time_left(tr_slice message) { /* as the host reads it, ms */
+  tr_slice text = tr_wire_metadata(span_of(message).inner, TR_WIRE_REQUEST, "troupe-timeout");
+  char digits[16];
+  snprintf(digits, sizeof digits, "%.*s", TR_SLICE_ARG(text));
+  return text.n ? atoi(digits) : -1;
+}
+
+CHECK_CASE(the_time_left_is_written_when_the_request_goes_out) {
+  proc *p = set(true);
+  f->down = true;
+  start(p);
+  answer *soon = ask(p, "there", "Ask", "1", TR_SECONDS(4)), *late = ask(p, "there", "Ask", "2", TR_SECONDS(60));
+  ask(p, "there", "Ask", "3", TR_NEVER);
+  uint64_t queued = p->worker->queue.bytes;
+  stage_sleep(s, TR_MILLISECONDS(5100));
+  CHECK_INT(soon->code, ==, TR_ETIMEOUT);
+  CHECK(!late->done);
+  CHECK(p->worker->queue.bytes < queued);
+  f->down = false;
+  while (!f->channel) stage_sleep(s, TR_MILLISECONDS(10));
+  tr_time left = TR_SECONDS(60) - (s->now - TR_SECONDS(1000));
+  tr_slice first = fake_hear(f);
+  CHECK(holds(first, "2"));
+  CHECK_INT(time_left(first), >, left / 1000 - 100);
+  CHECK_INT(time_left(first), <=, left / 1000 + 100);
+  tr_slice second = fake_hear(f);
+  CHECK_INT(time_left(second), ==, -1);
+  CHECK(fake_silent(f));
+  fake_say(f, a_response(s, span_of(first).request_id, "\"yes\""));
+  stage_run(s);
+  CHECK_STR(late->body, "\"yes\"");
+  fake_say(f, a_response(s, span_of(second).request_id, "4"));
+  stage_run(s);
+  CHECK(tr_worker_idle(p->worker));
+  CHECK_INT(p->worker->queue.bytes, ==, 0);
+  stage_free(s);
+}
+
+/* It can be written again, before any timer was looked at. */
+CHECK_CASE(a_request_whose_time_is_over_does_not_go_out) {
+  proc *p = set(true);
+  tr_buf out;
+  start(p);
+  p->stalled = true;
+  answer *over = ask(p, "there", "Ask", "\"over\"", TR_SECONDS(5)), *good = ask(p, "there", "Ask", "\"good\"", TR_SECONDS(9));
+  s->now += TR_SECONDS(6);
+  tr_core_set_now(p->core, s->now);
+  tr_buf_init(&out, &s->mem);
+  tr_worker_output(p->worker, &out, 65536);
+  CHECK(holds(tr_buf_view(&out), "good"));
+  CHECK(!holds(tr_buf_view(&out), "over"));
+  CHECK(!over->done);
+  tr_buf_fini(&out);
+  stage_sleep(s, TR_MILLISECONDS(10));
+  CHECK_INT(over->code, ==, TR_ETIMEOUT);
+  stage_sleep(s, TR_SECONDS(4));
+  CHECK_INT(good->code, ==, TR_ETIMEOUT);
+  CHECK(tr_worker_idle(p->worker));
+  CHECK_INT(p->worker->queue.bytes, ==, 0);
+  stage_free(s);
+}
+
+CHECK_CASE(without_memory_to_write_it_anew_a_request_goes_as_it_is) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    s = stage_new();
+    f = fake_new(s, true);
+    f->down = true;
+    proc *p = proc_new(s, check_mem(), f, &(tr_worker_options){ .max_message = 0 });
+    if (p) {
+      start(p);
+      answer *got = ask(p, "there", "Ask", "1", TR_SECONDS(20));
+      stage_sleep(s, TR_SECONDS(3));
+      f->down = false;
+      stage_sleep(s, TR_SECONDS(10));
+      if (!got->done) {
+        fake_say(f, a_response(s, span_of(fake_hear(f)).request_id, "2"));
+        stage_run(s);
+      }
+      CHECK(got->done);
+      if (!check_mem_refused()) CHECK_STR(got->body, "2");
+    }
+    stage_free(s);
+  }
 }
 
 /* ---- waiting for types ---- */

@@ -126,6 +126,14 @@ static void broken(proc *p, const char *reason) {
 
 void proc_cut(proc *p) { broken(p, "connection reset by peer"); }
 
+/* Does the connection break while these bytes travel? Then only some of them arrive. */
+static bool breaks(stage *s, tr_slice *bytes) {
+  if (!s->cut_one_in || !bytes->n || tr_random_next(&s->random) % s->cut_one_in) return false;
+  bytes->n = (size_t)(tr_random_next(&s->random) % (bytes->n + 1));
+  s->cuts++;
+  return true;
+}
+
 /* One round of bytes; true: some moved. */
 static bool move_bytes(proc *p) {
   tr_buf out;
@@ -138,14 +146,22 @@ static bool move_bytes(proc *p) {
   tr_worker_output(p->worker, &out, 16384);
   p->written += out.len;
   moved = out.len > 0;
-  if (p->host_conn) to_far = travel(p->on, tr_buf_view(&out), feed_host, p->host_conn);
-  else if (p->fake->rpc) to_far = travel(p->on, tr_buf_view(&out), fake_feed, p->fake);
+  tr_slice bytes = tr_buf_view(&out);
+  bool cut = breaks(p->on, &bytes);
+  if (p->host_conn) to_far = travel(p->on, bytes, feed_host, p->host_conn);
+  else if (p->fake->rpc) to_far = travel(p->on, bytes, fake_feed, p->fake);
   tr_buf_clear(&out);
   if (p->up && p->host_conn) tr_host_output(p->host_conn, &out, 16384);
   else if (p->up && p->fake->rpc) fake_output(p->fake, &out);
   moved = moved || out.len > 0;
-  to_worker = travel(p->on, tr_buf_view(&out), feed_worker, p);
+  bytes = tr_buf_view(&out);
+  cut = cut || breaks(p->on, &bytes);
+  to_worker = travel(p->on, bytes, feed_worker, p);
   tr_buf_fini(&out);
+  if (cut) {
+    proc_cut(p);
+    return true;
+  }
   if (to_worker < 0) p->feed_result = to_worker;
   moved = moved || p->dirty;
   bool over = to_far < 0 || to_worker < 0 || (p->host_conn && tr_host_conn_finished(p->host_conn)) || (p->fake && !p->fake->rpc);
@@ -254,6 +270,7 @@ static void on_changed(void *ud, tr_worker *worker, tr_worker_state state, const
   (void)worker;
   p->state = state;
   if (state == TR_WORKER_JOINED) p->joins++;
+  if (state == TR_WORKER_JOINED && tr_worker_rejoins(worker)) p->rejoins++;
   if (getenv("WORKER_TRACE")) printf("%8.3f changed %d %s\n", (double)p->on->now / 1e6, state, reason ? reason : "");
   if (!reason) return;
   p->reasons++;

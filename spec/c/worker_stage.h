@@ -37,6 +37,8 @@ struct stage {
   proc *procs;
   place *places;
   size_t piece; /* bytes travel in pieces of at most this size; 0: whole */
+  unsigned cut_one_in; /* of so many transports of bytes one breaks its connection, some way in; 0: none */
+  unsigned cuts;
   tr_random random;
   struct { char event[32]; unsigned count; char last[256]; } lines[64];
 };
@@ -90,7 +92,7 @@ struct proc {
   bool wants_dial, dirty, up, stalled; /* stalled: nothing travels either way (a cut link that nobody noticed) */
   fconn *fake;
   tr_host_conn *host_conn;
-  unsigned dials, hang_ups, reasons, joins, dead_letters;
+  unsigned dials, hang_ups, reasons, joins, rejoins, dead_letters; /* rejoins: of the joins, those that are no news */
   int dead_code, feed_result;
   char reason[512], dead_reason[512]; /* the last ones */
   tr_worker_state state;

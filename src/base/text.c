@@ -26,12 +26,33 @@ int32_t tr_utf8_next(tr_slice text, size_t *at) {
   return c;
 }
 
+#define HIGH_BITS UINT64_C(0x8080808080808080)
+
+/* Most text is short and plain: two overlapping reads below sixteen bytes, and no branch for each of them. */
+static bool is_ascii(const char *p, size_t n) {
+  uint64_t head = 0, tail = 0;
+  if (n >= 8) {
+    for (size_t at = 0; at + 8 < n; at += 8) {
+      memcpy(&tail, p + at, 8);
+      head |= tail;
+    }
+    memcpy(&tail, p + n - 8, 8);
+  } else if (n >= 4) {
+    memcpy(&head, p, 4);
+    memcpy(&tail, p + n - 4, 4);
+  } else {
+    while (n > 0) head |= (uint8_t)p[--n];
+  }
+  return !((head | tail) & HIGH_BITS);
+}
+
 bool tr_utf8_valid(tr_slice text) {
+  if (is_ascii(text.p, text.n)) return true;
   for (size_t at = 0; at < text.n;) {
     uint64_t eight;
-    if (text.n - at >= 8) { /* plain ASCII, eight at a time */
+    if (text.n - at >= 8) { /* plain parts, eight at a time */
       memcpy(&eight, text.p + at, 8);
-      if (!(eight & UINT64_C(0x8080808080808080))) {
+      if (!(eight & HIGH_BITS)) {
         at += 8;
         continue;
       }

@@ -2,11 +2,17 @@
  * OpenChannel: a client's stream is opened, and its messages come in.
  *
  * Response headers are sent at once. That commits the call: grpcio would otherwise repeat it, with every message sent so
- * far, when the connection breaks (wire.md §10.1). A stream is only ever refused by Trailers-Only.
+ * far, when the connection breaks (wire.md §10.1; what comes so nevertheless: replay.c). A stream is only ever refused by
+ * Trailers-Only.
+ *
+ * A message is walked and checked to its depth before it goes on: a strict decoder ends its stream at one bad byte of
+ * text, and so one worker could shut out all others. Troupe's own workers send nothing of that kind and read what comes
+ * one by one, so among them alone the check is left out. A message in pieces is joined first, as protobuf would.
  *
  * A message that cannot be read is counted and skipped, never the stream's end. Where its beginning still shows which
  * request it is or answers, the caller hears of it. */
 #include "host/internal.h"
+#include "wire/reader.h"
 
 #include <stdio.h>
 
@@ -33,33 +39,69 @@ void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
     tr_client_settle(client);
     return;
   }
-  tr_log_write(host->log, TR_LOG_INFO, "client.joined", "client=%s stream=%u troupe=%d", client->id,
-               (unsigned)client->generation + 1, client->troupe);
   tr_client_attach(client, stream);
 }
 
-/* A request or an answer that is not forwarded: its caller is told, if its beginning shows which it is. */
-static bool fail_by_head(tr_client *client, tr_slice head, uint64_t size, int code, const char *text) {
-  tr_wire_span span = { 0 };
-  if (!tr_wire_walk_head(head, size, &span)) return false;
-  if (span.kind == TR_WIRE_RESPONSE) {
-    tr_pending *pending = tr_pending_find(client->host, span.request_id);
+/* A request or an answer that is not forwarded: its caller is told, where it is known which it is. */
+static bool fail_by_span(tr_client *client, const tr_wire_span *span, int code, const char *text) {
+  if (span->kind == TR_WIRE_RESPONSE) {
+    tr_pending *pending = tr_pending_find(client->host, span->request_id);
     if (pending && pending->callee == client) tr_pending_fail(pending, code, text);
     return true;
   }
-  if (span.kind != TR_WIRE_REQUEST) return false;
+  if (span->kind != TR_WIRE_REQUEST) return false;
   client->host->stats.requests++;
-  tr_pending_refuse(client, span.request_id, code, text);
+  tr_pending_refuse(client, span->request_id, code, text);
   return true;
 }
 
-static void malformed(tr_client *client, tr_slice bytes, const tr_error *error) {
-  tr_host *host = client->host;
-  host->stats.malformed++;
+static bool fail_by_head(tr_client *client, tr_slice head, uint64_t size, int code, const char *text) {
+  tr_wire_span span = { 0 };
+  return tr_wire_walk_head(head, size, &span) && fail_by_span(client, &span, code, text);
+}
+
+/* ---- reading a message ---- */
+
+static void note_malformed(tr_client *client, const tr_error *error) {
+  client->host->stats.malformed++;
   if (tr_guard_worth_a_line(++client->malformed))
-    tr_log_write(host->log, TR_LOG_WARN, "message.malformed", "client=%s count=%llu reason=\"%s\"", client->id,
+    tr_log_write(client->host->log, TR_LOG_WARN, "message.malformed", "client=%s count=%llu reason=\"%s\"", client->id,
                  (unsigned long long)client->malformed, error->text);
-  fail_by_head(client, bytes, bytes.n, TR_EINVALID, error->text);
+}
+
+static bool well_formed(tr_slice bytes) {
+  tr_reader reader = tr_reader_of(bytes);
+  tr_field field;
+  int more;
+  while ((more = tr_read_field(&reader, &field)) > 0) {}
+  return more == 0;
+}
+
+/* Walk bytes; where they come in pieces, walk *joined instead, which is the caller's. */
+static int walk(tr_client *client, tr_slice bytes, tr_wire_span *span, tr_blob **joined, tr_error *error) {
+  int err = tr_wire_walk(bytes, span, error);
+  if (!err || !span->merged || !well_formed(bytes)) return err;
+  tr_error_init(error);
+  *joined = tr_wire_join(client->host->mem, bytes);
+  if (!*joined) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  return tr_wire_walk(tr_blob_view(*joined), span, error);
+}
+
+static bool is_trusted(const tr_client *client) { return client->troupe && client->host->n_foreign == 0; }
+
+static void take(tr_client *client, tr_slice framed, const tr_wire_span *span) {
+  switch (span->kind) {
+  case TR_WIRE_REQUEST: tr_forward_request(client, span->whole, span); break;
+  case TR_WIRE_RESPONSE: tr_forward_response(client, span->whole, span); break;
+  default: tr_deliver(client, span->whole, framed, span);
+  }
+}
+
+/* It cannot be walked. */
+static void lose(tr_client *client, tr_slice bytes, const tr_error *error) {
+  if (error->code != TR_EMEMORY) note_malformed(client, error);
+  bool told = fail_by_head(client, bytes, bytes.n, error->code, error->text);
+  if (error->code == TR_EMEMORY && !told) tr_deliver_dead(client, TR_EMEMORY, error->text);
 }
 
 void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed) {
@@ -68,18 +110,19 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
   tr_wire_span span;
   tr_error error;
   tr_error_init(&error);
-  if (tr_wire_walk(bytes, &span, &error)) {
-    malformed(client, bytes, &error);
-    return;
-  }
-  switch (span.kind) {
-  case TR_WIRE_REQUEST: tr_forward_request(client, bytes, &span); break;
-  case TR_WIRE_RESPONSE: tr_forward_response(client, bytes, &span); break;
-  case TR_WIRE_EVENT: tr_deliver(client, bytes, framed, &span); break;
-  default:
+  tr_blob *joined = NULL;
+  if (walk(client, bytes, &span, &joined, &error)) {
+    lose(client, bytes, &error);
+  } else if (span.kind == TR_WIRE_EMPTY) {
     tr_error_set(&error, TR_EINVALID, "neither a request, a response nor an event");
-    malformed(client, bytes, &error);
+    note_malformed(client, &error);
+  } else if (!is_trusted(client) && tr_wire_check(&span, &error)) {
+    note_malformed(client, &error);
+    fail_by_span(client, &span, TR_EINVALID, error.text);
+  } else if (!tr_replay_drops(client, &span)) {
+    take(client, joined ? (tr_slice){ NULL, 0 } : framed, &span);
   }
+  tr_blob_unref(joined);
 }
 
 void tr_channel_oversize(tr_host_stream *stream, tr_slice head, uint64_t size) {

@@ -31,6 +31,7 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
+  host->n_foreign++;
   return client;
 }
 
@@ -43,6 +44,7 @@ int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error) 
   tr_client *client = new_client(host, id);
   if (!client) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (tr_map_put(&host->clients, tr_client_id(client), client, NULL)) {
+    host->n_foreign--;
     tr_map_fini(&client->confirmed);
     tr_free(host->mem, client, sizeof *client + id.n + 1);
     return tr_error_set(error, TR_EMEMORY, "out of memory");
@@ -54,7 +56,30 @@ int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error) 
 
 void tr_client_know(tr_client *client, const tr_rpc_call *call) {
   client->dotnet = tr_slice_starts(tr_rpc_call_header(call, "user-agent"), TR_SLICE_LITERAL("grpc-dotnet/"));
+  client->host->n_foreign -= !client->troupe;
   client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
+  client->host->n_foreign += !client->troupe;
+}
+
+/* ---- telling of it ---- */
+
+void tr_client_tell(tr_client *client) {
+  if (client->told || !client->stream) return;
+  bool holds = tr_router_next_type(client->host->router, &client->dest, NULL) != NULL;
+  client->told = holds;
+  tr_log_write(client->host->log, holds ? TR_LOG_INFO : TR_LOG_DEBUG, "client.joined", "client=%s stream=%u troupe=%d",
+               client->id, (unsigned)client->generation, client->troupe);
+}
+
+void tr_client_tell_left(tr_client *client, const tr_rpc_status *status) {
+  tr_log_level level = client->told ? TR_LOG_INFO : TR_LOG_DEBUG;
+  if (status && status->status == TR_GRPC_CANCELLED) /* as AutoGen's workers end, and ours */
+    tr_log_write(client->host->log, level, "client.left", "client=%s reason=\"left\"", client->id);
+  else if (status)
+    tr_log_write(client->host->log, level, "client.left", "client=%s status=%d reason=\"%.*s\"", client->id, status->status,
+                 TR_BRIEF(status->message));
+  else
+    tr_log_write(client->host->log, level, "client.left", "client=%s reason=\"connection closed\"", client->id);
 }
 
 /* ---- what it registered ---- */
@@ -139,10 +164,11 @@ static void backlog_leave(tr_client *client) {
 
 static void expire(tr_timer *timer) {
   tr_client *client = TR_CONTAINER(timer, tr_client, expiry);
-  tr_log_write(client->host->log, TR_LOG_INFO, "client.forgotten", "client=%s opened=%u", client->id,
-               (unsigned)client->generation);
+  tr_log_write(client->host->log, client->told ? TR_LOG_INFO : TR_LOG_DEBUG, "client.forgotten", "client=%s opened=%u",
+               client->id, (unsigned)client->generation);
   forget_registrations(client);
   backlog_leave(client);
+  tr_replay_forget(client);
   while (!tr_list_empty(&client->calls)) {
     tr_pending *pending = TR_CONTAINER(client->calls.next, tr_pending, by_caller);
     tr_pending_free(pending);
@@ -184,8 +210,11 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   client->dest.away = false;
   client->generation++;
   client->host->stats.streams++;
+  client->told = false;
   forget_confirmed(client);
+  tr_replay_begin(client, stream->call);
   backlog_leave(client);
+  tr_client_tell(client);
 }
 
 void tr_client_lost(tr_client *client) {
@@ -200,8 +229,8 @@ void tr_client_lost(tr_client *client) {
 }
 
 void tr_client_settle(tr_client *client) {
-  bool holds = client->stream || client->control || client->backlog.count || !tr_list_empty(&client->calls) ||
-               !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) ||
+  bool holds = client->stream || client->control || client->backlog.count || client->replay.count ||
+               !tr_list_empty(&client->calls) || !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) ||
                tr_router_next_type(client->host->router, &client->dest, NULL);
   if (!holds) tr_client_free(client);
 }
@@ -213,6 +242,8 @@ void tr_client_free(tr_client *client) {
   forget_registrations(client);
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
+  tr_replay_forget(client);
+  host->n_foreign -= !client->troupe;
   tr_link_remove(&client->doomed);
   tr_link_remove(&client->link);
   tr_map_remove(&host->clients, tr_client_id(client));

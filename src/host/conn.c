@@ -134,8 +134,8 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   tr_rpc_call_set_ud(call, NULL);
   tr_client *client = detach(stream);
   if (client) {
-    tr_log_write(conn->host->log, TR_LOG_INFO, "client.left", "client=%s status=%d reason=\"%.*s\"", client->id,
-                 status->status, TR_SLICE_ARG(status->message));
+    tr_client_tell_left(client, status);
+    if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
     tr_client_lost(client);
   }
   tr_timer_stop(conn->host->timers, &stream->limit);
@@ -173,13 +173,19 @@ static tr_rpc_conn *new_rpc(tr_host_conn *conn) {
   return tr_rpc_conn_new(&options);
 }
 
-tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error) {
-  if (host->draining) {
-    tr_error_set(error, TR_EUNAVAILABLE, "the host is shutting down");
+static tr_host_conn *turn_away(tr_host *host, tr_slice peer_address, const tr_error *error) {
+  if (tr_guard_worth_a_line(++host->turned_away))
+    tr_log_write(host->log, TR_LOG_WARN, "connection.refused", "peer=%.*s count=%llu reason=\"%s\"", TR_BRIEF(peer_address),
+                 (unsigned long long)host->turned_away, error->text);
+  return NULL;
+}
+
+static tr_host_conn *new_conn(tr_host *host, tr_slice peer_address, void *socket, tr_error *error) {
+  tr_host_conn *conn = TR_NEW(host->mem, tr_host_conn);
+  if (!conn) {
+    tr_error_set(error, TR_EMEMORY, "out of memory");
     return NULL;
   }
-  tr_host_conn *conn = TR_NEW(host->mem, tr_host_conn);
-  if (!conn) goto memory;
   conn->host = host;
   conn->socket = socket;
   if (tr_guard_admit(conn, peer_address, error)) {
@@ -188,20 +194,24 @@ tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket,
   }
   conn->dirty = true; /* SETTINGS are waiting: the owner flushes after accepting */
   conn->rpc = new_rpc(conn);
-  if (!conn->rpc) {
-    tr_guard_release(conn);
-    TR_DELETE(host->mem, conn);
-    goto memory;
-  }
+  if (conn->rpc) return conn;
+  tr_guard_release(conn);
+  TR_DELETE(host->mem, conn);
+  tr_error_set(error, TR_EMEMORY, "out of memory");
+  return NULL;
+}
+
+tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error) {
+  tr_host_conn *conn = NULL;
+  if (host->draining) tr_error_set(error, TR_EUNAVAILABLE, "the host is shutting down");
+  else conn = new_conn(host, peer_address, socket, error);
+  if (!conn) return turn_away(host, peer_address, error);
   tr_list_push(&host->conns, &conn->link);
   host->n_conns++;
   tr_guard_watch(conn);
   conn->dirty = false;
   tr_host_conn_touch(conn);
   return conn;
-memory:
-  tr_error_set(error, TR_EMEMORY, "out of memory");
-  return NULL;
 }
 
 void *tr_host_conn_socket(const tr_host_conn *conn) { return conn->socket; }
@@ -236,7 +246,7 @@ static void leave_clients(tr_host_conn *conn) {
   }
   for (tr_link *link; (link = tr_list_pop(&gone));) {
     tr_client *client = TR_CONTAINER(link, tr_client, doomed);
-    tr_log_write(conn->host->log, TR_LOG_INFO, "client.left", "client=%s reason=\"connection closed\"", client->id);
+    tr_client_tell_left(client, NULL);
     tr_client_lost(client);
   }
 }

@@ -63,6 +63,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   tr_host *host = from->host;
   host->stats.events++;
   if (!check_topic(from, span->topic_type)) return;
+  tr_replay_note(from, span);
   size_t count = 0;
   tr_dest *const *dests = tr_router_match(host->router, span->topic_type, &count);
   tr_blob *frame = NULL;

@@ -9,6 +9,8 @@
  * by the client's loss (client.c), or by the guard's deadline (pending.c). An answer is refused only for what its
  * receiver could not take (too large, .NET's quirks), and then the caller gets an error instead where it can take that. */
 #include "host/internal.h"
+#include "wire/keys.h"
+#include "wire/reader.h"
 
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
@@ -24,11 +26,19 @@ static tr_time parse_ms(tr_slice text) {
   return ms * 1000;
 }
 
+/* In one pass, since every request is asked for them. */
 static terms read_terms(const tr_host *host, const tr_wire_span *span) {
-  tr_time now = tr_core_now(host->core);
-  tr_time own = parse_ms(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, "troupe-timeout"));
-  terms t = { tr_pending_deadline(host, own == TR_NEVER ? own : now + own), false };
-  t.oneway = tr_slice_is(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, "troupe-oneway"), "1");
+  tr_reader reader = tr_reader_of(span->inner);
+  tr_field field;
+  tr_slice key, value, timeout = { NULL, 0 };
+  terms t = { TR_NEVER, false };
+  while (tr_read_field(&reader, &field) > 0) {
+    if (field.key != TR_FIELD_KEY(6) || !tr_wire_read_entry(field.value, false, &key, &value)) continue;
+    if (tr_slice_is(key, TR_KEY_TIMEOUT)) timeout = value;
+    else if (tr_slice_is(key, TR_KEY_ONEWAY)) t.oneway = tr_slice_is(value, "1");
+  }
+  tr_time now = tr_core_now(host->core), own = parse_ms(timeout);
+  t.deadline = tr_pending_deadline(host, own == TR_NEVER ? own : now + own);
   if (t.oneway && t.deadline > now + TR_ONEWAY_TIMEOUT) t.deadline = now + TR_ONEWAY_TIMEOUT;
   return t;
 }
@@ -79,6 +89,7 @@ static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *
   code = frame ? tr_client_send(callee, frame, false) : TR_EMEMORY;
   tr_blob_unref(frame);
   if (code) tr_pending_fail(pending, code, NULL);
+  else tr_replay_note(caller, span);
 }
 
 /* ---- client → agent of this process (or behind another door) ---- */
@@ -148,6 +159,7 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
   tr_msg *msg = in.msg;
   in.msg = NULL;
   tr_wire_in_fini(&in);
+  tr_replay_note(caller, span);
   if (msg->kind != TR_MSG_REQUEST) {
     post_oneway(caller, msg, span->request_id);
     return;

@@ -63,8 +63,8 @@ void tr_guard_release(tr_host_conn *conn) {
 
 /* ---- silent and dead connections ---- */
 
-static void kill_conn(tr_host_conn *conn, const char *why) {
-  tr_log_write(conn->host->log, TR_LOG_INFO, "connection.killed", "address=%s reason=\"%s\"", conn->address->text, why);
+static void kill_conn(tr_host_conn *conn, tr_log_level level, const char *why) {
+  tr_log_write(conn->host->log, level, "connection.killed", "address=%s reason=\"%s\"", conn->address->text, why);
   conn->killed = true;
   tr_host_conn_touch(conn);
 }
@@ -74,7 +74,7 @@ static void on_watch(tr_timer *timer) {
   tr_host *host = conn->host;
   tr_time now = tr_core_now(host->core), again = conn->heard + PING_AFTER;
   if (conn->ending) {
-    kill_conn(conn, "no call came on it");
+    kill_conn(conn, TR_LOG_DEBUG, "no call came on it"); /* anybody may cause such lines, as many as he likes */
     return;
   }
   if (!conn->used) {
@@ -82,7 +82,7 @@ static void on_watch(tr_timer *timer) {
     tr_rpc_goaway(conn->rpc, 0, "no call came on this connection");
     again = now + LINGER;
   } else if (conn->asked) {
-    kill_conn(conn, "it does not answer pings");
+    kill_conn(conn, TR_LOG_INFO, "it does not answer pings");
     return;
   } else if (now >= again) {
     conn->asked = true;

@@ -57,7 +57,7 @@ bool tr_host_drained(const tr_host *host);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
-  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed;
+  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed, repeated;
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
 

@@ -74,6 +74,13 @@ void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
 
 typedef struct tr_waiting { tr_blob *frame; bool answer; } tr_waiting;
 
+typedef struct tr_replay { /* replay.c */
+  uint64_t *marks;       /* of what went on: kind and id */
+  uint32_t count, cap, next;
+  uint32_t checks;       /* so many messages more may be repeats */
+  bool open;             /* still remembering */
+} tr_replay;
+
 struct tr_client {
   tr_dest dest;             /* first: the router's view of it */
   tr_host *host;
@@ -81,10 +88,12 @@ struct tr_client {
   tr_link doomed;           /* host->doomed */
   tr_host_stream *stream;   /* current OpenChannel; NULL: none */
   tr_host_stream *control;  /* current OpenControlChannel */
-  tr_timer expiry;          /* no stream: when what it registered is dropped */
+  tr_timer expiry;          /* no stream: when what it registered is dropped; else: replay.c */
   uint32_t generation;      /* how many streams it has opened */
   bool dotnet;              /* user-agent grpc-dotnet/…: quirks.c */
   bool troupe;              /* announced troupe-version */
+  bool told;                /* its stream is in the log: it has a type */
+  tr_replay replay;
   tr_link subs;             /* subscriptions it added */
   uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
   tr_map confirmed;         /* ids of subscriptions added or repeated since it re-opened its stream; values: tr_name */
@@ -106,6 +115,10 @@ tr_client *tr_client_find(const tr_host *host, tr_slice id);
 int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error);
 /* Learn from a call's headers what kind of peer it is. */
 void tr_client_know(tr_client *client, const tr_rpc_call *call);
+/* It has a stream and a type: that is worth a line in the log, once. Who only calls or publishes is not. */
+void tr_client_tell(tr_client *client);
+/* The same at its stream's end: before tr_client_lost. */
+void tr_client_tell_left(tr_client *client, const tr_rpc_status *status);
 /* This stream is its current one from now on: an older one is ended, what waited is sent. */
 void tr_client_attach(tr_client *client, tr_host_stream *stream);
 /* Its stream is gone: open requests to it fail, its registrations wait for `grace`. */
@@ -200,6 +213,17 @@ void tr_unary_serve(tr_host_stream *stream);
 void tr_control_open(tr_host_stream *stream, tr_slice client_id);
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
 
+/* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */
+
+void tr_replay_begin(tr_client *client, const tr_rpc_call *call); /* its new stream's; the backlog is still there */
+void tr_replay_note(tr_client *client, const tr_wire_span *span); /* this went on */
+void tr_replay_forget(tr_client *client);
+bool tr_replay_looks(tr_client *client, const tr_wire_span *span);
+/* Did it come before? Then there is nothing more to do. */
+static inline bool tr_replay_drops(tr_client *client, const tr_wire_span *span) {
+  return client->replay.checks && tr_replay_looks(client, span);
+}
+
 /* ---- quirks.c: can a .NET client take this? ---- */
 
 bool tr_quirk_event(const tr_wire_span *span);
@@ -234,6 +258,7 @@ struct tr_host {
   tr_map addresses;  /* text → tr_address */
   tr_map clients;    /* client-id → tr_client */
   tr_link clients_list;
+  uint32_t n_foreign; /* clients that did not announce themselves as troupe */
   tr_link doomed;    /* clients whose stream goes at the next sweep */
   tr_timer sweep;
   tr_pending_slab slab;
@@ -241,6 +266,7 @@ struct tr_host {
   uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
   tr_time drain_by;
   tr_host_stats stats;
+  uint64_t turned_away; /* connections; logged with doubling */
 };
 
 #endif

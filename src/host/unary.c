@@ -122,6 +122,7 @@ static void register_agent(call *c) {
       tr_client_yield_type(tr_client_of(before), type);
     }
     tr_client_touch(client);
+    tr_client_tell(client);
     answer_empty(c);
     return;
   }

@@ -56,6 +56,7 @@ void tr_net_dial_cancel(tr_net_dial *dial); /* dialed will not be called */
 
 void tr_net_conn_dirty(tr_net_conn *conn); /* something to send: flush before the loop sleeps */
 void tr_net_conn_close(tr_net_conn *conn); /* now; closed handler follows from the loop */
+void tr_net_conn_drop(tr_net_conn *conn);  /* the same, and no handler is called any more: their ud may go at once */
 void *tr_net_conn_ud(const tr_net_conn *conn);
 /* Flush all dirty connections now (the prepare handle does it by itself; the runtime calls it after its own work). */
 void tr_net_flush(tr_net *net);

@@ -38,10 +38,8 @@ static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_ne
   tr_error error;
   tr_error_init(&error);
   tr_core_set_now(rt->core, tr_runtime_now(rt));
-  tr_host_conn *conn = tr_host_accept(rt->host, peer, socket, &error);
-  if (!conn) tr_log_write(&rt->log, TR_LOG_WARN, "connection.refused", "peer=%.*s reason=\"%s\"", TR_SLICE_ARG(peer), error.text);
   *handlers = &host_handlers;
-  return conn;
+  return tr_host_accept(rt->host, peer, socket, &error); /* which logs what it refuses */
 }
 
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options) { rt->host_options = *options; }
@@ -117,7 +115,7 @@ static void worker_hang_up(void *ud, tr_worker *worker) {
   (void)worker;
   tr_uplink *uplink = ud;
   if (uplink->dial) tr_net_dial_cancel(uplink->dial);
-  if (uplink->conn) tr_net_conn_close(uplink->conn);
+  if (uplink->conn) tr_net_conn_drop(uplink->conn);
   uplink->dial = NULL;
   uplink->conn = NULL;
 }
@@ -130,11 +128,11 @@ static void worker_dirty(void *ud, tr_worker *worker) {
 
 static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, const char *reason) {
   tr_uplink *uplink = ud;
-  (void)worker;
   if (reason && state == TR_WORKER_DIALING)
     tr_log_write(&uplink->rt->log, TR_LOG_WARN, "uplink.away", "host=%s reason=\"%s\" (trying again)", uplink->address, reason);
   else if (state == TR_WORKER_JOINED)
-    tr_log_write(&uplink->rt->log, TR_LOG_INFO, "uplink.joined", "host=%s", uplink->address);
+    tr_log_write(&uplink->rt->log, tr_worker_rejoins(worker) ? TR_LOG_DEBUG : TR_LOG_INFO, "uplink.joined", "host=%s",
+                 uplink->address);
   if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
 }
 

@@ -147,7 +147,7 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
   tr_runtime_error(rt);
   int rc = tr_runtime_loop_open(rt);
   if (rc) return rc;
-  tr_time end = tr_runtime_now(rt) + limit_us;
+  tr_time end = tr_runtime_after(tr_runtime_now(rt), limit_us);
   for (;;) {
     if (tr_runtime_work(rt, 0) == 0 && tr_core_idle(rt->core)) return 0;
     tr_time now = tr_runtime_now(rt);
@@ -165,7 +165,7 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
 }
 
 void troupe_stop(troupe_t *rt, int64_t drain_us) {
-  tr_time deadline = tr_runtime_now(rt) + (drain_us > 0 ? drain_us : 0);
+  tr_time deadline = tr_runtime_after(tr_runtime_now(rt), drain_us > 0 ? drain_us : 0);
   if (rt->stage == TR_STAGE_RUNNING) {
     rt->stage = TR_STAGE_DRAIN;
     rt->stop_deadline = deadline;

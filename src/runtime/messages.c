@@ -164,7 +164,7 @@ int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_
   call->rt = rt;
   call->fn = fn;
   call->ud = ud;
-  if (timeout_us >= 0) msg->deadline = tr_core_now(rt->core) + (timeout_us ? timeout_us : TR_SECONDS(30));
+  if (timeout_us >= 0) msg->deadline = tr_runtime_after(tr_core_now(rt->core), timeout_us ? timeout_us : TR_SECONDS(30));
   tr_list_push(&rt->calls, &call->all);
   bool finished = false;
   call->finished = &finished;

@@ -56,6 +56,7 @@ typedef struct tr_worker_item {
   tr_msg *event;   /* an event, for its dead letter */
   uint64_t token;  /* a request's; neither: an answer */
   uint64_t end;    /* bytes given to the stream, up to and with this one */
+  tr_time since;   /* when it was encoded */
 } tr_worker_item;
 
 typedef struct tr_worker_queue { /* a ring; items are numbered for ever */
@@ -110,6 +111,8 @@ void tr_worker_slab_fini(tr_worker *w);
 
 extern const tr_dest_ops tr_worker_dest_ops;
 void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
+/* own: a frame for the caller, of the same request as it is now (less time is left). NULL: no memory. */
+tr_blob *tr_worker_encode_again(tr_worker_request *request);
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
   tr_link link;          /* worker->jobs or ->debts */
@@ -225,6 +228,7 @@ struct tr_worker {
   bool troupe;            /* its host announced itself as troupe */
   bool heard_any;         /* bytes came */
   bool proven;            /* it is a host */
+  uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
   bool over, refused;     /* it ends; for a reason that will not change */
   bool pinged;

@@ -56,6 +56,13 @@ void tr_worker_send_request(tr_worker *w, tr_msg *msg) {
   if (code) tr_worker_request_fail(request, code, text_of(&error, code));
 }
 
+tr_blob *tr_worker_encode_again(tr_worker_request *request) {
+  char id[TR_WORKER_ID];
+  tr_worker_request_id(request, id);
+  tr_blob *frame = NULL;
+  return tr_wire_encode_request(request->msg, tr_slice_make(id, sizeof id), &frame, NULL) ? NULL : frame;
+}
+
 static void on_request(tr_dest *dest, tr_msg *msg) {
   tr_worker *w = worker_of(dest);
   if (w->state != TR_WORKER_OFF && !w->leave) tr_worker_send_request(w, msg);

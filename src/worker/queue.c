@@ -10,6 +10,7 @@
 #define FIRST_CAP 16
 #define COST 64     /* counted beside a frame's bytes */
 #define AHEAD 65536 /* given to rpc beyond what it is asked for */
+#define STALE TR_MILLISECONDS(10) /* what waited so long has its time left written anew */
 
 static tr_worker_item *at(tr_worker_queue *queue, uint64_t number) { return &queue->items[number & (queue->cap - 1)]; }
 
@@ -31,7 +32,8 @@ int tr_worker_push(tr_worker *w, tr_blob *frame, tr_msg *event, uint64_t token, 
   uint64_t bound = answer ? w->o.queue_bytes * 2 : w->o.queue_bytes;
   if (queue->bytes + frame->len + COST > bound) return TR_EOVERLOADED;
   if (queue->last - queue->first == queue->cap && !grow(w)) return TR_EMEMORY;
-  *at(queue, queue->last) = (tr_worker_item){ tr_blob_ref(frame), event ? tr_msg_ref(event) : NULL, token, 0 };
+  *at(queue, queue->last) = (tr_worker_item){ .frame = tr_blob_ref(frame), .event = event ? tr_msg_ref(event) : NULL,
+                                              .token = token, .since = tr_core_now(w->core) };
   queue->bytes += frame->len + COST;
   if (number) *number = queue->last;
   queue->last++;
@@ -63,10 +65,29 @@ void tr_worker_unqueue(tr_worker *w, uint64_t number) {
   skip_cleared(queue);
 }
 
+/* The time that a request says it has left was true when it was encoded. One whose time is over is not sent at all: its
+ * guard (requests.c) answers it. */
+static void refresh(tr_worker *w, tr_worker_item *item) {
+  tr_worker_request *request = item->token && item->frame ? tr_worker_request_at(w, item->token) : NULL;
+  tr_time now = tr_core_now(w->core);
+  if (!request || request->msg->deadline == TR_NEVER) return;
+  if (request->msg->deadline <= now) {
+    clear(&w->queue, item);
+    return;
+  }
+  tr_blob *frame = now - item->since >= STALE ? tr_worker_encode_again(request) : NULL;
+  if (!frame) return; /* no memory: better with a wrong time than not */
+  w->queue.bytes = w->queue.bytes - item->frame->len + frame->len;
+  tr_blob_unref(item->frame);
+  item->frame = frame;
+  item->since = now;
+}
+
 void tr_worker_pump(tr_worker *w, size_t limit) {
   tr_worker_queue *queue = &w->queue;
   while (w->channel && queue->handed < queue->last && tr_rpc_queued(w->channel) < limit + AHEAD) {
     tr_worker_item *item = at(queue, queue->handed);
+    refresh(w, item);
     if (item->frame) {
       if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
       queue->given += item->frame->len;

@@ -172,6 +172,7 @@ int tr_worker_session_open(tr_worker *w) {
     .high_water = UINT32_MAX, .user_agent = agent, .authority = authority(w),
   };
   w->session++;
+  w->joins = 0;
   w->troupe = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;

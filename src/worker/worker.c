@@ -24,6 +24,8 @@
 void tr_worker_set_state(tr_worker *w, tr_worker_state state, const char *reason) {
   if (w->state == (uint8_t)state && !reason) return;
   w->state = (uint8_t)state;
+  if (reason) w->joins = 0;
+  else if (state == TR_WORKER_JOINED && w->joins < 2) w->joins++;
   if (w->o.changed) w->o.changed(w->o.ud, w, state, reason);
 }
 
@@ -214,6 +216,7 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason) {
 /* ---- asking it ---- */
 
 tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker_state)worker->state; }
+bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
 

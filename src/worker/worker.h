@@ -52,6 +52,8 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason);
 int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negative: hang up after flushing */
 int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
+/* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
+bool tr_worker_rejoins(const tr_worker *worker);
 bool tr_worker_host_is_troupe(const tr_worker *worker);
 tr_slice tr_worker_client_id(const tr_worker *worker);
 /* Nothing queued and no request of ours open. */
