@@ -128,6 +128,8 @@ int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn,
 int tr_core_untap(tr_core *core, uint64_t id);
 /* Would a tap get an event on this topic? (The router does not know of taps; doors ask before they decode an event.) */
 bool tr_core_tapped(tr_core *core, tr_slice topic_type);
+/* Would anybody here, or a client of a door, get an event on this topic? (Uplinks do not count.) */
+bool tr_core_wanted(tr_core *core, tr_name *topic_type);
 
 /* --- instances --- */
 struct tr_agent { /* public to class ops: type, key and user; the rest is the core's */
@@ -206,7 +208,8 @@ void tr_call_cancel(tr_call *call);
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
-/* Count a dead letter and call the hook. */
+/* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
+ * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */

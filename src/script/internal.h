@@ -96,6 +96,12 @@ struct tr_script {
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
+  /* letters.c */
+  tr_link letters;
+  unsigned letter_count;
+  tr_timer letter_timer;
+  tr_name *letter_topic;
+  bool closing;
   uint64_t next_timer;
 };
 
@@ -147,6 +153,9 @@ void tr_slots_open(lua_State *L, tr_script *script);
 void tr_slots_close(tr_script *script);
 extern const tr_body_ops tr_slots_gone;
 tr_body_ops tr_slots_ops(tr_script *script);
+
+/* --- letters.c --- */
+void tr_letters_close(tr_script *script); /* those that wait */
 
 /* --- walk.c, build.c --- */
 int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */

@@ -157,6 +157,9 @@ static int read_autostart(lua_State *L, int at, tr_definition *def, const tr_pla
     key.p = lua_tolstring(L, -1, &key.n);
     if (tr_key_check(key, &error))
       return tr_definition_error(place, NULL, "autostart", "autostart[%zu]: %s", i + 1, error.text);
+    if (tr_name_reserved(key))
+      return tr_definition_error(place, NULL, "autostart",
+                                 "autostart[%zu]: keys that begin with \"" TR_RESERVED "\" are reserved", i + 1);
     def->autostart[i].text = tr_strndup(def->script->mem, key.p, key.n);
     if (!def->autostart[i].text) tr_raise_memory(L);
     def->autostart[i].size = key.n + 1;
