@@ -101,6 +101,7 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
 void tr_core_remove_class(tr_core *core, tr_class *class_);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 void *tr_class_ud(const tr_class *class_);
+const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);

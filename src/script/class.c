@@ -183,6 +183,10 @@ static void drop(void *class_ud, tr_agent *agent) {
 
 static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop };
 
+tr_script_class *tr_script_class_of(tr_class *class_) {
+  return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
+}
+
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def) {
   return (tr_class_options){
     .type = tr_slice_of(def->type),

@@ -152,6 +152,10 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
    * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
+  if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
+    tr_msg_unref(msg);
+    tr_fail_raise_error(L, &error);
+  }
   if (o.has_timeout || o.priority || o.metadata || o.id) {
     if (!apply(L, &o, msg)) {
       tr_msg_unref(msg);
@@ -204,6 +208,10 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   }
   tr_error_init(&error);
   if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) {
+    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
+    return lua_error(L);
+  }
+  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error)) {
     tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
     return lua_error(L);
   }

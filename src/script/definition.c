@@ -47,6 +47,7 @@ void tr_definition_unref(tr_definition *def) {
     tr_name_unref(def->replies[i].request);
     tr_name_unref(def->replies[i].reply);
   }
+  tr_schemas_free(def->schemas);
   tr_free(mem, def->replies, def->reply_count * sizeof *def->replies);
   for (size_t i = 0; i < def->autostart_count; i++) tr_free(mem, def->autostart[i].text, def->autostart[i].size);
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);

@@ -274,7 +274,7 @@ typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place 
 static const struct reader { const char *name; read_fn read; } readers[] = {
   { "subscriptions", tr_subs_read }, { "autostart", read_autostart }, { "state", read_state },
   { "methods", read_methods },
-  { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
+  { "messages", tr_schemas_read }, { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
   { "migrate", read_migrate },
   { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "priority", read_priority },
   { "mailbox", read_mailbox },
