@@ -10,6 +10,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->ud = options->ud;
   class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
   class_->overflow = options->overflow;
+  class_->priority = options->priority;
   class_->reentrant = options->reentrant;
   class_->has_init = options->has_init;
   class_->exclusive_init = options->exclusive_init;

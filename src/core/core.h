@@ -91,6 +91,7 @@ typedef struct tr_class_options {
   bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
   bool has_init;            /* run a TR_TURN_INIT before the first message */
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
+  uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 

@@ -10,7 +10,7 @@
 #include "script/internal.h"
 
 typedef struct options {
-  bool has_timeout;
+  bool has_timeout, has_priority;
   tr_time timeout; /* TR_NEVER: none */
   tr_priority priority;
   int metadata, id; /* stack indexes; 0: not given */
@@ -61,6 +61,7 @@ static void check_option(lua_State *L, options *o, const char *name) {
     int at = 0;
     while (priority_names[at] && strcmp(priority_names[at], text) != 0) at++;
     if (!priority_names[at]) tr_fail_raise(L, TR_EINVALID, "priority must be \"high\", \"normal\" or \"low\"");
+    o->has_priority = true;
     o->priority = (tr_priority)at;
   } else if (strcmp(name, "metadata") == 0) {
     check_metadata(L, value);
@@ -152,6 +153,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
    * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
+  if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
   if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
     tr_msg_unref(msg);
     tr_fail_raise_error(L, &error);

@@ -233,6 +233,7 @@ typedef struct tr_sub_spec {
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
 typedef struct tr_tick_spec { tr_name *type; tr_time period; } tr_tick_spec;
 typedef struct tr_schema_set tr_schema_set;
+typedef struct tr_priority_spec { tr_name *type; tr_priority priority; } tr_priority_spec;
 typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
 
 struct tr_definition {
@@ -258,6 +259,8 @@ struct tr_definition {
   tr_reply_spec *replies;
   size_t reply_count;
   tr_schema_set *schemas; /* NULL: none */
+  tr_priority_spec *priorities;
+  size_t priority_count;
   bool autostart_default;
   tr_key_spec *autostart;
   size_t autostart_count;
@@ -269,6 +272,7 @@ tr_definition *tr_definition_new(tr_script *script);
 void tr_definition_unref(tr_definition *definition); /* does not raise */
 /* Read the agent's table on the top into `definition`. 0 or a code naming file, line, what was expected. [-1, +0, m] */
 int tr_definition_read(lua_State *L, tr_definition *definition, const tr_place *place, const char *default_type);
+tr_priority tr_definition_priority(const tr_definition *definition, const tr_name *type);
 int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "a table" */

@@ -9,7 +9,7 @@ static const char *const mailbox_names[] = { "limit", "overflow", NULL };
 static const char *const limit_names[] = { "instructions", "turn_ms", "memory", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
 static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
-static const char *const priorities[] = { "high", "normal", "low", NULL };
+static const char *const priorities[] = { "normal", "high", "low", NULL }; /* as tr_priority */
 
 /* A positive whole number, also as 1e8. 0 where it is none. */
 static lua_Integer whole(lua_State *L, int at) {
@@ -244,13 +244,18 @@ static int read_failures(lua_State *L, int at, tr_definition *def, const tr_plac
 }
 
 static int read_priority(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  (void)def;
+  size_t count = count_pairs(L, at), i = 0;
+  def->priorities = array(L, def, count, sizeof *def->priorities);
+  def->priority_count = count;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     int rc = check_type_key(L, place, "priority");
     if (rc) return rc;
-    if (one_of(L, priorities) < 0)
+    int priority = one_of(L, priorities);
+    if (priority < 0)
       return tr_definition_error(place, "priority", lua_tostring(L, -2),
                                  "priority.%s must be \"high\", \"normal\" or \"low\"", lua_tostring(L, -2));
+    def->priorities[i].type = type_name(L, def, -2);
+    def->priorities[i++].priority = (tr_priority)priority;
   }
   return 0;
 }
