@@ -5,7 +5,7 @@
 #include "script/internal.h"
 
 const char *const tr_later_methods[] = { "async", "stream", "yield", "agent", "callback", "launch", NULL };
-const char *const tr_later_options[] = { "retry", "cancel", "encoding", NULL };
+const char *const tr_later_options[] = { "retry", "cancel", NULL };
 const char *const tr_later_functions[] = { "await", "token", "protobuf", "all", "any", "race", NULL };
 const char *const tr_later_keys[] = {
   "close", "save", "restore", "idle", "pool", "failures", "requeue", "shards", "vm",
