@@ -10,6 +10,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->ud = options->ud;
   class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
   class_->overflow = options->overflow;
+  class_->priority = options->priority;
   class_->reentrant = options->reentrant;
   class_->has_init = options->has_init;
   class_->exclusive_init = options->exclusive_init;
@@ -93,6 +94,7 @@ tr_class *tr_core_find_class(const tr_core *core, tr_slice type) {
 }
 
 void *tr_class_ud(const tr_class *class_) { return class_->ud; }
+const tr_class_ops *tr_class_get_ops(const tr_class *class_) { return class_->ops; }
 void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
 void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }

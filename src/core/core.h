@@ -91,6 +91,7 @@ typedef struct tr_class_options {
   bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
   bool has_init;            /* run a TR_TURN_INIT before the first message */
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
+  uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 
@@ -101,6 +102,7 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
 void tr_core_remove_class(tr_core *core, tr_class *class_);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 void *tr_class_ud(const tr_class *class_);
+const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);
@@ -128,6 +130,8 @@ int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn,
 int tr_core_untap(tr_core *core, uint64_t id);
 /* Would a tap get an event on this topic? (The router does not know of taps; doors ask before they decode an event.) */
 bool tr_core_tapped(tr_core *core, tr_slice topic_type);
+/* Would anybody here, or a client of a door, get an event on this topic? (Uplinks do not count.) */
+bool tr_core_wanted(tr_core *core, tr_name *topic_type);
 
 /* --- instances --- */
 struct tr_agent { /* public to class ops: type, key and user; the rest is the core's */
@@ -206,7 +210,8 @@ void tr_call_cancel(tr_call *call);
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
-/* Count a dead letter and call the hook. */
+/* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
+ * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */

@@ -92,6 +92,7 @@ struct tr_class {
   void *ud;
   uint32_t mailbox_limit;
   tr_overflow overflow;
+  uint8_t (*priority)(void *ud, const tr_name *type);
   bool reentrant, has_init, exclusive_init;
   bool removed;                /* waits for its last instance and subscription to go */
   tr_link link;                /* core->classes */

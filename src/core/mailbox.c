@@ -75,12 +75,14 @@ static int push_nested(tr_core *core, tr_agent *to, tr_msg *msg) {
 
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   int err;
-  if (msg->priority == TR_PRIORITY_NORMAL) {
+  uint8_t priority = msg->priority;
+  if (priority == TR_PRIORITY_NORMAL && to->class_->priority) priority = to->class_->priority(to->class_->ud, msg->type);
+  if (priority == TR_PRIORITY_NORMAL) {
     err = lane_push(core, &to->mail.head, &to->mail.tail, msg);
   } else {
     tr_agent_extra *extra = tr_agent_get_extra(core, to);
     if (!extra) return TR_EMEMORY;
-    tr_lane *lane = msg->priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
+    tr_lane *lane = priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
     err = lane_push(core, &lane->head, &lane->tail, msg);
     if (!err) lane->count++;
   }

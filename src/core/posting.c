@@ -16,7 +16,9 @@ void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reaso
   tr_log_write(core->log, TR_LOG_DEBUG, "dead_letter", "code=%s type=%s target=%s/%s reason=%s", tr_error_name(code),
                msg->type ? msg->type->text : "", msg->target_type ? msg->target_type->text : "",
                msg->target_key ? msg->target_key->text : "", reason);
-  if (!core->hooks.dead_letter || core->in_hook) return; /* a dead letter about a dead letter is only counted */
+  /* A dead letter about a dead letter is only counted. */
+  if (!core->hooks.dead_letter || core->in_hook) return;
+  if (msg->kind == TR_MSG_EVENT && msg->target_type && tr_name_reserved(tr_name_view(msg->target_type))) return;
   core->in_hook = true;
   core->hooks.dead_letter(core->hooks.ud, msg, code, reason);
   core->in_hook = false;
@@ -81,6 +83,8 @@ static tr_dest *pick_uplink(const tr_core *core) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
+  if (tr_name_reserved(tr_name_view(msg->target_key)))
+    return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
   tr_route_type *type = tr_router_type(core->router, msg->target_type);

@@ -90,6 +90,9 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   }
   if (rc == 0 && (!type || !*type || !tr_utf8_valid(tr_slice_of(type))))
     rc = tr_error_set(error, TR_EINVALID, "the message type must be UTF-8 text that is not empty");
+  tr_slice name = kind == TR_MSG_EVENT && tr_name_reserved(id.type) ? id.type : id.key;
+  if (rc == 0 && tr_name_reserved(name))
+    rc = tr_error_set(error, TR_EINVALID, "%.*s: names that begin with \"" TR_RESERVED "\" are reserved", TR_SLICE_ARG(name));
   if (rc) {
     tr_value_free(value);
     return NULL;

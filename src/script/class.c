@@ -183,6 +183,15 @@ static void drop(void *class_ud, tr_agent *agent) {
 
 static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop };
 
+tr_script_class *tr_script_class_of(tr_class *class_) {
+  return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
+}
+
+static uint8_t priority(void *class_ud, const tr_name *type) {
+  const tr_script_class *class_ = class_ud;
+  return (uint8_t)tr_definition_priority(class_->def, type);
+}
+
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def) {
   return (tr_class_options){
     .type = tr_slice_of(def->type),
@@ -191,6 +200,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .mailbox_limit = def->mailbox_limit,
     .overflow = def->overflow,
     .reentrant = def->reentrant,
+    .priority = def->priority_count ? priority : NULL,
     .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0,
     .direct_topics = !def->program,
     .exclusive_init = def->program,

@@ -16,7 +16,7 @@ static const char *const names[] = {
   "id", "key", "agent_type", "type", "sender", "topic", "message_id", "is_request", "deadline", "cancelled", "metadata",
   "trace",
   /* methods, for suggestions */
-  "publish", "send", "call", "pcall", "sleep", "after", "every", "cancel", "log", "now", "subscribe", "unsubscribe",
+  "publish", "send", "call", "pcall", "sleep", "after", "every", "cancel", "log", "now", "subscribe", "unsubscribe", "subscriptions",
   "receive",
   "stop", "exit", NULL
 };

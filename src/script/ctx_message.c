@@ -10,13 +10,16 @@
 #include "script/internal.h"
 
 typedef struct options {
-  bool has_timeout;
+  bool has_timeout, has_priority;
   tr_time timeout; /* TR_NEVER: none */
   tr_priority priority;
   int metadata, id; /* stack indexes; 0: not given */
+  bool has_encoding;
+  tr_format encoding;
 } options;
 
-static const char *const option_names[] = { "timeout", "priority", "metadata", "id", NULL };
+static const char *const option_names[] = { "timeout", "priority", "metadata", "id", "encoding", NULL };
+static const char *const encodings[] = { "json", "protobuf", "text", "bytes", NULL }; /* as tr_format */
 static const char *const priority_names[] = { "normal", "high", "low", NULL };
 
 tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
@@ -27,6 +30,10 @@ tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
   if (seconds > 1e9) tr_fail_raise(L, TR_EINVALID, "%s is longer than thirty years", what);
   return (tr_time)llround(seconds * 1e6);
 }
+
+/* What the wire has keys of its own for (wire/keys.c): it would be lost there. */
+static const char *const wire_keys[] = { "priority", "content-type", "datacontenttype", "dataschema", "agagentsendertype",
+                                         "agagentsenderkey", "agmsgkind", NULL };
 
 static void check_metadata(lua_State *L, int at) {
   if (lua_type(L, at) != LUA_TTABLE)
@@ -40,6 +47,9 @@ static void check_metadata(lua_State *L, int at) {
     if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) tr_fail_raise(L, TR_EINVALID, "metadata.%s is not UTF-8", key.p);
     if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-")))
       tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
+    if (tr_name_in(wire_keys, key.p))
+      tr_fail_raise(L, TR_EINVALID, "metadata.%s is reserved%s", key.p,
+                    strcmp(key.p, "priority") == 0 ? " (give the option `priority`)" : "");
   }
 }
 
@@ -61,7 +71,16 @@ static void check_option(lua_State *L, options *o, const char *name) {
     int at = 0;
     while (priority_names[at] && strcmp(priority_names[at], text) != 0) at++;
     if (!priority_names[at]) tr_fail_raise(L, TR_EINVALID, "priority must be \"high\", \"normal\" or \"low\"");
+    o->has_priority = true;
     o->priority = (tr_priority)at;
+  } else if (strcmp(name, "encoding") == 0) {
+    const char *text = lua_type(L, value) == LUA_TSTRING ? lua_tostring(L, value) : "";
+    int at = 0;
+    while (encodings[at] && strcmp(encodings[at], text) != 0) at++;
+    if (!encodings[at]) tr_fail_raise(L, TR_EINVALID, "encoding must be \"json\", \"protobuf\", \"text\" or \"bytes\"");
+    if (at == TR_FORMAT_PROTOBUF) tr_fail_raise(L, TR_EINVALID, "the encoding \"protobuf\" is not available yet");
+    o->has_encoding = true;
+    o->encoding = (tr_format)at;
   } else if (strcmp(name, "metadata") == 0) {
     check_metadata(L, value);
     o->metadata = 1;
@@ -126,6 +145,39 @@ static bool apply(lua_State *L, const options *o, tr_msg *msg) {
   return true;
 }
 
+/* What a turn sends carries on the trace of the message it handles, unless it gives another. */
+static const char *const trace_keys[] = { "traceparent", "tracestate" };
+
+static bool carry_trace(const tr_lua_turn *lt, tr_msg *msg) {
+  const tr_msg *from = lt->turn->msg;
+  if (!from || !from->meta || tr_meta_get(msg->meta, tr_slice_of(trace_keys[0])).p) return true;
+  for (int i = 0; i < 2; i++) {
+    tr_slice value = tr_meta_get(from->meta, tr_slice_of(trace_keys[i]));
+    if (!value.p) {
+      if (i == 0) return true;
+      continue;
+    }
+    if (!msg->meta) msg->meta = tr_meta_new(tr_core_mem(msg->core));
+    if (!msg->meta || tr_meta_set(msg->meta, tr_slice_of(trace_keys[i]), value)) return false;
+  }
+  return true;
+}
+
+/* Make the body at `at` what opts.encoding needs: a string for "text", troupe.bytes for "bytes", so that it arrives as
+ * the same whichever way it goes. */
+static void convert_body(lua_State *L, int at, const options *o) {
+  tr_slice bytes;
+  bool is_string = lua_type(L, at) == LUA_TSTRING;
+  if (o->encoding == TR_FORMAT_TEXT && !is_string)
+    tr_fail_raise(L, TR_EINVALID, "body: the encoding \"text\" takes a string, not %s", tr_type_name(L, at));
+  if (o->encoding != TR_FORMAT_BYTES || tr_bytes_get(L, at, &bytes)) return;
+  if (!is_string)
+    tr_fail_raise(L, TR_EINVALID, "body: the encoding \"bytes\" takes a string or troupe.bytes, not %s", tr_type_name(L, at));
+  bytes.p = lua_tolstring(L, at, &bytes.n);
+  tr_bytes_push(L, bytes);
+  lua_replace(L, at);
+}
+
 /* The message of ctx:METHOD(target, type, body, opts). */
 static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
   tr_core *core = lt->script->core;
@@ -139,6 +191,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
   options o = check_options(L, 5);
+  if (o.has_encoding) convert_body(L, 4, &o);
   if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
   tr_msg *msg = tr_msg_new(core, kind);
   if (!msg) {
@@ -146,17 +199,27 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
     tr_raise_memory(L);
   }
   msg->body = body;
+  if (o.has_encoding) msg->body.format = (uint8_t)o.encoding;
   msg->type = tr_name_ref(type);
   msg->target_type = tr_name_ref(target->type);
   /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is
    * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
+  if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
+  if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
+    tr_msg_unref(msg);
+    tr_fail_raise_error(L, &error);
+  }
   if (o.has_timeout || o.priority || o.metadata || o.id) {
     if (!apply(L, &o, msg)) {
       tr_msg_unref(msg);
       tr_raise_memory(L);
     }
+  }
+  if (!carry_trace(lt, msg)) {
+    tr_msg_unref(msg);
+    tr_raise_memory(L);
   }
   return msg;
 }
@@ -204,6 +267,10 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   }
   tr_error_init(&error);
   if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) {
+    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
+    return lua_error(L);
+  }
+  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error)) {
     tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
     return lua_error(L);
   }

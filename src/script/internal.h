@@ -96,6 +96,13 @@ struct tr_script {
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
+  unsigned schema_sets; /* definitions that have schemas */
+  /* letters.c */
+  tr_link letters;
+  unsigned letter_count;
+  tr_timer letter_timer;
+  tr_name *letter_topic;
+  bool closing;
   uint64_t next_timer;
 };
 
@@ -147,6 +154,9 @@ void tr_slots_open(lua_State *L, tr_script *script);
 void tr_slots_close(tr_script *script);
 extern const tr_body_ops tr_slots_gone;
 tr_body_ops tr_slots_ops(tr_script *script);
+
+/* --- letters.c --- */
+void tr_letters_close(tr_script *script); /* those that wait */
 
 /* --- walk.c, build.c --- */
 int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */
@@ -222,6 +232,8 @@ typedef struct tr_sub_spec {
 } tr_sub_spec;
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
 typedef struct tr_tick_spec { tr_name *type; tr_time period; } tr_tick_spec;
+typedef struct tr_schema_set tr_schema_set;
+typedef struct tr_priority_spec { tr_name *type; tr_priority priority; } tr_priority_spec;
 typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
 
 struct tr_definition {
@@ -246,6 +258,9 @@ struct tr_definition {
   size_t tick_count;
   tr_reply_spec *replies;
   size_t reply_count;
+  tr_schema_set *schemas; /* NULL: none */
+  tr_priority_spec *priorities;
+  size_t priority_count;
   bool autostart_default;
   tr_key_spec *autostart;
   size_t autostart_count;
@@ -257,6 +272,7 @@ tr_definition *tr_definition_new(tr_script *script);
 void tr_definition_unref(tr_definition *definition); /* does not raise */
 /* Read the agent's table on the top into `definition`. 0 or a code naming file, line, what was expected. [-1, +0, m] */
 int tr_definition_read(lua_State *L, tr_definition *definition, const tr_place *place, const char *default_type);
+tr_priority tr_definition_priority(const tr_definition *definition, const tr_name *type);
 int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "a table" */
@@ -277,6 +293,57 @@ void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
 void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
+
+/* --- schema.c, schema_read.c, schema_json.c: what bodies of a message type look like --- */
+enum {
+  TR_KIND_STRING = 1, TR_KIND_INTEGER = 2, TR_KIND_NUMBER = 4, TR_KIND_BOOLEAN = 8, TR_KIND_BYTES = 16,
+  TR_KIND_LIST = 32, TR_KIND_MAP = 64, TR_KIND_NULL = 128,
+  TR_KIND_ANY = 255
+};
+typedef struct tr_schema tr_schema;
+typedef struct tr_schema_field { char *name; size_t length; tr_schema *value; bool required; } tr_schema_field;
+typedef struct tr_schema_constant { int type; lua_Integer integer; double number; char *text; size_t length; } tr_schema_constant;
+struct tr_schema { /* a node; they may lead to each other in circles */
+  tr_schema *all;          /* of the set */
+  unsigned kinds;
+  bool closed;             /* a map: no other fields */
+  uint8_t mark;            /* schema_read.c */
+  double minimum, maximum; /* infinite: none */
+  tr_schema *item, *extra; /* of a list; of fields that are not named. NULL: anything */
+  tr_schema_field *fields; /* by name, once it is read */
+  size_t field_count, field_cap, required;
+  tr_schema_constant *constants;
+  size_t constant_count;
+};
+struct tr_schema_set { /* of a definition */
+  tr_script *script;
+  tr_schema *all;
+  struct tr_schema_entry { tr_name *type; tr_schema *schema; } *entries;
+  size_t count, cap;
+};
+int tr_schemas_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
+void tr_schemas_free(tr_schema_set *set); /* does not raise */
+typedef struct tr_schema_reader {
+  lua_State *L;
+  tr_schema_set *set;
+  const tr_place *place;
+  const char *type;  /* whose schema it is */
+  int memo;          /* stack index: table → its node */
+  unsigned depth, refs;
+  char path[200];
+  size_t path_at;
+} tr_schema_reader;
+int tr_schema_fail(tr_schema_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+tr_schema *tr_schema_new(tr_schema_reader *reader, unsigned kinds); /* raises out of memory */
+tr_schema_field *tr_schema_field_get(tr_schema_reader *reader, tr_schema *schema, tr_slice name); /* found or new */
+void tr_schema_sort(tr_schema *schema); /* its fields */
+size_t tr_schema_enter(tr_schema_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int tr_schema_json(tr_schema_reader *reader, int at, tr_schema **out); /* the JSON Schema at `at` */
+const tr_schema *tr_schema_of(const tr_definition *definition, const tr_name *type); /* NULL: any body */
+/* The checked value at `at` (0: {}). 0, or TR_EINVALID naming the field. Does not raise. */
+int tr_schema_check(lua_State *L, const tr_schema *schema, int at, const char *root, tr_error *error);
+int tr_schema_check_body(lua_State *L, const tr_schema *schema, const tr_body *body, int slots, const char *root,
+                         tr_error *error); /* [-0, +0, m] */
 
 /* --- class.c: agent types and instances --- */
 struct tr_script_class {
@@ -317,6 +384,17 @@ void tr_instance_set_methods(lua_State *L, const tr_definition *def); /* behind 
 /* Top-level fields that a newer definition's state has and `self` (on the top) lacks. */
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def);
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
+
+/* The class that the core's is, if it is one of this room's. */
+tr_script_class *tr_script_class_of(tr_class *class_);
+
+/* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
+int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
+int tr_contract_reply(lua_State *L, const tr_lua_turn *turn, const tr_name *type, const tr_body *body, tr_error *error);
+int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, const tr_name *type, int at,
+                       tr_error *error); /* at the caller */
+/* Before a handler runs. False: the request is answered, or the message is a dead letter. */
+bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
 
 /* --- timer.c: ctx:after, ctx:every, `timers` --- */
 /* period 0: once. body is taken. 0, or TR_EMEMORY, TR_EOVERLOADED. Does not raise. */

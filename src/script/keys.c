@@ -9,7 +9,7 @@ static const char *const mailbox_names[] = { "limit", "overflow", NULL };
 static const char *const limit_names[] = { "instructions", "turn_ms", "memory", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
 static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
-static const char *const priorities[] = { "high", "normal", "low", NULL };
+static const char *const priorities[] = { "normal", "high", "low", NULL }; /* as tr_priority */
 
 /* A positive whole number, also as 1e8. 0 where it is none. */
 static lua_Integer whole(lua_State *L, int at) {
@@ -157,6 +157,9 @@ static int read_autostart(lua_State *L, int at, tr_definition *def, const tr_pla
     key.p = lua_tolstring(L, -1, &key.n);
     if (tr_key_check(key, &error))
       return tr_definition_error(place, NULL, "autostart", "autostart[%zu]: %s", i + 1, error.text);
+    if (tr_name_reserved(key))
+      return tr_definition_error(place, NULL, "autostart",
+                                 "autostart[%zu]: keys that begin with \"" TR_RESERVED "\" are reserved", i + 1);
     def->autostart[i].text = tr_strndup(def->script->mem, key.p, key.n);
     if (!def->autostart[i].text) tr_raise_memory(L);
     def->autostart[i].size = key.n + 1;
@@ -241,13 +244,18 @@ static int read_failures(lua_State *L, int at, tr_definition *def, const tr_plac
 }
 
 static int read_priority(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  (void)def;
+  size_t count = count_pairs(L, at), i = 0;
+  def->priorities = array(L, def, count, sizeof *def->priorities);
+  def->priority_count = count;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     int rc = check_type_key(L, place, "priority");
     if (rc) return rc;
-    if (one_of(L, priorities) < 0)
+    int priority = one_of(L, priorities);
+    if (priority < 0)
       return tr_definition_error(place, "priority", lua_tostring(L, -2),
                                  "priority.%s must be \"high\", \"normal\" or \"low\"", lua_tostring(L, -2));
+    def->priorities[i].type = type_name(L, def, -2);
+    def->priorities[i++].priority = (tr_priority)priority;
   }
   return 0;
 }
@@ -271,7 +279,7 @@ typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place 
 static const struct reader { const char *name; read_fn read; } readers[] = {
   { "subscriptions", tr_subs_read }, { "autostart", read_autostart }, { "state", read_state },
   { "methods", read_methods },
-  { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
+  { "messages", tr_schemas_read }, { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
   { "migrate", read_migrate },
   { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "priority", read_priority },
   { "mailbox", read_mailbox },

@@ -63,5 +63,10 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
     return;
   }
   if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  if (lt->def->schemas && tr_contract_reply(L, lt, type, &body, &error)) {
+    tr_body_release(lt->script->core, &body);
+    refuse(lt, &error);
+    return;
+  }
   tr_turn_reply(lt->turn, type, &body);
 }

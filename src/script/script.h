@@ -55,6 +55,9 @@ tr_sink tr_script_build_sink(tr_script_builder *builder);
 uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
 
+/* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
+void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
+
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);
 

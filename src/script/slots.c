@@ -80,6 +80,7 @@ int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *bod
     lua_pop(L, 1);
     return rc;
   }
+  if (lua_type(L, -1) == LUA_TUSERDATA) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;

@@ -144,6 +144,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->core = options->core;
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
+  tr_list_init(&script->letters);
   script->L = lua_newstate(tr_script_allocate, script);
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
@@ -168,6 +169,8 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
 
 void tr_script_free(tr_script *script) {
   if (!script) return;
+  script->closing = true;
+  tr_letters_close(script);
   while (!tr_list_empty(&script->files)) tr_script_file_free(TR_CONTAINER(script->files.next, tr_script_file, all));
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);

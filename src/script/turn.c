@@ -261,6 +261,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     unhandled(instance->class_, turn);
     return -1;
   }
+  if (def->schemas && !tr_contract_received(L, instance, turn)) return -1;
   if (!instance->has_self) tr_instance_make_self(L, instance, at);
   tr_lua_turn *lt = open_turn(L, turn, instance);
   if (handler->list) lua_pushcfunction(L, run_list);
