@@ -81,6 +81,10 @@ static tr_dest *pick_uplink(const tr_core *core) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
+  if (tr_call_gone(msg)) { /* cancelled before it went out */
+    msg->reply_to.answer = NULL;
+    return TR_ECANCELLED;
+  }
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
