@@ -193,6 +193,13 @@ void tr_turn_wake(tr_turn *turn);
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
 /* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
+bool tr_turn_failed(const tr_turn *turn);
+/* Its caller gave up (tr_call_cancel): when the turn waits, ops->cancel ends it. */
+bool tr_turn_cancelled(const tr_turn *turn);
+uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
+/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
+ * rather than made to wait where the mailbox is full. turn NULL: it is over; sender and chain are given in msg. */
+tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);
 /* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
@@ -204,7 +211,8 @@ tr_msg *tr_turn_receive(tr_turn *turn);
  * given to local agents only; one from here goes to local agents, router destinations and every uplink. */
 int tr_core_post(tr_core *core, tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-/* Give up waiting: fn will not be called. The request goes on at the callee (issue 4 makes cancellation reach it). */
+/* Give up waiting: fn will not be called. In this process the callee hears of it: a request that has not been taken is dropped, the turn
+ * that handles it ends by ops->cancel when it waits. One that went out by a door goes on there. */
 void tr_call_cancel(tr_call *call);
 /* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the

@@ -159,14 +159,24 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
   return msg;
 }
 
+/* A request whose caller has given up: handling it would help nobody. One that was cancelled is found only here, since looking for it in
+ * a long mailbox would cost more than the place that it takes until then. */
+static bool in_vain(tr_msg *msg) {
+  if (msg->kind != TR_MSG_REQUEST) return false;
+  bool gone = tr_call_gone(msg);
+  if (gone) msg->reply_to.answer = NULL;
+  else if (msg->deadline > msg->core->now) return false;
+  else tr_msg_fail(msg, TR_ETIMEOUT, NULL);
+  return true;
+}
+
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
   for (;;) {
     tr_agent_extra *extra = agent->extra;
     tr_msg *msg = NULL;
     if (tr_mail_nested(agent)) msg = pop_lane(core, &extra->nested);
     else if (tr_mail_open(agent)) msg = pop(core, agent);
-    if (!msg || msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
-    tr_msg_fail(msg, TR_ETIMEOUT, NULL); /* its caller has given up: handling it would help nobody */
+    if (!msg || !in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
 }
@@ -198,8 +208,7 @@ tr_msg *tr_turn_receive(tr_turn *turn) {
   for (tr_msg *msg; (msg = pop(core, agent));) {
     tr_call *call = tr_call_of(msg);
     if (call) call->at = NULL;
-    if (msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
-    tr_msg_fail(msg, TR_ETIMEOUT, NULL);
+    if (!in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
   agent->state |= TR_AGENT_RECEIVING;

@@ -83,6 +83,10 @@ static tr_dest *pick_uplink(const tr_core *core) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
+  if (tr_call_gone(msg)) { /* cancelled before it went out */
+    msg->reply_to.answer = NULL;
+    return TR_ECANCELLED;
+  }
   if (tr_name_reserved(tr_name_view(msg->target_key)))
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;

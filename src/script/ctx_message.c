@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ctx:publish, ctx:send, ctx:call, ctx:pcall.
+ * ctx:publish, ctx:send, ctx:call, ctx:pcall, ctx:async.
  *
  * All that may raise (addresses, options, the body's copy) comes before the message is made; from there on it is C
  * without errors, so a message is either in the outbox or was never there. The body is copied here, once; the
@@ -16,9 +16,11 @@ typedef struct options {
   int metadata, id; /* stack indexes; 0: not given */
   bool has_encoding;
   tr_format encoding;
+  unsigned retry;
+  tr_token *cancel;
 } options;
 
-static const char *const option_names[] = { "timeout", "priority", "metadata", "id", "encoding", NULL };
+static const char *const option_names[] = { "timeout", "priority", "metadata", "id", "encoding", "retry", "cancel", NULL };
 static const char *const encodings[] = { "json", "protobuf", "text", "bytes", NULL }; /* as tr_format */
 static const char *const priority_names[] = { "normal", "high", "low", NULL };
 
@@ -87,6 +89,13 @@ static void check_option(lua_State *L, options *o, const char *name) {
   } else if (strcmp(name, "id") == 0) {
     check_id(L, value);
     o->id = 1;
+  } else if (strcmp(name, "retry") == 0) {
+    lua_Integer n = lua_isinteger(L, value) ? lua_tointeger(L, value) : -1;
+    if (n < 0 || n > 1000) tr_fail_raise(L, TR_EINVALID, "retry must be a number from 0 to 1000");
+    o->retry = (unsigned)n;
+  } else if (strcmp(name, "cancel") == 0) {
+    o->cancel = tr_token_at(L, value);
+    if (!o->cancel) tr_fail_raise(L, TR_EINVALID, "cancel must be a token (of troupe.token), not %s", tr_type_name(L, value));
   } else if (tr_name_in(tr_later_options, name)) {
     tr_fail_raise(L, TR_EINVALID, "the option `%s` is not available yet", name);
   } else {
@@ -179,8 +188,9 @@ static void convert_body(lua_State *L, int at, const options *o) {
 }
 
 /* The message of ctx:METHOD(target, type, body, opts). */
-static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
+static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *given) {
   tr_core *core = lt->script->core;
+  options o;
   tr_body body;
   tr_error error;
   tr_error_init(&error);
@@ -190,9 +200,15 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
   const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
-  options o = check_options(L, 5);
+  *given = o = check_options(L, 5);
+  if (kind != TR_MSG_REQUEST && (o.retry || o.cancel))
+    tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
   if (o.has_encoding) convert_body(L, 4, &o);
-  if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
+  with->turn = lt;
+  if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", with, &body, &error)) {
+    if (with->pending) return NULL;
+    tr_fail_raise_error(L, &error);
+  }
   tr_msg *msg = tr_msg_new(core, kind);
   if (!msg) {
     tr_body_release(core, &body);
@@ -221,20 +237,58 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
     tr_msg_unref(msg);
     tr_raise_memory(L);
   }
+  if (kind == TR_MSG_REQUEST && !o.has_timeout && lt->def->timeout != TR_NEVER)
+    msg->deadline = tr_core_now(core) + lt->def->timeout;
   return msg;
 }
 
-static int post(lua_State *L, tr_msg_kind kind) {
-  tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_msg *msg = make(L, lt, kind);
+static int post_event(lua_State *L, int status, lua_KContext wait);
+static int post_send(lua_State *L, int status, lua_KContext wait);
+
+/* Wait for the placeholders in the value at `at`, one after the other. A future collects them; it is never started. */
+static int wait_for_arguments(lua_State *L, tr_lua_turn *lt, lua_KFunction k) {
+  tr_body_with with = { .turn = lt };
+  tr_body body;
+  tr_error error;
+  tr_error_init(&error);
+  tr_lua_check_wait(L);
+  with.wait = tr_future_new(L, lt, lt->script->future_ref);
+  if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &with, &body, &error)) tr_fail_raise_error(L, &error);
+  tr_body_release(lt->script->core, &body);
+  tr_future *need = with.wait->needs ? with.wait->needs->need : NULL;
+  if (need) tr_future_watch(need, true);
+  lua_settop(L, 5);
+  return tr_lua_pause(L, TR_PAUSE_WAIT, k);
+}
+
+static int post(lua_State *L, tr_msg_kind kind, lua_KFunction k, lua_KContext wait) {
+  tr_lua_turn *lt = wait ? tr_lua_resumed(L, wait) : tr_ctx_turn(L);
+  tr_body_with with = { .turn = lt };
+  options o;
+  if (wait) lua_settop(L, 5);
+  tr_msg *msg = make(L, lt, kind, &with, &o);
+  if (!msg) {
+    lua_settop(L, 5);
+    return wait_for_arguments(L, lt, k);
+  }
   int rc = tr_turn_post(lt->turn, msg);
   if (rc == TR_ELIMIT) tr_fail_raise(L, TR_ELIMIT, "a turn sends at most a million messages between two waits");
   if (rc) tr_fail_raise(L, rc, "%s", tr_error_default_text(rc));
   return 0;
 }
 
-static int ctx_publish(lua_State *L) { return post(L, TR_MSG_EVENT); }
-static int ctx_send(lua_State *L) { return post(L, TR_MSG_SEND); }
+static int post_event(lua_State *L, int status, lua_KContext wait) {
+  (void)status;
+  return post(L, TR_MSG_EVENT, post_event, wait);
+}
+
+static int post_send(lua_State *L, int status, lua_KContext wait) {
+  (void)status;
+  return post(L, TR_MSG_SEND, post_send, wait);
+}
+
+static int ctx_publish(lua_State *L) { return post_event(L, LUA_OK, 0); }
+static int ctx_send(lua_State *L) { return post_send(L, LUA_OK, 0); }
 
 /* --- calls --- */
 
@@ -279,13 +333,52 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   return 2;
 }
 
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+  tr_body_with with = { .turn = lt };
+  options o;
+  if (lua_gettop(L) < 5) lua_settop(L, 5);
+  with.wait = tr_future_new(L, lt, meta_ref);
+  lua_replace(L, 1);
+  tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  tr_future_start(with.wait, msg, o.retry);
+  if (o.cancel) tr_token_join(o.cancel, with.wait);
+  lua_settop(L, 1);
+}
+
+static int ctx_async(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_async(L, lt, lt->script->future_ref);
+  return 1;
+}
+
+/* A call that needs more than waiting for one answer. */
+static bool is_special(lua_State *L) {
+  bool special = false;
+  if (tr_placeholder_is(L, 4)) return true;
+  if (lua_type(L, 5) != LUA_TTABLE) return false;
+  special = tr_raw_field(L, 5, "retry") != LUA_TNIL;
+  special = tr_raw_field(L, 5, "cancel") != LUA_TNIL || special;
+  lua_pop(L, 2);
+  return special;
+}
+
+static int call_by_future(lua_State *L, tr_lua_turn *lt) {
+  tr_async(L, lt, lt->script->future_ref);
+  return tr_future_await(L);
+}
+
 static int ctx_call(lua_State *L) {
+  tr_body_with with = { .turn = NULL };
+  options o;
   tr_lua_turn *lt = tr_ctx_turn(L);
   tr_lua_check_wait(L);
   if (lt->call) tr_fail_raise(L, TR_EINVALID, "this turn waits for another call already");
-  tr_msg *msg = make(L, lt, TR_MSG_REQUEST);
-  if (msg->deadline == TR_NEVER && lt->def->timeout != TR_NEVER && lua_isnoneornil(L, 5))
-    msg->deadline = tr_core_now(msg->core) + lt->def->timeout;
+  if (is_special(L)) return call_by_future(L, lt);
+  tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  if (!msg) {
+    lua_settop(L, 5);
+    return call_by_future(L, lt);
+  }
   lt->answered = false;
   lt->call = tr_turn_call(lt->turn, msg, on_reply, lt);
   if (!lt->call) tr_raise_memory(L);
@@ -311,5 +404,6 @@ static int ctx_pcall(lua_State *L) {
 }
 
 const luaL_Reg tr_ctx_message_methods[] = {
-  { "publish", ctx_publish }, { "send", ctx_send }, { "call", ctx_call }, { "pcall", ctx_pcall }, { NULL, NULL }
+  { "publish", ctx_publish }, { "send", ctx_send }, { "call", ctx_call }, { "pcall", ctx_pcall }, { "async", ctx_async },
+  { NULL, NULL }
 };

@@ -37,6 +37,7 @@ typedef struct tr_instance tr_instance;
 typedef struct tr_script_file tr_script_file;
 typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
+typedef struct tr_future tr_future;
 
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
@@ -79,7 +80,7 @@ struct tr_script {
   tr_chunk *chunks;
   /* registry references */
   int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
-      sandbox_ref, library_ref, dummy_ref;
+      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
@@ -102,8 +103,12 @@ struct tr_script {
   unsigned letter_count;
   tr_timer letter_timer;
   tr_name *letter_topic;
-  bool closing;
   uint64_t next_timer;
+  tr_link futures;      /* open ones */
+  tr_link settled;      /* whose dependents have not been told */
+  uint64_t settles;     /* number of the last one that was settled */
+  bool settling;
+  bool closing;         /* tr_script_free is at work */
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -124,6 +129,9 @@ typedef struct tr_copy {
   bool trusted;      /* it was checked before */
   bool drop;         /* leave out null members of maps */
   bool nulls;        /* out: there is a null member */
+  const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
+  tr_future *wait;   /* placeholders that are not there yet stay in, and this one needs them; NULL: they are an error */
+  bool pending;      /* out: there was such an error */
   unsigned depth;
   long left;         /* values that may still be made */
   const void *above[TR_DEPTH_MAX + 1];
@@ -146,6 +154,9 @@ uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
 void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot); /* does not raise */
 /* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
+/* The same for what may hold placeholders. Where `wait` is NULL and one is not there yet, *pending is set. */
+typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending; } tr_body_with;
+int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body, tr_error *error);
 /* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error);
 /* The same with the content left where it is. */
@@ -416,6 +427,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_meter meter;
   uint64_t wait;      /* number of the wait it is in */
   tr_call *call;
+  tr_link futures;    /* that it made */
   tr_timer timer;
   bool timed_out, answered, unhandled;
   int code;           /* of the reply that came; error has the text */
@@ -445,13 +457,71 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
+/* --- future.c, token.c, gather.c, placeholder.c --- */
+typedef struct tr_edge { tr_link link; tr_future *need, *to; struct tr_edge *next; } tr_edge; /* link: need->dependents */
+struct tr_future {
+  unsigned refs;
+  tr_script *script;
+  tr_lua_turn *turn;   /* NULL: it is over */
+  tr_link open, by_turn, by_token;
+  tr_call *call;       /* NULL: not sent, or settled */
+  tr_msg *msg;         /* to be sent yet, or again */
+  tr_msg *request;     /* this one does not call: it answers that */
+  tr_edge *needs;      /* what must be there first */
+  tr_link dependents;  /* edges of those that need it */
+  unsigned missing, retries, attempt;
+  tr_time timeout, deadline;
+  tr_timer timer;      /* until it is sent again */
+  bool settled, watched, wanted, read, has_value, nulls_keep;
+  bool pass_type, nothing; /* of an answer: the type is that of what it needed; its body is null for this caller */
+  uint64_t order;      /* the n-th that was settled */
+  int code;
+  char *error;
+  size_t error_size;
+  tr_name *reply_type;
+  tr_body reply;
+  tr_name *agent, *key, *type, *asker, *asker_key;
+  tr_name *from, *from_key, *from_type; /* whose failure it is; NULL: its own */
+};
+typedef struct tr_token { tr_link futures; bool cancelled; } tr_token;
+tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref); /* [-0, +1, m] */
+void tr_future_unref(tr_future *f);
+bool tr_future_need(tr_future *f, tr_future *need); /* false: out of memory */
+void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries); /* takes msg */
+void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type); /* its body is in f->reply */
+void tr_future_cancel(tr_future *f);
+/* Of this turn, when it ends: a failed one's are cancelled. */
+void tr_futures_leave(tr_lua_turn *lt, bool failed);
+void tr_futures_close(tr_script *script);
+tr_future *tr_future_at(lua_State *L, int at);    /* a future or placeholder, else NULL */
+bool tr_placeholder_is(lua_State *L, int at);
+tr_future *tr_future_check(lua_State *L, int at); /* and of the turn that runs */
+void tr_future_watch(tr_future *f, bool wanted);  /* its settling wakes its turn; wanted: which waits for this one */
+int tr_future_push_value(lua_State *L, int at, tr_future *f); /* 0 or a code, then nothing is pushed */
+void tr_future_push_type(lua_State *L, const tr_future *f);
+void tr_future_raise(lua_State *L, tr_future *f, bool where) __attribute__((noreturn));
+const char *tr_future_error(const tr_future *f, bool where, char out[TR_ERROR_TEXT]); /* where: say where it came from */
+int tr_future_await(lua_State *L); /* the one at index 1 */
+int tr_future_gc(lua_State *L);
+int tr_future_tostring(lua_State *L);
+void tr_future_lock(lua_State *L, const char *name); /* the metatable on the top */
+void tr_future_open(lua_State *L, tr_script *script);
+void tr_token_open(lua_State *L, tr_script *script);
+tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
+void tr_token_join(tr_token *token, tr_future *f);
+void tr_placeholder_open(lua_State *L, tr_script *script);
+int tr_ipairs(lua_State *L);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
+
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
 /* upvalues of each method */
 enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES };
 void tr_ctx_open(lua_State *L, tr_script *script);
 /* The running turn, if the ctx at index 1 is its agent's; else an error. */
 tr_lua_turn *tr_ctx_turn(lua_State *L);
-extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[];
+extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
 extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);

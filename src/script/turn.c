@@ -26,6 +26,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->unhandled = false;
   lt->received = NULL;
   lt->reply.kind = TR_BODY_NONE;
+  tr_list_init(&lt->futures);
   turn->user = lt;
   tr_meter_arm(&lt->meter, lt->co);
   return lt;
@@ -33,6 +34,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
 
 static void close_turn(tr_lua_turn *lt) {
   tr_script *script = lt->script;
+  tr_futures_leave(lt, tr_turn_failed(lt->turn));
   lt->turn->user = NULL;
   tr_timer_stop(tr_core_timers(script->core), &lt->timer);
   if (lt->call) tr_call_cancel(lt->call);
@@ -52,6 +54,7 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   bool program = lt->def->program && turn->kind == TR_TURN_INIT;
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
+  tr_futures_leave(lt, true);
   if (lua_status(lt->co) == LUA_YIELD) tr_lua_turn_reset(lt->script, lt, &lt->meter);
   else tr_lua_turn_drop(lt->script, lt);
   close_turn(lt);
@@ -150,6 +153,7 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   if (status != LUA_YIELD) return failed(lt, status);
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
+  if (pause == TR_PAUSE_FLUSH && tr_turn_cancelled(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */
   return TR_RUN_YIELD;
 }
 
