@@ -36,6 +36,10 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
+    snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
+  else if (code == TR_EUNAVAILABLE)
+    snprintf(text, sizeof text, core->draining ? "the runtime is stopping" : "%.200s/%.200s is stopping", type, key);
   return tr_core_undeliverable(core, msg, code, text[0] ? text : NULL);
 }
 

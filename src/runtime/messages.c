@@ -239,7 +239,7 @@ static void drop_subscriber(void *ud, tr_agent *agent) {
   (void)ud;
   (void)agent;
 }
-static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber };
+static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber, NULL };
 
 static int need_subscriber(troupe_t *rt) {
   if (rt->subscriber) return 0;

@@ -8,7 +8,7 @@ const char *const tr_later_methods[] = { "async", "stream", "yield", "agent", "c
 const char *const tr_later_options[] = { "retry", "cancel", "encoding", NULL };
 const char *const tr_later_functions[] = { "await", "token", "protobuf", "all", "any", "race", NULL };
 const char *const tr_later_keys[] = {
-  "messages", "close", "save", "restore", "idle", "pool", "priority", "failures", "requeue", "shards", "vm",
+  "messages", "priority", "requeue", "shards", "vm",
   "turn_ms", "memory", NULL /* the last two: of limits */
 };
 
