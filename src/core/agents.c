@@ -89,6 +89,11 @@ tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after) {
   return NULL;
 }
 
+tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after) {
+  tr_link *link = after ? after->by_class.next : class_->agents.next;
+  return link == &class_->agents ? NULL : TR_CONTAINER(link, tr_agent, by_class);
+}
+
 int tr_agent_start(tr_agent *agent) {
   if (agent->state & (TR_AGENT_LIVE | TR_AGENT_DEAD | TR_AGENT_HALTED) || agent->turn) return 0;
   agent->state |= TR_AGENT_START;

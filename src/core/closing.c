@@ -125,6 +125,17 @@ void tr_core_close_agents(tr_core *core, tr_time deadline) {
     close_class(core, TR_CONTAINER(link, tr_class, link));
 }
 
+static bool any_closing(const tr_link *classes) {
+  for (const tr_link *c = classes->next; c != classes; c = c->next) {
+    const tr_class *class_ = TR_CONTAINER(c, tr_class, link);
+    for (const tr_link *link = class_->agents.next; link != &class_->agents; link = link->next)
+      if (TR_CONTAINER(link, tr_agent, by_class)->state & (TR_AGENT_CLOSING | TR_AGENT_STOP)) return true;
+  }
+  return false;
+}
+
+bool tr_core_closed(const tr_core *core) { return !any_closing(&core->classes) && !any_closing(&core->retired); }
+
 size_t tr_agent_turn_count(const tr_agent *agent) {
   size_t n = 0;
   for (const tr_turn *turn = agent->turn; turn; turn = turn->below) n++;

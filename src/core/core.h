@@ -180,12 +180,15 @@ void tr_class_revive(tr_class *class_); /* halted instances are forgotten: the n
 void tr_core_drain(tr_core *core);
 /* Close every instance (TR_CLOSE_DRAIN); their calls inherit the deadline. From now on nobody makes a new one. */
 void tr_core_close_agents(tr_core *core, tr_time deadline);
+bool tr_core_closed(const tr_core *core); /* none is closing any more */
 /* Cancel each open turn but those of programs: fn (may be NULL) hears of every instance that has turns or mail. */
 typedef void (*tr_dropped_fn)(void *ud, const tr_agent *agent, size_t turns, size_t mail);
 void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud);
 /* Iterate all classes: NULL starts and ends. */
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after);
 bool tr_class_is_program(const tr_class *class_);
+/* Iterate all mailboxes of a class, those of instances that are not made yet too. */
+tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
 int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
 
@@ -233,6 +236,8 @@ tr_msg *tr_turn_receive(tr_turn *turn);
  * dead-lettered, and the code is returned too. Never waits: a full mailbox is TR_EOVERLOADED. An event from a door (from_wire) is
  * given to local agents only; one from here goes to local agents, router destinations and every uplink. */
 int tr_core_post(tr_core *core, tr_msg *msg);
+/* Into the mailbox of one agent of ours, whatever the message's kind and target: mail that is restored. own, err: as tr_core_post. */
+int tr_core_give(tr_core *core, tr_class *class_, tr_slice key, tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* Give up waiting: fn will not be called. The request goes on at the callee (issue 4 makes cancellation reach it). */
 void tr_call_cancel(tr_call *call);

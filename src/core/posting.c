@@ -102,6 +102,17 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
   return result;
 }
 
+int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
+  tr_name *key = tr_name_new(core->names, key_text);
+  tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
+  int err = agent ? tr_mail_deliver(core, agent, msg, NULL) : TR_EMEMORY;
+  if (err && agent) tr_core_refused(core, msg, agent, err);
+  else if (err) tr_core_undeliverable(core, msg, err, NULL);
+  tr_name_unref(key);
+  tr_msg_unref(msg);
+  return err;
+}
+
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   msg->reply_to = (tr_reply_to){ 0 };
   tr_call *call = core->closing ? NULL : tr_call_new(core, msg, fn, ud);

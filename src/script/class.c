@@ -199,7 +199,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .overflow = def->overflow,
     .reentrant = def->reentrant,
     .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 ||
-        class_->restores,
+        class_->restores || def->close_ref != LUA_NOREF,
     .has_close = def->close_ref != LUA_NOREF,
     .pool = def->pool,
     .direct_topics = !def->program,
@@ -234,6 +234,7 @@ tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr
   tr_list_init(&class_->run_subs);
   tr_list_init(&class_->idle);
   tr_map_init(&class_->told, script->mem, 0);
+  class_->restores = script->saved.count > 0; /* there may be some for it */
   tr_list_push(&script->classes, &class_->all);
   tr_list_push(&file->classes, &class_->by_file);
   tr_class_options options = tr_script_class_options(class_, def);
