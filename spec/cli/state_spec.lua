@@ -1,4 +1,5 @@
 -- troupe run --state: what is restored, what is refused, what becomes of the file; and how a run ends.
+-- luacheck: no max line length
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
 

@@ -56,7 +56,8 @@ struct troupe {
   uv_timer_t timer;
   uv_idle_t busy;  /* keeps the loop from sleeping while agents are ready */
   tr_time timer_at;
-  bool until_idle; /* troupe_run_until_idle waits */
+  bool until_idle; /* troupe_run_until_idle or troupe_save waits, until then: */
+  tr_time until;
   tr_stage stage;
   char *state_path;   /* where to save when it ends; NULL: nowhere */
   tr_time stop_deadline, drain;

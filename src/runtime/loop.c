@@ -18,6 +18,7 @@ static void arm(troupe_t *rt, bool more) {
   else uv_idle_stop(&rt->busy);
   tr_time next = tr_core_next_deadline(rt->core);
   if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  if (rt->until_idle && rt->until < next) next = rt->until;
   if (next == rt->timer_at) return;
   rt->timer_at = next;
   if (next == TR_NEVER) {
@@ -84,9 +85,9 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   return more;
 }
 
-/* Nothing can happen any more: no door, no work, no timer, no program. */
+/* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
-  return rt->started && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -163,14 +164,10 @@ int troupe_run(troupe_t *rt) {
 }
 
 /* Sleep until a socket, a timer of the core, or the end. */
-static void sleep_until(troupe_t *rt, tr_time now, tr_time end) {
-  arm(rt, false);
-  /* The core's own timers wake the loop; the limit needs one too. */
-  if (rt->timer_at > end) {
-    rt->timer_at = end;
-    uv_timer_start(&rt->timer, on_timer, (uint64_t)((end - now + 999) / 1000), 0);
-  }
+static void sleep_until(troupe_t *rt, tr_time end) {
   rt->until_idle = true;
+  rt->until = end; /* the core's own timers wake the loop; the limit needs one too */
+  arm(rt, false);
   uv_run(rt->loop, UV_RUN_ONCE);
   rt->until_idle = false;
 }
@@ -182,7 +179,7 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   int more = tr_script_step(rt->script, now, 1); /* one turn: the moment between two is what is waited for */
   rt->in_poll = false;
   if (rt->net) tr_net_flush(rt->net);
-  if (!more) sleep_until(rt, now, end);
+  if (!more) sleep_until(rt, end);
 }
 
 int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
@@ -194,7 +191,7 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
     if (tr_runtime_work(rt, 0) == 0 && tr_core_idle(rt->core)) return 0;
     tr_time now = tr_runtime_now(rt);
     if (now >= end) return tr_runtime_fail(rt, TR_ETIMEOUT, "still busy after %lld ms", (long long)(limit_us / 1000));
-    sleep_until(rt, now, end);
+    sleep_until(rt, end);
   }
 }
 

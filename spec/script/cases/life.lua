@@ -105,4 +105,4 @@ return {
 --? error failures.stop agent=ends/default failures=2 within=10 error="handler_error: spec/script/cases/life.lua
 --? error failures.many agent=goes/default failures=2 within=60
 --? error close.failed agent=bad/default type=close error="handler_error: spec/script/cases/life.lua
---? error save.failed agent=unsaved/default error="invalid: state.f: 
+--? error save.failed agent=unsaved/default error="invalid: state.f:
