@@ -113,12 +113,23 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
   return TR_EOVERLOADED;
 }
 
+/* It ends, or all does. */
+static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
+  if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
+    return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
+  return core->draining && (msg->from_wire || (core->ended && !(to->state & TR_AGENT_LIVE)));
+}
+
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
+  if (to->class_->pool > 1) to = tr_members_pick(core, to);
   if (msg->kind == TR_MSG_REQUEST) {
     if (to->turn && is_nested(to, msg)) return push_nested(core, to, msg);
+    if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
     tr_call *call = tr_call_of(msg);
     if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
     if (call) call->at = to;
+  } else if (refuses(core, to, msg)) {
+    return TR_EUNAVAILABLE;
   }
   if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
   return tr_mail_push(core, to, msg);
@@ -218,4 +229,21 @@ tr_msg *tr_turn_receive(tr_turn *turn) {
 size_t tr_agent_mail_count(const tr_agent *agent) {
   const tr_agent_extra *extra = agent->extra;
   return (size_t)agent->mail.count + agent->mail.parked + (extra ? extra->nested.count : 0);
+}
+
+static int each(const tr_envelope *envelope, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+  int rc = 0;
+  for (; envelope && !rc; envelope = envelope->next) rc = fn(ud, envelope->msg);
+  return rc;
+}
+
+int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+  const tr_agent_extra *extra = agent->extra;
+  int rc = extra ? each(extra->nested.head, fn, ud) : 0;
+  if (!rc && extra) rc = each(extra->high.head, fn, ud);
+  if (!rc) rc = each(agent->mail.head, fn, ud);
+  if (!rc && extra) rc = each(extra->low.head, fn, ud);
+  for (const tr_link *link = extra ? extra->parked.next : NULL; link && link != &extra->parked && !rc; link = link->next)
+    rc = fn(ud, TR_CONTAINER(link, tr_parking, by_receiver)->msg);
+  return rc;
 }

@@ -38,6 +38,10 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
+    snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
+  else if (code == TR_EUNAVAILABLE)
+    snprintf(text, sizeof text, core->draining ? "the runtime is stopping" : "%.200s/%.200s is stopping", type, key);
   return tr_core_undeliverable(core, msg, code, text[0] ? text : NULL);
 }
 
@@ -104,6 +108,17 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
   msg->sender = NULL;
   tr_msg_unref(msg);
   return result;
+}
+
+int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
+  tr_name *key = tr_name_new(core->names, key_text);
+  tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
+  int err = agent ? tr_mail_deliver(core, agent, msg, NULL) : TR_EMEMORY;
+  if (err && agent) tr_core_refused(core, msg, agent, err);
+  else if (err) tr_core_undeliverable(core, msg, err, NULL);
+  tr_name_unref(key);
+  tr_msg_unref(msg);
+  return err;
 }
 
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {

@@ -24,7 +24,7 @@ static void failed(giving *g, int err) {
 }
 
 static void give(giving *g, tr_agent *agent) {
-  if (agent->seen == g->msg->number || is_sender(g->msg, agent->class_, agent->key)) return;
+  if ((agent->state & TR_AGENT_MEMBER) || agent->seen == g->msg->number || is_sender(g->msg, agent->class_, agent->key)) return;
   agent->seen = g->msg->number;
   g->count++;
   int err = tr_mail_deliver(g->core, agent, g->msg, g->from);

@@ -181,7 +181,7 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text) {
   if (turn->kind == TR_TURN_INIT) {
     own->error = TR_NEW(core->mem, tr_error);
     tr_error_set(own->error, code, "%s", text ? text : tr_error_default_text(code));
-  } else if (turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
+  } else if (turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
     tr_msg_fail(turn->msg, code, text);
   }
 }
@@ -238,6 +238,7 @@ void tr_turn_end(tr_core *core, tr_turn *turn) {
   if (turn->kind == TR_TURN_INIT && !own->failed) agent->state |= TR_AGENT_LIVE;
   if (turn->kind == TR_TURN_INIT && own->failed)
     tr_agent_stop_in_slot(core, agent, own->fail_code, own->error ? own->error->text : NULL);
+  if (turn->kind == TR_TURN_CLOSE) tr_agent_closed(core, agent);
   if (turn->outbox.blocked == 0) finish(core, turn);
 }
 

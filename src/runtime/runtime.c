@@ -148,6 +148,7 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);
 }

@@ -129,9 +129,16 @@ static int ctx_exit(lua_State *L) {
   return 0;
 }
 
+/* A program's end is the end of all. */
 static int ctx_stop(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
   lua_settop(L, 1);
-  return ctx_exit(L);
+  if (lt->def->program) return ctx_exit(L);
+  char id[2 * 4096 + 2];
+  tr_agent_name(lt->turn->agent, id, sizeof id);
+  tr_saved_remove(lt->script, tr_slice_of(id));
+  tr_agent_close(lt->script->core, lt->turn->agent, TR_CLOSE_STOP);
+  return 0;
 }
 
 const luaL_Reg tr_ctx_other_methods[] = {

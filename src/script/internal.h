@@ -109,6 +109,8 @@ struct tr_script {
   uint64_t settles;     /* number of the last one that was settled */
   bool settling;
   bool closing;         /* tr_script_free is at work */
+  tr_map saved;         /* of tr_saved */
+  size_t saved_bytes, saved_limit;
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -173,6 +175,7 @@ void tr_letters_close(tr_script *script); /* those that wait */
 int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */
 /* Push what bytes hold. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
+int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
 /* --- bytes.c: troupe.bytes --- */
 void tr_bytes_open(lua_State *L, tr_script *script);
@@ -247,6 +250,8 @@ typedef struct tr_schema_set tr_schema_set;
 typedef struct tr_priority_spec { tr_name *type; tr_priority priority; } tr_priority_spec;
 typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
 
+typedef enum { TR_FAIL_CONTINUE = 0, TR_FAIL_RESTART, TR_FAIL_STOP } tr_fail_action;
+
 struct tr_definition {
   unsigned refs;
   tr_link link; /* of its stage */
@@ -255,7 +260,7 @@ struct tr_definition {
   size_t type_size;
   bool program, flat_state, nulls_keep, reentrant;
   int table_ref; /* the agent's table, or the program's function */
-  int state_ref, methods_ref, meta_ref, init_ref, migrate_ref; /* LUA_NOREF: none */
+  int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
   int state_fields; /* of a flat state */
   lua_Integer version;
@@ -272,6 +277,11 @@ struct tr_definition {
   tr_schema_set *schemas; /* NULL: none */
   tr_priority_spec *priorities;
   size_t priority_count;
+  tr_time idle;      /* 0: instances stay in memory */
+  uint32_t pool;
+  uint32_t fail_limit; /* 0: failures are not counted */
+  tr_time fail_within;
+  tr_fail_action fail_action;
   bool autostart_default;
   tr_key_spec *autostart;
   size_t autostart_count;
@@ -367,6 +377,9 @@ struct tr_script_class {
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
+  bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */
+  tr_link idle;     /* instances that may be put out of memory, the one idle longest first */
+  tr_timer idle_timer;
   tr_map told;      /* what was said once: keys own their text */
 };
 struct tr_instance { /* a userdata; its user value is `self` */
@@ -375,6 +388,11 @@ struct tr_instance { /* a userdata; its user value is `self` */
   tr_definition *def; /* the version it is on */
   tr_link timers;
   unsigned timer_count;
+  tr_link idle;
+  tr_time active_at; /* when it last did something, for `idle` */
+  tr_time *fail_times; /* the last fail_cap failures, a ring */
+  uint32_t fail_cap, fail_count;
+  bool save_failed;
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
 };
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
@@ -394,6 +412,9 @@ const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at);
 void tr_instance_set_methods(lua_State *L, const tr_definition *def); /* behind the table on the top */
 /* Top-level fields that a newer definition's state has and `self` (on the top) lacks. */
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def);
+/* The same in good order, closing its instances; the class is freed when the last one has left. Its saved states are forgotten. */
+void tr_script_class_retire(tr_script_class *class_);
+void tr_script_class_free(tr_script_class *class_); /* once the core has let go of it */
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
 
 /* The class that the core's is, if it is one of this room's. */
@@ -406,6 +427,26 @@ int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, 
                        tr_error *error); /* at the caller */
 /* Before a handler runs. False: the request is answered, or the message is a dead letter. */
 bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
+/* --- life.c: failures and idleness --- */
+void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
+void tr_instance_touch(tr_instance *instance); /* it does something now */
+void tr_instance_forget(tr_instance *instance); /* it leaves memory */
+
+/* --- saved.c: states that are not in memory --- */
+typedef struct tr_saved { size_t key_size, size; lua_Integer version; char data[]; } tr_saved; /* the key "type/key", then the bytes */
+/* The instance's state by its save hook, as native bytes appended to out: 0, or a code. Does not raise. */
+int tr_instance_save(tr_instance *instance, tr_buf *out, tr_error *error);
+int tr_saved_put(tr_script *script, tr_slice id, lua_Integer version, tr_slice bytes); /* in place of an older one; TR_EMEMORY */
+const tr_saved *tr_saved_find(tr_script *script, tr_slice id);
+void tr_saved_remove(tr_script *script, tr_slice id);
+void tr_saved_remove_type(tr_script *script, const char *type);
+void tr_saved_fini(tr_script *script);
+static inline tr_slice tr_saved_bytes(const tr_saved *saved) {
+  return tr_slice_make(saved->data + saved->key_size, saved->size);
+}
+/* There is saved state for instances of the class from now on. */
+void tr_script_class_restores(tr_script_class *class_);
+tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);
 
 /* --- timer.c: ctx:after, ctx:every, `timers` --- */
 /* period 0: once. body is taken. 0, or TR_EMEMORY, TR_EOVERLOADED. Does not raise. */
@@ -429,7 +470,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
-  bool timed_out, answered, unhandled;
+  bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
   tr_name *reply_type;
   tr_body reply;
