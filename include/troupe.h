@@ -89,8 +89,20 @@ TROUPE_API int64_t troupe_next_deadline(troupe_t *rt);
 TROUPE_API int troupe_run(troupe_t *rt);
 /* Block and work until idle (0) or for limit_us (TROUPE_ETIMEOUT). */
 TROUPE_API int troupe_run_until_idle(troupe_t *rt, int64_t limit_us);
-/* End: no new messages from outside, what is queued is handled for up to drain_us, then troupe_run returns. May be called twice. */
+/* End: new messages from outside are `unavailable`, what is queued is handled for up to drain_us, close hooks run in the rest of it, then
+ * troupe_run returns. What was dropped is in the log, by agent. May be called twice. */
 TROUPE_API void troupe_stop(troupe_t *rt, int64_t drain_us);
+
+/* --- state --- */
+/* Save the states of all agents (by their `save` hooks) and the mail they have not handled to one file, atomically and checksummed: the old
+ * file stays until the new one is whole. Waits up to 3 s for a moment without open turns (programs aside); TROUPE_ETIMEOUT then names them.
+ * Returns how many agents could not be saved (they are in the log; the others are saved), or an error. Requests are not saved: their
+ * callers wait. */
+TROUPE_API int troupe_save(troupe_t *rt, const char *path);
+/* Restore such a file: an agent takes its state up when it is next made; one that is live is made anew. TROUPE_ENOT_FOUND, TROUPE_EDATA_LOSS:
+ * damaged; TROUPE_EINVALID: from a newer version of an agent, or of the format. Nothing was restored then. Returns how many records could
+ * not be restored (they are in the log). */
+TROUPE_API int troupe_restore(troupe_t *rt, const char *path);
 
 /* --- messages; body may be NULL ({}) --- */
 /* topic: "type/source", or "type" with source "default". 0, TROUPE_EINVALID, TROUPE_EMEMORY. */

@@ -155,15 +155,40 @@ CHECK_CASE(a_clock_that_goes_back_stands_still) {
   kit_close();
 }
 
-CHECK_CASE(a_cancelled_call_is_never_answered) {
+CHECK_CASE(a_cancelled_call_is_dropped_from_the_mailbox) {
   kit_open();
   kit_class("a", kit_run_says, NULL);
   tr_call_cancel(kit_call("a", "Ask", "one"));
   tr_call_cancel(NULL);
   CHECK_INT(kit_stats().open_calls, ==, 0);
   kit_step();
-  CHECK_STR(kit_heard(), "+a/default:Ask; "); /* it goes on at the callee */
-  CHECK_INT(kit_stats().late_replies, ==, 1);
+  CHECK_STR(kit_heard(), "");
+  CHECK_INT(kit_stats().queued, ==, 0);
+  CHECK_INT(kit_stats().late_replies, ==, 0);
+  kit_close();
+}
+
+static int run_waits_until_cancelled(void *ud, tr_turn *turn) {
+  (void)ud;
+  kit_say("%s", turn->started ? "again" : "begun");
+  kit_turn_send(turn, "b", turn->started ? "Again" : "First");
+  return TR_RUN_WAIT;
+}
+
+CHECK_CASE(a_cancelled_call_ends_the_turn_that_handles_it) {
+  kit_open();
+  kit_class("a", run_waits_until_cancelled, NULL);
+  kit_class("b", kit_run_says, NULL);
+  tr_call *call = kit_call("a", "Ask", "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "begun; b/default:First; ");
+  tr_call_cancel(call);
+  CHECK_INT(K.cancels, ==, 0); /* in its own slot */
+  kit_step();
+  CHECK_STR(kit_heard(), "cancel a/default; ");
+  CHECK_INT(K.cancels, ==, 1);
+  CHECK_INT(kit_stats().open_turns, ==, 0);
+  CHECK_INT(kit_stats().failures, ==, 0);
   kit_close();
 }
 
@@ -363,7 +388,7 @@ CHECK_CASE(a_call_in_the_background_closes_no_circle_until_it_is_waited_for) {
   tr_turn_wake(dreamer); /* now it waits for b as well */
   kit_step();
   kit_advance(TR_MILLISECONDS(1));
-  CHECK_STR(kit_heard(), "a=deadlock: waiting for b/default closes a circle of waiting agents; +a/default:Ask; b=Done; +b/default:Ask; ");
+  CHECK_STR(kit_heard(), "a=deadlock: waiting for b/default closes a circle of waiting agents; +a/default:Ask; b=Done; ");
   kit_close();
 }
 

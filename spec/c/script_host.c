@@ -56,10 +56,16 @@ static int on_load(void *ud, const char *path, tr_buf *text, tr_error *error) {
   return tr_error_set(error, TR_ENOT_FOUND, "%s: no such file", path);
 }
 
+static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
+  host *h = ud;
+  if (h->script) tr_script_dead_letter(h->script, msg, code, reason);
+}
+
 int host_try_open(host *h) {
   h->log = (tr_log){ .level = TR_LOG_INFO, .sink = on_log, .ud = h };
   h->now = TR_SECONDS(1000);
-  tr_core_options core = { .mem = check_mem(), .log = &h->log, .seed = 42, .now = h->now };
+  tr_core_options core = { .mem = check_mem(), .log = &h->log, .seed = 42, .now = h->now,
+                           .hooks = { .dead_letter = on_dead_letter, .ud = h } };
   h->core = tr_core_new(&core);
   if (!h->core) return TR_EMEMORY;
   tr_script_options script = { .core = h->core, .load = on_load, .print = on_print, .exit = on_exit_status,
@@ -81,6 +87,7 @@ void host_open(host *h) {
 
 void host_close(host *h) {
   tr_script_free(h->script);
+  h->script = NULL;
   tr_core_free(h->core);
   free(h->logged);
   free(h->printed);

@@ -52,7 +52,7 @@ CHECK_CASE(programs_end_with_their_status) {
   CHECK_INT(status_of("return { { on = {} }, function(ctx) assert(ctx.id == 'p-program/default') end }", NULL), ==, 0);
 }
 
-CHECK_CASE(exit_and_stop_call_the_hook) {
+CHECK_CASE(exit_calls_the_hook_and_stop_ends_the_agent) {
   host h = { 0 };
   host_open(&h);
   CHECK_INT(host_source(&h, "a.lua",
@@ -62,8 +62,11 @@ CHECK_CASE(exit_and_stop_call_the_hook) {
   CHECK(!h.exited);
   host_call(&h, "a", "Exit", "{\"status\":4}");
   CHECK(h.exited && h.status == 4);
-  host_call(&h, "a", "Stop", NULL);
-  CHECK_INT(h.status, ==, 0);
+  h.exited = false;
+  host_call(&h, "a", "Stop", NULL); /* ends the agent, not the program */
+  host_settle(&h);
+  CHECK(!h.exited);
+  CHECK(!tr_class_find(tr_core_find_class(h.core, TR_SLICE_LITERAL("a")), TR_SLICE_LITERAL("default")));
   host_close(&h);
 }
 
@@ -97,9 +100,9 @@ CHECK_CASE(load_warns_of_keys_without_effect) {
   host h = { 0 };
   host_open(&h);
   CHECK_INT(host_source(&h, "a.lua",
-                        "return {\n  idle = 5,\n  limits = { memory = '64M', instructions = 1e6 },\n  on = {},\n}"), ==,
+                        "return {\n  requeue = true,\n  limits = { memory = '64M', instructions = 1e6 },\n  on = {},\n}"), ==,
                             0);
-  CHECK(host_logged(&h, "warn script.no_effect file=a.lua:2 key=idle (it has no effect yet)"));
+  CHECK(host_logged(&h, "warn script.no_effect file=a.lua:2 key=requeue (it has no effect yet)"));
   CHECK(host_logged(&h, "key=memory"));
   CHECK_INT(host_log_count(&h, "no_effect"), ==, 2);
   host_close(&h);

@@ -7,12 +7,13 @@
 static const char scenario[] =
   "local helper = require 'helper'\n"
   "return {\n"
-  "  { type = 'a', state = { n = 0, list = { 1 } }, methods = { add = function(self) self.n = self.n + 1 end }, subscriptions = { 'chat', { 'x', key = 'k' } },\n"
-  "    timers = { Tick = 5 }, replies = { Q = 'R' }, on = {\n"
-  "    Chat = function(self, m, ctx) self:add() ctx:publish('y', 'Y', { m = m, t = { troupe.null, troupe.array {} } }) end,\n"
+  "  { type = 'a', state = { n = 0, list = { 1 } }, methods = { add = function(self) self.n = self.n + 1 end }, subscriptions = { 'chat', { 'x', key = 'k' }, 'troupe.dead_letter' }, priority = { Tick = 'high', Lost = 'low' },\n"
+  "    messages = { Chat = { text = 'string' }, Ask = { schema = { properties = { k = { type = 'string' }, list = { items = { ['$ref'] = '#/$defs/x' } } }, ['$defs'] = { x = { type = { 'integer', 'object' } } } } },\n"
+  "      Y = { m = 'table', t = 'table' }, List = { { a = 'string' } } }, timers = { Tick = 5 }, replies = { Q = 'R' }, on = {\n"
+  "    Chat = function(self, m, ctx) self:add() ctx:send('nobody', 'Lost', m) ctx:send('b', 'Raw', 'x', { encoding = 'bytes', metadata = { traceparent = 't' } }) if #ctx:subscriptions() ~= 3 then error() end ctx:publish('y', 'Y', { m = m, t = { troupe.null, troupe.array {} } }) end,\n"
   "    Ask = function(self, m, ctx) ctx:after(1, 'Tick') return ctx:call('b/' .. m.k, 'Echo', m, { timeout = 5, metadata = { a = 'b' }, id = 'id' }) end,\n"
   "    Fail = function() error { code = 'not_found', message = 'x' } end,\n"
-  "    Json = function(_, m) return m end, Tick = function(self) self.n = self.n + 1 end } },\n"
+  "    DeadLetter = function(self, m) self.letter = m end, Json = function(_, m) return m end, Tick = function(self) self.n = self.n + 1 end } },\n"
   "  { type = 'b', state = function(id) return { id = id } end, init = function(self, ctx) ctx:sleep(0.01) end, on_request = {\n"
   "    Echo = { { match = function(_, m) return m.k ~= 'x' end, handle = function(self, m) return { m = m, id = self.id } end } } } },\n"
   "}\n";

@@ -115,6 +115,9 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = load_all(rt, verb, args);
+  const char *state = cli_get(verb, args, "state");
+  if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
+    rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
   if (rc == CLI_OK && listen) rc = listen_at(rt, verb, args, listen);
   if (rc == CLI_OK && host && tr_runtime_connect(rt, host, true, 0, on_uplink, rt, NULL))
     rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(rt));
@@ -122,6 +125,10 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   if (rc == CLI_OK) {
     rc = troupe_run(rt);
+    if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
+      troupe_stop(rt, drain);
+      rc = troupe_run(rt);
+    }
     if (rc < 0) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   }
   troupe_free(rt);
@@ -143,6 +150,7 @@ static int run_worker(const cli_verb *verb, cli_args *args) {
 static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
   { "host", 0, "ADDRESS", "join this host too", NULL },
+  { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
   WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {

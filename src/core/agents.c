@@ -64,6 +64,11 @@ tr_agent *tr_class_get(tr_class *class_, tr_slice key_text, tr_error *error) {
     tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
     return NULL;
   }
+  if (agent->state & TR_AGENT_HALTED) {
+    const tr_agent_extra *extra = agent->extra;
+    tr_error_set(error, TR_EUNAVAILABLE, "%s", extra->halted ? extra->halted : tr_error_default_text(TR_EUNAVAILABLE));
+    return NULL;
+  }
   int err = tr_agent_make(core, agent, error);
   if (!err) return agent;
   tr_agent_stop(core, agent, err, error ? error->text : NULL);
@@ -84,8 +89,13 @@ tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after) {
   return NULL;
 }
 
+tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after) {
+  tr_link *link = after ? after->by_class.next : class_->agents.next;
+  return link == &class_->agents ? NULL : TR_CONTAINER(link, tr_agent, by_class);
+}
+
 int tr_agent_start(tr_agent *agent) {
-  if (agent->state & (TR_AGENT_LIVE | TR_AGENT_DEAD) || agent->turn) return 0;
+  if (agent->state & (TR_AGENT_LIVE | TR_AGENT_DEAD | TR_AGENT_HALTED) || agent->turn) return 0;
   agent->state |= TR_AGENT_START;
   tr_agent_ready(tr_agent_core(agent), agent);
   return 0;
@@ -93,15 +103,20 @@ int tr_agent_start(tr_agent *agent) {
 
 /* ---- the end ---- */
 
-static void leave(tr_core *core, tr_agent *agent, int code, const char *text) {
+void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_class *class_ = agent->class_;
   agent->state |= TR_AGENT_DEAD;
-  tr_table_remove(&class_->by_key, agent);
+  if (agent->extra) tr_members_leave(core, agent);
+  else tr_table_remove(&class_->by_key, agent);
   tr_link_remove(&agent->by_class);
   while (agent->turn) tr_turn_abort(core, agent->turn, code, text);
   tr_mail_fail_all(core, agent, code, text);
   if ((agent->state & TR_AGENT_MADE) && class_->ops->drop) class_->ops->drop(class_->ud, agent);
-  if (agent->extra) tr_free(core->mem, agent->extra, sizeof(tr_agent_extra));
+  if (agent->extra) {
+    tr_agent_extra *extra = agent->extra;
+    tr_free(core->mem, extra->halted, extra->halted_size);
+    tr_free(core->mem, extra, sizeof *extra);
+  }
   tr_name_unref(agent->key);
   core->stats.agents--;
   core->agents_freed++;
@@ -115,7 +130,7 @@ void tr_agent_release(tr_core *core, tr_agent *agent) { tr_pool_give(&core->agen
 void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text) {
   if (agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) return;
   if (agent == core->slot_agent) tr_agent_stop_in_slot(core, agent, code, text);
-  else leave(core, agent, code, text);
+  else tr_agent_leave(core, agent, code, text);
 }
 
 void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text) {
@@ -129,7 +144,9 @@ void tr_agent_end_slot(tr_core *core, tr_agent *agent) {
   core->slot_agent = NULL;
   if (agent->state & TR_AGENT_STOP) {
     tr_error why = core->stop_error; /* what leaves may stop another */
-    leave(core, agent, why.code, why.text);
+    tr_agent_leave(core, agent, why.code, why.text);
+  } else if (agent->state & (TR_AGENT_RESET | TR_AGENT_HALTED)) {
+    tr_agent_reset(core, agent);
   } else if (tr_agent_wants(agent)) {
     tr_agent_ready(core, agent);
   }

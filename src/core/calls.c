@@ -179,7 +179,9 @@ void tr_calls_free_dropped(tr_link *dropped) {
 
 void tr_call_cancel(tr_call *call) {
   if (!call || call->closed) return; /* its callback is on the C stack, or its turn failed: freed there */
-  tr_call_forget(call);
+  tr_turn *by = call->by;
+  tr_call_forget(call); /* before its turn hears of it: what that answers is late then */
+  if (by) tr_turn_give_up(by);
 }
 
 void tr_call_background(tr_call *call, bool background) {

@@ -10,8 +10,11 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->ud = options->ud;
   class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
   class_->overflow = options->overflow;
+  class_->priority = options->priority;
   class_->reentrant = options->reentrant;
   class_->has_init = options->has_init;
+  class_->has_close = options->has_close;
+  class_->pool = options->pool;
   class_->exclusive_init = options->exclusive_init;
 }
 
@@ -59,6 +62,10 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
 
 void tr_class_release(tr_class *class_) {
   if (class_->agent_count > 0 || class_->sub_count > 0) return;
+  if (class_->retired) {
+    tr_link_remove(&class_->link);
+    if (class_->ops->gone) class_->ops->gone(class_->ud);
+  }
   tr_table_fini(&class_->by_key);
   tr_name_unref(class_->type);
   TR_DELETE(class_->core->mem, class_);
@@ -73,13 +80,39 @@ static tr_agent *find_stoppable(const tr_class *class_) {
   return NULL;
 }
 
-void tr_core_remove_class(tr_core *core, tr_class *class_) {
-  if (class_->removed) return;
+/* Nobody finds it any more. It is held until the caller takes 1 off sub_count. */
+static void hide(tr_core *core, tr_class *class_) {
   class_->removed = true;
-  class_->sub_count++; /* held until the end of this function */
+  class_->sub_count++;
   tr_link_remove(&class_->link);
   tr_router_unregister(core->router, tr_name_view(class_->type), &core->local);
   tr_local_subs_drop_class(class_);
+}
+
+void tr_core_retire_class(tr_core *core, tr_class *class_) {
+  if (class_->removed) return;
+  hide(core, class_);
+  class_->retired = true;
+  tr_list_push(&core->retired, &class_->link);
+  uint64_t freed = core->agents_freed;
+  for (tr_link *link = class_->agents.next; link != &class_->agents;) { /* anew where one left at once */
+    tr_agent_close(core, TR_CONTAINER(link, tr_agent, by_class), TR_CLOSE_REMOVED);
+    link = freed == core->agents_freed ? link->next : class_->agents.next;
+    freed = core->agents_freed;
+  }
+  class_->sub_count--;
+  tr_class_release(class_);
+}
+
+void tr_core_remove_class(tr_core *core, tr_class *class_) {
+  if (class_->removed && !class_->retired) return;
+  if (class_->retired) {
+    class_->retired = false;
+    class_->sub_count++;
+    tr_link_remove(&class_->link);
+  } else {
+    hide(core, class_);
+  }
   const char *why = core->closing ? "the runtime is closing" : "its agent type was removed";
   for (tr_agent *agent; (agent = find_stoppable(class_));) tr_agent_stop(core, agent, TR_EUNAVAILABLE, why);
   class_->sub_count--;
@@ -93,7 +126,14 @@ tr_class *tr_core_find_class(const tr_core *core, tr_slice type) {
 }
 
 void *tr_class_ud(const tr_class *class_) { return class_->ud; }
+const tr_class_ops *tr_class_get_ops(const tr_class *class_) { return class_->ops; }
 void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
 void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
+bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }
+
+tr_class *tr_core_next_class(const tr_core *core, tr_class *after) {
+  tr_link *link = after ? after->link.next : core->classes.next;
+  return link == &core->classes ? NULL : TR_CONTAINER(link, tr_class, link);
+}

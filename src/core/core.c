@@ -22,6 +22,8 @@ tr_core *tr_core_new(const tr_core_options *options) {
   core->agents.size = sizeof(tr_agent);
   tr_dest_init(&core->local, NULL);
   tr_list_init(&core->classes);
+  tr_list_init(&core->retired);
+  core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
   core->names = tr_names_new(mem, core->seed);
   core->timers = tr_timers_new(mem, core->now);
@@ -48,6 +50,8 @@ void tr_core_free(tr_core *core) {
   core->serving = NULL;
   while (!tr_list_empty(&core->classes))
     tr_core_remove_class(core, TR_CONTAINER(core->classes.next, tr_class, link));
+  while (!tr_list_empty(&core->retired))
+    tr_core_remove_class(core, TR_CONTAINER(core->retired.next, tr_class, link));
   free_ready(core);
   tr_calls_fini(core);
   tr_local_subs_fini(core);

@@ -80,6 +80,7 @@ typedef struct tr_class_ops {
   int (*run)(void *class_ud, tr_turn *turn);     /* a tr_run_result */
   void (*cancel)(void *class_ud, tr_turn *turn); /* an unfinished turn ends here: free what run keeps in turn->user */
   void (*drop)(void *class_ud, tr_agent *agent); /* the instance leaves memory: free agent->user */
+  void (*gone)(void *class_ud); /* a retired class has lost its last instance, and with it itself; may be NULL */
 } tr_class_ops;
 
 typedef struct tr_class_options {
@@ -90,7 +91,10 @@ typedef struct tr_class_options {
   tr_overflow overflow;
   bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
   bool has_init;            /* run a TR_TURN_INIT before the first message */
+  bool has_close;           /* run a TR_TURN_CLOSE before an instance leaves in good order (tr_agent_close) */
+  uint32_t pool;            /* so many instances may share a key, the least busy takes the message; 0: one */
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
+  uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 
@@ -99,8 +103,12 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
 /* Its instances are stopped (queued requests get `unavailable`), its subscriptions removed. The instance whose turn is just running is
  * dropped when that turn returns; until then ops and ud are used. */
 void tr_core_remove_class(tr_core *core, tr_class *class_);
+/* The same in good order: nobody finds the type any more, and each instance is closed (TR_CLOSE_REMOVED). ops->gone tells when the last
+ * one has left; ops and ud must live until then. */
+void tr_core_retire_class(tr_core *core, tr_class *class_);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 void *tr_class_ud(const tr_class *class_);
+const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);
@@ -128,6 +136,8 @@ int tr_core_tap(tr_core *core, tr_sub_kind kind, tr_slice topic, tr_event_fn fn,
 int tr_core_untap(tr_core *core, uint64_t id);
 /* Would a tap get an event on this topic? (The router does not know of taps; doors ask before they decode an event.) */
 bool tr_core_tapped(tr_core *core, tr_slice topic_type);
+/* Would anybody here, or a client of a door, get an event on this topic? (Uplinks do not count.) */
+bool tr_core_wanted(tr_core *core, tr_name *topic_type);
 
 /* --- instances --- */
 struct tr_agent { /* public to class ops: type, key and user; the rest is the core's */
@@ -141,6 +151,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   tr_turn *ready_turns; /* core: last of the circular list of turns that may go on */
   tr_agent *next_ready; /* core */
   uint32_t blocked_turns; /* core: how many of its turns wait for room somewhere */
+  uint8_t close_why;    /* a tr_close_why, while its TR_TURN_CLOSE runs */
   uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
   tr_link by_class;     /* core */
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
@@ -154,12 +165,42 @@ int tr_agent_start(tr_agent *agent);
  * instance whose turn is just running is stopped when that turn returns. */
 void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
 size_t tr_agent_mail_count(const tr_agent *agent);
+size_t tr_agent_turn_count(const tr_agent *agent);
+
+typedef enum { TR_CLOSE_STOP = 0, TR_CLOSE_DRAIN, TR_CLOSE_IDLE, TR_CLOSE_REMOVED } tr_close_why;
+const char *tr_close_why_name(tr_close_why why); /* "stop", "drain", "idle", "removed" */
+/* End it in good order: its open turns go on to their end, its mail is answered `unavailable` and new mail refused, a TR_TURN_CLOSE
+ * runs where the class has one, and then it leaves memory. TR_CLOSE_IDLE keeps the mail: the next instance with this key gets it.
+ * Programs (exclusive_init) are left alone. */
+void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why);
+bool tr_agent_is_closing(const tr_agent *agent);
+/* Make its state anew, now: open turns are cancelled (`unavailable`), it is dropped, made and initialised again; its mail stays. The
+ * instance whose turn is just running is restarted when that turn returns. */
+void tr_agent_restart(tr_core *core, tr_agent *agent);
+/* Put it out of use: as tr_agent_stop, but what is sent to it later fails with `unavailable` and this text, too, until tr_class_revive. */
+void tr_agent_halt(tr_core *core, tr_agent *agent, const char *text);
+void tr_class_revive(tr_class *class_); /* halted instances are forgotten: the next message makes them anew */
+/* From now on mail from doors is refused with `unavailable`. */
+void tr_core_drain(tr_core *core);
+/* Close every instance (TR_CLOSE_DRAIN); their calls inherit the deadline. From now on nobody makes a new one. */
+void tr_core_close_agents(tr_core *core, tr_time deadline);
+bool tr_core_closed(const tr_core *core); /* none is closing any more */
+/* Cancel each open turn but those of programs: fn (may be NULL) hears of every instance that has turns or mail. */
+typedef void (*tr_dropped_fn)(void *ud, const tr_agent *agent, size_t turns, size_t mail);
+void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud);
+/* Iterate all classes: NULL starts and ends. */
+tr_class *tr_core_next_class(const tr_core *core, tr_class *after);
+bool tr_class_is_program(const tr_class *class_);
+/* Iterate all mailboxes of a class, those of instances that are not made yet too. */
+tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
+/* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
+int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
 
 /* --- turns (for class ops) --- */
-typedef enum { TR_TURN_INIT = 0, TR_TURN_MESSAGE = 1 } tr_turn_kind;
+typedef enum { TR_TURN_INIT = 0, TR_TURN_MESSAGE = 1, TR_TURN_CLOSE = 2 } tr_turn_kind;
 struct tr_turn {
   tr_agent *agent;
-  tr_msg *msg;        /* NULL in an INIT turn */
+  tr_msg *msg;        /* NULL in an INIT or CLOSE turn */
   void *user;         /* the class ops' own; NULL at the first run */
   uint8_t kind;
   uint8_t state;      /* core */
@@ -189,6 +230,13 @@ void tr_turn_wake(tr_turn *turn);
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
 /* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
+bool tr_turn_failed(const tr_turn *turn);
+/* Its caller gave up (tr_call_cancel): when the turn waits, ops->cancel ends it. */
+bool tr_turn_cancelled(const tr_turn *turn);
+uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
+/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
+ * rather than made to wait where the mailbox is full. turn NULL: it is over; sender and chain are given in msg. */
+tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);
 /* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
@@ -199,14 +247,18 @@ tr_msg *tr_turn_receive(tr_turn *turn);
  * dead-lettered, and the code is returned too. Never waits: a full mailbox is TR_EOVERLOADED. An event from a door (from_wire) is
  * given to local agents only; one from here goes to local agents, router destinations and every uplink. */
 int tr_core_post(tr_core *core, tr_msg *msg);
+/* Into the mailbox of one agent of ours, whatever the message's kind and target: mail that is restored. own, err: as tr_core_post. */
+int tr_core_give(tr_core *core, tr_class *class_, tr_slice key, tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-/* Give up waiting: fn will not be called. The request goes on at the callee (issue 4 makes cancellation reach it). */
+/* Give up waiting: fn will not be called. In this process the callee hears of it: a request that has not been taken is dropped, the turn
+ * that handles it ends by ops->cancel when it waits. One that went out by a door goes on there. */
 void tr_call_cancel(tr_call *call);
 /* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
-/* Count a dead letter and call the hook. */
+/* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
+ * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */

@@ -22,4 +22,8 @@ int tr_key_check(tr_slice key, tr_error *error); /* length and UTF-8 */
 int tr_agent_id_parse(tr_slice text, tr_slice default_part, tr_agent_id *out, tr_error *error);
 int tr_topic_id_parse(tr_slice text, tr_slice default_part, tr_topic_id *out, tr_error *error);
 
+/* Topics and keys that begin so are the runtime's own: agents and clients may listen to them, not write. */
+#define TR_RESERVED "troupe."
+static inline bool tr_name_reserved(tr_slice name) { return tr_slice_starts(name, TR_SLICE_LITERAL(TR_RESERVED)); }
+
 #endif

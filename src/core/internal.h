@@ -10,7 +10,7 @@
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next
  *   calls.c        who waits for an answer, and until when
- *   classes.c, agents.c   types and instances, their beginning and end */
+ *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
 
@@ -53,7 +53,8 @@ struct tr_core {
   tr_pool messages, envelopes, turns, calls, parkings, agents;
 
   tr_dest local;               /* our classes, as the router sees them */
-  tr_link classes;
+  tr_link classes, retired;
+  tr_time close_deadline;      /* of the CLOSE turns of a drain */
   tr_dest **uplinks;
   uint32_t uplink_count, uplink_cap;
 
@@ -78,6 +79,8 @@ struct tr_core {
   tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
   uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
   bool stepping, waking, closing, in_hook;
+  bool draining;               /* mail from doors is refused */
+  bool ended;                  /* no new instance is made */
   tr_error stop_error;         /* why slot_agent is to be stopped when its slot ends */
 
   tr_core_stats stats;
@@ -92,8 +95,11 @@ struct tr_class {
   void *ud;
   uint32_t mailbox_limit;
   tr_overflow overflow;
-  bool reentrant, has_init, exclusive_init;
+  uint8_t (*priority)(void *ud, const tr_name *type);
+  uint32_t pool;
+  bool reentrant, has_init, has_close, exclusive_init;
   bool removed;                /* waits for its last instance and subscription to go */
+  bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
   tr_link agents;
   tr_table by_key;
@@ -111,6 +117,11 @@ enum { /* tr_agent.state */
   TR_AGENT_RECEIVING = 32, /* a program waits for mail */
   TR_AGENT_STOP = 64,     /* stop it when its slot ends */
   TR_AGENT_DEAD = 128,    /* left; the ready list frees it */
+  TR_AGENT_CLOSING = 256, /* ends in good order: agent->close_why */
+  TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
+  TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
+  TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
+  TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
 typedef struct tr_lane { tr_envelope *head, *tail; uint32_t count; } tr_lane;
@@ -120,6 +131,9 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
   uint32_t high_run, normal_run; /* messages of this lane since one of a lower */
+  char *halted;                /* why, of a halted one; NULL for lack of memory */
+  size_t halted_size;
+  tr_agent *head, *next_member; /* of a pool's members; the head's next_member is the first */
 } tr_agent_extra;
 
 tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key); /* find, or a new one not yet made; NULL: out of memory */
@@ -129,6 +143,14 @@ void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it ha
 void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text);
 /* Stop it if that was asked for; else it is ready again if it has work. */
 void tr_agent_end_slot(tr_core *core, tr_agent *agent);
+void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text); /* not in its slot */
+/* closing.c */
+void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns);
+void tr_agent_closed(tr_core *core, tr_agent *agent); /* its CLOSE turn is over */
+void tr_agent_reset(tr_core *core, tr_agent *agent);  /* what RESET and HALTED ask for, out of its slot */
+/* members.c: who of a pool takes the next message, and what a leaving one leaves behind. */
+tr_agent *tr_members_pick(tr_core *core, tr_agent *head);
+void tr_members_leave(tr_core *core, tr_agent *agent);
 void tr_class_release(tr_class *class_); /* free a removed class if nothing belongs to it any more */
 static inline tr_core *tr_agent_core(const tr_agent *agent) { return agent->class_->core; }
 
@@ -151,6 +173,7 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
+  bool cancelled;        /* its caller gave up */
   tr_name *reply_type;
   tr_body reply_body;
   tr_error *error;       /* of a failed INIT turn; may be NULL for lack of memory: then only fail_code */
@@ -170,6 +193,7 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
+  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING)) return false;
   if (!agent->turn) return true;
   return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
          !agent->blocked_turns;
@@ -180,8 +204,9 @@ static inline bool tr_mail_nested(const tr_agent *agent) {
 }
 /* Has it anything to do now? */
 static inline bool tr_agent_wants(const tr_agent *agent) {
-  if (agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) return false;
+  if (agent->state & (TR_AGENT_DEAD | TR_AGENT_ENDING)) return false;
   if (agent->ready_turns || (agent->state & TR_AGENT_START)) return true;
+  if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) return true;
   return (agent->mail.count > 0 && tr_mail_open(agent)) || tr_mail_nested(agent);
 }
 
@@ -255,6 +280,11 @@ static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
 static inline tr_call *tr_call_of(const tr_msg *msg) {
   return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
 }
+/* Has its caller given the request up? */
+static inline bool tr_call_gone(const tr_msg *msg) {
+  return msg->reply_to.answer == tr_call_answer && !tr_call_find(msg->core, msg->reply_to.token);
+}
+void tr_turn_give_up(tr_turn *turn);    /* its caller did: it ends when it waits */
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 /* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);

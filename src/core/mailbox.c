@@ -75,12 +75,14 @@ static int push_nested(tr_core *core, tr_agent *to, tr_msg *msg) {
 
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   int err;
-  if (msg->priority == TR_PRIORITY_NORMAL) {
+  uint8_t priority = msg->priority;
+  if (priority == TR_PRIORITY_NORMAL && to->class_->priority) priority = to->class_->priority(to->class_->ud, msg->type);
+  if (priority == TR_PRIORITY_NORMAL) {
     err = lane_push(core, &to->mail.head, &to->mail.tail, msg);
   } else {
     tr_agent_extra *extra = tr_agent_get_extra(core, to);
     if (!extra) return TR_EMEMORY;
-    tr_lane *lane = msg->priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
+    tr_lane *lane = priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
     err = lane_push(core, &lane->head, &lane->tail, msg);
     if (!err) lane->count++;
   }
@@ -111,12 +113,23 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
   return TR_EOVERLOADED;
 }
 
+/* It ends, or all does. */
+static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
+  if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
+    return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
+  return core->draining && (msg->from_wire || (core->ended && !(to->state & TR_AGENT_LIVE)));
+}
+
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
+  if (to->class_->pool > 1) to = tr_members_pick(core, to);
   if (msg->kind == TR_MSG_REQUEST) {
     if (to->turn && is_nested(to, msg)) return push_nested(core, to, msg);
+    if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
     tr_call *call = tr_call_of(msg);
     if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
     if (call) call->at = to;
+  } else if (refuses(core, to, msg)) {
+    return TR_EUNAVAILABLE;
   }
   if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
   return tr_mail_push(core, to, msg);
@@ -157,14 +170,24 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
   return msg;
 }
 
+/* A request whose caller has given up: handling it would help nobody. One that was cancelled is found only here, since looking for it in
+ * a long mailbox would cost more than the place that it takes until then. */
+static bool in_vain(tr_msg *msg) {
+  if (msg->kind != TR_MSG_REQUEST) return false;
+  bool gone = tr_call_gone(msg);
+  if (gone) msg->reply_to.answer = NULL;
+  else if (msg->deadline > msg->core->now) return false;
+  else tr_msg_fail(msg, TR_ETIMEOUT, NULL);
+  return true;
+}
+
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
   for (;;) {
     tr_agent_extra *extra = agent->extra;
     tr_msg *msg = NULL;
     if (tr_mail_nested(agent)) msg = pop_lane(core, &extra->nested);
     else if (tr_mail_open(agent)) msg = pop(core, agent);
-    if (!msg || msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
-    tr_msg_fail(msg, TR_ETIMEOUT, NULL); /* its caller has given up: handling it would help nobody */
+    if (!msg || !in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
 }
@@ -196,8 +219,7 @@ tr_msg *tr_turn_receive(tr_turn *turn) {
   for (tr_msg *msg; (msg = pop(core, agent));) {
     tr_call *call = tr_call_of(msg);
     if (call) call->at = NULL;
-    if (msg->kind != TR_MSG_REQUEST || msg->deadline > core->now) return msg;
-    tr_msg_fail(msg, TR_ETIMEOUT, NULL);
+    if (!in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
   agent->state |= TR_AGENT_RECEIVING;
@@ -207,4 +229,21 @@ tr_msg *tr_turn_receive(tr_turn *turn) {
 size_t tr_agent_mail_count(const tr_agent *agent) {
   const tr_agent_extra *extra = agent->extra;
   return (size_t)agent->mail.count + agent->mail.parked + (extra ? extra->nested.count : 0);
+}
+
+static int each(const tr_envelope *envelope, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+  int rc = 0;
+  for (; envelope && !rc; envelope = envelope->next) rc = fn(ud, envelope->msg);
+  return rc;
+}
+
+int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+  const tr_agent_extra *extra = agent->extra;
+  int rc = extra ? each(extra->nested.head, fn, ud) : 0;
+  if (!rc && extra) rc = each(extra->high.head, fn, ud);
+  if (!rc) rc = each(agent->mail.head, fn, ud);
+  if (!rc && extra) rc = each(extra->low.head, fn, ud);
+  for (const tr_link *link = extra ? extra->parked.next : NULL; link && link != &extra->parked && !rc; link = link->next)
+    rc = fn(ud, TR_CONTAINER(link, tr_parking, by_receiver)->msg);
+  return rc;
 }

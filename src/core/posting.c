@@ -16,7 +16,9 @@ void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reaso
   tr_log_write(core->log, TR_LOG_DEBUG, "dead_letter", "code=%s type=%s target=%s/%s reason=%s", tr_error_name(code),
                msg->type ? msg->type->text : "", msg->target_type ? msg->target_type->text : "",
                msg->target_key ? msg->target_key->text : "", reason);
-  if (!core->hooks.dead_letter || core->in_hook) return; /* a dead letter about a dead letter is only counted */
+  /* A dead letter about a dead letter is only counted. */
+  if (!core->hooks.dead_letter || core->in_hook) return;
+  if (msg->kind == TR_MSG_EVENT && msg->target_type && tr_name_reserved(tr_name_view(msg->target_type))) return;
   core->in_hook = true;
   core->hooks.dead_letter(core->hooks.ud, msg, code, reason);
   core->in_hook = false;
@@ -36,6 +38,10 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
+    snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
+  else if (code == TR_EUNAVAILABLE)
+    snprintf(text, sizeof text, core->draining ? "the runtime is stopping" : "%.200s/%.200s is stopping", type, key);
   return tr_core_undeliverable(core, msg, code, text[0] ? text : NULL);
 }
 
@@ -81,6 +87,12 @@ static tr_dest *pick_uplink(const tr_core *core) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
+  if (tr_call_gone(msg)) { /* cancelled before it went out */
+    msg->reply_to.answer = NULL;
+    return TR_ECANCELLED;
+  }
+  if (tr_name_reserved(tr_name_view(msg->target_key)))
+    return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
@@ -96,6 +108,17 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
   msg->sender = NULL;
   tr_msg_unref(msg);
   return result;
+}
+
+int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
+  tr_name *key = tr_name_new(core->names, key_text);
+  tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
+  int err = agent ? tr_mail_deliver(core, agent, msg, NULL) : TR_EMEMORY;
+  if (err && agent) tr_core_refused(core, msg, agent, err);
+  else if (err) tr_core_undeliverable(core, msg, err, NULL);
+  tr_name_unref(key);
+  tr_msg_unref(msg);
+  return err;
 }
 
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {

@@ -24,7 +24,7 @@ static void failed(giving *g, int err) {
 }
 
 static void give(giving *g, tr_agent *agent) {
-  if (agent->seen == g->msg->number || is_sender(g->msg, agent->class_, agent->key)) return;
+  if ((agent->state & TR_AGENT_MEMBER) || agent->seen == g->msg->number || is_sender(g->msg, agent->class_, agent->key)) return;
   agent->seen = g->msg->number;
   g->count++;
   int err = tr_mail_deliver(g->core, agent, g->msg, g->from);
@@ -112,10 +112,22 @@ static void give_out(giving *g) {
     }
     if (dests != few) tr_free(core->mem, dests, count * sizeof *dests);
   }
+  if (tr_name_reserved(tr_name_view(g->msg->target_type))) return; /* what a runtime says of itself is for those below it */
   for (uint32_t i = 0; i < core->uplink_count; i++) {
     core->uplinks[i]->ops->event(core->uplinks[i], g->msg);
     g->count++;
   }
+}
+
+bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
+  tr_plan *plan = tr_plan_get(core, topic_type);
+  bool wanted = plan && plan->count > 0;
+  if (plan) tr_plan_unref(core, plan);
+  if (wanted || !core->router->remote_types) return wanted;
+  size_t count;
+  tr_dest *const *matched = tr_router_match_name(core->router, topic_type, &count);
+  for (size_t i = 0; i < count && !wanted; i++) wanted = matched[i]->ops != NULL;
+  return wanted;
 }
 
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {

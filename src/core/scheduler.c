@@ -66,13 +66,13 @@ static bool begin(tr_core *core, tr_agent *agent, uint64_t *turns) {
 }
 
 static bool may_take_mail(tr_core *core, tr_agent *agent, uint64_t *turns) {
-  if (agent->state & TR_AGENT_STOP || *turns == 0) return false;
+  if (agent->state & TR_AGENT_ENDING || *turns == 0) return false;
   return (agent->state & TR_AGENT_LIVE) || begin(core, agent, turns);
 }
 
 static void go_on(tr_core *core, tr_agent *agent, uint64_t *turns) {
   tr_turn *last = agent->ready_turns, *turn = NULL;
-  for (int i = 0; i < TR_SLOT_MOST && turn != last && *turns > 0 && !(agent->state & TR_AGENT_STOP); i++) {
+  for (int i = 0; i < TR_SLOT_MOST && turn != last && *turns > 0 && !(agent->state & TR_AGENT_ENDING); i++) {
     turn = tr_turn_pop_ready(agent);
     --*turns;
     tr_turn_run(core, turn);
@@ -81,7 +81,7 @@ static void go_on(tr_core *core, tr_agent *agent, uint64_t *turns) {
 }
 
 static void take_mail(tr_core *core, tr_agent *agent, uint64_t *turns, size_t most) {
-  for (; most > 0 && *turns > 0 && !(agent->state & TR_AGENT_STOP); most--) {
+  for (; most > 0 && *turns > 0 && !(agent->state & TR_AGENT_ENDING); most--) {
     tr_msg *msg = tr_mail_take(core, agent);
     if (!msg) return;
     tr_turn *turn = tr_turn_new(core, agent, TR_TURN_MESSAGE, msg);
@@ -100,7 +100,8 @@ static void serve(tr_core *core, tr_agent *agent, uint64_t *turns) {
   if (most > TR_SLOT_MOST) most = TR_SLOT_MOST;
   core->slot_agent = agent;
   if (agent->ready_turns) go_on(core, agent, turns);
-  if (may_take_mail(core, agent, turns)) take_mail(core, agent, turns, most);
+  if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) tr_agent_begin_close(core, agent, turns);
+  else if (may_take_mail(core, agent, turns)) take_mail(core, agent, turns, most);
   tr_agent_end_slot(core, agent);
 }
 

@@ -77,6 +77,8 @@ static uint64_t chain_of(tr_core *core, tr_turn *turn) {
   return turn->chain;
 }
 
+uint64_t tr_turn_chain(tr_turn *turn) { return chain_of(tr_agent_core(turn->agent), turn); }
+
 int tr_turn_post(tr_turn *turn, tr_msg *msg) {
   tr_agent *agent = turn->agent;
   if (tr_turn_own(turn)->failed || turn->outbox.count >= TR_OUTBOX_MOST) {
@@ -109,6 +111,15 @@ tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
   call->turn = turn;
   tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
   tr_turn_post(turn, msg);
+  return call;
+}
+
+tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
+  if (turn && turn->deadline < msg->deadline) msg->deadline = turn->deadline;
+  tr_call *call = tr_core_call(msg->core, msg, fn, ud);
+  if (!call || !turn) return call;
+  call->turn = turn;
+  tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
   return call;
 }
 
@@ -170,10 +181,13 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text) {
   if (turn->kind == TR_TURN_INIT) {
     own->error = TR_NEW(core->mem, tr_error);
     tr_error_set(own->error, code, "%s", text ? text : tr_error_default_text(code));
-  } else if (turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
+  } else if (turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
     tr_msg_fail(turn->msg, code, text);
   }
 }
+
+bool tr_turn_failed(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->failed; }
+bool tr_turn_cancelled(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->cancelled; }
 
 void tr_turn_defer(tr_turn *turn) {
   tr_call *call = turn->msg ? tr_call_of(turn->msg) : NULL;
@@ -224,6 +238,7 @@ void tr_turn_end(tr_core *core, tr_turn *turn) {
   if (turn->kind == TR_TURN_INIT && !own->failed) agent->state |= TR_AGENT_LIVE;
   if (turn->kind == TR_TURN_INIT && own->failed)
     tr_agent_stop_in_slot(core, agent, own->fail_code, own->error ? own->error->text : NULL);
+  if (turn->kind == TR_TURN_CLOSE) tr_agent_closed(core, agent);
   if (turn->outbox.blocked == 0) finish(core, turn);
 }
 
@@ -240,13 +255,35 @@ void tr_turn_unblock(tr_core *core, tr_turn *turn) {
   if (tr_agent_wants(agent)) tr_agent_ready(core, agent);
 }
 
+/* Its caller gave up: the class closes it, and nobody is answered. Only where it waits: code that computes is not cut short. */
+static void end_cancelled(tr_core *core, tr_turn *turn) {
+  const tr_class *class_ = turn->agent->class_;
+  turn->state = TR_TURN_RUNNING;
+  class_->ops->cancel(class_->ud, turn);
+  tr_turn_own(turn)->failed = true;
+  drop_outbox(turn);
+  turn->msg->reply_to.answer = NULL;
+  tr_turn_end(core, turn);
+}
+
+void tr_turn_give_up(tr_turn *turn) {
+  tr_turn_own(turn)->cancelled = true;
+  if (turn->state == TR_TURN_WAITING) tr_turn_wake(turn); /* it ends in its own slot: nothing here is being run but that */
+}
+
 void tr_turn_run(tr_core *core, tr_turn *turn) {
   tr_agent *agent = turn->agent;
   tr_turn_entry *own = tr_turn_own(turn);
+  bool waited = turn->state == TR_TURN_READY;
   if (turn->state == TR_TURN_YIELDED) agent->state &= ~(uint32_t)TR_AGENT_YIELDED;
   turn->state = TR_TURN_RUNNING;
   own->woken = false;
   core->serving = turn;
+  if (waited && own->cancelled) {
+    end_cancelled(core, turn);
+    core->serving = NULL;
+    return;
+  }
   int result = agent->class_->ops->run(agent->class_->ud, turn);
   turn->started = true;
   if (result == TR_RUN_DONE || own->failed) {
@@ -254,6 +291,7 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
   } else if (result == TR_RUN_WAIT) {
     turn->state = TR_TURN_WAITING;
     tr_turn_flush(turn);
+    if (own->cancelled) own->woken = true;
     if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);
   } else if (turn->outbox.blocked) { /* it let go of its outbox, and some of that waits for room */
     turn->state = TR_TURN_WAITING;

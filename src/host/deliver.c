@@ -25,10 +25,12 @@ static const char *reason(int code) {
 
 /* ---- from a client ---- */
 
-static bool check_topic(tr_client *from, tr_slice topic) {
+static bool check_topic(tr_client *from, tr_slice topic, tr_slice source) {
   tr_error error;
   tr_error_init(&error);
-  if (!tr_topic_type_check(topic, &error)) return true;
+  if (tr_name_reserved(topic) || tr_name_reserved(source))
+    tr_error_set(&error, TR_EINVALID, "topics and sources that begin with \"" TR_RESERVED "\" are reserved");
+  else if (!tr_topic_type_check(topic, &error)) return true;
   from->host->stats.refused++;
   if (tr_guard_worth_a_line(++from->dropped))
     tr_log_write(from->host->log, TR_LOG_WARN, "event.refused", "client=%s count=%llu reason=\"%s\"", from->id,
@@ -62,7 +64,7 @@ static void to_core(tr_client *from, tr_slice bytes) {
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
-  if (!check_topic(from, span->topic_type)) return;
+  if (!check_topic(from, span->topic_type, span->topic_source)) return;
   tr_replay_note(from, span);
   size_t count = 0;
   tr_dest *const *dests = tr_router_match(host->router, span->topic_type, &count);

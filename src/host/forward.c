@@ -183,6 +183,10 @@ static bool admit(tr_client *caller, const tr_wire_span *span) {
     tr_pending_refuse(caller, span->request_id, TR_EINVALID, "the request names no target agent");
     return false;
   }
+  if (tr_name_reserved(span->target_key)) {
+    tr_pending_refuse(caller, span->request_id, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
+    return false;
+  }
   if (caller->n_calls >= TR_CLIENT_OPEN_REQUESTS) {
     caller->host->stats.overloaded++;
     tr_pending_refuse(caller, span->request_id, TR_EOVERLOADED, "too many open requests");

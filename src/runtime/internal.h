@@ -11,6 +11,7 @@
 typedef enum {
   TR_STAGE_RUNNING = 0,
   TR_STAGE_DRAIN,  /* what is queued is handled */
+  TR_STAGE_CLOSE,  /* close hooks run */
   TR_STAGE_LEAVE,  /* uplinks send what they have and leave, the host's streams end */
   TR_STAGE_DONE    /* troupe_run returns */
 } tr_stage;
@@ -55,8 +56,10 @@ struct troupe {
   uv_timer_t timer;
   uv_idle_t busy;  /* keeps the loop from sleeping while agents are ready */
   tr_time timer_at;
-  bool until_idle; /* troupe_run_until_idle waits */
+  bool until_idle; /* troupe_run_until_idle or troupe_save waits, until then: */
+  tr_time until;
   tr_stage stage;
+  char *state_path;   /* where to save when it ends; NULL: nowhere */
   tr_time stop_deadline, drain;
   int exit_status;
   /* signals.c */
@@ -82,6 +85,8 @@ void tr_runtime_loop_close(troupe_t *rt);
 /* Start what was loaded since, run agents for about budget_us (0: until none is ready), flush sockets. 1: work left. */
 int tr_runtime_work(troupe_t *rt, int64_t budget_us);
 void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
+/* Work and wait until something happened, at most to `end`. */
+void tr_runtime_wait(troupe_t *rt, tr_time end);
 bool tr_runtime_has_door(const troupe_t *rt);
 /* doors.c */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
@@ -95,6 +100,8 @@ void tr_runtime_free_subscriptions(troupe_t *rt);
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
+/* state.c: the runtime ends: nothing runs any more */
+void tr_runtime_save_at_end(troupe_t *rt);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

@@ -18,6 +18,7 @@ static void arm(troupe_t *rt, bool more) {
   else uv_idle_stop(&rt->busy);
   tr_time next = tr_core_next_deadline(rt->core);
   if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  if (rt->until_idle && rt->until < next) next = rt->until;
   if (next == rt->timer_at) return;
   rt->timer_at = next;
   if (next == TR_NEVER) {
@@ -38,9 +39,28 @@ static void start_loaded(troupe_t *rt) {
     tr_log_write(&rt->log, TR_LOG_ERROR, "start", "%s: %s", tr_error_name(error.code), error.text);
 }
 
+static void on_dropped(void *ud, const tr_agent *agent, size_t turns, size_t mail) {
+  const troupe_t *rt = ud;
+  tr_log_write(&rt->log, TR_LOG_WARN, "drain.dropped", "agent=%s/%s turns=%zu messages=%zu closing=%s",
+               tr_class_type(agent->class_)->text, agent->key->text, turns, mail, tr_agent_is_closing(agent) ? "yes" : "no");
+}
+
+/* Nothing is handled any more: what is left is reported, states are saved, close hooks begin. */
+static void begin_closing(troupe_t *rt, tr_time now) {
+  if (!tr_core_idle(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
+  if (rt->state_path) tr_runtime_save_at_end(rt);
+  rt->stage = TR_STAGE_CLOSE;
+  tr_core_close_agents(rt->core, rt->stop_deadline);
+  rt->in_poll = true;
+  while (tr_script_step(rt->script, now, 0)) { } /* at least to their first wait, however late it is */
+  rt->in_poll = false;
+}
+
 /* One step of ending (tr_stage); each returns at once. */
 static void stop_step(troupe_t *rt, tr_time now) {
-  if (rt->stage == TR_STAGE_DRAIN && (tr_core_idle(rt->core) || now >= rt->stop_deadline)) {
+  if (rt->stage == TR_STAGE_DRAIN && (tr_core_idle(rt->core) || now >= rt->stop_deadline)) begin_closing(rt, now);
+  if (rt->stage == TR_STAGE_CLOSE && (tr_core_closed(rt->core) || now >= rt->stop_deadline)) {
+    if (!tr_core_closed(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
     rt->stage = TR_STAGE_LEAVE;
     /* Even a drain that used up its time has this long to say good-bye. */
     if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
@@ -65,9 +85,9 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   return more;
 }
 
-/* Nothing can happen any more: no door, no work, no timer, no program. */
+/* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
-  return rt->started && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -143,6 +163,25 @@ int troupe_run(troupe_t *rt) {
   return rt->exit_status;
 }
 
+/* Sleep until a socket, a timer of the core, or the end. */
+static void sleep_until(troupe_t *rt, tr_time end) {
+  rt->until_idle = true;
+  rt->until = end; /* the core's own timers wake the loop; the limit needs one too */
+  arm(rt, false);
+  uv_run(rt->loop, UV_RUN_ONCE);
+  rt->until_idle = false;
+}
+
+void tr_runtime_wait(troupe_t *rt, tr_time end) {
+  start_loaded(rt);
+  tr_time now = tr_runtime_now(rt);
+  rt->in_poll = true;
+  int more = tr_script_step(rt->script, now, 1); /* one turn: the moment between two is what is waited for */
+  rt->in_poll = false;
+  if (rt->net) tr_net_flush(rt->net);
+  if (!more) sleep_until(rt, end);
+}
+
 int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
   tr_runtime_error(rt);
   int rc = tr_runtime_loop_open(rt);
@@ -152,15 +191,7 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
     if (tr_runtime_work(rt, 0) == 0 && tr_core_idle(rt->core)) return 0;
     tr_time now = tr_runtime_now(rt);
     if (now >= end) return tr_runtime_fail(rt, TR_ETIMEOUT, "still busy after %lld ms", (long long)(limit_us / 1000));
-    arm(rt, false);
-    /* The core's own timers wake the loop; the limit needs one too. */
-    if (rt->timer_at > end) {
-      rt->timer_at = end;
-      uv_timer_start(&rt->timer, on_timer, (uint64_t)((end - now + 999) / 1000), 0);
-    }
-    rt->until_idle = true;
-    uv_run(rt->loop, UV_RUN_ONCE);
-    rt->until_idle = false;
+    sleep_until(rt, end);
   }
 }
 
@@ -168,6 +199,7 @@ void troupe_stop(troupe_t *rt, int64_t drain_us) {
   tr_time deadline = tr_runtime_after(tr_runtime_now(rt), drain_us > 0 ? drain_us : 0);
   if (rt->stage == TR_STAGE_RUNNING) {
     rt->stage = TR_STAGE_DRAIN;
+    tr_core_drain(rt->core);
     rt->stop_deadline = deadline;
   } else if (deadline < rt->stop_deadline) {
     rt->stop_deadline = deadline;

@@ -90,6 +90,9 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   }
   if (rc == 0 && (!type || !*type || !tr_utf8_valid(tr_slice_of(type))))
     rc = tr_error_set(error, TR_EINVALID, "the message type must be UTF-8 text that is not empty");
+  tr_slice name = kind == TR_MSG_EVENT && tr_name_reserved(id.type) ? id.type : id.key;
+  if (rc == 0 && tr_name_reserved(name))
+    rc = tr_error_set(error, TR_EINVALID, "%.*s: names that begin with \"" TR_RESERVED "\" are reserved", TR_SLICE_ARG(name));
   if (rc) {
     tr_value_free(value);
     return NULL;
@@ -109,10 +112,17 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   return NULL;
 }
 
+/* own: takes msg. */
+static int refuse(troupe_t *rt, tr_msg *msg) {
+  tr_msg_unref(msg);
+  return tr_runtime_fail(rt, TR_EUNAVAILABLE, "the runtime is stopping");
+}
+
 static int post(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *body) {
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_msg *msg = make_message(rt, kind, target, type, body);
   if (!msg) return rt->error.code;
+  if (tr_runtime_stopping(rt)) return refuse(rt, msg);
   int rc = tr_core_post(rt->core, msg);
   return rc ? tr_runtime_fail(rt, rc, "%s: %s", target, tr_error_default_text(rc)) : 0;
 }
@@ -156,6 +166,7 @@ int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_msg *msg = make_message(rt, TR_MSG_REQUEST, agent, type, body);
   if (!msg) return rt->error.code;
+  if (tr_runtime_stopping(rt)) return refuse(rt, msg);
   tr_c_call *call = TR_NEW(&rt->mem, tr_c_call);
   if (!call) {
     tr_msg_unref(msg);
@@ -239,7 +250,7 @@ static void drop_subscriber(void *ud, tr_agent *agent) {
   (void)ud;
   (void)agent;
 }
-static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber };
+static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber, NULL };
 
 static int need_subscriber(troupe_t *rt) {
   if (rt->subscriber) return 0;

@@ -80,6 +80,7 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   tr_log_write(&rt->log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
                msg->kind == TR_MSG_EVENT ? "topic" : "agent", msg->target_type ? msg->target_type->text : "",
                msg->target_key ? msg->target_key->text : "", tr_error_name(code), reason);
+  if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
 }
 
 static int make_core(troupe_t *rt) {
@@ -144,8 +145,10 @@ void troupe_free(troupe_t *rt) {
   tr_host_free(rt->host);
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
+  rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);
 }

@@ -44,6 +44,8 @@ int tr_runtime_signals(troupe_t *rt);
 void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), void *ud);
 /* How long a stop by a signal, a program's end or ctx:exit drains (default 3 s). */
 void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
+/* Restore what is in this file, if it is there, and save to it when a stop has drained; a failure then makes the exit status 1. */
+int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
 /* Bodies as JSON text for printing: appended to out. */
 int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);

@@ -14,7 +14,6 @@
 #else
 #define ADDRESS_MAX 8192
 #endif
-#define RESERVED "troupe."
 
 static void free_list(tr_script *script, tr_address *address) {
   while (address) {
@@ -106,8 +105,8 @@ const tr_address *tr_address_agent(lua_State *L, int at, int table) {
   tr_error_init(&error);
   tr_slice text = check_text(L, at, "agent");
   if (tr_agent_id_parse(text, TR_SLICE_LITERAL("default"), &id, &error)) tr_fail_raise_error(L, &error);
-  if (tr_slice_starts(id.key, TR_SLICE_LITERAL(RESERVED)))
-    tr_fail_raise(L, TR_EINVALID, "agent `%s`: keys that begin with \"" RESERVED "\" are reserved", text.p);
+  if (tr_name_reserved(id.key))
+    tr_fail_raise(L, TR_EINVALID, "agent `%s`: keys that begin with \"" TR_RESERVED "\" are reserved", text.p);
   return remember(L, at, table, id.type, id.key.p ? id.key : TR_SLICE_LITERAL(""), false);
 }
 
@@ -121,8 +120,10 @@ const tr_address *tr_address_topic(lua_State *L, int at, int table) {
   tr_error_init(&error);
   tr_slice text = check_text(L, at, "topic");
   if (tr_topic_id_parse(text, TR_SLICE_LITERAL("default"), &id, &error)) tr_fail_raise_error(L, &error);
-  if (tr_slice_starts(id.type, TR_SLICE_LITERAL(RESERVED)))
-    tr_fail_raise(L, TR_EINVALID, "topic `%s`: topics that begin with \"" RESERVED "\" are reserved", text.p);
+  if (tr_name_reserved(id.type))
+    tr_fail_raise(L, TR_EINVALID, "topic `%s`: topics that begin with \"" TR_RESERVED "\" are reserved", text.p);
+  if (tr_name_reserved(id.source))
+    tr_fail_raise(L, TR_EINVALID, "topic `%s`: sources that begin with \"" TR_RESERVED "\" are reserved", text.p);
   bool bare = !memchr(text.p, '/', text.n);
   return remember(L, at, table, id.type, bare ? (tr_slice){ NULL, 0 } : id.source.p ? id.source : TR_SLICE_LITERAL(""),
                   bare);

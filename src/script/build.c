@@ -7,6 +7,7 @@
  * protected, and the half-made value lies on a Lua thread of its own between the steps. */
 #include "base/text.h"
 #include "codec/json.h"
+#include "codec/native.h"
 #include "script/internal.h"
 
 typedef struct lua_sink {
@@ -165,8 +166,20 @@ int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *erro
     lua_pushlstring(L, bytes.p, bytes.n);
     return 0;
   case TR_FORMAT_BYTES: tr_bytes_push(L, bytes); return 0;
+  case TR_FORMAT_NATIVE: return tr_decode_native(L, bytes, keep_nulls, error);
   default: return tr_error_set(error, TR_EINVALID, "a protobuf body cannot be read yet");
   }
+}
+
+/* The parser holds nothing, so the sink may raise through it. */
+int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error) {
+  int top = lua_gettop(L);
+  lua_sink state = { .L = L, .keep_nulls = keep_nulls, .error = error };
+  tr_sink sink = sink_of(&state);
+  tr_need_stack(L, 8);
+  int rc = tr_native_parse(bytes, &sink, error);
+  if (rc) lua_settop(L, top);
+  return rc;
 }
 
 /* --- the builder --- */

@@ -174,6 +174,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_instance *instance = agent->user;
   if (!instance) return;
   tr_script_timers_stop(instance);
+  tr_instance_forget(instance);
   tr_definition_unref(instance->def);
   instance->agent = NULL;
   instance->def = NULL;
@@ -181,7 +182,22 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_slot_free(script, &script->instances, script->instances_ref, agent->user_ref);
 }
 
-static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop };
+static void gone(void *class_ud) {
+  tr_script_class *class_ = class_ud;
+  class_->core_class = NULL;
+  tr_script_class_free(class_);
+}
+
+static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .gone = gone };
+
+tr_script_class *tr_script_class_of(tr_class *class_) {
+  return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
+}
+
+static uint8_t priority(void *class_ud, const tr_name *type) {
+  const tr_script_class *class_ = class_ud;
+  return (uint8_t)tr_definition_priority(class_->def, type);
+}
 
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def) {
   return (tr_class_options){
@@ -191,7 +207,11 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .mailbox_limit = def->mailbox_limit,
     .overflow = def->overflow,
     .reentrant = def->reentrant,
-    .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0,
+    .priority = def->priority_count ? priority : NULL,
+    .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 ||
+        class_->restores || def->close_ref != LUA_NOREF,
+    .has_close = def->close_ref != LUA_NOREF,
+    .pool = def->pool,
     .direct_topics = !def->program,
     .exclusive_init = def->program,
   };
@@ -222,7 +242,9 @@ tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr
   def->refs++;
   tr_list_init(&class_->subs);
   tr_list_init(&class_->run_subs);
+  tr_list_init(&class_->idle);
   tr_map_init(&class_->told, script->mem, 0);
+  class_->restores = script->saved.count > 0; /* there may be some for it */
   tr_list_push(&script->classes, &class_->all);
   tr_list_push(&file->classes, &class_->by_file);
   tr_class_options options = tr_script_class_options(class_, def);
@@ -238,11 +260,42 @@ static void free_subs(tr_link *list) {
 }
 
 void tr_script_class_remove(tr_script_class *class_) {
+  if (class_->core_class) tr_core_remove_class(class_->script->core, class_->core_class);
+  tr_script_class_free(class_);
+}
+
+void tr_script_class_retire(tr_script_class *class_) {
+  tr_saved_remove_type(class_->script, class_->def->type);
+  if (class_->def->close_ref == LUA_NOREF) {
+    tr_script_class_remove(class_);
+    return;
+  }
+  tr_link_remove(&class_->by_file);
+  class_->file = NULL;
+  tr_core_retire_class(class_->script->core, class_->core_class); /* and the class with it, maybe at once */
+}
+
+tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type) {
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next) {
+    tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    if (class_->file && tr_slice_is(type, class_->def->type)) return class_;
+  }
+  return NULL;
+}
+
+void tr_script_class_restores(tr_script_class *class_) {
+  if (class_->restores) return;
+  class_->restores = true;
+  tr_class_options options = tr_script_class_options(class_, class_->def);
+  tr_class_set_options(class_->core_class, &options);
+}
+
+void tr_script_class_free(tr_script_class *class_) {
   tr_script *script = class_->script;
   size_t at = 0;
   tr_slice key;
   void *value;
-  if (class_->core_class) tr_core_remove_class(script->core, class_->core_class);
+  tr_timer_stop(tr_core_timers(script->core), &class_->idle_timer);
   free_subs(&class_->subs);
   free_subs(&class_->run_subs);
   tr_definition_unref(class_->def);

@@ -110,11 +110,44 @@ static bool check_string(tr_copy *copy, int at) {
 
 static bool copy_table(tr_copy *copy);
 
+static inline bool copy_value(tr_copy *copy, int type);
+
+/* The placeholder on the top: its value in its place, or it stays and is waited for. */
+static bool copy_placeholder(tr_copy *copy, tr_future *f) {
+  lua_State *L = copy->L;
+  char text[TR_ERROR_TEXT];
+  if (copy->turn && f->turn != copy->turn) return wrong(copy, "a placeholder of a turn that has ended");
+  if (!f->settled) {
+    copy->pending = !copy->wait;
+    if (!copy->wait) return wrong(copy, "a placeholder that is not there yet (use troupe.await)");
+    return tr_future_need(copy->wait, f) || wrong_as(copy, TR_EMEMORY, "out of memory");
+  }
+  f->read = true;
+  if (f->code) return wrong_as(copy, f->code, "%s", tr_future_error(f, true, text));
+  if (f->has_value) lua_getiuservalue(L, -1, 1);
+  else if (f->reply.kind == TR_BODY_SLOT) { /* as it came, nulls and all */
+    tr_push_ref(L, f->script->slots_ref);
+    lua_rawgeti(L, -1, f->reply.slot);
+    lua_remove(L, -2);
+  } else if (tr_body_push(L, &f->reply, true, copy->error)) {
+    return false;
+  }
+  lua_replace(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pushlightuserdata(L, NULL);
+    lua_replace(L, -2);
+  }
+  if (tr_is_null(L, -1)) copy->nulls = true;
+  if (lua_type(L, -1) == LUA_TUSERDATA && tr_future_at(L, -1)) return wrong(copy, "a placeholder in a reply's value");
+  return copy_value(copy, lua_type(L, -1));
+}
+
 static bool check_other(tr_copy *copy, int type) {
   lua_State *L = copy->L;
   tr_slice bytes;
   if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
   if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) return true;
+  if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) return copy_placeholder(copy, tr_future_at(L, -1));
   if (type == LUA_TUSERDATA) return wrong(copy, "a body cannot hold an object such as ctx");
   return wrong(copy, "a body cannot hold a %s", lua_typename(L, type));
 }

@@ -16,7 +16,8 @@ static const char *const names[] = {
   "id", "key", "agent_type", "type", "sender", "topic", "message_id", "is_request", "deadline", "cancelled", "metadata",
   "trace",
   /* methods, for suggestions */
-  "publish", "send", "call", "pcall", "sleep", "after", "every", "cancel", "log", "now", "subscribe", "unsubscribe",
+  "publish", "send", "call", "pcall", "async", "agent", "sleep", "after", "every", "cancel", "log", "now", "subscribe",
+  "unsubscribe", "subscriptions",
   "receive",
   "stop", "exit", NULL
 };
@@ -90,7 +91,7 @@ static void push_field(lua_State *L, const tr_lua_turn *lt, int field) {
     if (turn->deadline == TR_NEVER) lua_pushnil(L);
     else lua_pushnumber(L, (double)turn->deadline / 1e6);
     break;
-  case FIELD_CANCELLED: lua_pushboolean(L, 0); break;
+  case FIELD_CANCELLED: lua_pushboolean(L, tr_turn_cancelled(turn)); break;
   case FIELD_METADATA: push_metadata(L, turn->msg); break;
   default:
     if (turn->msg) push_message_field(L, turn->msg, field);
@@ -147,6 +148,7 @@ void tr_ctx_open(lua_State *L, tr_script *script) {
   add_methods(L, script, tr_ctx_message_methods);
   add_methods(L, script, tr_ctx_time_methods);
   add_methods(L, script, tr_ctx_other_methods);
+  add_methods(L, script, tr_ctx_agent_methods);
   lua_pushcclosure(L, get, 1);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, set);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * ctx:publish, ctx:send, ctx:call, ctx:pcall.
+ * ctx:publish, ctx:send, ctx:call, ctx:pcall, ctx:async.
  *
  * All that may raise (addresses, options, the body's copy) comes before the message is made; from there on it is C
  * without errors, so a message is either in the outbox or was never there. The body is copied here, once; the
@@ -10,13 +10,18 @@
 #include "script/internal.h"
 
 typedef struct options {
-  bool has_timeout;
+  bool has_timeout, has_priority;
   tr_time timeout; /* TR_NEVER: none */
   tr_priority priority;
   int metadata, id; /* stack indexes; 0: not given */
+  bool has_encoding;
+  tr_format encoding;
+  unsigned retry;
+  tr_token *cancel;
 } options;
 
-static const char *const option_names[] = { "timeout", "priority", "metadata", "id", NULL };
+static const char *const option_names[] = { "timeout", "priority", "metadata", "id", "encoding", "retry", "cancel", NULL };
+static const char *const encodings[] = { "json", "protobuf", "text", "bytes", NULL }; /* as tr_format */
 static const char *const priority_names[] = { "normal", "high", "low", NULL };
 
 tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
@@ -27,6 +32,10 @@ tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
   if (seconds > 1e9) tr_fail_raise(L, TR_EINVALID, "%s is longer than thirty years", what);
   return (tr_time)llround(seconds * 1e6);
 }
+
+/* What the wire has keys of its own for (wire/keys.c): it would be lost there. */
+static const char *const wire_keys[] = { "priority", "content-type", "datacontenttype", "dataschema", "agagentsendertype",
+                                         "agagentsenderkey", "agmsgkind", NULL };
 
 static void check_metadata(lua_State *L, int at) {
   if (lua_type(L, at) != LUA_TTABLE)
@@ -40,6 +49,9 @@ static void check_metadata(lua_State *L, int at) {
     if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) tr_fail_raise(L, TR_EINVALID, "metadata.%s is not UTF-8", key.p);
     if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-")))
       tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
+    if (tr_name_in(wire_keys, key.p))
+      tr_fail_raise(L, TR_EINVALID, "metadata.%s is reserved%s", key.p,
+                    strcmp(key.p, "priority") == 0 ? " (give the option `priority`)" : "");
   }
 }
 
@@ -61,13 +73,29 @@ static void check_option(lua_State *L, options *o, const char *name) {
     int at = 0;
     while (priority_names[at] && strcmp(priority_names[at], text) != 0) at++;
     if (!priority_names[at]) tr_fail_raise(L, TR_EINVALID, "priority must be \"high\", \"normal\" or \"low\"");
+    o->has_priority = true;
     o->priority = (tr_priority)at;
+  } else if (strcmp(name, "encoding") == 0) {
+    const char *text = lua_type(L, value) == LUA_TSTRING ? lua_tostring(L, value) : "";
+    int at = 0;
+    while (encodings[at] && strcmp(encodings[at], text) != 0) at++;
+    if (!encodings[at]) tr_fail_raise(L, TR_EINVALID, "encoding must be \"json\", \"protobuf\", \"text\" or \"bytes\"");
+    if (at == TR_FORMAT_PROTOBUF) tr_fail_raise(L, TR_EINVALID, "the encoding \"protobuf\" is not available yet");
+    o->has_encoding = true;
+    o->encoding = (tr_format)at;
   } else if (strcmp(name, "metadata") == 0) {
     check_metadata(L, value);
     o->metadata = 1;
   } else if (strcmp(name, "id") == 0) {
     check_id(L, value);
     o->id = 1;
+  } else if (strcmp(name, "retry") == 0) {
+    lua_Integer n = lua_isinteger(L, value) ? lua_tointeger(L, value) : -1;
+    if (n < 0 || n > 1000) tr_fail_raise(L, TR_EINVALID, "retry must be a number from 0 to 1000");
+    o->retry = (unsigned)n;
+  } else if (strcmp(name, "cancel") == 0) {
+    o->cancel = tr_token_at(L, value);
+    if (!o->cancel) tr_fail_raise(L, TR_EINVALID, "cancel must be a token (of troupe.token), not %s", tr_type_name(L, value));
   } else if (tr_name_in(tr_later_options, name)) {
     tr_fail_raise(L, TR_EINVALID, "the option `%s` is not available yet", name);
   } else {
@@ -126,9 +154,43 @@ static bool apply(lua_State *L, const options *o, tr_msg *msg) {
   return true;
 }
 
+/* What a turn sends carries on the trace of the message it handles, unless it gives another. */
+static const char *const trace_keys[] = { "traceparent", "tracestate" };
+
+static bool carry_trace(const tr_lua_turn *lt, tr_msg *msg) {
+  const tr_msg *from = lt->turn->msg;
+  if (!from || !from->meta || tr_meta_get(msg->meta, tr_slice_of(trace_keys[0])).p) return true;
+  for (int i = 0; i < 2; i++) {
+    tr_slice value = tr_meta_get(from->meta, tr_slice_of(trace_keys[i]));
+    if (!value.p) {
+      if (i == 0) return true;
+      continue;
+    }
+    if (!msg->meta) msg->meta = tr_meta_new(tr_core_mem(msg->core));
+    if (!msg->meta || tr_meta_set(msg->meta, tr_slice_of(trace_keys[i]), value)) return false;
+  }
+  return true;
+}
+
+/* Make the body at `at` what opts.encoding needs: a string for "text", troupe.bytes for "bytes", so that it arrives as
+ * the same whichever way it goes. */
+static void convert_body(lua_State *L, int at, const options *o) {
+  tr_slice bytes;
+  bool is_string = lua_type(L, at) == LUA_TSTRING;
+  if (o->encoding == TR_FORMAT_TEXT && !is_string)
+    tr_fail_raise(L, TR_EINVALID, "body: the encoding \"text\" takes a string, not %s", tr_type_name(L, at));
+  if (o->encoding != TR_FORMAT_BYTES || tr_bytes_get(L, at, &bytes)) return;
+  if (!is_string)
+    tr_fail_raise(L, TR_EINVALID, "body: the encoding \"bytes\" takes a string or troupe.bytes, not %s", tr_type_name(L, at));
+  bytes.p = lua_tolstring(L, at, &bytes.n);
+  tr_bytes_push(L, bytes);
+  lua_replace(L, at);
+}
+
 /* The message of ctx:METHOD(target, type, body, opts). */
-static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
+static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *given) {
   tr_core *core = lt->script->core;
+  options o;
   tr_body body;
   tr_error error;
   tr_error_init(&error);
@@ -138,40 +200,95 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind) {
   const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
-  options o = check_options(L, 5);
-  if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
+  *given = o = check_options(L, 5);
+  if (kind != TR_MSG_REQUEST && (o.retry || o.cancel))
+    tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
+  if (o.has_encoding) convert_body(L, 4, &o);
+  with->turn = lt;
+  if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", with, &body, &error)) {
+    if (with->pending) return NULL;
+    tr_fail_raise_error(L, &error);
+  }
   tr_msg *msg = tr_msg_new(core, kind);
   if (!msg) {
     tr_body_release(core, &body);
     tr_raise_memory(L);
   }
   msg->body = body;
+  if (o.has_encoding) msg->body.format = (uint8_t)o.encoding;
   msg->type = tr_name_ref(type);
   msg->target_type = tr_name_ref(target->type);
   /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is
    * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
+  if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
+  if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
+    tr_msg_unref(msg);
+    tr_fail_raise_error(L, &error);
+  }
   if (o.has_timeout || o.priority || o.metadata || o.id) {
     if (!apply(L, &o, msg)) {
       tr_msg_unref(msg);
       tr_raise_memory(L);
     }
   }
+  if (!carry_trace(lt, msg)) {
+    tr_msg_unref(msg);
+    tr_raise_memory(L);
+  }
+  if (kind == TR_MSG_REQUEST && !o.has_timeout && lt->def->timeout != TR_NEVER)
+    msg->deadline = tr_core_now(core) + lt->def->timeout;
   return msg;
 }
 
-static int post(lua_State *L, tr_msg_kind kind) {
-  tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_msg *msg = make(L, lt, kind);
+static int post_event(lua_State *L, int status, lua_KContext wait);
+static int post_send(lua_State *L, int status, lua_KContext wait);
+
+/* Wait for the placeholders in the value at `at`, one after the other. A future collects them; it is never started. */
+static int wait_for_arguments(lua_State *L, tr_lua_turn *lt, lua_KFunction k) {
+  tr_body_with with = { .turn = lt };
+  tr_body body;
+  tr_error error;
+  tr_error_init(&error);
+  tr_lua_check_wait(L);
+  with.wait = tr_future_new(L, lt, lt->script->future_ref);
+  if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &with, &body, &error)) tr_fail_raise_error(L, &error);
+  tr_body_release(lt->script->core, &body);
+  tr_future *need = with.wait->needs ? with.wait->needs->need : NULL;
+  if (need) tr_future_watch(need, true);
+  lua_settop(L, 5);
+  return tr_lua_pause(L, TR_PAUSE_WAIT, k);
+}
+
+static int post(lua_State *L, tr_msg_kind kind, lua_KFunction k, lua_KContext wait) {
+  tr_lua_turn *lt = wait ? tr_lua_resumed(L, wait) : tr_ctx_turn(L);
+  tr_body_with with = { .turn = lt };
+  options o;
+  if (wait) lua_settop(L, 5);
+  tr_msg *msg = make(L, lt, kind, &with, &o);
+  if (!msg) {
+    lua_settop(L, 5);
+    return wait_for_arguments(L, lt, k);
+  }
   int rc = tr_turn_post(lt->turn, msg);
   if (rc == TR_ELIMIT) tr_fail_raise(L, TR_ELIMIT, "a turn sends at most a million messages between two waits");
   if (rc) tr_fail_raise(L, rc, "%s", tr_error_default_text(rc));
   return 0;
 }
 
-static int ctx_publish(lua_State *L) { return post(L, TR_MSG_EVENT); }
-static int ctx_send(lua_State *L) { return post(L, TR_MSG_SEND); }
+static int post_event(lua_State *L, int status, lua_KContext wait) {
+  (void)status;
+  return post(L, TR_MSG_EVENT, post_event, wait);
+}
+
+static int post_send(lua_State *L, int status, lua_KContext wait) {
+  (void)status;
+  return post(L, TR_MSG_SEND, post_send, wait);
+}
+
+static int ctx_publish(lua_State *L) { return post_event(L, LUA_OK, 0); }
+static int ctx_send(lua_State *L) { return post_send(L, LUA_OK, 0); }
 
 /* --- calls --- */
 
@@ -207,18 +324,61 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
     tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
     return lua_error(L);
   }
+  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error)) {
+    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
+    return lua_error(L);
+  }
   if (lt->reply_type) lua_pushlstring(L, lt->reply_type->text, lt->reply_type->len);
   else lua_pushliteral(L, "null");
   return 2;
 }
 
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+  tr_body_with with = { .turn = lt };
+  options o;
+  if (lua_gettop(L) < 5) lua_settop(L, 5);
+  with.wait = tr_future_new(L, lt, meta_ref);
+  lua_replace(L, 1);
+  tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  tr_future_start(with.wait, msg, o.retry);
+  if (o.cancel) tr_token_join(o.cancel, with.wait);
+  lua_settop(L, 1);
+}
+
+static int ctx_async(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
+  tr_async(L, lt, lt->script->future_ref);
+  return 1;
+}
+
+/* A call that needs more than waiting for one answer. */
+static bool is_special(lua_State *L) {
+  bool special = false;
+  if (tr_placeholder_is(L, 4)) return true;
+  if (lua_type(L, 5) != LUA_TTABLE) return false;
+  special = tr_raw_field(L, 5, "retry") != LUA_TNIL;
+  special = tr_raw_field(L, 5, "cancel") != LUA_TNIL || special;
+  lua_pop(L, 2);
+  return special;
+}
+
+static int call_by_future(lua_State *L, tr_lua_turn *lt) {
+  tr_async(L, lt, lt->script->future_ref);
+  return tr_future_await(L);
+}
+
 static int ctx_call(lua_State *L) {
+  tr_body_with with = { .turn = NULL };
+  options o;
   tr_lua_turn *lt = tr_ctx_turn(L);
   tr_lua_check_wait(L);
   if (lt->call) tr_fail_raise(L, TR_EINVALID, "this turn waits for another call already");
-  tr_msg *msg = make(L, lt, TR_MSG_REQUEST);
-  if (msg->deadline == TR_NEVER && lt->def->timeout != TR_NEVER && lua_isnoneornil(L, 5))
-    msg->deadline = tr_core_now(msg->core) + lt->def->timeout;
+  if (is_special(L)) return call_by_future(L, lt);
+  tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  if (!msg) {
+    lua_settop(L, 5);
+    return call_by_future(L, lt);
+  }
   lt->answered = false;
   lt->call = tr_turn_call(lt->turn, msg, on_reply, lt);
   if (!lt->call) tr_raise_memory(L);
@@ -244,5 +404,6 @@ static int ctx_pcall(lua_State *L) {
 }
 
 const luaL_Reg tr_ctx_message_methods[] = {
-  { "publish", ctx_publish }, { "send", ctx_send }, { "call", ctx_call }, { "pcall", ctx_pcall }, { NULL, NULL }
+  { "publish", ctx_publish }, { "send", ctx_send }, { "call", ctx_call }, { "pcall", ctx_pcall }, { "async", ctx_async },
+  { NULL, NULL }
 };

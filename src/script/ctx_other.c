@@ -50,6 +50,46 @@ static int ctx_unsubscribe(lua_State *L) {
   tr_fail_raise(L, TR_ENOT_FOUND, "there is no subscription with id %lld made by ctx:subscribe", (long long)id);
 }
 
+/* In the forms that ctx:subscribe takes, with the id where it was made by that. */
+static void push_sub(lua_State *L, const tr_sub_spec *sub, bool at_run_time) {
+  lua_createtable(L, 1, 3);
+  if (sub->custom) {
+    tr_push_ref(L, sub->match_ref);
+    lua_setfield(L, -2, "match");
+    tr_push_ref(L, sub->agent_ref);
+    if (sub->agent_ref == LUA_NOREF) lua_pop(L, 1);
+    else lua_setfield(L, -2, "agent");
+  } else {
+    lua_pushlstring(L, sub->topic, sub->topic_size - 1);
+    if (sub->kind == TR_SUB_PREFIX) lua_setfield(L, -2, "prefix");
+    else lua_rawseti(L, -2, 1);
+  }
+  if (sub->key) {
+    lua_pushlstring(L, sub->key, sub->key_size - 1);
+    lua_setfield(L, -2, "key");
+  }
+  if (sub->all) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "all");
+  }
+  if (!at_run_time) return;
+  lua_pushinteger(L, (lua_Integer)sub->id);
+  lua_setfield(L, -2, "id");
+}
+
+static int ctx_subscriptions(lua_State *L) {
+  const tr_script_class *class_ = tr_ctx_turn(L)->instance->class_;
+  const tr_link *lists[] = { &class_->subs, &class_->run_subs };
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (int i = 0; i < 2; i++)
+    for (const tr_link *link = lists[i]->next; link != lists[i]; link = link->next) {
+      push_sub(L, TR_CONTAINER(link, tr_sub_spec, link), i == 1);
+      lua_rawseti(L, -2, ++n);
+    }
+  return 1;
+}
+
 static int ctx_log(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   tr_lua_turn *lt = tr_ctx_turn(L);
@@ -89,13 +129,20 @@ static int ctx_exit(lua_State *L) {
   return 0;
 }
 
+/* A program's end is the end of all. */
 static int ctx_stop(lua_State *L) {
+  tr_lua_turn *lt = tr_ctx_turn(L);
   lua_settop(L, 1);
-  return ctx_exit(L);
+  if (lt->def->program) return ctx_exit(L);
+  char id[2 * 4096 + 2];
+  tr_agent_name(lt->turn->agent, id, sizeof id);
+  tr_saved_remove(lt->script, tr_slice_of(id));
+  tr_agent_close(lt->script->core, lt->turn->agent, TR_CLOSE_STOP);
+  return 0;
 }
 
 const luaL_Reg tr_ctx_other_methods[] = {
-  { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "log", ctx_log }, { "stop", ctx_stop },
+  { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "subscriptions", ctx_subscriptions }, { "log", ctx_log }, { "stop", ctx_stop },
   { "exit", ctx_exit },
   { NULL, NULL }
 };

@@ -19,6 +19,7 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->refs = 1;
   def->script = script;
   def->table_ref = def->state_ref = def->methods_ref = def->meta_ref = def->init_ref = def->migrate_ref = LUA_NOREF;
+  def->close_ref = def->save_ref = def->restore_ref = LUA_NOREF;
   def->requests.star.ref = def->events.star.ref = LUA_NOREF;
   def->timeout = TR_SECONDS(30);
   def->instructions = TR_INSTRUCTIONS;
@@ -29,7 +30,7 @@ tr_definition *tr_definition_new(tr_script *script) {
 static void unref_lua(const tr_definition *def) {
   lua_State *L = def->script->L;
   const int refs[] = { def->table_ref, def->state_ref, def->methods_ref, def->meta_ref, def->init_ref,
-                       def->migrate_ref };
+                       def->migrate_ref, def->close_ref, def->save_ref, def->restore_ref };
   if (!lua_checkstack(L, 4)) return;
   for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 }
@@ -47,12 +48,21 @@ void tr_definition_unref(tr_definition *def) {
     tr_name_unref(def->replies[i].request);
     tr_name_unref(def->replies[i].reply);
   }
+  tr_schemas_free(def->schemas);
+  for (size_t i = 0; i < def->priority_count; i++) tr_name_unref(def->priorities[i].type);
+  tr_free(mem, def->priorities, def->priority_count * sizeof *def->priorities);
   tr_free(mem, def->replies, def->reply_count * sizeof *def->replies);
   for (size_t i = 0; i < def->autostart_count; i++) tr_free(mem, def->autostart[i].text, def->autostart[i].size);
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);
   tr_free(mem, def->type, def->type_size);
   tr_link_remove(&def->link);
   TR_DELETE(mem, def);
+}
+
+tr_priority tr_definition_priority(const tr_definition *def, const tr_name *type) {
+  for (size_t i = 0; i < def->priority_count; i++)
+    if (def->priorities[i].type == type) return def->priorities[i].priority;
+  return TR_PRIORITY_NORMAL;
 }
 
 /* --- keys and their types --- */

@@ -37,6 +37,7 @@ typedef struct tr_instance tr_instance;
 typedef struct tr_script_file tr_script_file;
 typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
+typedef struct tr_future tr_future;
 
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
@@ -79,7 +80,7 @@ struct tr_script {
   tr_chunk *chunks;
   /* registry references */
   int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
-      sandbox_ref, library_ref, dummy_ref;
+      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
@@ -96,7 +97,20 @@ struct tr_script {
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
+  unsigned schema_sets; /* definitions that have schemas */
+  /* letters.c */
+  tr_link letters;
+  unsigned letter_count;
+  tr_timer letter_timer;
+  tr_name *letter_topic;
   uint64_t next_timer;
+  tr_link futures;      /* open ones */
+  tr_link settled;      /* whose dependents have not been told */
+  uint64_t settles;     /* number of the last one that was settled */
+  bool settling;
+  bool closing;         /* tr_script_free is at work */
+  tr_map saved;         /* of tr_saved */
+  size_t saved_bytes, saved_limit;
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -117,6 +131,9 @@ typedef struct tr_copy {
   bool trusted;      /* it was checked before */
   bool drop;         /* leave out null members of maps */
   bool nulls;        /* out: there is a null member */
+  const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
+  tr_future *wait;   /* placeholders that are not there yet stay in, and this one needs them; NULL: they are an error */
+  bool pending;      /* out: there was such an error */
   unsigned depth;
   long left;         /* values that may still be made */
   const void *above[TR_DEPTH_MAX + 1];
@@ -139,6 +156,9 @@ uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
 void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot); /* does not raise */
 /* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
+/* The same for what may hold placeholders. Where `wait` is NULL and one is not there yet, *pending is set. */
+typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending; } tr_body_with;
+int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body, tr_error *error);
 /* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error);
 /* The same with the content left where it is. */
@@ -148,10 +168,14 @@ void tr_slots_close(tr_script *script);
 extern const tr_body_ops tr_slots_gone;
 tr_body_ops tr_slots_ops(tr_script *script);
 
+/* --- letters.c --- */
+void tr_letters_close(tr_script *script); /* those that wait */
+
 /* --- walk.c, build.c --- */
 int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */
 /* Push what bytes hold. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
+int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
 /* --- bytes.c: troupe.bytes --- */
 void tr_bytes_open(lua_State *L, tr_script *script);
@@ -222,7 +246,11 @@ typedef struct tr_sub_spec {
 } tr_sub_spec;
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
 typedef struct tr_tick_spec { tr_name *type; tr_time period; } tr_tick_spec;
+typedef struct tr_schema_set tr_schema_set;
+typedef struct tr_priority_spec { tr_name *type; tr_priority priority; } tr_priority_spec;
 typedef struct tr_reply_spec { tr_name *request, *reply; } tr_reply_spec;
+
+typedef enum { TR_FAIL_CONTINUE = 0, TR_FAIL_RESTART, TR_FAIL_STOP } tr_fail_action;
 
 struct tr_definition {
   unsigned refs;
@@ -232,7 +260,7 @@ struct tr_definition {
   size_t type_size;
   bool program, flat_state, nulls_keep, reentrant;
   int table_ref; /* the agent's table, or the program's function */
-  int state_ref, methods_ref, meta_ref, init_ref, migrate_ref; /* LUA_NOREF: none */
+  int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
   int state_fields; /* of a flat state */
   lua_Integer version;
@@ -246,6 +274,14 @@ struct tr_definition {
   size_t tick_count;
   tr_reply_spec *replies;
   size_t reply_count;
+  tr_schema_set *schemas; /* NULL: none */
+  tr_priority_spec *priorities;
+  size_t priority_count;
+  tr_time idle;      /* 0: instances stay in memory */
+  uint32_t pool;
+  uint32_t fail_limit; /* 0: failures are not counted */
+  tr_time fail_within;
+  tr_fail_action fail_action;
   bool autostart_default;
   tr_key_spec *autostart;
   size_t autostart_count;
@@ -257,6 +293,7 @@ tr_definition *tr_definition_new(tr_script *script);
 void tr_definition_unref(tr_definition *definition); /* does not raise */
 /* Read the agent's table on the top into `definition`. 0 or a code naming file, line, what was expected. [-1, +0, m] */
 int tr_definition_read(lua_State *L, tr_definition *definition, const tr_place *place, const char *default_type);
+tr_priority tr_definition_priority(const tr_definition *definition, const tr_name *type);
 int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "a table" */
@@ -278,6 +315,57 @@ bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
 void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
 
+/* --- schema.c, schema_read.c, schema_json.c: what bodies of a message type look like --- */
+enum {
+  TR_KIND_STRING = 1, TR_KIND_INTEGER = 2, TR_KIND_NUMBER = 4, TR_KIND_BOOLEAN = 8, TR_KIND_BYTES = 16,
+  TR_KIND_LIST = 32, TR_KIND_MAP = 64, TR_KIND_NULL = 128,
+  TR_KIND_ANY = 255
+};
+typedef struct tr_schema tr_schema;
+typedef struct tr_schema_field { char *name; size_t length; tr_schema *value; bool required; } tr_schema_field;
+typedef struct tr_schema_constant { int type; lua_Integer integer; double number; char *text; size_t length; } tr_schema_constant;
+struct tr_schema { /* a node; they may lead to each other in circles */
+  tr_schema *all;          /* of the set */
+  unsigned kinds;
+  bool closed;             /* a map: no other fields */
+  uint8_t mark;            /* schema_read.c */
+  double minimum, maximum; /* infinite: none */
+  tr_schema *item, *extra; /* of a list; of fields that are not named. NULL: anything */
+  tr_schema_field *fields; /* by name, once it is read */
+  size_t field_count, field_cap, required;
+  tr_schema_constant *constants;
+  size_t constant_count;
+};
+struct tr_schema_set { /* of a definition */
+  tr_script *script;
+  tr_schema *all;
+  struct tr_schema_entry { tr_name *type; tr_schema *schema; } *entries;
+  size_t count, cap;
+};
+int tr_schemas_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
+void tr_schemas_free(tr_schema_set *set); /* does not raise */
+typedef struct tr_schema_reader {
+  lua_State *L;
+  tr_schema_set *set;
+  const tr_place *place;
+  const char *type;  /* whose schema it is */
+  int memo;          /* stack index: table → its node */
+  unsigned depth, refs;
+  char path[200];
+  size_t path_at;
+} tr_schema_reader;
+int tr_schema_fail(tr_schema_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+tr_schema *tr_schema_new(tr_schema_reader *reader, unsigned kinds); /* raises out of memory */
+tr_schema_field *tr_schema_field_get(tr_schema_reader *reader, tr_schema *schema, tr_slice name); /* found or new */
+void tr_schema_sort(tr_schema *schema); /* its fields */
+size_t tr_schema_enter(tr_schema_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int tr_schema_json(tr_schema_reader *reader, int at, tr_schema **out); /* the JSON Schema at `at` */
+const tr_schema *tr_schema_of(const tr_definition *definition, const tr_name *type); /* NULL: any body */
+/* The checked value at `at` (0: {}). 0, or TR_EINVALID naming the field. Does not raise. */
+int tr_schema_check(lua_State *L, const tr_schema *schema, int at, const char *root, tr_error *error);
+int tr_schema_check_body(lua_State *L, const tr_schema *schema, const tr_body *body, int slots, const char *root,
+                         tr_error *error); /* [-0, +0, m] */
+
 /* --- class.c: agent types and instances --- */
 struct tr_script_class {
   tr_link all;      /* of the script */
@@ -289,6 +377,9 @@ struct tr_script_class {
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
+  bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */
+  tr_link idle;     /* instances that may be put out of memory, the one idle longest first */
+  tr_timer idle_timer;
   tr_map told;      /* what was said once: keys own their text */
 };
 struct tr_instance { /* a userdata; its user value is `self` */
@@ -297,6 +388,11 @@ struct tr_instance { /* a userdata; its user value is `self` */
   tr_definition *def; /* the version it is on */
   tr_link timers;
   unsigned timer_count;
+  tr_link idle;
+  tr_time active_at; /* when it last did something, for `idle` */
+  tr_time *fail_times; /* the last fail_cap failures, a ring */
+  uint32_t fail_cap, fail_count;
+  bool save_failed;
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
 };
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
@@ -316,7 +412,41 @@ const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at);
 void tr_instance_set_methods(lua_State *L, const tr_definition *def); /* behind the table on the top */
 /* Top-level fields that a newer definition's state has and `self` (on the top) lacks. */
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def);
+/* The same in good order, closing its instances; the class is freed when the last one has left. Its saved states are forgotten. */
+void tr_script_class_retire(tr_script_class *class_);
+void tr_script_class_free(tr_script_class *class_); /* once the core has let go of it */
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
+
+/* The class that the core's is, if it is one of this room's. */
+tr_script_class *tr_script_class_of(tr_class *class_);
+
+/* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
+int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
+int tr_contract_reply(lua_State *L, const tr_lua_turn *turn, const tr_name *type, const tr_body *body, tr_error *error);
+int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, const tr_name *type, int at,
+                       tr_error *error); /* at the caller */
+/* Before a handler runs. False: the request is answered, or the message is a dead letter. */
+bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
+/* --- life.c: failures and idleness --- */
+void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
+void tr_instance_touch(tr_instance *instance); /* it does something now */
+void tr_instance_forget(tr_instance *instance); /* it leaves memory */
+
+/* --- saved.c: states that are not in memory --- */
+typedef struct tr_saved { size_t key_size, size; lua_Integer version; char data[]; } tr_saved; /* the key "type/key", then the bytes */
+/* The instance's state by its save hook, as native bytes appended to out: 0, or a code. Does not raise. */
+int tr_instance_save(tr_instance *instance, tr_buf *out, tr_error *error);
+int tr_saved_put(tr_script *script, tr_slice id, lua_Integer version, tr_slice bytes); /* in place of an older one; TR_EMEMORY */
+const tr_saved *tr_saved_find(tr_script *script, tr_slice id);
+void tr_saved_remove(tr_script *script, tr_slice id);
+void tr_saved_remove_type(tr_script *script, const char *type);
+void tr_saved_fini(tr_script *script);
+static inline tr_slice tr_saved_bytes(const tr_saved *saved) {
+  return tr_slice_make(saved->data + saved->key_size, saved->size);
+}
+/* There is saved state for instances of the class from now on. */
+void tr_script_class_restores(tr_script_class *class_);
+tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);
 
 /* --- timer.c: ctx:after, ctx:every, `timers` --- */
 /* period 0: once. body is taken. 0, or TR_EMEMORY, TR_EOVERLOADED. Does not raise. */
@@ -338,8 +468,9 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_meter meter;
   uint64_t wait;      /* number of the wait it is in */
   tr_call *call;
+  tr_link futures;    /* that it made */
   tr_timer timer;
-  bool timed_out, answered, unhandled;
+  bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
   tr_name *reply_type;
   tr_body reply;
@@ -367,13 +498,71 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
+/* --- future.c, token.c, gather.c, placeholder.c --- */
+typedef struct tr_edge { tr_link link; tr_future *need, *to; struct tr_edge *next; } tr_edge; /* link: need->dependents */
+struct tr_future {
+  unsigned refs;
+  tr_script *script;
+  tr_lua_turn *turn;   /* NULL: it is over */
+  tr_link open, by_turn, by_token;
+  tr_call *call;       /* NULL: not sent, or settled */
+  tr_msg *msg;         /* to be sent yet, or again */
+  tr_msg *request;     /* this one does not call: it answers that */
+  tr_edge *needs;      /* what must be there first */
+  tr_link dependents;  /* edges of those that need it */
+  unsigned missing, retries, attempt;
+  tr_time timeout, deadline;
+  tr_timer timer;      /* until it is sent again */
+  bool settled, watched, wanted, read, has_value, nulls_keep;
+  bool pass_type, nothing; /* of an answer: the type is that of what it needed; its body is null for this caller */
+  uint64_t order;      /* the n-th that was settled */
+  int code;
+  char *error;
+  size_t error_size;
+  tr_name *reply_type;
+  tr_body reply;
+  tr_name *agent, *key, *type, *asker, *asker_key;
+  tr_name *from, *from_key, *from_type; /* whose failure it is; NULL: its own */
+};
+typedef struct tr_token { tr_link futures; bool cancelled; } tr_token;
+tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref); /* [-0, +1, m] */
+void tr_future_unref(tr_future *f);
+bool tr_future_need(tr_future *f, tr_future *need); /* false: out of memory */
+void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries); /* takes msg */
+void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type); /* its body is in f->reply */
+void tr_future_cancel(tr_future *f);
+/* Of this turn, when it ends: a failed one's are cancelled. */
+void tr_futures_leave(tr_lua_turn *lt, bool failed);
+void tr_futures_close(tr_script *script);
+tr_future *tr_future_at(lua_State *L, int at);    /* a future or placeholder, else NULL */
+bool tr_placeholder_is(lua_State *L, int at);
+tr_future *tr_future_check(lua_State *L, int at); /* and of the turn that runs */
+void tr_future_watch(tr_future *f, bool wanted);  /* its settling wakes its turn; wanted: which waits for this one */
+int tr_future_push_value(lua_State *L, int at, tr_future *f); /* 0 or a code, then nothing is pushed */
+void tr_future_push_type(lua_State *L, const tr_future *f);
+void tr_future_raise(lua_State *L, tr_future *f, bool where) __attribute__((noreturn));
+const char *tr_future_error(const tr_future *f, bool where, char out[TR_ERROR_TEXT]); /* where: say where it came from */
+int tr_future_await(lua_State *L); /* the one at index 1 */
+int tr_future_gc(lua_State *L);
+int tr_future_tostring(lua_State *L);
+void tr_future_lock(lua_State *L, const char *name); /* the metatable on the top */
+void tr_future_open(lua_State *L, tr_script *script);
+void tr_token_open(lua_State *L, tr_script *script);
+tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
+void tr_token_join(tr_token *token, tr_future *f);
+void tr_placeholder_open(lua_State *L, tr_script *script);
+int tr_ipairs(lua_State *L);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
+
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
 /* upvalues of each method */
 enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = TR_UP_TYPES };
 void tr_ctx_open(lua_State *L, tr_script *script);
 /* The running turn, if the ctx at index 1 is its agent's; else an error. */
 tr_lua_turn *tr_ctx_turn(lua_State *L);
-extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[];
+extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
 extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);

@@ -8,8 +8,9 @@
 static const char *const mailbox_names[] = { "limit", "overflow", NULL };
 static const char *const limit_names[] = { "instructions", "turn_ms", "memory", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
+static const char *const action_names[] = { "continue", "restart", "stop", NULL };
 static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
-static const char *const priorities[] = { "high", "normal", "low", NULL };
+static const char *const priorities[] = { "normal", "high", "low", NULL }; /* as tr_priority */
 
 /* A positive whole number, also as 1e8. 0 where it is none. */
 static lua_Integer whole(lua_State *L, int at) {
@@ -157,6 +158,9 @@ static int read_autostart(lua_State *L, int at, tr_definition *def, const tr_pla
     key.p = lua_tolstring(L, -1, &key.n);
     if (tr_key_check(key, &error))
       return tr_definition_error(place, NULL, "autostart", "autostart[%zu]: %s", i + 1, error.text);
+    if (tr_name_reserved(key))
+      return tr_definition_error(place, NULL, "autostart",
+                                 "autostart[%zu]: keys that begin with \"" TR_RESERVED "\" are reserved", i + 1);
     def->autostart[i].text = tr_strndup(def->script->mem, key.p, key.n);
     if (!def->autostart[i].text) tr_raise_memory(L);
     def->autostart[i].size = key.n + 1;
@@ -236,18 +240,60 @@ static int read_vm(lua_State *L, int at, tr_definition *def, const tr_place *pla
 }
 
 static int read_failures(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  (void)def;
-  return tr_fields_known(L, at, place, "failures", failure_names);
+  int rc = tr_fields_known(L, at, place, "failures", failure_names);
+  if (rc) return rc;
+  def->fail_limit = 5;
+  def->fail_within = TR_SECONDS(60);
+  if (tr_raw_field(L, at, "limit") != LUA_TNIL) {
+    lua_Integer limit = whole(L, -1);
+    if (limit == 0 || limit > 10000)
+      return tr_definition_error(place, "failures", "limit", "failures.limit must be a whole number from 1 to 10000");
+    def->fail_limit = (uint32_t)limit;
+  }
+  if (tr_raw_field(L, at, "within") != LUA_TNIL) {
+    double seconds = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0;
+    if (!(seconds > 0 && seconds <= 1e9))
+      return tr_definition_error(place, "failures", "within", "failures.within must be a positive number of seconds");
+    def->fail_within = (tr_time)llround(seconds * 1e6);
+  }
+  if (tr_raw_field(L, at, "action") != LUA_TNIL) {
+    int action = one_of(L, action_names);
+    if (action < 0)
+      return tr_definition_error(place, "failures", "action",
+                                 "failures.action must be \"continue\", \"restart\" or \"stop\"");
+    def->fail_action = (tr_fail_action)action;
+  }
+  return 0;
+}
+
+static int read_idle(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  double seconds = lua_tonumber(L, at);
+  if (!(seconds >= 0.001 && seconds <= 1e9))
+    return tr_definition_error(place, NULL, "idle", "`idle` must be a number of seconds from 0.001");
+  def->idle = (tr_time)llround(seconds * 1e6);
+  return 0;
+}
+
+static int read_pool(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  lua_Integer n = whole(L, at);
+  if (n == 0 || n > 10000) return tr_definition_error(place, NULL, "pool", "`pool` must be a whole number from 1 to 10000");
+  def->pool = (uint32_t)n;
+  return 0;
 }
 
 static int read_priority(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  (void)def;
+  size_t count = count_pairs(L, at), i = 0;
+  def->priorities = array(L, def, count, sizeof *def->priorities);
+  def->priority_count = count;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     int rc = check_type_key(L, place, "priority");
     if (rc) return rc;
-    if (one_of(L, priorities) < 0)
+    int priority = one_of(L, priorities);
+    if (priority < 0)
       return tr_definition_error(place, "priority", lua_tostring(L, -2),
                                  "priority.%s must be \"high\", \"normal\" or \"low\"", lua_tostring(L, -2));
+    def->priorities[i].type = type_name(L, def, -2);
+    def->priorities[i++].priority = (tr_priority)priority;
   }
   return 0;
 }
@@ -256,6 +302,27 @@ static int read_init(lua_State *L, int at, tr_definition *def, const tr_place *p
   (void)place;
   lua_pushvalue(L, at);
   def->init_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int read_close(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  lua_pushvalue(L, at);
+  def->close_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int read_save(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  lua_pushvalue(L, at);
+  def->save_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static int read_restore(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  (void)place;
+  lua_pushvalue(L, at);
+  def->restore_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
 
@@ -271,8 +338,10 @@ typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place 
 static const struct reader { const char *name; read_fn read; } readers[] = {
   { "subscriptions", tr_subs_read }, { "autostart", read_autostart }, { "state", read_state },
   { "methods", read_methods },
+  { "messages", tr_schemas_read },
   { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
-  { "migrate", read_migrate },
+  { "migrate", read_migrate }, { "close", read_close }, { "save", read_save }, { "restore", read_restore },
+  { "idle", read_idle }, { "pool", read_pool },
   { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "priority", read_priority },
   { "mailbox", read_mailbox },
   { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },

@@ -4,11 +4,11 @@
  * its list. */
 #include "script/internal.h"
 
-const char *const tr_later_methods[] = { "async", "stream", "yield", "agent", "callback", "launch", NULL };
-const char *const tr_later_options[] = { "retry", "cancel", "encoding", NULL };
-const char *const tr_later_functions[] = { "await", "token", "protobuf", "all", "any", "race", NULL };
+const char *const tr_later_methods[] = { "stream", "yield", "callback", "launch", NULL };
+const char *const tr_later_options[] = { NULL };
+const char *const tr_later_functions[] = { "protobuf", NULL };
 const char *const tr_later_keys[] = {
-  "messages", "close", "save", "restore", "idle", "pool", "priority", "failures", "requeue", "shards", "vm",
+  "requeue", "shards", "vm",
   "turn_ms", "memory", NULL /* the last two: of limits */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The table `troupe` of scripts: null, array, bytes, split, version. What needs no C is in lua/troupe. */
+ * The table `troupe` of scripts: null, array, bytes, split, version, and what token.c, gather.c and placeholder.c
+ * give. What needs no C is in lua/troupe. */
 #include "core/id.h"
 #include "script/internal.h"
 
@@ -49,6 +50,9 @@ static int later(lua_State *L) { tr_fail_raise(L, TR_EINVALID, "troupe.%s is not
 void tr_library_open(lua_State *L, tr_script *script) {
   static const luaL_Reg functions[] = { { "array", array }, { "bytes", bytes }, { "split", split }, { NULL, NULL } };
   luaL_newlib(L, functions);
+  luaL_setfuncs(L, tr_token_functions, 0);
+  luaL_setfuncs(L, tr_gather_functions, 0);
+  luaL_setfuncs(L, tr_placeholder_functions, 0);
   lua_pushliteral(L, TR_VERSION);
   lua_setfield(L, -2, "version");
   lua_pushlightuserdata(L, NULL);

@@ -285,6 +285,7 @@ static void swap_class(plan *p, pair *self) {
   tr_list_push(&self->file->classes, &class_->by_file);
   tr_class_options options = tr_script_class_options(class_, self->def);
   tr_class_set_options(class_->core_class, &options);
+  tr_class_revive(class_->core_class); /* newer code, another try */
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_->core_class, agent));) {
     tr_instance *instance = agent->user;
     if (!instance) continue;
@@ -309,7 +310,7 @@ static void commit(plan *p) {
   for (tr_link *link = p->script->classes.next, *next; link != &p->script->classes; link = next) {
     tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     next = link->next;
-    if (is_swapped(p, class_->file) && !is_kept(p, class_)) tr_script_class_remove(class_);
+    if (is_swapped(p, class_->file) && !is_kept(p, class_)) tr_script_class_retire(class_);
   }
   for (size_t i = 0; i < p->swap_count; i++)
     if (p->swaps[i].staged) tr_script_file_take(p->swaps[i].file, &p->swaps[i].stage);

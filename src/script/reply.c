@@ -49,19 +49,55 @@ static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
   return NULL;
 }
 
+/* It holds placeholders that are not there yet: the turn is over, the answer comes when they are. [body at `at`, the future] */
+static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool passes, tr_body *body) {
+  f->reply = *body;
+  body->kind = TR_BODY_NONE;
+  f->pass_type = passes;
+  if (!type && !passes) {
+    tr_body none = { .kind = TR_BODY_NONE };
+    type = default_type(lt, &none);
+    f->nothing = !type;
+  }
+  tr_future_answer(f, lt->turn->msg, type);
+  tr_turn_defer(lt->turn);
+}
+
+/* The type of the placeholder at `at`, where that is the whole answer: as `return ctx:call(…)` passes it on. */
+static tr_name *passed_type(lua_State *L, int at) {
+  const tr_future *f = tr_future_at(L, at);
+  return f->settled ? f->reply_type : NULL;
+}
+
 void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
   tr_body body = { .kind = TR_BODY_NULL };
+  tr_body_with with = { .turn = lt };
   tr_name *type = NULL;
   tr_error error;
   tr_error_init(&error);
   if (count < 2) lua_settop(L, lua_gettop(L) + 2 - count);
   int at = lua_gettop(L) - 1;
   int rc = explicit_type(L, at + 1, &type, &error);
-  if (!rc && !lua_isnil(L, at)) rc = tr_body_from(L, at, TR_AT_SLOTS, "reply", &body, &error);
+  bool alone = !rc && tr_placeholder_is(L, at), passes = alone && !type;
+  if (!rc && !lua_isnil(L, at)) rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
+  if (rc && with.pending) {
+    with.wait = tr_future_new(L, lt, lt->script->future_ref);
+    rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
+  }
   if (rc) {
     refuse(lt, &error);
     return;
   }
-  if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  if (with.wait) {
+    answer_later(lt, with.wait, type, passes, &body);
+    return;
+  }
+  if (passes) type = passed_type(L, at);
+  else if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  if (lt->def->schemas && tr_contract_reply(L, lt, type, &body, &error)) {
+    tr_body_release(lt->script->core, &body);
+    refuse(lt, &error);
+    return;
+  }
   tr_turn_reply(lt->turn, type, &body);
 }

@@ -101,7 +101,8 @@ static const struct library { const char *name; lua_CFunction open; const char *
 
 static const luaL_Reg replacements[] = {
   { "print", sandbox_print }, { "warn", sandbox_warn }, { "setmetatable", sandbox_setmetatable },
-  { "collectgarbage", sandbox_collectgarbage }, { "xpcall", tr_xpcall }, { NULL, NULL }
+  { "collectgarbage", sandbox_collectgarbage }, { "xpcall", tr_xpcall }, { "ipairs", tr_ipairs },
+  { NULL, NULL }
 };
 
 /* From the table on the top into a new one. */

@@ -48,12 +48,30 @@ int tr_script_start(tr_script *script, tr_error *error);
 bool tr_script_has_program(const tr_script *script);
 bool tr_script_programs_running(const tr_script *script);
 
+/* Saving and restoring, for C. Each instance's state by its save hook, as a body in the native format; those that are not in memory too. */
+typedef struct tr_state_out {
+  int (*state)(void *ud, tr_slice id, int64_t version, tr_slice bytes); /* not 0: stop */
+  int (*failed)(void *ud, tr_slice id, const tr_error *why);            /* this one cannot be saved */
+  void *ud;
+} tr_state_out;
+int tr_script_save(tr_script *script, const tr_state_out *out); /* what out returned */
+/* TR_EINVALID where the state is of a newer version than the code. Types that are not loaded are fine. */
+int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version, tr_error *error);
+/* Keep it until the instance is made: its INIT turn takes it up. One that is live is restarted. */
+int tr_script_restore(tr_script *script, tr_slice id, int64_t version, tr_slice bytes, tr_error *error);
+/* States that are kept because their instances are not in memory. */
+size_t tr_script_saved_count(const tr_script *script);
+size_t tr_script_saved_bytes(const tr_script *script);
+
 /* Values in and out, for C: a new slot from a source that drives `sink`; and a slot's value into a sink. */
 typedef struct tr_script_builder tr_script_builder;
 tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error); /* NULL: out of memory */
 tr_sink tr_script_build_sink(tr_script_builder *builder);
 uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
+
+/* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
+void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
 
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);

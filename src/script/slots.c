@@ -60,11 +60,19 @@ static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
 /* Only what the copy does not set itself: it is a large structure. */
 static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
   copy->root = root;
-  copy->trusted = copy->drop = copy->nulls = false;
+  copy->trusted = copy->drop = copy->nulls = copy->pending = false;
+  copy->turn = NULL;
+  copy->wait = NULL;
   copy->error = error;
 }
 
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error) {
+  tr_body_with with = { .turn = NULL };
+  return tr_body_from_with(L, at, table, root, &with, body, error);
+}
+
+int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body,
+                      tr_error *error) {
   tr_script *script = tr_script_of(L);
   *body = (tr_body){ .kind = TR_BODY_NONE };
   if (lua_isnoneornil(L, at)) return 0;
@@ -75,11 +83,16 @@ int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *bod
   lua_pushvalue(L, at);
   tr_copy copy;
   begin_copy(&copy, root, error);
+  copy.turn = with->turn;
+  copy.wait = with->wait;
   int rc = tr_copy_top(L, &copy);
-  if (rc) {
+  with->pending = copy.pending;
+  if (rc || tr_is_null(L, -1)) { /* null: a placeholder's */
     lua_pop(L, 1);
+    if (!rc) body->kind = TR_BODY_NULL;
     return rc;
   }
+  if (lua_type(L, -1) == LUA_TUSERDATA) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;

@@ -129,6 +129,9 @@ static int open_state(lua_State *L, void *ud) {
   tr_sandbox_open(L, script);
   tr_library_open(L, script);
   tr_ctx_open(L, script);
+  tr_future_open(L, script);
+  tr_token_open(L, script);
+  tr_placeholder_open(L, script);
   return 0;
 }
 
@@ -144,6 +147,11 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->core = options->core;
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
+  tr_list_init(&script->letters);
+  tr_list_init(&script->futures);
+  tr_list_init(&script->settled);
+  tr_map_init(&script->saved, mem, 0);
+  script->saved_limit = (size_t)64 << 20;
   script->L = lua_newstate(tr_script_allocate, script);
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
@@ -168,7 +176,13 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
 
 void tr_script_free(tr_script *script) {
   if (!script) return;
+  script->closing = true;
+  tr_letters_close(script);
   while (!tr_list_empty(&script->files)) tr_script_file_free(TR_CONTAINER(script->files.next, tr_script_file, all));
+  tr_futures_close(script);
+  while (!tr_list_empty(&script->classes)) /* retired ones */
+    tr_script_class_remove(TR_CONTAINER(script->classes.next, tr_script_class, all));
+  tr_saved_fini(script);
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);
   tr_address_close(script);

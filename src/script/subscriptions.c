@@ -92,7 +92,10 @@ static int read_form(lua_State *L, int at, form *f, tr_error *error) {
 }
 
 static int check_topic(lua_State *L, const form *f, tr_error *error) {
-  tr_slice topic;
+  tr_slice topic, key = { NULL, 0 };
+  if (f->key) key.p = lua_tolstring(L, f->key, &key.n);
+  if (tr_name_reserved(key))
+    return tr_error_set(error, TR_EINVALID, "`key`: keys that begin with \"" TR_RESERVED "\" are reserved");
   if (!f->topic) return 0;
   topic.p = lua_tolstring(L, f->topic, &topic.n);
   if (memchr(topic.p, '/', topic.n))

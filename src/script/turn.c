@@ -24,8 +24,10 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->meter = (tr_meter){ .limit = lt->def->instructions, .base = lt->co, .error = &lt->error };
   lt->call = NULL;
   lt->unhandled = false;
+  lt->restored = false;
   lt->received = NULL;
   lt->reply.kind = TR_BODY_NONE;
+  tr_list_init(&lt->futures);
   turn->user = lt;
   tr_meter_arm(&lt->meter, lt->co);
   return lt;
@@ -33,6 +35,8 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
 
 static void close_turn(tr_lua_turn *lt) {
   tr_script *script = lt->script;
+  tr_futures_leave(lt, tr_turn_failed(lt->turn));
+  if (lt->def->idle && lt->turn->kind != TR_TURN_CLOSE) tr_instance_touch(lt->instance);
   lt->turn->user = NULL;
   tr_timer_stop(tr_core_timers(script->core), &lt->timer);
   if (lt->call) tr_call_cancel(lt->call);
@@ -52,6 +56,7 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   bool program = lt->def->program && turn->kind == TR_TURN_INIT;
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
+  tr_futures_leave(lt, true);
   if (lua_status(lt->co) == LUA_YIELD) tr_lua_turn_reset(lt->script, lt, &lt->meter);
   else tr_lua_turn_drop(lt->script, lt);
   close_turn(lt);
@@ -79,9 +84,12 @@ static void fail_turn(tr_lua_turn *lt, tr_error *error) {
   tr_turn *turn = lt->turn;
   char name[200];
   tr_agent_name(turn->agent, name, sizeof name);
-  const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : "init";
-  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : "init.failed",
+  bool closing = turn->kind == TR_TURN_CLOSE;
+  const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : closing ? "close" : "init";
+  const char *event = closing ? "close.failed" : "init.failed";
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event,
               name, type, error);
+  if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
 }
@@ -111,6 +119,13 @@ static int exit_status(lua_State *L, int count) {
   return 1;
 }
 
+/* Its state is in memory again. */
+static void forget_saved(tr_lua_turn *lt) {
+  char id[2 * 4096 + 2];
+  tr_agent_name(lt->turn->agent, id, sizeof id);
+  tr_saved_remove(lt->script, tr_slice_of(id));
+}
+
 static int done(lua_State *L, tr_lua_turn *lt, int count) {
   tr_turn *turn = lt->turn;
   if (count > 2) {
@@ -127,6 +142,7 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
     close_turn(lt);
     tr_program_over(lt->script, status);
   } else {
+    if (lt->restored) forget_saved(lt);
     close_turn(lt);
   }
   return TR_RUN_DONE;
@@ -150,6 +166,7 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   if (status != LUA_YIELD) return failed(lt, status);
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
+  if (pause == TR_PAUSE_FLUSH && tr_turn_cancelled(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */
   return TR_RUN_YIELD;
 }
 
@@ -188,12 +205,65 @@ static int list_from(lua_State *L, int status, lua_KContext at) {
 
 static int run_list(lua_State *L) { return list_from(L, LUA_OK, 0); }
 
-/* [ctx, id]: make the state by the script's function, then call init. */
+/* [ctx, id, saved value, its version]: make the state by the script's function, put what was saved into it, bring that
+ * to the code's version, then call init. Each step may wait. */
 static int init_done(lua_State *L, int status, lua_KContext extra) {
   (void)L;
   (void)status;
   (void)extra;
   return 0;
+}
+
+static int init_migrated(lua_State *L, int status, lua_KContext extra) {
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  (void)status;
+  (void)extra;
+  if (lt->def->init_ref == LUA_NOREF) return 0;
+  tr_push_ref(L, lt->def->init_ref);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 1);
+  lua_pushboolean(L, lt->restored);
+  lua_callk(L, 3, 0, 0, init_done);
+  return 0;
+}
+
+static int init_restored(lua_State *L, int status, lua_KContext extra) {
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  lua_Integer from = lua_tointeger(L, 4);
+  (void)status;
+  (void)extra;
+  if (from != lt->def->version) {
+    if (lt->def->migrate_ref == LUA_NOREF)
+      tr_fail_raise(L, TR_EINVALID, "the saved state is of version %lld, the code of %lld, and there is no `migrate`",
+                    (long long)from, (long long)lt->def->version);
+    tr_push_ref(L, lt->def->migrate_ref);
+    lua_getiuservalue(L, 1, 1);
+    lua_pushinteger(L, from);
+    lua_callk(L, 2, 0, 0, init_migrated);
+  }
+  return init_migrated(L, LUA_OK, 0);
+}
+
+static int restore(lua_State *L, tr_lua_turn *lt) {
+  if (lua_tointeger(L, 4) > lt->def->version)
+    tr_fail_raise(L, TR_EINVALID, "the saved state is of version %lld, newer than the code's %lld",
+                  (long long)lua_tointeger(L, 4), (long long)lt->def->version);
+  lua_getiuservalue(L, 1, 1);
+  int self = lua_gettop(L);
+  if (lt->def->restore_ref != LUA_NOREF) {
+    tr_push_ref(L, lt->def->restore_ref);
+    lua_pushvalue(L, self);
+    lua_pushvalue(L, 3);
+    lua_callk(L, 2, 0, 0, init_restored);
+    return init_restored(L, LUA_OK, 0);
+  }
+  if (!lua_istable(L, 3)) tr_fail_raise(L, TR_EINVALID, "the saved state is %s; there must be a `restore` for that", tr_type_name(L, 3));
+  for (lua_pushnil(L); lua_next(L, 3);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, self);
+  }
+  return init_restored(L, LUA_OK, 0);
 }
 
 static int init_state_made(lua_State *L, int status, lua_KContext extra) {
@@ -206,13 +276,8 @@ static int init_state_made(lua_State *L, int status, lua_KContext extra) {
     const char *name = tr_instance_set_self(L, lt->instance, 1);
     if (name) tr_fail_raise(L, TR_EINVALID, "`%s` is both a field of the state and a method", name);
   }
-  if (lt->def->init_ref == LUA_NOREF) return 0;
-  tr_push_ref(L, lt->def->init_ref);
-  lua_getiuservalue(L, 1, 1);
-  lua_pushvalue(L, 1);
-  lua_pushboolean(L, 0);
-  lua_callk(L, 3, 0, 0, init_done);
-  return 0;
+  lua_settop(L, 4);
+  return lt->restored ? restore(L, lt) : init_migrated(L, LUA_OK, 0);
 }
 
 static int run_init(lua_State *L) {
@@ -229,14 +294,38 @@ static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn
   char name[2 * 4096 + 2];
   tr_definition *def = instance->def;
   if (!def->state_is_function) tr_instance_make_self(L, instance, at);
-  if (!def->state_is_function && def->init_ref == LUA_NOREF) return -1;
+  tr_agent_name(turn->agent, name, sizeof name);
+  const tr_saved *saved = tr_saved_find(instance->class_->script, tr_slice_of(name));
+  if (!saved && !def->state_is_function && def->init_ref == LUA_NOREF) return -1;
   tr_lua_turn *lt = open_turn(L, turn, instance);
+  lt->restored = saved != NULL;
   lua_pushcfunction(L, run_init);
   lua_pushvalue(L, at);
-  tr_agent_name(turn->agent, name, sizeof name);
   lua_pushstring(L, name);
-  lua_xmove(L, lt->co, 3);
-  return 2;
+  tr_error_init(&lt->error);
+  if (!saved) {
+    lua_settop(L, lua_gettop(L) + 2);
+  } else if (tr_decode_native(L, tr_saved_bytes(saved), true, &lt->error)) {
+    tr_error error = lt->error;
+    fail_turn(lt, &error);
+    close_turn(lt);
+    return -1;
+  } else {
+    lua_pushinteger(L, saved->version);
+  }
+  lua_xmove(L, lt->co, 5);
+  return 4;
+}
+
+static int begin_close(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+  if (instance->def->close_ref == LUA_NOREF || !instance->has_self) return -1;
+  tr_lua_turn *lt = open_turn(L, turn, instance);
+  tr_push_ref(L, lt->def->close_ref);
+  lua_getiuservalue(L, at, 1);
+  lua_pushvalue(L, at);
+  lua_pushstring(L, tr_close_why_name((tr_close_why)turn->agent->close_why));
+  lua_xmove(L, lt->co, 4);
+  return 3;
 }
 
 static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
@@ -261,6 +350,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     unhandled(instance->class_, turn);
     return -1;
   }
+  if (def->schemas && !tr_contract_received(L, instance, turn)) return -1;
   if (!instance->has_self) tr_instance_make_self(L, instance, at);
   tr_lua_turn *lt = open_turn(L, turn, instance);
   if (handler->list) lua_pushcfunction(L, run_list);
@@ -293,6 +383,8 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
     unhandled(class_, turn);
     return -1;
   }
+  if (instance->def->idle && turn->kind != TR_TURN_CLOSE) tr_instance_touch(instance);
+  if (turn->kind == TR_TURN_CLOSE) return begin_close(L, instance, at, turn);
   return turn->kind == TR_TURN_INIT ? begin_init(L, instance, at, turn) : begin_message(L, instance, at, turn);
 }
 

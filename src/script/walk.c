@@ -4,6 +4,7 @@
  * Only checked copies come here (copy.c), so a table is an array exactly when it has an element 1 or carries the
  * mark of an empty one. Nothing in here allocates in Lua, so nothing raises, and it may be called from anywhere. */
 #include "codec/json.h"
+#include "codec/native.h"
 #include "script/internal.h"
 
 static int walk_array(lua_State *L, int at, lua_Integer length, const tr_sink *sink, tr_error *error) {
@@ -72,6 +73,7 @@ static int walk_bytes(tr_script *script, const tr_body *body, const tr_sink *sin
   case TR_FORMAT_JSON: return tr_json_parse(script->mem, bytes, sink, error);
   case TR_FORMAT_TEXT: return sink->string(sink->ud, bytes);
   case TR_FORMAT_BYTES: return sink->bytes(sink->ud, bytes);
+  case TR_FORMAT_NATIVE: return tr_native_parse(bytes, sink, error);
   default: return tr_error_set(error, TR_EINVALID, "a protobuf body cannot be read yet");
   }
 }

@@ -86,7 +86,8 @@ return { agent, watcher, slow, function(ctx)
     { { "a", "T", {}, { metadata = { a = 1 } } }, "metadata must have strings" },
     { { "a", "T", {}, { metadata = { ["troupe-x"] = "1" } } }, "reserved" },
     { { "a", "T", {}, { id = "" } }, "id must be" },
-    { { "a", "T", {}, { retry = 3 } }, "the option `retry` is not available yet" },
+    { { "a", "T", {}, { encoding = "xml" } }, "encoding" },
+    { { "a", "T", {}, { retry = 1 } }, "is an option of calls" },
     { { "a", "T", {}, {}, 1 }, "too many arguments", n = 5 },
   } do
     ok, e = pcall(ctx.send, ctx, table.unpack(case[1], 1, case.n or 4))

@@ -1,0 +1,2 @@
+--! FILE:2: `messages` must be a table of schemas, not a string
+return { messages = "Job" }

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: MIT
+ * Futures: calls that go on while their turn does other things. Placeholders (placeholder.c) are futures that Lua code reads as if they were
+ * the value.
+ *
+ * A future is two things: what Lua holds, a userdata with the value as its user value once somebody read it, and the tr_future behind it,
+ * which lives until both that is collected and the call has ended. It belongs to the turn that made it. A turn that fails or is
+ * cancelled takes its open futures with it; one that ends well leaves them to themselves, and if such a call fails the log says so.
+ *
+ * A call whose arguments hold placeholders that are not there yet waits for them: each is an edge from what is needed to who needs it.
+ * A circle cannot come about: arguments are copied when the call is made, so it needs only what was made before it. When the last
+ * edge is settled the body is copied once more, with the values in the place of the placeholders, and the call goes out. The
+ * answer of a handler that returned a placeholder is a future as well, one that answers a request instead of calling.
+ *
+ * Settling one may settle others: that is a queue (script->settled), not a recursion, since a script may chain a million. */
+#include <stdio.h>
+
+#include "base/text.h"
+#include "script/internal.h"
+
+#define BACKOFF TR_MILLISECONDS(50)
+#define WANT_DEPTH 100
+
+static void on_reply(void *ud, tr_call *call, tr_reply *reply);
+
+/* --- life --- */
+
+tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+  tr_script *script = lt->script;
+  tr_need_stack(L, 6);
+  tr_future **box = lua_newuserdatauv(L, sizeof *box, 1);
+  *box = NULL;
+  tr_push_ref(L, meta_ref);
+  lua_setmetatable(L, -2);
+  tr_future *f = TR_NEW(script->mem, tr_future);
+  if (!f) tr_raise_memory(L);
+  *box = f;
+  f->refs = 1;
+  f->script = script;
+  f->turn = lt;
+  f->nulls_keep = lt->def->nulls_keep;
+  f->asker = tr_name_ref(tr_class_type(lt->turn->agent->class_));
+  f->asker_key = tr_name_ref(lt->turn->agent->key);
+  tr_list_init(&f->dependents);
+  tr_list_push(&lt->futures, &f->by_turn);
+  return f;
+}
+
+static void release_edges(tr_future *f) {
+  for (tr_edge *edge; (edge = f->needs);) {
+    f->needs = edge->next;
+    tr_link_remove(&edge->link);
+    tr_future_unref(edge->need);
+    TR_DELETE(f->script->mem, edge);
+  }
+}
+
+static void tell_failure(tr_future *f) {
+  if (!f->code || f->read || f->script->closing || f->code == TR_ECANCELLED) return;
+  f->read = true;
+  tr_log_write(tr_core_log(f->script->core), TR_LOG_WARN, "future.failed",
+               "agent=%s/%s called=%s/%s type=%s error=\"%s: %s\" (nobody read it)", f->asker->text, f->asker_key->text,
+               f->agent->text, f->key->text, f->type->text, tr_error_name(f->code), f->error ? f->error : "");
+}
+
+static void drop_messages(tr_future *f) {
+  tr_msg *msg = f->msg, *request = f->request;
+  f->msg = f->request = NULL;
+  if (msg) tr_msg_unref(msg);
+  if (request) tr_msg_unref(request);
+}
+
+void tr_future_unref(tr_future *f) {
+  tr_script *script = f->script;
+  if (!f || --f->refs > 0) return;
+  tell_failure(f);
+  release_edges(f);
+  tr_link_remove(&f->by_turn);
+  tr_link_remove(&f->by_token);
+  drop_messages(f);
+  tr_body_release(script->core, &f->reply);
+  tr_name *const held[] = { f->reply_type, f->agent, f->key, f->type, f->asker, f->asker_key, f->from, f->from_key,
+                            f->from_type };
+  for (size_t i = 0; i < sizeof held / sizeof *held; i++) tr_name_unref(held[i]);
+  tr_free(script->mem, f->error, f->error_size);
+  TR_DELETE(script->mem, f);
+}
+
+bool tr_future_need(tr_future *f, tr_future *need) {
+  tr_edge *edge = TR_NEW(f->script->mem, tr_edge);
+  if (!edge) return false;
+  edge->to = f;
+  edge->need = need;
+  edge->next = f->needs;
+  f->needs = edge;
+  need->refs++;
+  need->read = true; /* its failure will be that of this one */
+  tr_list_push(&need->dependents, &edge->link);
+  f->missing++;
+  return true;
+}
+
+/* --- settling --- */
+
+static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body *body);
+
+static void settle_text(tr_future *f, int code, const char *text) {
+  settle(f, code, tr_slice_of(text), NULL, NULL);
+}
+
+static void take_error(tr_future *f, tr_slice text) {
+  f->error = tr_strndup(f->script->mem, text.p ? text.p : "", text.n);
+  f->error_size = f->error ? text.n + 1 : 0;
+}
+
+const char *tr_future_error(const tr_future *f, bool where, char out[TR_ERROR_TEXT]) {
+  const tr_name *agent = f->from ? f->from : f->agent, *key = f->from ? f->from_key : f->key;
+  const char *text = f->error && *f->error ? f->error : tr_error_default_text(f->code);
+  if (!where || !agent) snprintf(out, TR_ERROR_TEXT, "%s", text);
+  else snprintf(out, TR_ERROR_TEXT, "%.250s (from %.70s/%.70s, %.70s)", text, agent->text, key->text,
+                (f->from ? f->from_type : f->type)->text);
+  out[tr_utf8_cut(tr_slice_of(out), TR_ERROR_TEXT - 1)] = 0;
+  return out;
+}
+
+/* What it needed failed. */
+static void fail_by(tr_future *f, const tr_future *cause) {
+  char text[TR_ERROR_TEXT];
+  f->from = tr_name_ref(cause->from ? cause->from : cause->agent);
+  f->from_key = tr_name_ref(cause->from ? cause->from_key : cause->key);
+  f->from_type = tr_name_ref(cause->from ? cause->from_type : cause->type);
+  if (f->request) tr_msg_fail(f->request, cause->code, tr_future_error(cause, true, text));
+  settle_text(f, cause->code, tr_future_error(cause, false, text));
+}
+
+typedef struct fill_call { tr_future *f; tr_error error; } fill_call;
+
+static int fill(lua_State *L, void *ud) {
+  fill_call *call = ud;
+  tr_future *f = call->f;
+  tr_body *body = f->request ? &f->reply : &f->msg->body, filled;
+  tr_push_ref(L, f->script->slots_ref);
+  lua_rawgeti(L, 1, body->slot);
+  int rc = tr_body_from(L, 2, 1, "body", &filled, &call->error);
+  if (rc) return rc;
+  tr_body_release(f->script->core, body);
+  *body = filled;
+  return 0;
+}
+
+static void send(tr_future *f, bool in_turn);
+
+/* All that it needs is there. */
+static void go(tr_future *f, const tr_future *last) {
+  fill_call call = { .f = f };
+  tr_msg *request = f->request;
+  tr_error_init(&call.error);
+  int rc = tr_script_protect(f->script, fill, &call, NULL);
+  if (rc) {
+    const char *text = call.error.code ? call.error.text : tr_error_default_text(rc);
+    if (request) tr_msg_fail(request, rc, text);
+    settle_text(f, rc, text);
+  } else if (request) {
+    tr_reply reply = { .type = f->pass_type ? last->reply_type : f->reply_type, .body = f->reply };
+    f->reply.kind = TR_BODY_NONE;
+    if (f->nothing) {
+      tr_body_release(f->script->core, &reply.body);
+      reply.body.kind = TR_BODY_NULL;
+    }
+    tr_msg_answer(request, &reply);
+    settle(f, 0, tr_slice_of(""), NULL, NULL);
+  } else {
+    send(f, false);
+  }
+}
+
+static void deliver(tr_future *f) {
+  for (tr_link *link; (link = tr_list_pop(&f->dependents));) {
+    tr_future *to = TR_CONTAINER(link, tr_edge, link)->to;
+    link->next = NULL;
+    if (to->settled || !tr_link_in(&to->open)) continue; /* or it was never begun */
+    to->refs++;
+    if (f->code) fail_by(to, f);
+    else if (--to->missing == 0) go(to, f);
+    tr_future_unref(to);
+  }
+  if (!f->turn) tell_failure(f);
+  release_edges(f);
+  tr_future_unref(f); /* of the open one */
+}
+
+static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body *body) {
+  tr_script *script = f->script;
+  if (f->settled) return;
+  f->settled = true;
+  f->order = ++script->settles;
+  f->code = code;
+  if (code) take_error(f, text);
+  else if (body) {
+    f->reply = *body;
+    body->kind = TR_BODY_NONE;
+    f->reply_type = tr_name_ref(type);
+  }
+  tr_timer_stop(tr_core_timers(script->core), &f->timer);
+  tr_link_remove(&f->by_token);
+  drop_messages(f);
+  if (f->turn && f->watched) tr_turn_wake(f->turn->turn);
+  if (!tr_link_in(&f->open)) return; /* settled before it was opened */
+  tr_link_remove(&f->open);
+  tr_list_push(&script->settled, &f->open);
+  if (script->settling) return;
+  script->settling = true;
+  for (tr_link *link; (link = tr_list_pop(&script->settled));) {
+    link->next = NULL;
+    deliver(TR_CONTAINER(link, tr_future, open));
+  }
+  script->settling = false;
+}
+
+void tr_future_cancel(tr_future *f) {
+  if (f->settled) return;
+  tr_call *call = f->call;
+  f->call = NULL;
+  if (call) tr_call_cancel(call);
+  settle_text(f, TR_ECANCELLED, "the call was cancelled");
+}
+
+/* --- calling --- */
+
+static tr_msg *again(const tr_msg *msg) {
+  tr_core *core = msg->core;
+  char id[TR_MSG_ID_MAX];
+  tr_msg *copy = tr_msg_new(core, TR_MSG_REQUEST);
+  if (!copy) return NULL;
+  copy->priority = msg->priority;
+  copy->troupe_peer = msg->troupe_peer;
+  copy->type = tr_name_ref(msg->type);
+  copy->sender_type = tr_name_ref(msg->sender_type);
+  copy->sender_key = tr_name_ref(msg->sender_key);
+  copy->target_type = tr_name_ref(msg->target_type);
+  copy->target_key = tr_name_ref(msg->target_key);
+  copy->chain = msg->chain;
+  copy->id = tr_name_new(tr_core_names(core), tr_msg_id(msg, id));
+  bool good = copy->id;
+  if (msg->meta) copy->meta = tr_meta_new(tr_core_mem(core));
+  for (size_t i = 0; good && msg->meta && i < tr_meta_count(msg->meta); i++) {
+    tr_slice key, value;
+    tr_meta_at(msg->meta, i, &key, &value);
+    good = copy->meta && tr_meta_set(copy->meta, key, value) == 0;
+  }
+  if (good && msg->body.kind == TR_BODY_SLOT) {
+    const tr_body_ops *ops = tr_core_body_ops(core);
+    uint32_t slot = ops->copy(ops->ud, msg->body.slot);
+    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot };
+    good = slot;
+  } else {
+    copy->body.kind = msg->body.kind; /* none or null: what Lua sends is never bytes */
+  }
+  if (good) return copy;
+  tr_msg_unref(copy);
+  return NULL;
+}
+
+static void send(tr_future *f, bool in_turn) {
+  tr_core *core = f->script->core;
+  tr_msg *msg = f->msg;
+  if (f->attempt == 0 && f->timeout != TR_NEVER && tr_core_now(core) + f->timeout < f->deadline)
+    f->deadline = tr_core_now(core) + f->timeout;
+  if (f->retries) msg = again(f->msg);
+  else f->msg = NULL;
+  if (msg) {
+    tr_turn *turn = f->turn ? f->turn->turn : NULL;
+    msg->deadline = f->deadline;
+    f->call = in_turn ? tr_turn_call(turn, msg, on_reply, f) : tr_turn_call_now(turn, msg, on_reply, f);
+  } else {
+    f->call = NULL;
+  }
+  if (f->call) tr_call_background(f->call, !f->wanted);
+  else settle_text(f, TR_EMEMORY, "out of memory");
+}
+
+static void time_to_retry(tr_timer *timer) { send(TR_CONTAINER(timer, tr_future, timer), false); }
+
+/* 50 ms, doubled each time, half of it at random; never past the deadline. */
+static bool retry(tr_future *f, int code) {
+  tr_core *core = f->script->core;
+  if ((code != TR_EUNAVAILABLE && code != TR_EOVERLOADED) || f->retries == 0) return false;
+  tr_time step = BACKOFF << (f->attempt < 7 ? f->attempt : 7);
+  tr_time when = tr_core_now(core) + step / 2 + (tr_time)(tr_random_next(tr_core_random(core)) % (uint64_t)step);
+  if (when >= f->deadline) return false;
+  f->retries--;
+  f->attempt++;
+  tr_timer_start(tr_core_timers(core), &f->timer, when, time_to_retry);
+  return true;
+}
+
+static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
+  tr_future *f = ud;
+  (void)call;
+  f->call = NULL;
+  if (reply->code && retry(f, reply->code)) return;
+  settle(f, reply->code, reply->error, reply->type, &reply->body);
+}
+
+/* From now on it is found by the script, and lives until it is settled. */
+static void open_future(tr_future *f) {
+  tr_list_push(&f->script->futures, &f->open);
+  f->refs++;
+}
+
+void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
+  tr_turn *turn = f->turn->turn;
+  tr_core *core = f->script->core;
+  f->msg = msg;
+  f->agent = tr_name_ref(msg->target_type);
+  f->key = tr_name_ref(msg->target_key);
+  f->type = tr_name_ref(msg->type);
+  f->timeout = msg->deadline == TR_NEVER ? TR_NEVER : msg->deadline - tr_core_now(core);
+  f->deadline = turn->deadline;
+  f->retries = retries;
+  msg->sender_type = tr_name_ref(f->asker);
+  msg->sender_key = tr_name_ref(f->asker_key);
+  msg->chain = tr_turn_chain(turn);
+  open_future(f);
+  if (f->missing == 0) send(f, true);
+}
+
+void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type) {
+  f->request = tr_msg_ref(request);
+  f->reply_type = tr_name_ref(type);
+  f->agent = tr_name_ref(f->asker);
+  f->key = tr_name_ref(f->asker_key);
+  f->type = tr_name_ref(request->type);
+  f->read = true; /* the caller hears of it */
+  open_future(f);
+}
+
+/* --- with its turn --- */
+
+void tr_futures_leave(tr_lua_turn *lt, bool failed) {
+  for (tr_link *link = lt->futures.next; link != &lt->futures; link = link->next)
+    TR_CONTAINER(link, tr_future, by_turn)->turn = NULL; /* all, before one that settles wakes it for another */
+  for (tr_link *link; (link = tr_list_pop(&lt->futures));) {
+    tr_future *f = TR_CONTAINER(link, tr_future, by_turn);
+    link->next = NULL;
+    f->refs++;
+    if (failed) f->read = true;
+    if (f->settled) tell_failure(f);
+    else if (failed) tr_future_cancel(f);
+    tr_future_unref(f);
+  }
+}
+
+void tr_futures_close(tr_script *script) {
+  for (tr_link *link = script->futures.next; link != &script->futures; link = link->next)
+    release_edges(TR_CONTAINER(link, tr_future, open));
+  while (!tr_list_empty(&script->futures)) tr_future_cancel(TR_CONTAINER(script->futures.next, tr_future, open));
+}
+
+/* --- what Lua sees --- */
+
+tr_future *tr_future_at(lua_State *L, int at) {
+  const tr_script *script = tr_script_of(L);
+  if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return NULL;
+  tr_push_ref(L, script->future_ref);
+  tr_push_ref(L, script->placeholder_ref);
+  bool is = lua_rawequal(L, -3, -2) || lua_rawequal(L, -3, -1);
+  lua_pop(L, 3);
+  return is ? *(tr_future **)lua_touserdata(L, at) : NULL;
+}
+
+bool tr_placeholder_is(lua_State *L, int at) {
+  if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return false;
+  tr_push_ref(L, tr_script_of(L)->placeholder_ref);
+  bool same = lua_rawequal(L, -2, -1);
+  lua_pop(L, 2);
+  return same;
+}
+
+tr_future *tr_future_check(lua_State *L, int at) {
+  tr_future *f = tr_future_at(L, at);
+  const tr_lua_turn *running = tr_script_of(L)->running;
+  if (!f) tr_fail_raise(L, TR_EINVALID, "a future expected, not %s (call its methods with a colon: future:await)",
+                        tr_type_name(L, at));
+  if (!f->turn) tr_fail_raise(L, TR_EINVALID, "a future or placeholder was used after its turn had ended");
+  if (f->turn != running) tr_fail_raise(L, TR_EINVALID, "a future or placeholder was used outside its turn");
+  return f;
+}
+
+static void want(tr_future *f, unsigned depth) {
+  if (f->wanted || f->settled || depth > WANT_DEPTH) return; /* past that a circle ends at its deadline */
+  f->wanted = true;
+  if (f->call) tr_call_background(f->call, false);
+  for (tr_edge *edge = f->needs; edge; edge = edge->next) want(edge->need, depth + 1);
+}
+
+void tr_future_watch(tr_future *f, bool wanted) {
+  f->watched = true;
+  if (wanted) want(f, 0);
+}
+
+int tr_future_push_value(lua_State *L, int at, tr_future *f) {
+  tr_error error;
+  at = lua_absindex(L, at);
+  if (f->has_value) {
+    lua_getiuservalue(L, at, 1);
+    return 0;
+  }
+  tr_error_init(&error);
+  tr_push_ref(L, f->script->slots_ref);
+  int rc = tr_body_take(L, &f->reply, lua_gettop(L), f->nulls_keep, &error);
+  if (rc) {
+    lua_pop(L, 1);
+    f->code = rc;
+    take_error(f, tr_slice_of(error.text));
+    return rc;
+  }
+  lua_remove(L, -2);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, at, 1);
+  f->has_value = true;
+  return 0;
+}
+
+void tr_future_raise(lua_State *L, tr_future *f, bool where) {
+  char text[TR_ERROR_TEXT];
+  const tr_name *agent = f->from ? f->from : f->agent, *key = f->from ? f->from_key : f->key;
+  f->read = true;
+  lua_pushfstring(L, key->len == 7 && strcmp(key->text, "default") == 0 ? "%s" : "%s/%s", agent->text, key->text);
+  tr_fail_push(L, f->code, tr_future_error(f, where || f->from, text), lua_tostring(L, -1),
+               (f->from ? f->from_type : f->type)->text);
+  lua_error(L);
+  for (;;) { }
+}
+
+void tr_future_push_type(lua_State *L, const tr_future *f) {
+  if (f->reply_type) lua_pushlstring(L, f->reply_type->text, f->reply_type->len);
+  else lua_pushliteral(L, "null");
+}
+
+static int awaited(lua_State *L, int status, lua_KContext wait) {
+  (void)status;
+  if (wait) tr_lua_resumed(L, wait);
+  tr_future *f = tr_future_check(L, 1);
+  if (!f->settled) {
+    tr_lua_check_wait(L);
+    tr_future_watch(f, true);
+    return tr_lua_pause(L, TR_PAUSE_WAIT, awaited);
+  }
+  f->read = true;
+  if (f->code || tr_future_push_value(L, 1, f)) tr_future_raise(L, f, tr_placeholder_is(L, 1));
+  tr_future_push_type(L, f);
+  return 2;
+}
+
+int tr_future_await(lua_State *L) { return awaited(L, LUA_OK, 0); }
+
+static int future_done(lua_State *L) {
+  lua_pushboolean(L, tr_future_check(L, 1)->settled);
+  return 1;
+}
+
+static int future_cancel(lua_State *L) {
+  tr_future_cancel(tr_future_check(L, 1));
+  return 0;
+}
+
+int tr_future_gc(lua_State *L) {
+  tr_future **box = lua_touserdata(L, 1), *f = *box;
+  *box = NULL;
+  if (f) tr_future_unref(f);
+  return 0;
+}
+
+int tr_future_tostring(lua_State *L) {
+  const tr_future *f = tr_future_at(L, 1);
+  if (!f || !f->agent) lua_pushliteral(L, "future");
+  else lua_pushfstring(L, "%s (%s/%s, %s: %s)", tr_placeholder_is(L, 1) ? "placeholder" : "future", f->agent->text,
+                       f->key->text, f->type->text, !f->settled ? "waits" : f->code ? "failed" : "done");
+  return 1;
+}
+
+void tr_future_lock(lua_State *L, const char *name) {
+  lua_pushcfunction(L, tr_future_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+}
+
+void tr_future_open(lua_State *L, tr_script *script) {
+  static const luaL_Reg methods[] = {
+    { "await", tr_future_await }, { "done", future_done }, { "cancel", future_cancel }, { NULL, NULL }
+  };
+  lua_createtable(L, 0, 5);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, tr_future_tostring);
+  lua_setfield(L, -2, "__tostring");
+  tr_future_lock(L, "future");
+  script->future_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+}

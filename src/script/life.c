@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * What becomes of an instance that fails too often, and of one that has nothing to do.
+ *
+ * Failures: the times of the last `failures.limit` ones stand in a ring; when the oldest of them is not longer ago
+ * than `within`, the policy acts. Idleness: the instances of a class with `idle` stand in a list, the one that was
+ * active longest ago first, and one timer a class looks at that one. It is saved first (saved.c); if that fails, or
+ * there is no room, it stays in memory and the log says so. Then the core closes it, keeping mail that comes. */
+#include "script/internal.h"
+
+/* --- failures --- */
+
+static bool too_often(tr_instance *instance, const tr_definition *def, tr_time now) {
+  tr_mem *mem = instance->class_->script->mem;
+  if (instance->fail_cap != def->fail_limit) { /* the first, or the limit changed */
+    tr_free(mem, instance->fail_times, instance->fail_cap * sizeof *instance->fail_times);
+    instance->fail_times = tr_calloc(mem, def->fail_limit, sizeof *instance->fail_times);
+    instance->fail_cap = instance->fail_times ? def->fail_limit : 0;
+    instance->fail_count = 0;
+    if (!instance->fail_times) return false;
+  }
+  instance->fail_times[instance->fail_count++ % instance->fail_cap] = now;
+  if (instance->fail_count < instance->fail_cap) return false;
+  if (now - instance->fail_times[instance->fail_count % instance->fail_cap] > def->fail_within) return false;
+  instance->fail_count = 0;
+  return true;
+}
+
+void tr_instance_failed(tr_instance *instance, const tr_error *error) {
+  static const char *const events[] = { "failures.many", "failures.restart", "failures.stop" };
+  const tr_definition *def = instance->def;
+  tr_core *core = instance->class_->script->core;
+  char name[200], text[400];
+  if (def->fail_limit == 0 || tr_agent_is_closing(instance->agent)) return;
+  if (!too_often(instance, def, tr_core_now(core))) return;
+  double within = (double)def->fail_within / 1e6;
+  tr_agent_name(instance->agent, name, sizeof name);
+  tr_log_write(tr_core_log(core), TR_LOG_ERROR, events[def->fail_action], "agent=%s failures=%u within=%g error=\"%s: %s\"",
+               name, def->fail_limit, within, tr_error_name(error->code), error->text);
+  if (def->fail_action == TR_FAIL_RESTART) tr_agent_restart(core, instance->agent);
+  if (def->fail_action != TR_FAIL_STOP) return;
+  snprintf(text, sizeof text, "%.150s was stopped after %u failures within %g s; the last: %.150s", name, def->fail_limit,
+           within, error->text);
+  tr_agent_halt(core, instance->agent, text);
+}
+
+/* --- idleness --- */
+
+static void look(tr_timer *timer);
+
+static void watch(tr_script_class *class_) {
+  if (tr_list_empty(&class_->idle) || tr_timer_running(&class_->idle_timer) || !class_->def->idle) return;
+  const tr_instance *first = TR_CONTAINER(class_->idle.next, tr_instance, idle);
+  tr_timer_start(tr_core_timers(class_->script->core), &class_->idle_timer, first->active_at + class_->def->idle, look);
+}
+
+void tr_instance_touch(tr_instance *instance) {
+  tr_script_class *class_ = instance->class_;
+  if (instance->idle.next) tr_link_remove(&instance->idle);
+  instance->active_at = tr_core_now(class_->script->core);
+  tr_list_push(&class_->idle, &instance->idle);
+  watch(class_);
+}
+
+void tr_instance_forget(tr_instance *instance) {
+  tr_mem *mem = instance->class_->script->mem;
+  if (instance->idle.next) tr_link_remove(&instance->idle);
+  instance->idle.next = NULL;
+  tr_free(mem, instance->fail_times, instance->fail_cap * sizeof *instance->fail_times);
+  instance->fail_times = NULL;
+  instance->fail_cap = 0;
+}
+
+static bool busy(const tr_instance *instance) {
+  const tr_agent *agent = instance->agent;
+  return agent->turn || tr_agent_mail_count(agent) > 0 || tr_agent_is_closing(agent) ||
+         instance->timer_count > instance->def->tick_count; /* what ctx:after began must not be lost */
+}
+
+static int keep(tr_instance *instance, tr_slice id) {
+  tr_script *script = instance->class_->script;
+  tr_error error;
+  tr_buf bytes;
+  tr_error_init(&error);
+  tr_buf_init(&bytes, script->mem);
+  int rc = tr_instance_save(instance, &bytes, &error);
+  if (!rc && script->saved_bytes + bytes.len > script->saved_limit)
+    rc = tr_error_set(&error, TR_EOVERLOADED, "%zu bytes of states are kept already", script->saved_bytes);
+  if (!rc && tr_saved_put(script, id, instance->def->version, tr_buf_view(&bytes)))
+    rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
+  tr_buf_fini(&bytes);
+  if (!rc) tr_script_class_restores(instance->class_);
+  else if (!instance->save_failed)
+    tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "save.failed", "agent=%.*s error=\"%s: %s\" (it stays in memory)",
+                 TR_SLICE_ARG(id), tr_error_name(error.code), error.text);
+  instance->save_failed = rc != 0;
+  return rc;
+}
+
+static void put_out(tr_instance *instance) {
+  char id[2 * 4096 + 2];
+  tr_agent_name(instance->agent, id, sizeof id);
+  if (instance->has_self && instance->def->pool <= 1 && keep(instance, tr_slice_of(id))) {
+    tr_instance_touch(instance);
+    return;
+  }
+  tr_link_remove(&instance->idle);
+  instance->idle.next = NULL;
+  tr_agent_close(instance->class_->script->core, instance->agent, TR_CLOSE_IDLE);
+}
+
+static void look(tr_timer *timer) {
+  tr_script_class *class_ = TR_CONTAINER(timer, tr_script_class, idle_timer);
+  tr_time now = tr_core_now(class_->script->core);
+  while (!tr_list_empty(&class_->idle) && class_->def->idle) {
+    tr_instance *first = TR_CONTAINER(class_->idle.next, tr_instance, idle);
+    if (first->active_at + class_->def->idle > now) break;
+    if (busy(first)) tr_instance_touch(first);
+    else put_out(first);
+  }
+  watch(class_);
+}
