@@ -96,6 +96,7 @@ int tr_agent_start(tr_agent *agent) {
 static void leave(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_class *class_ = agent->class_;
   agent->state |= TR_AGENT_DEAD;
+  agent->ready_turns = NULL;
   tr_table_remove(&class_->by_key, agent);
   tr_link_remove(&agent->by_class);
   while (agent->turn) tr_turn_abort(core, agent->turn, code, text);

@@ -46,6 +46,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
 static void push_ready(tr_core *core, tr_turn *turn, bool front) {
   tr_agent *agent = turn->agent;
   tr_turn *last = agent->ready_turns;
+  if (agent->state & TR_AGENT_DEAD) return; /* its turns are being ended one by one */
   turn->next = last ? last->next : turn;
   if (last) last->next = turn;
   if (!last || !front) agent->ready_turns = turn;
