@@ -12,9 +12,15 @@ static const char scenario[] =
   "      Y = { m = 'table', t = 'table' }, List = { { a = 'string' } } }, timers = { Tick = 5 }, replies = { Q = 'R' }, on = {\n"
   "    Chat = function(self, m, ctx) self:add() ctx:send('nobody', 'Lost', m) ctx:send('b', 'Raw', 'x', { encoding = 'bytes', metadata = { traceparent = 't' } }) if #ctx:subscriptions() ~= 3 then error() end ctx:publish('y', 'Y', { m = m, t = { troupe.null, troupe.array {} } }) end,\n"
   "    Ask = function(self, m, ctx) ctx:after(1, 'Tick') return ctx:call('b/' .. m.k, 'Echo', m, { timeout = 5, metadata = { a = 'b' }, id = 'id' }) end,\n"
+  "    Futures = function(self, m, ctx) local b, token = ctx:agent('b/1'), troupe.token()\n"
+  "      local x = b:Echo { k = 1 } local y = b:Echo({ x = x, k = 2 }, { metadata = { a = 'b' } }) ctx:async('b/2', 'Echo', { k = 'x' })\n"
+  "      local f = ctx:async('b/3', 'Shaky', { l = { y } }, { retry = 2, cancel = token, metadata = { a = 'b' } })\n"
+  "      local ok, e = pcall(troupe.all, { f, y }) self.e = tostring(e) token:cancel() ctx:call('b/4', 'Echo', y)\n"
+  "      return { y, b:Echo { x = x, k = y } } end,\n"
   "    Fail = function() error { code = 'not_found', message = 'x' } end,\n"
   "    DeadLetter = function(self, m) self.letter = m end, Json = function(_, m) return m end, Tick = function(self) self.n = self.n + 1 end } },\n"
   "  { type = 'b', state = function(id) return { id = id } end, init = function(self, ctx) ctx:sleep(0.01) end, on_request = {\n"
+  "    Shaky = function() error { code = 'unavailable' } end,\n"
   "    Echo = { { match = function(_, m) return m.k ~= 'x' end, handle = function(self, m) return { m = m, id = self.id } end } } } },\n"
   "}\n";
 
@@ -30,6 +36,9 @@ static void play(host *h) {
   host_publish(h, "chat", "Chat", "{\"text\":\"hello\"}");
   const char *text = host_call(h, "a", "Ask", "{\"k\":\"1\",\"list\":[1,2,{\"a\":null}]}");
   if (strcmp(text, "no answer") == 0) CHECK_FAIL("no answer");
+  text = host_call(h, "a", "Futures", "{}");
+  if (strcmp(text, "no answer") == 0) CHECK_FAIL("no answer");
+  if (!check_mem_refused() && !strstr(text, "\"id\":\"b/1\"")) CHECK_FAIL("%s", text);
   host_call(h, "a", "Fail", NULL);
   host_call(h, "a", "Json", "[1,\"text\",{\"deep\":[{}]}]");
   host_run(h, 11);

@@ -106,6 +106,7 @@ int tr_agent_start(tr_agent *agent) {
 void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_class *class_ = agent->class_;
   agent->state |= TR_AGENT_DEAD;
+  agent->ready_turns = NULL;
   if (agent->extra) tr_members_leave(core, agent);
   else tr_table_remove(&class_->by_key, agent);
   tr_link_remove(&agent->by_class);

@@ -248,6 +248,7 @@ struct tr_call {
   uint32_t slot;
   bool background;             /* its turn does not wait for it now */
   bool making;                 /* tr_core_call has not returned yet: its callback must wait */
+  bool orphan;                 /* the turn that made it is over */
   bool closed;                 /* answered; its callback is running */
   tr_reply_fn fn;
   void *ud;

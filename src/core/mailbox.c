@@ -45,11 +45,37 @@ static tr_msg *lane_pop(tr_core *core, tr_envelope **head, tr_envelope **tail) {
 
 /* ---- putting in ---- */
 
+#define CLIMB_MOST 256
+
+/* The turn that made the request which this one handles; NULL: none here. *beyond: it may have been made for one here all the same,
+ * by another process or a turn that is over. */
+static tr_turn *caller_of(const tr_turn *turn, bool *beyond) {
+  if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST) return NULL;
+  const tr_call *call = tr_call_of(turn->msg);
+  if (!call || call->orphan) *beyond = true;
+  return call ? call->turn : NULL;
+}
+
+/* Was `from` called, by whatever way, by `turn`? Not if both were called by one: then this is a second call beside the first. Turns are a
+ * tree, so climbing tells. */
+static bool called_by(const tr_turn *from, const tr_turn *turn) {
+  bool beyond = false, other = false;
+  int steps = 0;
+  for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond))
+    if (at == turn) return true;
+  if (!beyond) return false;
+  for (const tr_turn *at = turn; at && steps < CLIMB_MOST * CLIMB_MOST; at = caller_of(at, &other))
+    for (const tr_turn *up = from; up && steps++ < CLIMB_MOST * CLIMB_MOST; up = caller_of(up, &other))
+      if (up == at) return false;
+  return true;
+}
+
 /* Does the agent wait, in this request's own call chain? */
 static bool is_nested(const tr_agent *to, const tr_msg *msg) {
   if (!msg->chain || !(to->state & TR_AGENT_LIVE) || to->class_->reentrant) return false;
+  const tr_call *call = tr_call_of(msg);
   for (const tr_turn *turn = to->turn; turn; turn = turn->below)
-    if (turn->chain == msg->chain) return true;
+    if (turn->chain == msg->chain && (!call || !call->turn || called_by(call->turn, turn))) return true;
   return false;
 }
 

@@ -46,6 +46,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
 static void push_ready(tr_core *core, tr_turn *turn, bool front) {
   tr_agent *agent = turn->agent;
   tr_turn *last = agent->ready_turns;
+  if (agent->state & TR_AGENT_DEAD) return; /* its turns are being ended one by one */
   turn->next = last ? last->next : turn;
   if (last) last->next = turn;
   if (!last || !front) agent->ready_turns = turn;
@@ -115,11 +116,21 @@ tr_call *tr_turn_call(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
 }
 
 tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) {
+  tr_core *core = msg->core;
+  tr_call *call = NULL;
   if (turn && turn->deadline < msg->deadline) msg->deadline = turn->deadline;
-  tr_call *call = tr_core_call(msg->core, msg, fn, ud);
-  if (!call || !turn) return call;
+  msg->reply_to = (tr_reply_to){ 0 };
+  if (!core->closing) call = tr_call_new(core, msg, fn, ud);
+  if (!call) {
+    tr_msg_unref(msg);
+    return NULL;
+  }
   call->turn = turn;
-  tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
+  call->orphan = !turn;
+  call->background = call->making = true; /* the caller must have its call before fn may hear of it */
+  if (turn) tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
+  tr_core_post(core, msg);
+  call->making = false;
   return call;
 }
 
@@ -209,7 +220,11 @@ static void give_answer(tr_turn *turn) {
 /* Calls that are still open go on, but nobody waits for them in this turn any more. */
 static void detach_calls(tr_turn *turn) {
   tr_link *calls = &tr_turn_own(turn)->calls;
-  for (tr_link *link; (link = tr_list_pop(calls));) TR_CONTAINER(link, tr_call, by_turn)->turn = NULL;
+  for (tr_link *link; (link = tr_list_pop(calls));) {
+    tr_call *call = TR_CONTAINER(link, tr_call, by_turn);
+    call->turn = NULL;
+    call->orphan = true;
+  }
 }
 
 static void finish(tr_core *core, tr_turn *turn) {

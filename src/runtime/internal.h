@@ -72,6 +72,8 @@ struct troupe {
   int64_t next_subscription;
 };
 
+/* A time that far from now; one beyond all times is TR_NEVER. */
+static inline tr_time tr_runtime_after(tr_time now, tr_time wait) { return wait > TR_NEVER - now ? TR_NEVER : now + wait; }
 /* runtime.c: forget the last error, and set one. */
 tr_error *tr_runtime_error(troupe_t *rt);
 int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)

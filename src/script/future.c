@@ -71,7 +71,7 @@ static void drop_messages(tr_future *f) {
 
 void tr_future_unref(tr_future *f) {
   tr_script *script = f->script;
-  if (!f || --f->refs > 0) return;
+  if (--f->refs > 0) return;
   tell_failure(f);
   release_edges(f);
   tr_link_remove(&f->by_turn);

@@ -30,8 +30,16 @@ local user = { type = "user", on = {
     return ctx:call("slow", "Wait", { s = 0, n = f:await() })
   end,
   Ping = function() return "pong" end,
+  Busy = function(self, m, ctx)
+    assert(not self.busy, "two messages at once")
+    self.busy = true
+    ctx:sleep(0.1)
+    assert(ctx:call("other", "Back") == "pong", "a call back is taken")
+    self.busy = false
+    return m.n
+  end,
 } }
-local other = { type = "other", on = { Back = function(_, _, ctx) return ctx:async("user", "Ping"):await() end } }
+local other = { type = "other", on = { Back = function(_, _, ctx) return ctx:async(ctx.sender, "Ping"):await() end } }
 
 return { slow, user, other, function(ctx)
   local function wait(s, n, fail) return ctx:async("slow", "Wait", { s = s, n = n, fail = fail }) end
@@ -88,10 +96,19 @@ return { slow, user, other, function(ctx)
   s, body = took(ctx.call, ctx, "user", "Inside")
   assert(body == 3 and s < 1.1)
   assert(ctx:call("user", "Circle").n == "pong")
+  -- Calls beside each other come one at a time, though they are of one chain.
+  local busy, x = {}, 0
+  for i = 1, 5 do busy[i] = ctx:async("user/busy", "Busy", { n = i }) ctx:sleep(0.01) end
+  for i, n in ipairs(troupe.all(busy)) do assert(i == n) end
+  for _ = 1, 3 do
+    x = ctx:agent("user/busy"):Busy { n = x }
+    ctx:agent("user/busy"):Busy { n = x }
+  end
+  assert(troupe.await(x) == 0)
   local many = {}
-  for i = 1, 2000 do many[i] = wait(0.1, i) end
+  for i = 1, 900 do many[i] = wait(0.1, i) end
   list = troupe.all(many)
-  assert(#list == 2000 and list[1999].n == 1999)
+  assert(#list == 900 and list[899].n == 899)
   assert(tostring(many[1]) == "future (slow/default, Wait: done)")
   ctx:sleep(2)
   return 0
