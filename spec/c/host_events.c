@@ -75,6 +75,20 @@ CHECK_CASE(a_topic_that_breaks_the_rules_is_refused) {
   stage_free(s);
 }
 
+CHECK_CASE(reserved_topics_and_sources_are_not_for_clients_to_write) {
+  set(NULL);
+  pcall *a = channel(p, "a");
+  reg(p, "a", "t");
+  sub_prefix(p, "a", "1", "", "t");
+  say(a, event("troupe.dead_letter", "k", "{}"));
+  say(a, event("x", "troupe.k", "{}"));
+  say(a, event("troupe", "troupe", "{}"));
+  CHECK_TEXT(topic_of(hear(a)), "troupe");
+  CHECK(silent(a));
+  CHECK_INT(stage_stats(s).refused, ==, 2);
+  stage_free(s);
+}
+
 CHECK_CASE(a_subscription_may_come_before_the_type_and_from_another_client) {
   set(NULL);
   pcall *a = channel(p, "a"), *b = channel(p, "b");
