@@ -135,12 +135,21 @@ CHECK_CASE(a_receiver_that_does_not_read_loses_events_and_holds_up_nobody) {
   CHECK_INT(stats.dead_letters, >, 40);
   CHECK_INT(stats.dead_letters + stats.deliveries, ==, 100);
   CHECK_INT(stats.overloaded, ==, stats.dead_letters);
+  tr_core_stats core;
+  tr_core_get_stats(s->core, &core);
+  CHECK_INT(core.dead_letters, ==, 0); /* nobody listens: they are not even decoded */
+  sub(p, "quick", "3", "troupe.dead_letter", "u");
+  say(a, event("x", "k", big(3000)));
+  hear(quick);
+  tr_core_get_stats(s->core, &core);
+  CHECK_INT(core.dead_letters, ==, 1);
+  stats = stage_stats(s);
   CHECK_INT(stage_logged(s, "event.dead"), <, 8); /* with doubling */
   q->stalled = false;
   q->dirty = true;
   int got = 0;
   for (; !silent(slow); got++) CHECK_INT(atoi(body_of(hear(slow)).p), ==, got);
-  CHECK_INT(got, ==, 50 - (int)stats.dead_letters);
+  CHECK_INT(got, ==, 51 - (int)stats.dead_letters);
   say(a, event("x", "k", "50"));
   CHECK_TEXT(body_of(hear(slow)), "50"); /* it is well again */
   stage_free(s);
