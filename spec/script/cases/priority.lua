@@ -1,4 +1,5 @@
 -- Priority: of a message (opts), by the receiver's type table, by the sender's; high before normal before low.
+-- luacheck: no max line length
 local order = {}
 local function note(_, m, ctx) order[#order + 1] = ctx.type .. (m.n or "") end
 local function work(_, _, ctx) ctx:sleep(0.1) end
