@@ -75,6 +75,20 @@ CHECK_CASE(a_topic_that_breaks_the_rules_is_refused) {
   stage_free(s);
 }
 
+CHECK_CASE(reserved_topics_and_sources_are_not_for_clients_to_write) {
+  set(NULL);
+  pcall *a = channel(p, "a");
+  reg(p, "a", "t");
+  sub_prefix(p, "a", "1", "", "t");
+  say(a, event("troupe.dead_letter", "k", "{}"));
+  say(a, event("x", "troupe.k", "{}"));
+  say(a, event("troupe", "troupe", "{}"));
+  CHECK_TEXT(topic_of(hear(a)), "troupe");
+  CHECK(silent(a));
+  CHECK_INT(stage_stats(s).refused, ==, 2);
+  stage_free(s);
+}
+
 CHECK_CASE(a_subscription_may_come_before_the_type_and_from_another_client) {
   set(NULL);
   pcall *a = channel(p, "a"), *b = channel(p, "b");
@@ -121,12 +135,21 @@ CHECK_CASE(a_receiver_that_does_not_read_loses_events_and_holds_up_nobody) {
   CHECK_INT(stats.dead_letters, >, 40);
   CHECK_INT(stats.dead_letters + stats.deliveries, ==, 100);
   CHECK_INT(stats.overloaded, ==, stats.dead_letters);
+  tr_core_stats core;
+  tr_core_get_stats(s->core, &core);
+  CHECK_INT(core.dead_letters, ==, 0); /* nobody listens: they are not even decoded */
+  sub(p, "quick", "3", "troupe.dead_letter", "u");
+  say(a, event("x", "k", big(3000)));
+  hear(quick);
+  tr_core_get_stats(s->core, &core);
+  CHECK_INT(core.dead_letters, ==, 1);
+  stats = stage_stats(s);
   CHECK_INT(stage_logged(s, "event.dead"), <, 8); /* with doubling */
   q->stalled = false;
   q->dirty = true;
   int got = 0;
   for (; !silent(slow); got++) CHECK_INT(atoi(body_of(hear(slow)).p), ==, got);
-  CHECK_INT(got, ==, 50 - (int)stats.dead_letters);
+  CHECK_INT(got, ==, 51 - (int)stats.dead_letters);
   say(a, event("x", "k", "50"));
   CHECK_TEXT(body_of(hear(slow)), "50"); /* it is well again */
   stage_free(s);

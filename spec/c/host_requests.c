@@ -100,6 +100,15 @@ CHECK_CASE(a_request_without_target_is_invalid) {
   stage_free(s);
 }
 
+CHECK_CASE(a_request_to_a_reserved_key_is_invalid) {
+  set(NULL);
+  pcall *a = channel(p, "a");
+  reg(p, "a", "t");
+  say(a, request("1", "t", "troupe.x", "1"));
+  expect_error(a, "1", "invalid: agent keys that begin with \"troupe.\" are reserved");
+  stage_free(s);
+}
+
 CHECK_CASE(a_worker_may_call_its_own_agents) {
   set(NULL);
   pcall *a = channel(p, "a");

@@ -53,6 +53,88 @@ CHECK_CASE(two_workers_and_a_publisher_say_hello) {
   }
 }
 
+/* ---- subscriptions ---- */
+
+typedef struct listing { char text[1000]; } listing;
+
+static void list_one(void *ud, const tr_wire_subscription *sub) {
+  listing *list = ud;
+  size_t n = strlen(list->text);
+  snprintf(list->text + n, sizeof list->text - n, "%s%.*s=%.*s ", sub->kind == TR_SUB_PREFIX ? "prefix " : "",
+           TR_SLICE_ARG(sub->topic), TR_SLICE_ARG(sub->agent_type));
+}
+
+/* What GetSubscriptions answers. */
+static const char *listed(void) {
+  listing *list = keep(sizeof *list);
+  tr_blob *frame = tr_wire_encode_subscriptions(&s->mem, tr_core_router(h->core));
+  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  CHECK_INT(tr_wire_decode_subscriptions(bytes, list_one, list, NULL), ==, 0);
+  tr_blob_unref(frame);
+  return list->text;
+}
+
+static void no_act(actor *a, tr_turn *turn) {
+  (void)a;
+  (void)turn;
+}
+
+CHECK_CASE(subscriptions_made_while_running_are_listed_by_the_host_and_withdrawn) {
+  actor *a, *b;
+  uint64_t id, prefix;
+  set();
+  proc *p = add("a", NULL, no_act, &a);
+  proc *q = add("b", NULL, no_act, &b);
+  stage_run(s);
+  size_t before = strlen(listed());
+  CHECK(strstr(listed(), "prefix a:=a ") && strstr(listed(), "prefix b:=b "));
+  publish(q, "late", "E", "1");
+  stage_run(s);
+  CHECK_INT(a->count, ==, 0);
+  tr_local_sub_options o = { .kind = TR_SUB_TYPE, .topic = TR_SLICE_LITERAL("late"), .all = false };
+  CHECK_INT(tr_class_subscribe(a->class_, &o, &id, NULL), ==, 0);
+  o = (tr_local_sub_options){ .kind = TR_SUB_PREFIX, .topic = TR_SLICE_LITERAL("home."), .key = TR_SLICE_LITERAL("k") };
+  CHECK_INT(tr_class_subscribe(a->class_, &o, &prefix, NULL), ==, 0);
+  tr_worker_sync(p->worker);
+  stage_run(s);
+  CHECK(strstr(listed(), "late=a ") && strstr(listed(), "prefix home.=a "));
+  publish(q, "late", "E", "1");
+  publish(q, "home.kitchen", "E", "1");
+  stage_run(s);
+  CHECK_INT(a->count, ==, 2);
+  tr_class_unsubscribe(a->class_, id);
+  tr_class_unsubscribe(a->class_, prefix);
+  tr_worker_sync(p->worker);
+  stage_run(s);
+  CHECK_INT(strlen(listed()), ==, before);
+  publish(q, "late", "E", "1");
+  publish(q, "home.kitchen", "E", "1");
+  stage_run(s);
+  CHECK_INT(a->count, ==, 2);
+  stage_free(s);
+}
+
+/* Reserved names: a client may not write to them, and may listen. */
+CHECK_CASE(reserved_names_are_the_hosts_own) {
+  actor *a;
+  set();
+  add("a", "troupe.dead_letter", no_act, &a);
+  proc *q = add("b", NULL, no_act, NULL);
+  stage_run(s);
+  a->count = 0;
+  tr_msg *msg = message(h->core, TR_MSG_EVENT, "troupe.dead_letter", "default", "DeadLetter", "{}");
+  tr_core_post(h->core, msg);
+  stage_run(s);
+  CHECK_INT(a->count, ==, 1);
+  publish(q, "troupe.dead_letter", "DeadLetter", "{}"); /* an uplink does not even take it */
+  stage_run(s);
+  CHECK_INT(a->count, ==, 1);
+  answer *got = ask(q, "a", "Ask", "1", TR_SECONDS(5));
+  stage_run(s);
+  CHECK(got->done);
+  stage_free(s);
+}
+
 /* ---- calls ---- */
 
 static void call_on(actor *a, tr_turn *turn) { /* asks ud, and answers with its answer */

@@ -61,6 +61,20 @@ static void to_core(tr_client *from, tr_slice bytes) {
   tr_core_post(host->core, msg);
 }
 
+/* One that only passes through is decoded to be told of, where somebody listens; once, however many did not get it. */
+static void tell_dead(tr_client *from, tr_slice bytes, int code) {
+  tr_core *core = from->host->core;
+  tr_wire_in in = { 0 };
+  tr_error error;
+  tr_error_init(&error);
+  tr_name *letters = tr_name_new(tr_core_names(core), TR_SLICE_LITERAL(TR_RESERVED "dead_letter"));
+  bool wanted = letters && tr_core_wanted(core, letters);
+  tr_name_unref(letters);
+  if (!wanted || tr_wire_decode(core, bytes, from->troupe, &in, &error)) return;
+  tr_core_dead_letter(core, in.msg, code, reason(code));
+  tr_wire_in_fini(&in);
+}
+
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
@@ -70,6 +84,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   tr_dest *const *dests = tr_router_match(host->router, span->topic_type, &count);
   tr_blob *frame = NULL;
   bool others = false;
+  int dead = 0;
   for (size_t i = 0; i < count; i++) {
     if (dests[i]->ops != &tr_client_ops) {
       others = true;
@@ -82,9 +97,12 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
     }
     if (!frame) frame = frame_of(host, bytes, framed);
     int err = frame ? tr_client_send(to, frame, false) : TR_EMEMORY;
-    if (err) tr_deliver_dead(to, err, reason(err));
+    if (!err) continue;
+    tr_deliver_dead(to, err, reason(err));
+    dead = err;
   }
   tr_blob_unref(frame);
+  if (dead) tell_dead(from, bytes, dead); /* now that `dests` is not needed any more */
   if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
 }
 

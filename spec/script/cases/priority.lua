@@ -1,9 +1,10 @@
 -- Priority: of a message (opts), by the receiver's type table, by the sender's; high before normal before low.
+-- luacheck: no max line length
 local order = {}
 local function note(_, m, ctx) order[#order + 1] = ctx.type .. (m.n or "") end
 local function work(_, _, ctx) ctx:sleep(0.1) end
-local plain = { type = "plain", on = { Work = work, ["*"] = note } }
-local keen = { type = "keen", subscriptions = { "bells" }, priority = { Alarm = "high", Chat = "low", Note = "normal" },
+local plain = { type = "plain", mailbox = { limit = 10 }, on = { Work = work, ["*"] = note } }
+local keen = { type = "keen", mailbox = { limit = 10 }, subscriptions = { "bells" }, priority = { Alarm = "high", Chat = "low", Note = "normal" },
   on = { Work = work, ["*"] = note } }
 local chief = { type = "chief", priority = { Alarm = "high" }, on = { Go = function(_, _, ctx)
   for n = 1, 2 do ctx:send("plain", "Note", { n = n }) end
