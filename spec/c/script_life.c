@@ -104,6 +104,35 @@ CHECK_CASE(a_drain_closes_everyone_and_makes_nobody) {
   host_close(&h);
 }
 
+static void on_dropped(void *ud, const tr_agent *agent, size_t turns, size_t mail) {
+  (void)mail;
+  (void)agent;
+  *(size_t *)ud += turns;
+}
+
+CHECK_CASE(what_a_drain_drops_is_counted_and_closed_once) {
+  host h = { 0 };
+  size_t dropped = 0;
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua", "return { { type = 'a', state = {}, close = function(_, ctx, why) print(why) ctx:sleep(100) end, on = { "
+                        "Slow = function(_, _, ctx) ctx:stop() ctx:sleep(100) end } } }"), ==, 0);
+  host_send(&h, "a", "Slow", NULL);
+  host_settle(&h);
+  tr_core_drop_turns(h.core, on_dropped, &dropped);
+  CHECK_INT(dropped, ==, 1);
+  tr_core_close_agents(h.core, h.now + TR_SECONDS(5));
+  host_settle(&h);
+  CHECK_STR(h.printed, "stop\n");
+  CHECK(!tr_core_closed(h.core));
+  tr_core_drop_turns(h.core, on_dropped, &dropped);
+  CHECK_INT(dropped, ==, 2);
+  CHECK(tr_core_closed(h.core));
+  host_run(&h, 200);
+  CHECK_STR(h.printed, "stop\n");
+  CHECK_INT(agents(&h), ==, 0);
+  host_close(&h);
+}
+
 static const char scenario[] =
   "return {\n"
   "  { type = 'a', idle = 1, state = { n = 0, list = {} }, init = function(self, ctx, restored) ctx:sleep(0.01) end,\n"

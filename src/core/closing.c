@@ -27,6 +27,7 @@ void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why) {
   if ((agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) || agent->class_->exclusive_init) return;
   if (agent->state & TR_AGENT_CLOSING) {
     if (agent->close_why == TR_CLOSE_IDLE) agent->close_why = (uint8_t)why;
+    if (tr_agent_wants(agent)) tr_agent_ready(core, agent); /* the turn it waited for may have been dropped */
     return;
   }
   if (idle && (agent->state & TR_AGENT_HALTED)) return;
@@ -142,24 +143,36 @@ size_t tr_agent_turn_count(const tr_agent *agent) {
   return n;
 }
 
+static void drop_turns(tr_core *core, tr_agent *agent) {
+  bool closing = false;
+  while (agent->turn) {
+    closing |= agent->turn->kind == TR_TURN_CLOSE;
+    tr_turn_abort(core, agent->turn, TR_EUNAVAILABLE, "the runtime is stopping");
+  }
+  agent->ready_turns = NULL;
+  agent->state &= ~(uint32_t)TR_AGENT_YIELDED;
+  if (closing) tr_agent_stop(core, agent, TR_EUNAVAILABLE, why_text(agent)); /* its hook does not run twice */
+}
+
 static void drop_class(tr_core *core, tr_class *class_, tr_dropped_fn fn, void *ud) {
   if (class_->exclusive_init) return;
-  for (tr_link *link = class_->agents.next; link != &class_->agents; link = link->next) {
+  class_->sub_count++; /* held, though its last instance may leave */
+  for (tr_link *link = class_->agents.next, *next; link != &class_->agents; link = next) {
     tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);
     size_t turns = tr_agent_turn_count(agent), mail = tr_agent_mail_count(agent);
+    next = link->next;
     if (fn && (turns || mail)) fn(ud, agent, turns, mail);
-    while (agent->turn && agent != core->slot_agent)
-      tr_turn_abort(core, agent->turn, TR_EUNAVAILABLE, "the runtime is stopping");
-    if (turns) {
-      agent->ready_turns = NULL;
-      agent->state &= ~(uint32_t)TR_AGENT_YIELDED;
-    }
+    if (turns && agent != core->slot_agent) drop_turns(core, agent);
   }
+  class_->sub_count--;
+  if (class_->removed) tr_class_release(class_);
 }
 
 void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud) {
   for (tr_link *link = core->classes.next; link != &core->classes; link = link->next)
     drop_class(core, TR_CONTAINER(link, tr_class, link), fn, ud);
-  for (tr_link *link = core->retired.next; link != &core->retired; link = link->next)
+  for (tr_link *link = core->retired.next, *next; link != &core->retired; link = next) {
+    next = link->next;
     drop_class(core, TR_CONTAINER(link, tr_class, link), fn, ud);
+  }
 }

@@ -73,5 +73,6 @@ void tr_parking_pump(tr_core *core, tr_agent *agent) {
 void tr_parking_forget(tr_turn *turn) {
   tr_link *head = &tr_turn_own(turn)->parked;
   for (tr_link *link; (link = tr_list_pop(head));) TR_CONTAINER(link, tr_parking, by_turn)->turn = NULL;
+  if (turn->outbox.blocked > 0) turn->agent->blocked_turns--;
   turn->outbox.blocked = 0;
 }

@@ -1,0 +1,2 @@
+--! FILE:2: failures.within must be a positive number of seconds
+return { failures = { within = "long" }, on = {} }
