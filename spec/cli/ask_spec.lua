@@ -1,4 +1,5 @@
 -- troupe call, publish, subscribe against a host with workers.
+local uv = require "luv"
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
 
@@ -31,6 +32,23 @@ describe("from outside", function()
     local status, out = sh.troupe({ "call", "clerk", "Ask", "-" }, { stdin = '{"a":1}', env = { TROUPE_HOST = address } })
     assert.equal(0, status)
     assert.matches('"got":{"a":1}', out)
+  end)
+
+  it("takes what follows -- as it is", function()
+    local status, out = sh.troupe { "call", "--host", address, "--", "clerk", "Ask", "-5" }
+    assert.equal(0, status)
+    assert.matches('"got":%-5', out)
+  end)
+
+  it("publish fails where nobody answers, within --timeout", function()
+    local server = uv.new_tcp()
+    server:bind("127.0.0.1", 0)
+    server:listen(8, function() end)
+    local silent = "127.0.0.1:" .. server:getsockname().port
+    local status, _, err = sh.troupe { "publish", "desk", "Note", "--timeout", "0.3", "--host", silent }
+    server:close()
+    assert.equal(1, status)
+    assert.matches("^troupe: publish: timeout: the host does not answer\n$", err)
   end)
 
   it("call --raw prints a string bare, --json type, body, agent and time", function()

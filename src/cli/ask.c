@@ -16,7 +16,7 @@ typedef struct cli_ask {
   tr_uplink *uplink;
   tr_timer timer;          /* until it has joined */
   tr_time begin, deadline;
-  bool joined, done, stays;
+  bool joined, done, stays, one_way;
   troupe_value_t *body;
   tr_slice wait[WAIT_MAX];
   size_t wait_count;
@@ -33,6 +33,7 @@ static void finish(cli_ask *ask, int status) {
 
 static void fail(cli_ask *ask, int code, const char *text) {
   if (!ask->done) cli_fail(CLI_FAILED, ask->verb->name, "%s: %s", troupe_error_name(code), text);
+  tr_runtime_set_drain(ask->rt, 0); /* nothing is left to say: --timeout is kept */
   finish(ask, CLI_FAILED);
 }
 
@@ -47,7 +48,7 @@ static void on_deadline(tr_timer *timer) {
 
 static void on_types(void *ud, int code, const char *text) {
   cli_ask *ask = ud;
-  if (code) fail(ask, code, text);
+  if (code) fail(ask, code, text && *text ? text : "the host does not answer");
   else if (!ask->done) ask->go(ask);
 }
 
@@ -63,7 +64,8 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   if (state != TR_WORKER_JOINED || ask->joined) return;
   ask->joined = true;
   tr_timer_stop(tr_core_timers(tr_runtime_core(ask->rt)), &ask->timer);
-  if (!ask->wait_count) ask->go(ask);
+  /* What is published has no answer: that the host answers at all is asked first, by a wait for no types. */
+  if (!ask->wait_count && !ask->one_way) ask->go(ask);
   else if (tr_worker_wait_types(tr_uplink_worker(uplink), ask->wait, ask->wait_count, ask->deadline, on_types, ask))
     fail(ask, TROUPE_EMEMORY, "out of memory");
 }
@@ -229,7 +231,7 @@ static int prepare(cli_ask *ask) {
 }
 
 static int run_ask(const cli_verb *verb, cli_args *args, void (*go)(cli_ask *ask)) {
-  cli_ask ask = { .verb = verb, .args = args, .go = go, .deadline = TR_NEVER };
+  cli_ask ask = { .verb = verb, .args = args, .go = go, .one_way = go == go_publish, .deadline = TR_NEVER };
   tr_time timeout;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &timeout)) return CLI_USAGE;
   const char *log = cli_get(verb, args, "log"), *host = cli_get(verb, args, "host");

@@ -62,9 +62,13 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
   args->words = (const char **)argv; /* positional words are moved to the front */
   for (int i = 0; i < argc; i++) {
     const char *word = argv[i];
-    if (strcmp(word, "--") == 0) {
+    if (strcmp(word, "--") == 0 && verb->maximum < 0) { /* for the scripts */
       args->rest = (const char **)argv + i + 1;
       args->rest_count = argc - i - 1;
+      break;
+    }
+    if (strcmp(word, "--") == 0) { /* no options any more: troupe call a Add -- -5 */
+      while (++i < argc) args->words[args->count++] = argv[i];
       break;
     }
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
@@ -79,7 +83,10 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
     }
   }
   for (int i = 0; verb->options[i].name; i++)
-    if (!args->value[i] && verb->options[i].environment) args->value[i] = getenv(verb->options[i].environment);
+    if (!args->value[i] && verb->options[i].environment) {
+      const char *value = getenv(verb->options[i].environment);
+      args->value[i] = value && *value ? value : NULL;
+    }
   if (args->count < verb->minimum || (verb->maximum >= 0 && args->count > verb->maximum))
     return cli_fail(CLI_USAGE, verb->name, "usage: troupe %s %s (see troupe %s --help)", verb->name, verb->usage, verb->name);
   return 0;
@@ -124,7 +131,9 @@ static void option_help(const cli_option *option, FILE *out) {
   char left[64];
   snprintf(left, sizeof left, "%s%c%s --%s%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
            option->letter ? "," : " ", option->name, option->argument ? " " : "", option->argument ? option->argument : "");
-  fprintf(out, "  %-28s %s", left, option->help);
+  int more = 0; /* bytes that take no column of their own */
+  for (const char *c = left; *c; c++) more += (*c & 0xC0) == 0x80;
+  fprintf(out, "  %-*s %s", 28 + more, left, option->help);
   if (option->environment) fprintf(out, " [or $%s]", option->environment);
   fputc('\n', out);
 }

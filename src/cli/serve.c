@@ -161,7 +161,7 @@ static const cli_option worker_options[] = { HOST_OPTION, WATCH_OPTION, COMMON_O
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",
-  "  troupe run examples/hello/local.lua\n  troupe run --watch agents/ -- an-argument-for-the-scripts",
+  "  troupe run examples/hello/greeter.lua\n  troupe run --watch agents/ -- an-argument-for-the-scripts",
   run_options, 1, -1, run_run,
 };
 const cli_verb cli_host = {

@@ -35,10 +35,11 @@ struct troupe {
   tr_mem mem;
   tr_log log;
   tr_error error; /* of the last call */
+  bool bad_value; /* and that was a value that could not be made */
   tr_core *core;
   tr_script *script;
   bool started;       /* tr_script_start was called for all that is loaded */
-  bool in_poll;       /* no re-entry from callbacks */
+  bool in_poll, in_loop; /* no re-entry from callbacks */
   /* doors.c */
   tr_host *host;
   tr_host_options host_options;

@@ -141,10 +141,23 @@ bool tr_runtime_has_door(const troupe_t *rt) {
   return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch;
 }
 
-int troupe_poll(troupe_t *rt, int64_t budget_us) {
+/* One turn of the loop; callbacks of sockets and timers run inside it. */
+static void turn_loop(troupe_t *rt, uv_run_mode mode) {
+  rt->in_loop = true;
+  uv_run(rt->loop, mode);
+  rt->in_loop = false;
+}
+
+/* Working is not re-entrant: a callback must not begin it again. */
+static int begin_work(troupe_t *rt, const char *what) {
   tr_runtime_error(rt);
-  if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_poll was called from inside a callback of the same runtime");
-  if (rt->loop) uv_run(rt->loop, UV_RUN_NOWAIT);
+  return rt->in_poll || rt->in_loop ? tr_runtime_fail(rt, TR_EINVALID, "%s was called from inside a callback of the same runtime", what) : 0;
+}
+
+int troupe_poll(troupe_t *rt, int64_t budget_us) {
+  int rc = begin_work(rt, "troupe_poll");
+  if (rc) return rc;
+  if (rt->loop) turn_loop(rt, UV_RUN_NOWAIT);
   return tr_runtime_work(rt, budget_us);
 }
 
@@ -156,10 +169,10 @@ int64_t troupe_next_deadline(troupe_t *rt) {
 }
 
 int troupe_run(troupe_t *rt) {
-  tr_runtime_error(rt);
-  int rc = tr_runtime_loop_open(rt);
+  int rc = begin_work(rt, "troupe_run");
+  if (rc == 0) rc = tr_runtime_loop_open(rt);
   if (rc) return rc;
-  while (rt->stage != TR_STAGE_DONE && !at_end(rt)) uv_run(rt->loop, UV_RUN_ONCE);
+  while (rt->stage != TR_STAGE_DONE && !at_end(rt)) turn_loop(rt, UV_RUN_ONCE);
   return rt->exit_status;
 }
 
@@ -168,7 +181,7 @@ static void sleep_until(troupe_t *rt, tr_time end) {
   rt->until_idle = true;
   rt->until = end; /* the core's own timers wake the loop; the limit needs one too */
   arm(rt, false);
-  uv_run(rt->loop, UV_RUN_ONCE);
+  turn_loop(rt, UV_RUN_ONCE);
   rt->until_idle = false;
 }
 
@@ -183,8 +196,8 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
 }
 
 int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
-  tr_runtime_error(rt);
-  int rc = tr_runtime_loop_open(rt);
+  int rc = begin_work(rt, "troupe_run_until_idle");
+  if (rc == 0) rc = tr_runtime_loop_open(rt);
   if (rc) return rc;
   tr_time end = tr_runtime_after(tr_runtime_now(rt), limit_us);
   for (;;) {
@@ -209,7 +222,7 @@ void troupe_stop(troupe_t *rt, int64_t drain_us) {
 
 void tr_runtime_on_exit(void *ud, int status) {
   troupe_t *rt = ud;
-  rt->exit_status = status;
+  if (!rt->exit_status) rt->exit_status = status; /* ctx:exit(3), and then the program returns */
   troupe_stop(rt, rt->drain);
 }
 

@@ -77,6 +77,9 @@ static int set_target(troupe_t *rt, tr_msg *msg, tr_slice type, tr_slice key) {
 
 /* A message to a topic or an agent, with its body taken; NULL: rt->error says why. */
 static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *value) {
+  bool bad = rt->bad_value && !value;
+  rt->bad_value = false;
+  if (bad) return NULL; /* troupe_pack's error stands */
   tr_agent_id id = { { NULL, 0 }, { NULL, 0 } };
   tr_error *error = tr_runtime_error(rt);
   tr_slice text = tr_slice_of(target), fallback = TR_SLICE_LITERAL("default");

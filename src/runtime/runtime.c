@@ -20,6 +20,7 @@ const char *troupe_error_name(int code) { return tr_error_name(code); }
 const char *troupe_error(const troupe_t *rt) { return rt ? rt->error.text : "out of memory"; }
 
 tr_error *tr_runtime_error(troupe_t *rt) {
+  rt->bad_value = false;
   tr_error_init(&rt->error);
   return &rt->error;
 }
@@ -139,6 +140,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
 
 void troupe_free(troupe_t *rt) {
   if (!rt) return;
+  rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
   if (rt->core) tr_runtime_cancel_calls(rt);
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);

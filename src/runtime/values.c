@@ -8,12 +8,20 @@
 /* The public kinds are the internal ones. */
 _Static_assert((int)TROUPE_MAP == (int)TR_VALUE_MAP && (int)TROUPE_STRING == (int)TR_VALUE_STRING, "kinds differ");
 
+/* NULL for a value that could not be made is not the NULL of no body: what it is handed to fails (make_message). */
+static troupe_value_t *checked(troupe_t *rt, troupe_value_t *value) {
+  if (value) return value;
+  if (!rt->error.code) tr_runtime_fail(rt, TR_EINVALID, "not a value");
+  rt->bad_value = true;
+  return NULL;
+}
+
 troupe_value_t *troupe_pack(troupe_t *rt, const char *format, ...) {
   va_list args;
   va_start(args, format);
   troupe_value_t *value = tr_value_packv(&rt->mem, tr_runtime_error(rt), format, args);
   va_end(args);
-  return value;
+  return checked(rt, value);
 }
 
 int troupe_unpack(const troupe_value_t *value, const char *format, ...) {
@@ -55,7 +63,7 @@ troupe_value_t *troupe_value_from_json(troupe_t *rt, const char *json, size_t le
   troupe_value_t *value = NULL;
   if (tr_json_parse(&rt->mem, tr_slice_make(json, length), &sink, error) == 0) value = tr_value_builder_take(&builder);
   tr_value_builder_fini(&builder);
-  return value;
+  return checked(rt, value);
 }
 
 char *troupe_value_to_json(troupe_t *rt, const troupe_value_t *value, size_t *length) {
