@@ -72,7 +72,7 @@ say  = $(if $(V),,@printf '  %-4s %s\n' '$1' '$(if $2,$2,$@)')
         bench metrics install clean FORCE
 
 # ---- targets ----------------------------------------------------------------------------------------------------
-all: programs ## build the program, the libraries and the Lua module (default)
+all: programs ## build the program and the libraries (default)
 programs: $(BUILD)/libtroupe.a $(BUILD)/libtroupe.so $(if $(CLI_OBJ),$(BUILD)/troupe) $(if $(MOD_OBJ),$(BUILD)/troupe.so)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile spec/spec.mk | expand -t16
