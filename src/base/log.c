@@ -33,8 +33,10 @@ static void put(log_line *line, const char *text, size_t n) {
 static void put_value(log_line *line, const char *text, size_t n) {
   for (size_t i = 0; i < n; i++) {
     unsigned char c = (unsigned char)text[i];
-    char hex[8];
-    if (c < ' ' || c == 127) put(line, hex, (size_t)snprintf(hex, sizeof hex, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\x%02x", c));
+    char hex[8] = "";
+    if (c == '\n') put(line, "\\n", 2);
+    else if (c == '\t') put(line, "\\t", 2);
+    else if (c < ' ' || c == 127) put(line, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", c));
     else if (line->quoted && (c == '"' || c == '\\')) put(line, (char[]){ '\\', (char)c }, 2);
     else put(line, text + i, 1);
   }
