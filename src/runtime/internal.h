@@ -105,6 +105,10 @@ void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
 /* state.c: the runtime ends: nothing runs any more */
 void tr_runtime_save_at_end(troupe_t *rt);
+/* sigpipe.c: while held, a peer that has gone is an error code and no signal */
+typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
+void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
+void tr_sigpipe_release(tr_sigpipe *held);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 
