@@ -65,4 +65,37 @@ describe("a runtime with several uplinks", function()
     assert.equal(2, status)
     assert.matches("--host: more than 64", err, 1, true)
   end)
+
+  it("keeps a proxy with a host bound to that host, for whoever may connect", function()
+    local a, b = host(), host()
+    worker(script("at_a.lua", echo:format("both", "a")), a)
+    worker(script("at_b.lua", echo:format("both", "b")), b)
+    local path = script("p.lua", ([[return function(ctx)
+      local a, b = ctx:agent("both/1", { host = "%s" }), ctx:agent("both/1", { host = "%s" })
+      for _ = 1, 2 do print(a:Ask{}.at, b:Ask{}.at, ctx:call("both/1", "Ask").at) end
+      local x = b:Ask{}
+      print(ctx:pcall("both", "Ask", { x }, { timeout = 5 }))
+    end]]):format(a, b))
+    local status, out, err = sh.troupe { "run", "--host", b, path }
+    assert.matches("permission_denied: scripts may not connect to " .. a .. " here (--allow net=" .. a .. " grants it)", err, 1, true)
+    assert.equal(1, status)
+    assert.equal("", printed(out))
+    status, out, err = sh.troupe { "run", "--host", b, "--allow", "net=" .. a, path }
+    assert.matches("^a\tb\tb\na\tb\tb\ntrue\ttable", printed(out), 1, err)
+    assert.equal(0, status)
+  end)
+
+  it("refuses what is no address, and rights that are none", function()
+    local status, out, err = sh.troupe { "run", "--allow=net", script("p.lua", [[return function(ctx)
+      for _, host in ipairs { "x", true, "http://a:1" } do print(pcall(ctx.agent, ctx, "a", { host = host })) end
+      print(pcall(ctx.agent, ctx, "a", { port = 1 }))
+    end]]) }
+    assert.matches("x\": expected host:port.*host must be an address.*boolean.*no scheme.*one option, `host`", out, 1, err)
+    assert.equal(0, status)
+    for right, why in pairs { lunch = "did you mean `launch`", ["launch=x"] = "takes no value", exec = "not available yet", [("x"):rep(500)] = "longer than" } do
+      status, _, err = sh.troupe { "run", "--allow", right, script("p.lua", "return function() end") }
+      assert.matches(why, err, 1, true)
+      assert.equal(2, status)
+    end
+  end)
 end)

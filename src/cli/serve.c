@@ -12,6 +12,7 @@
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
+#define ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT; may be given several times", NULL }
 #define HOST_OPTION { "host", 0, "ADDRESS…", "join this host (" CLI_DEFAULT_ADDRESS "); may be given several times", "TROUPE_HOST" }
 #define HOST_OPTIONS                                                                                                \
   { "grace", 0, "S", "keep a lost worker's registrations so long for its return (30)", NULL },                      \
@@ -116,7 +117,24 @@ static int join_all(troupe_t *rt, const cli_verb *verb, host *hosts, const char 
   return CLI_OK;
 }
 
+static int allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  const char *rights[CLI_REPEATS_MAX];
+  int n = cli_get_all(verb, args, "allow", rights, CLI_REPEATS_MAX);
+  for (int i = 0; i < n; i++)
+    if (tr_runtime_allow(rt, rights[i])) return cli_fail(CLI_USAGE, verb->name, "--allow: %s", troupe_error(rt));
+  return CLI_OK;
+}
+
 /* ---- all three ---- */
+
+/* Agents alone, with nobody who could send them anything: it ends at once, and that looks like a fault. */
+static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
+  tr_core_stats stats;
+  tr_core_get_stats(tr_runtime_core(rt), &stats);
+  if (stats.agents == 0)
+    fprintf(stderr, "troupe: %s: there was nothing to do: no program, no autostart, no door for others to come in by "
+                    "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
+}
 
 static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *fallback) {
   host hosts[CLI_REPEATS_MAX] = { { NULL, false } };
@@ -129,6 +147,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
+  if (rc == CLI_OK) rc = allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
@@ -140,6 +159,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (rc == CLI_OK) {
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
+      tell_if_nothing(rt, verb);
       troupe_stop(rt, drain);
       rc = troupe_run(rt);
     }
@@ -164,13 +184,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
   HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, WATCH_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

@@ -333,13 +333,14 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   return 2;
 }
 
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via) {
   tr_body_with with = { .turn = lt };
   options o;
   if (lua_gettop(L) < 5) lua_settop(L, 5);
   with.wait = tr_future_new(L, lt, meta_ref);
   lua_replace(L, 1);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  msg->via = via;
   tr_future_start(with.wait, msg, o.retry);
   if (o.cancel) tr_token_join(o.cancel, with.wait);
   lua_settop(L, 1);
@@ -347,7 +348,7 @@ void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
 
 static int ctx_async(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return 1;
 }
 
@@ -363,7 +364,7 @@ static bool is_special(lua_State *L) {
 }
 
 static int call_by_future(lua_State *L, tr_lua_turn *lt) {
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return tr_future_await(L);
 }
 

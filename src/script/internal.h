@@ -140,6 +140,8 @@ typedef struct tr_copy {
   tr_error *error;
   char path[256];
   size_t path_at;
+  unsigned path_levels; /* levels below this are left out of the path */
+  unsigned left_levels; /* how many have given up */
 } tr_copy;
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
@@ -299,8 +301,10 @@ int tr_definition_error(const tr_place *place, const char *parent, const char *k
 /* "a table" */
 const char *tr_type_name(lua_State *L, int at);
 int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
-/* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
-int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
+/* TR_EINVALID unless every key of the table at `at` is one of `names`. parent: the key in the source behind which they
+ * stand, NULL for the agent's own table; of: what they are keys of, as the error calls it. */
+int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *of,
+                    const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
 int tr_keys_read(lua_State *L, int table, tr_definition *definition, const tr_place *place); /* keys.c */
@@ -552,8 +556,11 @@ tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
 void tr_token_join(tr_token *token, tr_future *f);
 void tr_placeholder_open(lua_State *L, tr_script *script);
 int tr_ipairs(lua_State *L);
-/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. via: tr_msg.via. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via);
+/* Push a proxy for the agent whose id is on the top, made by the ctx at 1. lua: [-1, +1, m] */
+void tr_proxy_push(lua_State *L, uint32_t via);
+uint32_t tr_check_uplink(lua_State *L, int at); /* the number of the uplink to the address at `at`, or raises */
 extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
