@@ -147,6 +147,8 @@ typedef struct tr_copy {
   tr_error *error;
   char path[256];
   size_t path_at;
+  unsigned path_levels; /* levels below this are left out of the path */
+  unsigned left_levels; /* how many have given up */
 } tr_copy;
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
@@ -312,8 +314,10 @@ int tr_definition_error(const tr_place *place, const char *parent, const char *k
 /* "a table" */
 const char *tr_type_name(lua_State *L, int at);
 int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
-/* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
-int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
+/* TR_EINVALID unless every key of the table at `at` is one of `names`. parent: the key in the source behind which they
+ * stand, NULL for the agent's own table; of: what they are keys of, as the error calls it. */
+int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *of,
+                    const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
 int tr_keys_read(lua_State *L, int table, tr_definition *definition, const tr_place *place); /* keys.c */
