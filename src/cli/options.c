@@ -33,7 +33,7 @@ static int unknown(const cli_verb *verb, const char *word) {
 }
 
 static bool repeats(const cli_option *option) {
-  size_t n = strlen(option->argument), dots = strlen("…");
+  size_t n = option->argument ? strlen(option->argument) : 0, dots = strlen("…");
   return n > dots && strcmp(option->argument + n - dots, "…") == 0;
 }
 

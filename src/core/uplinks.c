@@ -62,12 +62,14 @@ static void remember(tr_core *core, tr_name *type, uint32_t first) {
 
 /* ---- asking ---- */
 
+static bool is_there(const tr_dest *uplink) { return !uplink->down && !uplink->away; }
+
 /* The next to be asked, from this place on; the connected ones first, then the first that is not. */
 static tr_dest *pick_from(const tr_core *core, uint32_t first) {
   for (uint32_t i = first; i < core->uplink_count; i++)
-    if (!core->uplinks[i]->bound && !core->uplinks[i]->down) return core->uplinks[i];
+    if (!core->uplinks[i]->bound && is_there(core->uplinks[i])) return core->uplinks[i];
   for (uint32_t i = 0; i < core->uplink_count; i++)
-    if (!core->uplinks[i]->bound && core->uplinks[i]->down) return core->uplinks[i];
+    if (!core->uplinks[i]->bound && !is_there(core->uplinks[i])) return core->uplinks[i];
   return NULL;
 }
 
