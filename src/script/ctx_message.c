@@ -198,7 +198,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
     tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
   tr_body form = { .format = TR_FORMAT_JSON };
   if (o.encoding.n) {
-    if (tr_encoding_find(lt->script, tr_name_view(type), o.encoding, &form, &error)) tr_fail_raise_error(L, &error);
+    if (tr_script_find_encoding(lt->script, tr_name_view(type), o.encoding, &form, &error)) tr_fail_raise_error(L, &error);
     convert_body(L, 4, form.format);
   }
   with->turn = lt;

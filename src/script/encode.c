@@ -25,7 +25,7 @@ static int find_name(const char *const *list, tr_slice text) {
   return -1;
 }
 
-int tr_encoding_find(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error) {
+int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error) {
   int at = find_name(names, encoding);
   if (at < 0) {
     uint32_t number = tr_codecs_find(script->codecs, type, encoding);
@@ -163,7 +163,8 @@ int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *typ
   /* Of the request's own type, to a troupe caller, it is only because nobody named another (reply.c): what does not fit is JSON. */
   bool unnamed = type == request->type && request->troupe_peer && body->format == TR_FORMAT_PROTOBUF;
   int rc = tr_body_encode(script, tr_name_view(type), body, unnamed ? NULL : error);
-  if (rc != TR_EINVALID || !unnamed) return rc;
+  if (unnamed && rc && rc != TR_EINVALID) return tr_error_set(error, rc, "%s", tr_error_default_text(rc));
+  if (!rc || !unnamed) return rc;
   body->format = TR_FORMAT_JSON;
   return 0;
 }
@@ -207,7 +208,7 @@ void tr_script_plug(tr_script *script) {
 }
 
 int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error) {
-  int rc = encoding.n ? tr_encoding_find(script, tr_name_view(type), encoding, body, error) : 0;
+  int rc = encoding.n ? tr_script_find_encoding(script, tr_name_view(type), encoding, body, error) : 0;
   if (!encoding.n) tr_encoding_default(script, type, body);
   return rc ? rc : tr_body_encode(script, tr_name_view(type), body, error);
 }

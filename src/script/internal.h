@@ -180,8 +180,7 @@ int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *erro
 int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
 /* --- encode.c: bodies in other forms --- */
-/* body->format (and serializer) by the name of an encoding or a content type. err: TR_EINVALID. None of these raises. */
-int tr_encoding_find(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error);
+/* None of these raises. */
 extern const char tr_encoding_unknown[];
 void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing */
 /* Make the body what its format says, where that is protobuf or a serializer's; placeholders must be there. err: TR_EINVALID naming

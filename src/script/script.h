@@ -74,6 +74,8 @@ int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, 
 
 /* A serializer was added to the codecs: bodies that come are looked at for it from now on. */
 void tr_script_plug(tr_script *script);
+/* body->format (and serializer) by the name of an encoding ("protobuf") or a content type, for messages of this type. err: TR_EINVALID. */
+int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error);
 /* Make the body what `encoding` says ("protobuf", a content type, … as opts.encoding; n 0: what is plugged in for JSON). err: TR_EINVALID
  * naming the field, TR_EMEMORY. */
 int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error);
