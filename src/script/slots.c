@@ -61,7 +61,8 @@ static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
 /* Only what the copy does not set itself: it is a large structure. */
 static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
   copy->root = root;
-  copy->trusted = copy->drop = copy->nulls = copy->pending = false;
+  copy->trusted = copy->drop = copy->nulls = copy->pending = copy->refs = false;
+  copy->held = 0;
   copy->turn = NULL;
   copy->wait = NULL;
   copy->error = error;
@@ -86,8 +87,10 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   begin_copy(&copy, root, error);
   copy.turn = with->turn;
   copy.wait = with->wait;
+  copy.refs = with->refs;
   int rc = tr_copy_top(L, &copy);
   with->pending = copy.pending;
+  with->held = copy.held;
   if (rc || tr_is_null(L, -1)) { /* null: a placeholder's */
     lua_pop(L, 1);
     if (!rc) body->kind = TR_BODY_NULL;
@@ -221,7 +224,8 @@ static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_err
 tr_body_ops tr_slots_ops(tr_script *script) {
   bool plugged = tr_codecs_count(script->codecs) > 0;
   return (tr_body_ops){ .release = release, .copy = copy_body, .encode = encode, .recode = tr_body_recode,
-                        .find = plugged ? tr_serializer_find : NULL, .content_type = tr_serializer_content_type, .ud = script };
+                        .find = plugged ? tr_serializer_find : NULL, .content_type = tr_serializer_content_type, .ud = script,
+                        .fill = tr_fill_body };
 }
 
 static void release_gone(void *ud, uint32_t slot) {
