@@ -54,6 +54,7 @@ static tr_value *on_decode(void *ud, tr_slice type, tr_slice bytes, tr_error *er
   }
   tr_value *value = self->decode(self->ud, name, bytes.p, bytes.n, &out);
   tr_free(&self->rt->mem, name, type.n + 1);
+  /* cppcheck-suppress returnDanglingLifetime */
   return value;
 }
 

