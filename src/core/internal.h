@@ -6,10 +6,12 @@
  *   turns.c        a turn's outbox, its run and its end
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
  *   publish.c      the same for events, by local_subs.c
+ *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next
  *   calls.c        who waits for an answer, and until when
+ *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
@@ -56,7 +58,10 @@ struct tr_core {
   tr_link classes, retired;
   tr_time close_deadline;      /* of the CLOSE turns of a drain */
   tr_dest **uplinks;
-  uint32_t uplink_count, uplink_cap;
+  uint32_t uplink_count, uplink_cap, last_uplink;
+  uint32_t listening;          /* uplinks that get events that came in by a door */
+  tr_table hints;              /* types → which uplink to ask first: uplinks.c */
+  tr_time hints_until;
 
   /* local subscriptions and taps */
   tr_topics topics;
@@ -72,6 +77,9 @@ struct tr_core {
   /* calls */
   struct tr_call_slot { tr_call *call; uint32_t generation, next; } *call_slots;
   uint32_t call_cap, call_free; /* call_free: index + 1 of the first free slot, 0: none */
+
+  tr_map results;              /* key → kept result */
+  uint32_t resolving;          /* messages that wait for the results they refer to */
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -302,10 +310,29 @@ void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
  * whoever had to be told has been told. */
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
+/* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
+tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
+tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);
+void tr_uplinks_init(tr_core *core);
+void tr_uplinks_fini(tr_core *core);
+/* Hand msg to a door. */
+int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
 int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
 /* The same with the text for a refused delivery. */
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
+
+/* ---- results.c, refs.c ---- */
+
+/* An answer to a request from the wire that asks for it: its content stays here, and a TR_BODY_REF goes out in its place. Where there is
+ * no room it is left as it is. */
+void tr_result_keep(tr_msg *request, tr_reply *reply);
+const tr_body *tr_result_find(const tr_core *core, tr_slice key);
+int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
+void tr_results_init(tr_core *core);
+void tr_results_fini(tr_core *core);
+/* Get what the body refers to, then route the message again. Borrows; as tr_core_route. */
+int tr_refs_resolve(tr_core *core, tr_msg *msg);
 
 /* ---- local subscriptions ---- */
 

@@ -115,6 +115,15 @@ static bool copy_table(tr_copy *copy);
 
 static inline bool copy_value(tr_copy *copy, int type);
 
+/* The placeholder on the top is settled, but its content is elsewhere. */
+static bool copy_away(tr_copy *copy, tr_future *f) {
+  copy->held++;
+  if (copy->refs) return true;
+  copy->pending = !copy->wait;
+  if (!copy->wait) return wrong(copy, "a placeholder that is not there yet (use troupe.await)");
+  return tr_future_refer(copy->wait, f) || wrong_as(copy, TR_EMEMORY, "out of memory");
+}
+
 /* The placeholder on the top: its value in its place, or it stays and is waited for. */
 static bool copy_placeholder(tr_copy *copy, tr_future *f) {
   lua_State *L = copy->L;
@@ -126,6 +135,7 @@ static bool copy_placeholder(tr_copy *copy, tr_future *f) {
     return tr_future_need(copy->wait, f) || wrong_as(copy, TR_EMEMORY, "out of memory");
   }
   f->read = true;
+  if (tr_future_away(f)) return copy_away(copy, f);
   if (f->code) return wrong_as(copy, f->code, "%s", tr_future_error(f, true, text));
   if (f->has_value) lua_getiuservalue(L, -1, 1);
   else if (f->reply.kind == TR_BODY_SLOT) { /* as it came, nulls and all */
