@@ -70,6 +70,12 @@ void tr_msg_fail(tr_msg *request, int code, const char *text) {
   tr_msg_answer(request, &reply);
 }
 
+void tr_msg_cancel(tr_msg *request) {
+  if (request->cancelled) return;
+  request->cancelled = true;
+  if (request->holder) request->holder->ops->cancel(request->holder, request);
+}
+
 /* ---- bodies ---- */
 
 void tr_body_release(tr_core *core, tr_body *body) {
