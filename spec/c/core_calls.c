@@ -75,7 +75,7 @@ static int run_holds(void *ud, tr_turn *turn) {
 
 /* Its answer comes when the case gives it. */
 static tr_msg *owed;
-static int run_defers(void *ud, tr_turn *turn) {
+static int run_owes(void *ud, tr_turn *turn) {
   (void)ud;
   owed = tr_msg_ref(turn->msg);
   tr_turn_defer(turn);
@@ -90,7 +90,7 @@ static void give_owed(tr_msg *request) {
 
 CHECK_CASE(a_call_ends_at_its_deadline_and_a_late_answer_is_counted) {
   kit_open();
-  kit_class("a", run_defers, NULL);
+  kit_class("a", run_owes, NULL);
   kit_call_until("a", "Ask", "one", K.now + TR_SECONDS(30));
   kit_advance(TR_SECONDS(30) - 1);
   CHECK_STR(kit_heard(), "");
@@ -207,7 +207,7 @@ CHECK_CASE(a_callees_calls_inherit_the_rest_of_the_deadline) {
 
 CHECK_CASE(a_late_answer_does_not_reach_a_newer_call) {
   kit_open();
-  kit_class("a", run_defers, NULL);
+  kit_class("a", run_owes, NULL);
   kit_class("b", run_holds, NULL);
   kit_call_until("a", "Ask", "old", K.now + TR_SECONDS(1));
   kit_step();
