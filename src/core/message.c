@@ -19,11 +19,13 @@ tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
   return msg;
 }
 
+void tr_core_late(tr_core *core) { core->stats.late_replies++; }
+
 static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   (void)token;
   (void)request;
   (void)reply;
-  ((tr_core *)ud)->stats.late_replies++;
+  tr_core_late(ud);
 }
 
 static bool is_waited_for(const tr_msg *msg) {

@@ -205,6 +205,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
   tr_worker_requests_fail(w, true, "the connection to the host was lost");
+  tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 
 /* ---- bytes ---- */
