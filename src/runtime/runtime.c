@@ -62,13 +62,22 @@ static void log_sink(void *ud, tr_log_level level, const char *event, const char
   rt->options.log(rt->options.userdata, (troupe_log_level)level, event, text);
 }
 
+/* The callback takes a C string: a NUL within the line is shown as \0 rather than ending it. */
 static void on_print(void *ud, tr_slice line) {
   troupe_t *rt = ud;
+  tr_buf text;
   if (!rt->options.log) return;
-  char *text = tr_strndup(&rt->mem, line.p, line.n);
-  if (!text) return;
-  rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", text);
-  tr_free(&rt->mem, text, line.n + 1);
+  tr_buf_init(&text, &rt->mem);
+  for (size_t at = 0; at <= line.n;) {
+    const char *nul = memchr(line.p + at, 0, line.n - at);
+    size_t end = nul ? (size_t)(nul - line.p) : line.n;
+    tr_buf_append(&text, line.p + at, end - at);
+    if (nul) tr_buf_text(&text, "\\0");
+    at = end + 1;
+  }
+  tr_buf_byte(&text, 0);
+  if (!text.failed) rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", (const char *)text.data);
+  tr_buf_fini(&text);
 }
 
 static void on_wake(void *ud) {
@@ -94,12 +103,15 @@ static int make_core(troupe_t *rt) {
   };
   rt->core = tr_core_new(&core);
   if (!rt->core) return TR_EMEMORY;
+  rt->codecs = tr_codecs_new(&rt->mem, tr_random_next(tr_core_random(rt->core)));
+  if (!rt->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = rt->core,
     .load = tr_runtime_read,
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .codecs = rt->codecs,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -129,6 +141,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
   tr_list_init(&rt->subscriptions);
+  tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   int rc = make_core(rt);
   if (rc) {
     troupe_free(rt);
@@ -150,6 +163,7 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

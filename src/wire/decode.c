@@ -23,7 +23,8 @@ typedef struct decoding {
   tr_meta **meta;       /* where other keys go */
   bool failed;          /* memory ran out */
   tr_slice content_type, schema, sender_type, sender_key; /* attributes */
-  tr_slice code;        /* an answer's */
+  tr_slice code, kept;  /* an answer's */
+  bool unresolved;
 } decoding;
 
 static bool keep(decoding *self, tr_slice key, tr_slice value) {
@@ -54,8 +55,27 @@ static bool read_entry(pb_istream_t *element, bool attribute, tr_slice *key, tr_
 
 /* ---- bodies ---- */
 
-static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_body *body) {
+/* Is there a serializer for it? Then it reads the body. */
+static bool find_serializer(decoding *self, tr_slice type, tr_slice content_type, tr_body *body) {
+  const tr_body_ops *ops = tr_core_body_ops(self->core);
+  uint16_t number = ops->find ? ops->find(ops->ud, type, content_type) : 0;
+  if (!number) return false;
+  body->kind = TR_BODY_NONE;
+  body->format = TR_FORMAT_OTHER;
+  body->serializer = number;
+  return true;
+}
+
+static int keep_bytes(decoding *self, tr_slice data, tr_body *body) {
+  body->bytes = tr_blob_copy(tr_core_mem(self->core), data);
+  if (!body->bytes) return TR_EMEMORY;
+  body->kind = TR_BODY_BYTES;
+  return 0;
+}
+
+static int read_body(decoding *self, tr_slice type, tr_slice content_type, tr_slice data, tr_body *body) {
   tr_format format;
+  if (find_serializer(self, type, content_type, body)) return keep_bytes(self, data, body);
   if (!tr_wire_format(content_type, &format) && !keep(self, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE), content_type))
     return TR_EMEMORY;
   body->format = (uint8_t)format;
@@ -64,18 +84,28 @@ static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_bo
   body->kind = TR_BODY_NULL;
   if (format == TR_FORMAT_JSON && tr_slice_is(data, "null")) return 0;
   body->kind = TR_BODY_NONE;
-  body->bytes = tr_blob_copy(tr_core_mem(self->core), data);
-  if (!body->bytes) return TR_EMEMORY;
-  body->kind = TR_BODY_BYTES;
-  return 0;
+  return keep_bytes(self, data, body);
 }
 
 /* ---- requests ---- */
+
+/* Unlike the other keys it must not get lost: there is a null in the body for each. */
+static bool read_refs(decoding *self, tr_slice value) {
+  tr_msg_more *more = tr_msg_get_more(self->msg);
+  tr_blob *refs = more ? tr_blob_copy(tr_core_mem(self->core), value) : NULL;
+  if (more) {
+    tr_blob_unref(more->refs);
+    more->refs = refs;
+  }
+  self->failed = self->failed || !refs;
+  return refs;
+}
 
 static bool read_request_pair(void *ud, pb_istream_t *element) {
   decoding *self = ud;
   tr_slice key, value;
   if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
+  if (tr_slice_is(key, TR_KEY_REFS)) return read_refs(self, value);
   return tr_wire_key_apply(self->msg, key, value) || keep(self, key, value);
 }
 
@@ -90,7 +120,7 @@ static int fill_request(decoding *self, const agents_RpcRequest *request) {
   }
   if (!msg->id && request->request_id.n > 0) msg->id = name(self, request->request_id);
   if (self->failed) return TR_EMEMORY;
-  return read_body(self, request->payload.data_content_type, request->payload.data, &msg->body);
+  return read_body(self, request->payload.data_type, request->payload.data_content_type, request->payload.data, &msg->body);
 }
 
 static int decode_request(decoding *self, tr_slice inner, tr_wire_in *in, tr_error *error) {
@@ -157,11 +187,11 @@ static int read_event_body(decoding *self, const io_cloudevents_v1_CloudEvent *e
   tr_body *body = &self->msg->body;
   switch (event->which_data) {
     case io_cloudevents_v1_CloudEvent_binary_data_tag:
-      return read_body(self, self->content_type, event->data.binary_data, body);
+      return read_body(self, self->schema, self->content_type, event->data.binary_data, body);
     case io_cloudevents_v1_CloudEvent_text_data_tag:
-      return read_body(self, self->content_type, event->data.text_data, body);
+      return read_body(self, self->schema, self->content_type, event->data.text_data, body);
     case io_cloudevents_v1_CloudEvent_proto_data_tag:
-      return read_body(self, tr_wire_content_type(TR_FORMAT_PROTOBUF, NULL), event->data.proto_data, body);
+      return read_body(self, self->schema, tr_wire_content_type(TR_FORMAT_PROTOBUF, NULL), event->data.proto_data, body);
     default: return 0;
   }
 }
@@ -193,6 +223,8 @@ static bool read_response_pair(void *ud, pb_istream_t *element) {
   tr_slice key, value;
   if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
   if (tr_slice_is(key, TR_KEY_CODE)) self->code = value;
+  else if (tr_slice_is(key, TR_KEY_KEPT)) self->kept = value;
+  else if (tr_slice_is(key, TR_KEY_UNRESOLVED)) self->unresolved = true;
   else if (!tr_wire_key_reserved(key)) return keep(self, key, value);
   return true;
 }
@@ -205,11 +237,21 @@ static tr_slice strip_code(tr_slice text, tr_slice code) {
 
 static int fill_error(decoding *self, tr_slice text, tr_wire_in *in) {
   int code = tr_error_from_name(self->code);
+  in->reply.unresolved = self->unresolved;
   in->reply.code = code ? code : TR_EHANDLER; /* a Python worker's "timeout: ..." is no timeout of ours */
   in->reply.error = code ? strip_code(text, self->code) : text;
   if (in->reply.error.n == 0) in->reply.error = tr_slice_of(tr_error_default_text(in->reply.code));
   size_t n = in->reply.error.n < TR_ERROR_TEXT ? in->reply.error.n : TR_ERROR_TEXT;
   tr_error_set(&in->error_text, in->reply.code, "%.*s", (int)n, in->reply.error.p);
+  return 0;
+}
+
+/* The content stayed where it was made. */
+static int read_kept(const decoding *self, tr_body *body, tr_error *error) {
+  if (!tr_ref_check(self->kept)) return tr_error_set(error, TR_EINVALID, "malformed agents.Message: where the result is kept");
+  tr_blob *text = tr_blob_copy(tr_core_mem(self->core), self->kept);
+  if (!text) return TR_EMEMORY;
+  *body = (tr_body){ .kind = TR_BODY_REF, .bytes = text };
   return 0;
 }
 
@@ -224,7 +266,8 @@ static int decode_response(decoding *self, tr_slice inner, tr_wire_in *in, tr_er
     return fill_error(self, TR_SLICE_LITERAL("the answer has neither a body nor an error text"), in);
   in->reply.type = name(self, response.payload.data_type);
   if (!in->reply.type) return TR_EMEMORY;
-  err = read_body(self, response.payload.data_content_type, response.payload.data, &in->reply.body);
+  if (self->kept.n) return read_kept(self, &in->reply.body, error);
+  err = read_body(self, response.payload.data_type, response.payload.data_content_type, response.payload.data, &in->reply.body);
   in->reply.meta = in->meta;
   return err;
 }
