@@ -280,7 +280,7 @@ static int decode_part(decoding *self, tr_slice inner, tr_wire_in *in, tr_error 
   if (err || !part.has_payload) return err;
   in->reply.type = name(self, part.payload.data_type);
   if (!in->reply.type) return TR_EMEMORY;
-  return read_body(self, part.payload.data_content_type, part.payload.data, &in->reply.body);
+  return read_body(self, part.payload.data_type, part.payload.data_content_type, part.payload.data, &in->reply.body);
 }
 
 /* ---- the whole ---- */
