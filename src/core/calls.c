@@ -131,6 +131,15 @@ static void fail_and_cancel(tr_call *call, int code, const char *text) {
   tr_msg_unref(msg);
 }
 
+#define NO_ANSWER "%s/%s did not answer within the deadline"
+
+static void tell(tr_error *error, const char *format, const tr_name *type, const tr_name *key) {
+  char text[TR_ERROR_TEXT];
+  snprintf(text, sizeof text, format, type->text, key->text);
+  text[tr_utf8_cut(tr_slice_of(text), sizeof text - 1)] = 0;
+  tr_error_parse(error, tr_slice_of(text));
+}
+
 static void timer_fired(tr_timer *timer) {
   tr_call *call = TR_CONTAINER(timer, tr_call, timer);
   tr_error error = { 0 };
@@ -142,15 +151,15 @@ static void timer_fired(tr_timer *timer) {
     tr_parking_fail(call->core, call->parked, TR_EOVERLOADED, NULL);
     return;
   }
-  const char *text = call->timer_code == TR_EDEADLOCK ? "waiting for %s/%s closes a circle of waiting agents"
-                     : call->timer_code == TR_ETIMEOUT ? "%s/%s did not answer within the deadline" : NULL;
-  if (text) {
-    char full[TR_ERROR_TEXT];
-    snprintf(full, sizeof full, text, call->target_type->text, call->target_key->text);
-    full[tr_utf8_cut(tr_slice_of(full), sizeof full - 1)] = 0;
-    tr_error_parse(&error, tr_slice_of(full));
-  }
-  fail_and_cancel(call, call->timer_code, text ? error.text : NULL);
+  if (call->timer_code == TR_EDEADLOCK) tell(&error, "waiting for %s/%s closes a circle of waiting agents", call->target_type, call->target_key);
+  else if (call->timer_code == TR_ETIMEOUT) tell(&error, NO_ANSWER, call->target_type, call->target_key);
+  fail_and_cancel(call, call->timer_code, error.text[0] ? error.text : NULL);
+}
+
+void tr_call_time_out(tr_msg *request) {
+  tr_error error = { 0 };
+  tell(&error, NO_ANSWER, request->target_type, request->target_key);
+  tr_msg_fail(request, TR_ETIMEOUT, error.text);
 }
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {

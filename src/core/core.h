@@ -233,7 +233,6 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text);
 bool tr_turn_failed(const tr_turn *turn);
 /* Its caller gave up (tr_msg_cancel), or its deadline has passed: when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
-bool tr_turn_given_up(const tr_turn *turn); /* it will, at its next wait */
 uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
 /* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
  * rather than made to wait where the mailbox is full. turn NULL: it is over; sender and chain are given in msg. */

@@ -300,6 +300,7 @@ void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
+void tr_call_time_out(tr_msg *request); /* answer it so */
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */

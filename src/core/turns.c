@@ -215,9 +215,8 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text) {
 }
 
 bool tr_turn_failed(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->failed; }
-bool tr_turn_given_up(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->cancelled; }
 bool tr_turn_cancelled(const tr_turn *turn) {
-  return tr_turn_given_up(turn) || (turn->msg && turn->deadline <= tr_agent_core(turn->agent)->now);
+  return ((const tr_turn_entry *)turn)->cancelled || (turn->msg && turn->deadline <= tr_agent_core(turn->agent)->now);
 }
 
 /* The request is in other hands now, or nobody's. */
@@ -309,7 +308,7 @@ static void end_cancelled(tr_core *core, tr_turn *turn) {
   drop_outbox(turn);
   core->stats.cancelled++;
   if (turn->msg->cancelled) turn->msg->reply_to.answer = NULL;
-  else tr_msg_fail(turn->msg, TR_ETIMEOUT, NULL);
+  else tr_call_time_out(turn->msg);
   tr_turn_end(core, turn);
 }
 
@@ -341,7 +340,7 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
     turn->state = TR_TURN_WAITING;
     tr_turn_flush(turn);
     watch_deadline(core, turn);
-    if (own->cancelled) own->woken = true;
+    if (tr_turn_cancelled(turn)) own->cancelled = own->woken = true;
     if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);
   } else if (turn->outbox.blocked) { /* it let go of its outbox, and some of that waits for room */
     turn->state = TR_TURN_WAITING;

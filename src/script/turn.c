@@ -173,7 +173,7 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   if (status != LUA_YIELD) return failed(lt, status);
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
-  if (pause == TR_PAUSE_FLUSH && tr_turn_given_up(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */
+  if (pause == TR_PAUSE_FLUSH && tr_turn_cancelled(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */
   return TR_RUN_YIELD;
 }
 
