@@ -95,7 +95,10 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     now = tr_runtime_now(rt);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
-  if (!tr_list_empty(&rt->saves)) tr_runtime_saves_step(rt);
+  if (!tr_list_empty(&rt->saves)) {
+    tr_runtime_saves_step(rt);
+    if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
+  }
   if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt, false);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
   if (rt->net) tr_net_flush(rt->net);
