@@ -224,9 +224,9 @@ CHECK_CASE(a_log_line_is_one_line_and_only_made_when_wanted) {
   static char huge[5000];
   tr_log log = { TR_LOG_INFO, sink, logged };
   tr_log_write(&log, TR_LOG_INFO, "agent.made", "key=%s", "a\nb\tc\x7f");
-  CHECK_STR(logged, "info agent.made key=a b c ");
+  CHECK_STR(logged, "info agent.made key=a\\nb\\tc\\x7f");
   tr_log_write(&log, TR_LOG_DEBUG, "unwanted", "x");
-  CHECK_STR(logged, "info agent.made key=a b c ");
+  CHECK_STR(logged, "info agent.made key=a\\nb\\tc\\x7f");
   tr_log_write(NULL, TR_LOG_ERROR, "nobody", "x");
   memset(huge, 'x', sizeof huge - 1);
   tr_log_write(&log, TR_LOG_ERROR, "long", "%s", huge);

@@ -18,6 +18,29 @@ describe("troupe run", function()
     assert.equal(7, status)
   end)
 
+  it("takes 1 for a status that is none, and says so", function()
+    for _, case in ipairs { { "300", "it returned 300" }, { "'x'", "it returned a string" }, { "1.5", "it returned a number" } } do
+      local status, _, err = sh.troupe { "run", script("p.lua", "return function() return " .. case[1] .. " end") }
+      assert.equal(1, status)
+      assert.matches(case[2], err, 1, true)
+    end
+  end)
+
+  it("says so where there was nothing to do", function()
+    local status, _, err = sh.troupe { "run", script("a.lua", "return { on = { A = function() end } }") }
+    assert.equal(0, status)
+    assert.matches("nothing to do", err)
+  end)
+
+  it("prints a NUL as \\0 and escapes what a script logs", function()
+    local _, out, err = sh.troupe { "run", script("p.lua", [[return function(ctx)
+      print("n\0ul")
+      ctx:log("warn", 'say "x" \27[1m', { ["a b"] = 'c"d' })
+    end]]) }
+    assert.equal("n\\0ul\n", out)
+    assert.matches([[text="say \"x\" \x1b[1m" a_b="c\"d"]], err, 1, true)
+  end)
+
   it("ends with 1 when the program fails, with a traceback in the log", function()
     local status, _, err = sh.troupe { "run", script("p.lua", "return function()\n  error('broken')\nend") }
     assert.equal(1, status)

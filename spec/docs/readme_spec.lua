@@ -47,7 +47,7 @@ describe("README.md", function()
     for i, source in ipairs(agents) do
       local path = process.write_file(process.tmpdir() .. "/readme" .. i .. ".lua", source)
       local status, _, err = sh.troupe { "run", path }
-      assert.equal("", err)
+      assert.equal("", (err:gsub("^troupe: run: there was nothing to do[^\n]*\n$", "")))
       assert.equal(0, status)
     end
   end)

@@ -219,8 +219,9 @@ static int prepare(cli_ask *ask) {
   int rc = read_wait(ask);
   if (rc == CLI_OK && ask->go == go_subscribe) {
     const char *count = cli_get(ask->verb, ask->args, "count");
-    ask->left = count ? strtol(count, NULL, 10) : -1;
-    if (count && ask->left <= 0) return cli_fail(CLI_USAGE, ask->verb->name, "--count: \"%s\" is not a number above 0", count);
+    char *end = NULL;
+    ask->left = count ? strtol(count, &end, 10) : -1;
+    if (count && (*end || ask->left <= 0)) return cli_fail(CLI_USAGE, ask->verb->name, "--count: \"%s\" is not a number above 0", count);
     if (troupe_subscribe(ask->rt, ask->args->words[0], on_event, ask) < 0)
       return cli_fail(CLI_USAGE, ask->verb->name, "%s", troupe_error(ask->rt));
     return CLI_OK;

@@ -107,6 +107,15 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
 
 /* ---- all three ---- */
 
+/* Agents alone, with nobody who could send them anything: it ends at once, and that looks like a fault. */
+static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
+  tr_core_stats stats;
+  tr_core_get_stats(tr_runtime_core(rt), &stats);
+  if (stats.agents == 0)
+    fprintf(stderr, "troupe: %s: there was nothing to do: no program, no autostart, no door for others to come in by "
+                    "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
+}
+
 static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *host) {
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
@@ -126,6 +135,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (rc == CLI_OK) {
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
+      tell_if_nothing(rt, verb);
       troupe_stop(rt, drain);
       rc = troupe_run(rt);
     }

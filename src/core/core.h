@@ -270,6 +270,14 @@ void tr_call_background(tr_call *call, bool background);
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 
+/* --- results that are kept where they were made (results.c), and bodies that refer to them (refs.c) --- */
+/* `ref` is the text of a TR_BODY_REF. Ask for the content; fn as in tr_core_call. NULL: out of memory. */
+tr_call *tr_core_fetch(tr_core *core, tr_slice ref, tr_time deadline, tr_reply_fn fn, void *ud);
+void tr_core_release(tr_core *core, tr_slice ref); /* nobody will ask for it any more */
+bool tr_ref_check(tr_slice ref); /* is it one? */
+static inline bool tr_key_is_result(tr_slice key) { return tr_slice_starts(key, TR_SLICE_LITERAL(TR_RESULT_KEY)); }
+#define TR_REFS_MOST 256 /* in one body */
+
 /* --- uplinks: where types nobody here owns go, and every event from here --- */
 int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
 void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
@@ -277,6 +285,7 @@ void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
 typedef struct tr_core_stats {
   uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures;
   size_t agents, open_turns, open_calls, queued;
+  size_t results, result_bytes; /* kept for others */
 } tr_core_stats;
 void tr_core_get_stats(const tr_core *core, tr_core_stats *stats);
 

@@ -24,6 +24,7 @@ int tr_topic_id_parse(tr_slice text, tr_slice default_part, tr_topic_id *out, tr
 
 /* Topics and keys that begin so are the runtime's own: agents and clients may listen to them, not write. */
 #define TR_RESERVED "troupe."
+#define TR_RESULT_KEY TR_RESERVED "result." /* then 32 hex digits: a kept result, addressed as an agent (core/results.c) */
 static inline bool tr_name_reserved(tr_slice name) { return tr_slice_starts(name, TR_SLICE_LITERAL(TR_RESERVED)); }
 
 #endif

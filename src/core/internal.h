@@ -10,6 +10,7 @@
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
+ *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
@@ -72,6 +73,9 @@ struct tr_core {
   /* calls */
   struct tr_call_slot { tr_call *call; uint32_t generation, next; } *call_slots;
   uint32_t call_cap, call_free; /* call_free: index + 1 of the first free slot, 0: none */
+
+  tr_map results;              /* key → kept result */
+  uint32_t resolving;          /* messages that wait for the results they refer to */
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -311,6 +315,18 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
 /* The same with the text for a refused delivery. */
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
+
+/* ---- results.c, refs.c ---- */
+
+/* An answer to a request from the wire that asks for it: its content stays here, and a TR_BODY_REF goes out in its place. Where there is
+ * no room it is left as it is. */
+void tr_result_keep(tr_msg *request, tr_reply *reply);
+const tr_body *tr_result_find(const tr_core *core, tr_slice key);
+int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
+void tr_results_init(tr_core *core);
+void tr_results_fini(tr_core *core);
+/* Get what the body refers to, then route the message again. Borrows; as tr_core_route. */
+int tr_refs_resolve(tr_core *core, tr_msg *msg);
 
 /* ---- local subscriptions ---- */
 

@@ -19,6 +19,16 @@ tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
   return msg;
 }
 
+tr_msg_more *tr_msg_get_more(tr_msg *msg) {
+  if (!msg->more) msg->more = TR_NEW(msg->core->mem, tr_msg_more);
+  return msg->more;
+}
+
+static void free_more(tr_msg *msg) {
+  tr_blob_unref(msg->more->refs);
+  TR_DELETE(msg->core->mem, msg->more);
+}
+
 static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   (void)token;
   (void)request;
@@ -48,6 +58,7 @@ void tr_msg_unref(tr_msg *msg) {
   tr_name_unref(msg->target_key);
   if (msg->frame) tr_blob_unref(msg->frame);
   if (msg->meta) tr_meta_free(msg->meta);
+  if (msg->more) free_more(msg);
   if (msg->id) tr_name_unref(msg->id);
   tr_pool_give(&core->messages, core->mem, msg);
 }
@@ -63,6 +74,7 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
   tr_reply_to to = request->reply_to;
   if (reply->code != TR_OK && reply->error.n == 0) reply->error = tr_slice_of(tr_error_default_text(reply->code));
   request->reply_to = (tr_reply_to){ .answer = answered, .ud = request->core };
+  if (request->more && request->from_wire) tr_result_keep(request, reply);
   if (request->kind == TR_MSG_REQUEST && to.answer) to.answer(to.ud, to.token, request, reply);
   tr_body_release(request->core, &reply->body); /* if nobody took it */
 }
@@ -72,10 +84,15 @@ void tr_msg_fail(tr_msg *request, int code, const char *text) {
   tr_msg_answer(request, &reply);
 }
 
+void tr_msg_unresolved(tr_msg *request, int code, const char *text) {
+  tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)), .unresolved = true };
+  tr_msg_answer(request, &reply);
+}
+
 /* ---- bodies ---- */
 
 void tr_body_release(tr_core *core, tr_body *body) {
-  if (body->kind == TR_BODY_BYTES) tr_blob_unref(body->bytes);
+  if (body->kind >= TR_BODY_BYTES) tr_blob_unref(body->bytes);
   else if (body->kind == TR_BODY_SLOT && core->body.release) core->body.release(core->body.ud, body->slot);
   *body = (tr_body){ .kind = TR_BODY_NONE };
 }
@@ -106,7 +123,7 @@ int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob 
     *out = tr_blob_ref(body->bytes);
     return 0;
   default:
-    *out = tr_blob_copy(core->mem, body->kind == TR_BODY_NULL ? TR_SLICE_LITERAL("null") : TR_SLICE_LITERAL("{}"));
+    *out = tr_blob_copy(core->mem, body->kind != TR_BODY_NONE ? TR_SLICE_LITERAL("null") : TR_SLICE_LITERAL("{}"));
     return *out ? 0 : tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
   }
 }

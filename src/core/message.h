@@ -24,15 +24,19 @@ typedef struct tr_core tr_core;
 typedef struct tr_agent tr_agent;
 typedef struct tr_msg tr_msg;
 
-typedef enum { TR_BODY_NONE = 0 /* {} */, TR_BODY_NULL, TR_BODY_SLOT, TR_BODY_BYTES } tr_body_kind;
+/* TR_BODY_REF: only as the body of an answer whose content stayed with the process that made it (results.c). */
+typedef enum { TR_BODY_NONE = 0 /* {} */, TR_BODY_NULL, TR_BODY_SLOT, TR_BODY_BYTES, TR_BODY_REF } tr_body_kind;
 typedef enum { TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE } tr_format;
 
 typedef struct tr_body {
   uint8_t kind;    /* tr_body_kind */
   uint8_t format;  /* tr_format of `bytes` */
   uint32_t slot;   /* TR_BODY_SLOT */
-  tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF */
+  tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF;
+                    * TR_BODY_REF: where the result is, "TYPE/ID" */
 } tr_body;
+
+typedef struct tr_filling { uint32_t at; const tr_body *body; } tr_filling; /* instead of the at-th null (from 0) of a body */
 
 /* What the owner of slots (the script room) gives to the core. */
 typedef struct tr_body_ops {
@@ -42,6 +46,8 @@ typedef struct tr_body_ops {
   /* Append the slot's value to `out` as `format` (JSON; text and bytes where the value is a string). Never raises. */
   int (*encode)(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error);
   void *ud;
+  /* A body that is bytes, with these (in ascending order) in the places of its nulls: bytes again. May be NULL. Never raises. */
+  int (*fill)(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
 } tr_body_ops;
 
 /* A few extra texts that few messages have: made on demand. Keys and values are copied. */
@@ -61,6 +67,7 @@ typedef struct tr_reply {
   tr_name *type;    /* type of the body; NULL: "null" */
   tr_body body;
   const tr_meta *meta; /* may be NULL */
+  bool unresolved;     /* an error, since a result that the request refers to could not be had there: content may be sent instead */
 } tr_reply;
 
 typedef struct tr_reply_to {
@@ -71,6 +78,12 @@ typedef struct tr_reply_to {
 
 typedef enum { TR_MSG_EVENT = 0, TR_MSG_REQUEST = 1, TR_MSG_SEND = 2 } tr_msg_kind; /* SEND: to one agent, no answer */
 typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2 } tr_priority;
+
+/* What few messages have: made on demand, freed with the message. */
+typedef struct tr_msg_more {
+  uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
+  tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+} tr_msg_more;
 
 struct tr_msg {
   uint32_t refs;
@@ -89,6 +102,7 @@ struct tr_msg {
   tr_reply_to reply_to; /* REQUEST */
   tr_blob *frame;       /* cache of the wire room: the whole agents.Message, gRPC-framed */
   tr_meta *meta;        /* owned; NULL for most */
+  tr_msg_more *more;    /* likewise */
   tr_name *id;          /* id given by the sender or read from the wire; NULL: made from `number` on demand */
   struct tr_envelope { struct tr_envelope *next; tr_msg *msg; } first; /* place in one mailbox without allocation */
 };
@@ -97,6 +111,7 @@ struct tr_msg {
 tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind);
 static inline tr_msg *tr_msg_ref(tr_msg *msg) { msg->refs++; return msg; }
 void tr_msg_unref(tr_msg *msg);
+tr_msg_more *tr_msg_get_more(tr_msg *msg); /* NULL: out of memory */
 /* The message's id as text ("3f2a…-12"), stable for its life; written to `out` when it has no id of its own. */
 #define TR_MSG_ID_MAX 64
 tr_slice tr_msg_id(const tr_msg *msg, char out[TR_MSG_ID_MAX]);
@@ -105,6 +120,8 @@ tr_slice tr_msg_id(const tr_msg *msg, char out[TR_MSG_ID_MAX]);
 void tr_msg_answer(tr_msg *request, tr_reply *reply);
 /* Answer with an error; text NULL gives the code's default text. */
 void tr_msg_fail(tr_msg *request, int code, const char *text);
+/* The same with reply->unresolved. */
+void tr_msg_unresolved(tr_msg *request, int code, const char *text);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),

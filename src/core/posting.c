@@ -11,6 +11,7 @@
 /* ---- what cannot be delivered ---- */
 
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason) {
+  if (msg->target_key && tr_key_is_result(tr_name_view(msg->target_key))) return; /* between runtimes: letting go of what is gone */
   core->stats.dead_letters++;
   if (!reason) reason = tr_error_default_text(code);
   tr_log_write(core->log, TR_LOG_DEBUG, "dead_letter", "code=%s type=%s target=%s/%s reason=%s", tr_error_name(code),
@@ -66,6 +67,7 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 /* ---- on their way ---- */
 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
+  if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
   if (!agent) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
   int err = tr_mail_deliver(core, agent, msg, from);
@@ -91,12 +93,15 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
     msg->reply_to.answer = NULL;
     return TR_ECANCELLED;
   }
-  if (tr_name_reserved(tr_name_view(msg->target_key)))
+  bool result = tr_key_is_result(tr_name_view(msg->target_key));
+  if (!result && tr_name_reserved(tr_name_view(msg->target_key)))
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
-  if (type && type->dest == &core->local) return to_class(core, type->user, msg, from);
+  bool here = type && type->dest == &core->local;
+  if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
+  if (here) return to_class(core, type->user, msg, from);
   if (type) return to_door(core, type->dest, msg);
   tr_dest *uplink = msg->from_wire ? NULL : pick_uplink(core);
   return uplink ? to_door(core, uplink, msg) : unknown_type(core, msg);

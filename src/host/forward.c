@@ -14,7 +14,7 @@
 
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
-typedef struct terms { tr_time deadline; bool oneway; } terms;
+typedef struct terms { tr_time deadline; bool oneway, refers; } terms;
 
 static tr_time parse_ms(tr_slice text) {
   if (!text.n || text.n > 12) return TR_NEVER;
@@ -31,11 +31,12 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->inner);
   tr_field field;
   tr_slice key, value, timeout = { NULL, 0 };
-  terms t = { TR_NEVER, false };
+  terms t = { TR_NEVER, false, false };
   while (tr_read_field(&reader, &field) > 0) {
     if (field.key != TR_FIELD_KEY(6) || !tr_wire_read_entry(field.value, false, &key, &value)) continue;
     if (tr_slice_is(key, TR_KEY_TIMEOUT)) timeout = value;
     else if (tr_slice_is(key, TR_KEY_ONEWAY)) t.oneway = tr_slice_is(value, "1");
+    else if (tr_slice_is(key, TR_KEY_REFS)) t.refers = true;
   }
   tr_time now = tr_core_now(host->core), own = parse_ms(timeout);
   t.deadline = tr_pending_deadline(host, own == TR_NEVER ? own : now + own);
@@ -49,6 +50,10 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
 static int check_callee(const tr_client *callee, const tr_wire_span *span, size_t size, const char **why) {
   if (!callee->stream) {
     *why = "the agent's worker is not connected";
+    return TR_EUNAVAILABLE;
+  }
+  if (!callee->troupe && tr_key_is_result(span->target_key)) {
+    *why = "the agent's worker keeps no results";
     return TR_EUNAVAILABLE;
   }
   if (callee->dotnet && !tr_quirk_request(span)) {
@@ -77,6 +82,10 @@ static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *
     return;
   }
   terms t = read_terms(host, span);
+  if (t.refers && !callee->troupe) { /* it would see nulls */
+    tr_pending_refuse_refs(caller, span->request_id);
+    return;
+  }
   tr_pending *pending = tr_pending_new(host, TR_PENDING_FORWARD, caller, callee, span->request_id, t.deadline);
   if (!pending) {
     tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
@@ -183,7 +192,7 @@ static bool admit(tr_client *caller, const tr_wire_span *span) {
     tr_pending_refuse(caller, span->request_id, TR_EINVALID, "the request names no target agent");
     return false;
   }
-  if (tr_name_reserved(span->target_key)) {
+  if (tr_name_reserved(span->target_key) && !(caller->troupe && tr_key_is_result(span->target_key))) {
     tr_pending_refuse(caller, span->request_id, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
     return false;
   }
@@ -287,6 +296,17 @@ static int check_frame(const tr_client *callee, const tr_blob *frame, const char
   return check_callee(callee, &span, bytes.n, why);
 }
 
+/* For a worker that is not troupe's. False: the message has its answer. */
+static bool fits_foreign(tr_core *core, tr_msg *msg) {
+  bool result = tr_key_is_result(tr_name_view(msg->target_key));
+  if (msg->more) msg->more->keep_ms = 0;
+  if (!result && !(msg->more && msg->more->refs)) return true;
+  if (result) refuse_local(core, msg, TR_EUNAVAILABLE, "the agent's worker keeps no results");
+  else if (msg->kind == TR_MSG_REQUEST) tr_msg_unresolved(msg, TR_EUNAVAILABLE, "the agent's worker is not troupe's");
+  else refuse_local(core, msg, TR_EUNAVAILABLE, "the agent's worker is not troupe's");
+  return false;
+}
+
 void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   tr_client *callee = tr_client_of(dest);
   tr_host *host = callee->host;
@@ -295,6 +315,7 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
     refuse_local(host->core, msg, TR_EUNAVAILABLE, "the agent's worker is not connected");
     return;
   }
+  if (!callee->troupe && !fits_foreign(host->core, msg)) return;
   tr_time deadline = tr_pending_deadline(host, msg->deadline), latest = tr_core_now(host->core) + TR_ONEWAY_TIMEOUT;
   if (oneway && deadline > latest) deadline = latest;
   tr_pending *pending = tr_pending_new(host, TR_PENDING_FROM_LOCAL, NULL, callee, (tr_slice){ NULL, 0 }, deadline);

@@ -191,6 +191,8 @@ void tr_pending_free(tr_pending *pending);
 void tr_pending_fail(tr_pending *pending, int code, const char *text);
 /* An error answer to a request that never became pending. */
 void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text);
+/* The same for one that refers to results, to a worker that is not troupe's: its caller may send the content. */
+void tr_pending_refuse_refs(tr_client *caller, tr_slice id);
 tr_time tr_pending_deadline(const tr_host *host, tr_time own); /* own: TR_NEVER where the request names none */
 
 /* ---- channel.c, forward.c, deliver.c, unary.c, control.c ---- */

@@ -201,3 +201,10 @@ void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *tex
   if (pending) owe(pending, code);
   else tr_log_write(caller->host->log, TR_LOG_ERROR, "answer.lost", "client=%s reason=\"out of memory\"", caller->id);
 }
+
+void tr_pending_refuse_refs(tr_client *caller, tr_slice id) {
+  tr_blob *frame = tr_wire_unresolved(caller->host->mem, id, TR_EUNAVAILABLE,
+                                      tr_slice_of("the agent's worker is not troupe's: results cannot be referred to"));
+  if (!frame || tr_client_send(caller, frame, true) == TR_EMEMORY) tr_pending_refuse(caller, id, TR_EMEMORY, NULL);
+  tr_blob_unref(frame);
+}

@@ -69,6 +69,15 @@ static int bind_unix(tr_net_listener *listener, const tr_address *address) {
   return uv_pipe_bind(&listener->handle.pipe, address->host);
 }
 
+/* libuv reports a folder that is not there as "permission denied". */
+static const char *bind_problem(const tr_address *address, int rc) {
+  char folder[TR_ADDRESS_MAX];
+  const char *slash = address->is_unix ? strrchr(address->host, '/') : NULL;
+  if (rc != UV_EACCES || !slash) return uv_strerror(rc);
+  snprintf(folder, sizeof folder, "%.*s", (int)(slash - address->host), address->host);
+  return access(*folder ? folder : "/", F_OK) ? "there is no such folder" : uv_strerror(rc);
+}
+
 static int bind_tcp(tr_net_listener *listener, const tr_address *address) {
   uv_getaddrinfo_t req;
   char service[8];
@@ -113,7 +122,7 @@ int tr_net_listen(tr_net *net, tr_slice text, tr_net_accept_fn accept_fn, void *
   if (rc == 0) rc = uv_listen(&listener->handle.stream, BACKLOG, on_connection);
   if (rc < 0) {
     tr_net_listener_close(listener);
-    return tr_error_set(error, TR_EIO, "cannot listen on %.*s: %s", TR_SLICE_ARG(text), uv_strerror(rc));
+    return tr_error_set(error, TR_EIO, "cannot listen on %.*s: %s", TR_SLICE_ARG(text), bind_problem(&address, rc));
   }
   if (bound) bound_address(listener, &address, bound);
   if (out) *out = listener;

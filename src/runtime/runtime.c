@@ -68,13 +68,22 @@ static void log_sink(void *ud, tr_log_level level, const char *event, const char
   rt->options.log(rt->options.userdata, (troupe_log_level)level, event, text);
 }
 
+/* The callback takes a C string: a NUL within the line is shown as \0 rather than ending it. */
 static void on_print(void *ud, tr_slice line) {
   troupe_t *rt = ud;
+  tr_buf text;
   if (!rt->options.log) return;
-  char *text = tr_strndup(&rt->mem, line.p, line.n);
-  if (!text) return;
-  rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", text);
-  tr_free(&rt->mem, text, line.n + 1);
+  tr_buf_init(&text, &rt->mem);
+  for (size_t at = 0; at <= line.n;) {
+    const char *nul = memchr(line.p + at, 0, line.n - at);
+    size_t end = nul ? (size_t)(nul - line.p) : line.n;
+    tr_buf_append(&text, line.p + at, end - at);
+    if (nul) tr_buf_text(&text, "\\0");
+    at = end + 1;
+  }
+  tr_buf_byte(&text, 0);
+  if (!text.failed) rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", (const char *)text.data);
+  tr_buf_fini(&text);
 }
 
 static void on_wake(void *ud) {

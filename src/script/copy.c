@@ -22,6 +22,8 @@
 #define BATCH 40
 #endif
 
+#define PATH_LEVELS 8 /* of a body that is too deep */
+
 /* --- what went wrong, and where --- */
 
 static void path_prepend(tr_copy *copy, const char *text, size_t n) {
@@ -46,10 +48,11 @@ static bool is_identifier(tr_slice key) {
   return true;
 }
 
-/* Put the key at stack index `at` in front of the path. */
+/* Put the key at stack index `at` in front of the path; called once for each level that gives up, deepest first. */
 static bool below(tr_copy *copy, int at) {
   lua_State *L = copy->L;
   char text[100];
+  if (copy->depth - ++copy->left_levels >= copy->path_levels) return false;
   if (lua_isinteger(L, at)) {
     int n = snprintf(text, sizeof text, "[%lld]", (long long)lua_tointeger(L, at));
     path_prepend(copy, text, (size_t)n);
@@ -112,6 +115,15 @@ static bool copy_table(tr_copy *copy);
 
 static inline bool copy_value(tr_copy *copy, int type);
 
+/* The placeholder on the top is settled, but its content is elsewhere. */
+static bool copy_away(tr_copy *copy, tr_future *f) {
+  copy->held++;
+  if (copy->refs) return true;
+  copy->pending = !copy->wait;
+  if (!copy->wait) return wrong(copy, "a placeholder that is not there yet (use troupe.await)");
+  return tr_future_refer(copy->wait, f) || wrong_as(copy, TR_EMEMORY, "out of memory");
+}
+
 /* The placeholder on the top: its value in its place, or it stays and is waited for. */
 static bool copy_placeholder(tr_copy *copy, tr_future *f) {
   lua_State *L = copy->L;
@@ -123,6 +135,7 @@ static bool copy_placeholder(tr_copy *copy, tr_future *f) {
     return tr_future_need(copy->wait, f) || wrong_as(copy, TR_EMEMORY, "out of memory");
   }
   f->read = true;
+  if (tr_future_away(f)) return copy_away(copy, f);
   if (f->code) return wrong_as(copy, f->code, "%s", tr_future_error(f, true, text));
   if (f->has_value) lua_getiuservalue(L, -1, 1);
   else if (f->reply.kind == TR_BODY_SLOT) { /* as it came, nulls and all */
@@ -277,12 +290,17 @@ static bool copy_array(tr_copy *copy, int from) {
 
 /* --- tables --- */
 
+/* The path goes once round a circle, and only some steps into what is merely deep. */
 static bool too_deep(tr_copy *copy, const void *self) {
-  for (unsigned i = 0; i < copy->depth; i++)
-    if (copy->above[i] == self) return wrong(copy, "a table that holds itself");
-  for (unsigned i = 0; i < copy->depth; i++)
-    for (unsigned j = i + 1; j < copy->depth; j++)
-      if (copy->above[i] == copy->above[j]) return wrong(copy, "a table that holds itself");
+  copy->above[copy->depth] = self;
+  for (unsigned j = 1; !copy->trusted && j <= copy->depth; j++)
+    for (unsigned i = 0; i < j; i++)
+      if (copy->above[i] == copy->above[j]) {
+        copy->path_levels = j;
+        return wrong(copy, "a table that holds itself");
+      }
+  copy->path_levels = PATH_LEVELS;
+  path_prepend(copy, "\xe2\x80\xa6", 3);
   return wrong(copy, "deeper than %d levels", TR_DEPTH_MAX);
 }
 
@@ -323,6 +341,8 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
   copy->depth = 0;
   copy->left = TR_COPY_MAX;
   copy->path_at = sizeof copy->path;
+  copy->path_levels = TR_DEPTH_MAX + 1;
+  copy->left_levels = 0;
   if (copy_value(copy, lua_type(L, -1))) return 0;
   int path = (int)(sizeof copy->path - copy->path_at);
   tr_error found = *copy->error;

@@ -340,6 +340,7 @@ void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   with.wait = tr_future_new(L, lt, meta_ref);
   lua_replace(L, 1);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  with.wait->keeps = meta_ref == lt->script->placeholder_ref;
   tr_future_start(with.wait, msg, o.retry);
   if (o.cancel) tr_token_join(o.cancel, with.wait);
   lua_settop(L, 1);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * ctx:subscribe, ctx:unsubscribe, ctx:log, ctx:stop, ctx:exit. */
+#include <ctype.h>
+
 #include "script/internal.h"
 
 static void changed(tr_script *script) {
@@ -91,6 +93,27 @@ static int ctx_subscriptions(lua_State *L) {
   return 1;
 }
 
+/* A key and a value are at 6 and 7: ` key="value"` goes to the end of the text at 5. They must not look like another field. */
+static void add_field(lua_State *L) {
+  luaL_Buffer out;
+  size_t n, m;
+  const char *key = luaL_tolstring(L, 6, &n), *value = luaL_tolstring(L, 7, &m);
+  luaL_buffinit(L, &out);
+  luaL_addchar(&out, ' ');
+  for (size_t i = 0; i < n; i++) luaL_addchar(&out, isalnum((unsigned char)key[i]) || strchr("_.-", key[i]) ? key[i] : '_');
+  luaL_addstring(&out, "=\"");
+  for (size_t i = 0; i < m; i++) {
+    if (value[i] == '"' || value[i] == '\\') luaL_addchar(&out, '\\');
+    luaL_addchar(&out, value[i] ? value[i] : ' ');
+  }
+  luaL_addchar(&out, '"');
+  luaL_pushresult(&out);
+  lua_pushvalue(L, 5);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  lua_replace(L, 5);
+}
+
 static int ctx_log(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   tr_lua_turn *lt = tr_ctx_turn(L);
@@ -105,16 +128,11 @@ static int ctx_log(lua_State *L) {
   char name[200];
   tr_agent_name(lt->turn->agent, name, sizeof name);
   lua_settop(L, 4);
-  luaL_tolstring(L, 3, NULL); /* 5: the text so far */
-  if (lua_istable(L, 4)) {
-    for (lua_pushnil(L); lua_next(L, 4); lua_settop(L, 6)) {
-      const char *key = luaL_tolstring(L, 6, NULL), *value = luaL_tolstring(L, 7, NULL);
-      lua_pushfstring(L, "%s %s=%s", lua_tostring(L, 5), key, value);
-      lua_replace(L, 5);
-    }
-  }
-  const char *line = luaL_gsub(L, lua_tostring(L, 5), "\n", " | ");
-  tr_log_write(log, (tr_log_level)at, "agent.log", "agent=%s text=\"%s\"", name, line);
+  lua_pushliteral(L, ""); /* 5: the fields so far */
+  if (lua_istable(L, 4))
+    for (lua_pushnil(L); lua_next(L, 4); lua_settop(L, 6)) add_field(L);
+  const char *line = luaL_gsub(L, luaL_tolstring(L, 3, NULL), "\n", " | ");
+  tr_log_write(log, (tr_log_level)at, "agent.log", "agent=%s text=\"%s\"%s", name, line, lua_tostring(L, 5));
   return 0;
 }
 

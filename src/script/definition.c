@@ -172,7 +172,7 @@ static void warn_later(lua_State *L, int table, const tr_place *place, const tr_
 int tr_definition_read(lua_State *L, tr_definition *def, const tr_place *place, const char *default_type) {
   int table = lua_gettop(L);
   tr_need_stack(L, 40);
-  int rc = tr_fields_known(L, table, place, NULL, names);
+  int rc = tr_fields_known(L, table, place, NULL, "an agent", names);
   if (!rc) rc = check_types(L, table, place);
   if (!rc) rc = read_type(L, table, def, place, default_type);
   if (!rc) rc = tr_keys_read(L, table, def, place);

@@ -125,13 +125,13 @@ int tr_definition_error(const tr_place *place, const char *parent, const char *k
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return tr_error_set(place->error, TR_EINVALID, "%s%s: %s", place->name, line, text);
+  return tr_error_set(place->error, TR_EINVALID, "%s%s%s%s", place->name, line, *place->name ? ": " : "", text);
 }
 
 /* --- known names --- */
 
-int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names) {
-  const char *of = parent ? parent : "an agent";
+int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *of,
+                    const char *const *names) {
   at = lua_absindex(L, at);
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)

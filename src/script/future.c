@@ -11,6 +11,8 @@
  * edge is settled the body is copied once more, with the values in the place of the placeholders, and the call goes out. The
  * answer of a handler that returned a placeholder is a future as well, one that answers a request instead of calling.
  *
+ * What comes back from another process may be only where the result is: kept.c.
+ *
  * Settling one may settle others: that is a queue (script->settled), not a recursion, since a script may chain a million. */
 #include <stdio.h>
 
@@ -49,6 +51,8 @@ static void release_edges(tr_future *f) {
   for (tr_edge *edge; (edge = f->needs);) {
     f->needs = edge->next;
     tr_link_remove(&edge->link);
+    edge->need->users--;
+    tr_future_let_go(edge->need);
     tr_future_unref(edge->need);
     TR_DELETE(f->script->mem, edge);
   }
@@ -77,6 +81,7 @@ void tr_future_unref(tr_future *f) {
   tr_link_remove(&f->by_turn);
   tr_link_remove(&f->by_token);
   drop_messages(f);
+  tr_future_release(f);
   tr_body_release(script->core, &f->reply);
   tr_name *const held[] = { f->reply_type, f->agent, f->key, f->type, f->asker, f->asker_key, f->from, f->from_key,
                             f->from_type };
@@ -85,18 +90,30 @@ void tr_future_unref(tr_future *f) {
   TR_DELETE(script->mem, f);
 }
 
-bool tr_future_need(tr_future *f, tr_future *need) {
+static tr_edge *add_edge(tr_future *f, tr_future *need) {
   tr_edge *edge = TR_NEW(f->script->mem, tr_edge);
-  if (!edge) return false;
+  if (!edge) return NULL;
   edge->to = f;
   edge->need = need;
   edge->next = f->needs;
   f->needs = edge;
   need->refs++;
+  need->users++;
   need->read = true; /* its failure will be that of this one */
+  return edge;
+}
+
+bool tr_future_need(tr_future *f, tr_future *need) {
+  tr_edge *edge = add_edge(f, need);
+  if (!edge) return false;
   tr_list_push(&need->dependents, &edge->link);
   f->missing++;
   return true;
+}
+
+bool tr_future_refer(tr_future *f, tr_future *need) {
+  f->held = true;
+  return add_edge(f, need);
 }
 
 /* --- settling --- */
@@ -107,7 +124,7 @@ static void settle_text(tr_future *f, int code, const char *text) {
   settle(f, code, tr_slice_of(text), NULL, NULL);
 }
 
-static void take_error(tr_future *f, tr_slice text) {
+void tr_future_take_error(tr_future *f, tr_slice text) {
   f->error = tr_strndup(f->script->mem, text.p ? text.p : "", text.n);
   f->error_size = f->error ? text.n + 1 : 0;
 }
@@ -132,25 +149,29 @@ static void fail_by(tr_future *f, const tr_future *cause) {
   settle_text(f, cause->code, tr_future_error(cause, false, text));
 }
 
-typedef struct fill_call { tr_future *f; tr_error error; } fill_call;
+typedef struct fill_call { tr_future *f; unsigned held; tr_error error; } fill_call;
 
 static int fill(lua_State *L, void *ud) {
   fill_call *call = ud;
   tr_future *f = call->f;
   tr_body *body = f->request ? &f->reply : &f->msg->body, filled;
+  tr_body_with with = { .refs = tr_future_takes_refs(f) };
   tr_push_ref(L, f->script->slots_ref);
   lua_rawgeti(L, 1, body->slot);
-  int rc = tr_body_from(L, 2, 1, "body", &filled, &call->error);
+  int rc = tr_body_from_with(L, 2, 1, "body", &with, &filled, &call->error);
+  call->held = with.held;
   if (rc) return rc;
   tr_body_release(f->script->core, body);
   *body = filled;
   return 0;
 }
 
-static void send(tr_future *f, bool in_turn);
+static void begin(tr_future *f, bool in_turn);
 
-/* All that it needs is there. */
-static void go(tr_future *f, const tr_future *last) {
+/* Of an answer's type: that of the only placeholder in it. */
+static tr_name *passed_type(const tr_future *f) { return f->needs ? f->needs->need->reply_type : NULL; }
+
+void tr_future_go(tr_future *f) {
   fill_call call = { .f = f };
   tr_msg *request = f->request;
   tr_error_init(&call.error);
@@ -160,7 +181,7 @@ static void go(tr_future *f, const tr_future *last) {
     if (request) tr_msg_fail(request, rc, text);
     settle_text(f, rc, text);
   } else if (request) {
-    tr_reply reply = { .type = f->pass_type ? last->reply_type : f->reply_type, .body = f->reply };
+    tr_reply reply = { .type = f->pass_type ? passed_type(f) : f->reply_type, .body = f->reply };
     f->reply.kind = TR_BODY_NONE;
     if (f->nothing) {
       tr_body_release(f->script->core, &reply.body);
@@ -169,22 +190,37 @@ static void go(tr_future *f, const tr_future *last) {
     tr_msg_answer(request, &reply);
     settle(f, 0, tr_slice_of(""), NULL, NULL);
   } else {
-    send(f, false);
+    f->held = call.held > 0;
+    if (call.held > TR_REFS_MOST) f->content = true;
+    begin(f, false);
   }
 }
 
-static void deliver(tr_future *f) {
+void tr_future_tell(tr_future *f) {
+  tr_link later;
+  tr_list_init(&later);
   for (tr_link *link; (link = tr_list_pop(&f->dependents));) {
     tr_future *to = TR_CONTAINER(link, tr_edge, link)->to;
-    link->next = NULL;
     if (to->settled || !tr_link_in(&to->open)) continue; /* or it was never begun */
+    if (tr_future_away(f) && !tr_future_takes_refs(to)) {
+      tr_list_push(&later, link);
+      continue;
+    }
     to->refs++;
     if (f->code) fail_by(to, f);
-    else if (--to->missing == 0) go(to, f);
+    else if (--to->missing == 0) tr_future_go(to);
     tr_future_unref(to);
   }
+  bool wanted = !tr_list_empty(&later);
+  for (tr_link *link; (link = tr_list_pop(&later));) tr_list_push(&f->dependents, link);
+  if (wanted || (f->reading && tr_future_away(f))) tr_future_fetch(f);
+}
+
+static void deliver(tr_future *f) {
+  tr_future_tell(f);
   if (!f->turn) tell_failure(f);
   release_edges(f);
+  tr_future_let_go(f);
   tr_future_unref(f); /* of the open one */
 }
 
@@ -194,11 +230,12 @@ static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body
   f->settled = true;
   f->order = ++script->settles;
   f->code = code;
-  if (code) take_error(f, text);
+  if (code) tr_future_take_error(f, text);
   else if (body) {
     f->reply = *body;
     body->kind = TR_BODY_NONE;
     f->reply_type = tr_name_ref(type);
+    if (f->reply.kind == TR_BODY_REF) f->kept = tr_blob_ref(f->reply.bytes);
   }
   tr_timer_stop(tr_core_timers(script->core), &f->timer);
   tr_link_remove(&f->by_token);
@@ -217,6 +254,7 @@ static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body
 }
 
 void tr_future_cancel(tr_future *f) {
+  if (f->fetch) tr_future_fetch_stop(f);
   if (f->settled) return;
   tr_call *call = f->call;
   f->call = NULL;
@@ -226,7 +264,8 @@ void tr_future_cancel(tr_future *f) {
 
 /* --- calling --- */
 
-static tr_msg *again(const tr_msg *msg) {
+/* Another message of the same; the body only where it is wanted. */
+static tr_msg *again(const tr_msg *msg, bool with_body) {
   tr_core *core = msg->core;
   char id[TR_MSG_ID_MAX];
   tr_msg *copy = tr_msg_new(core, TR_MSG_REQUEST);
@@ -247,12 +286,12 @@ static tr_msg *again(const tr_msg *msg) {
     tr_meta_at(msg->meta, i, &key, &value);
     good = copy->meta && tr_meta_set(copy->meta, key, value) == 0;
   }
-  if (good && msg->body.kind == TR_BODY_SLOT) {
+  if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
     const tr_body_ops *ops = tr_core_body_ops(core);
     uint32_t slot = ops->copy(ops->ud, msg->body.slot);
     if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot };
     good = slot;
-  } else {
+  } else if (with_body) {
     copy->body.kind = msg->body.kind; /* none or null: what Lua sends is never bytes */
   }
   if (good) return copy;
@@ -260,22 +299,52 @@ static tr_msg *again(const tr_msg *msg) {
   return NULL;
 }
 
+/* The body of f->msg with references in it, into msg. 0, or a code. */
+static int refer(const tr_future *f, tr_msg *msg, tr_error *error) {
+  lua_State *L = f->script->L;
+  tr_blob *bytes = NULL, *refs = NULL;
+  if (!tr_msg_get_more(msg) || !lua_checkstack(L, 8)) return TR_EMEMORY;
+  int top = lua_gettop(L);
+  tr_push_ref(L, f->script->slots_ref);
+  lua_rawgeti(L, -1, f->msg->body.slot);
+  int rc = tr_refs_encode(L, lua_gettop(L), &bytes, &refs, error);
+  lua_settop(L, top);
+  if (rc) return rc;
+  msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_JSON, .bytes = bytes };
+  msg->more->refs = refs;
+  return 0;
+}
+
 static void send(tr_future *f, bool in_turn) {
   tr_core *core = f->script->core;
   tr_msg *msg = f->msg;
   if (f->attempt == 0 && f->timeout != TR_NEVER && tr_core_now(core) + f->timeout < f->deadline)
     f->deadline = tr_core_now(core) + f->timeout;
-  if (f->retries) msg = again(f->msg);
+  tr_error error;
+  tr_error_init(&error);
+  int rc = 0;
+  if (f->retries || f->held) msg = again(f->msg, !f->held);
   else f->msg = NULL;
+  if (msg && f->held && (rc = refer(f, msg, &error))) {
+    tr_msg_unref(msg);
+    msg = NULL;
+  }
   if (msg) {
     tr_turn *turn = f->turn ? f->turn->turn : NULL;
     msg->deadline = f->deadline;
+    if (f->keeps && !f->reading) tr_future_ask_keep(f, msg, in_turn);
     f->call = in_turn ? tr_turn_call(turn, msg, on_reply, f) : tr_turn_call_now(turn, msg, on_reply, f);
   } else {
     f->call = NULL;
   }
   if (f->call) tr_call_background(f->call, !f->wanted);
+  else if (rc && rc != TR_EMEMORY) settle_text(f, rc, error.text);
   else settle_text(f, TR_EMEMORY, "out of memory");
+}
+
+static void begin(tr_future *f, bool in_turn) {
+  if (f->held && !tr_future_takes_refs(f)) tr_future_fetch_needs(f);
+  else send(f, in_turn);
 }
 
 static void time_to_retry(tr_timer *timer) { send(TR_CONTAINER(timer, tr_future, timer), false); }
@@ -297,6 +366,12 @@ static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
   tr_future *f = ud;
   (void)call;
   f->call = NULL;
+  f->asked = NULL;
+  if (reply->unresolved && f->held && !f->content) {
+    f->content = true;
+    tr_future_fetch_needs(f);
+    return;
+  }
   if (reply->code && retry(f, reply->code)) return;
   settle(f, reply->code, reply->error, reply->type, &reply->body);
 }
@@ -321,7 +396,7 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
   msg->sender_key = tr_name_ref(f->asker_key);
   msg->chain = tr_turn_chain(turn);
   open_future(f);
-  if (f->missing == 0) send(f, true);
+  if (f->missing == 0) begin(f, true);
 }
 
 void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type) {
@@ -332,6 +407,7 @@ void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type) {
   f->type = tr_name_ref(request->type);
   f->read = true; /* the caller hears of it */
   open_future(f);
+  if (f->held) tr_future_fetch_needs(f);
 }
 
 /* --- with its turn --- */
@@ -346,6 +422,8 @@ void tr_futures_leave(tr_lua_turn *lt, bool failed) {
     if (failed) f->read = true;
     if (f->settled) tell_failure(f);
     else if (failed) tr_future_cancel(f);
+    if (!f->settled && !tr_link_in(&f->open)) release_edges(f); /* it was never begun */
+    tr_future_let_go(f);
     tr_future_unref(f);
   }
 }
@@ -394,7 +472,9 @@ static void want(tr_future *f, unsigned depth) {
 }
 
 void tr_future_watch(tr_future *f, bool wanted) {
-  f->watched = true;
+  f->watched = f->reading = true;
+  if (tr_future_away(f)) tr_future_fetch(f);
+  else if (f->asked && !f->users && f->turn->wait == f->asked_at) f->asked->more->keep_ms = 0; /* it has not gone out yet */
   if (wanted) want(f, 0);
 }
 
@@ -411,7 +491,7 @@ int tr_future_push_value(lua_State *L, int at, tr_future *f) {
   if (rc) {
     lua_pop(L, 1);
     f->code = rc;
-    take_error(f, tr_slice_of(error.text));
+    tr_future_take_error(f, tr_slice_of(error.text));
     return rc;
   }
   lua_remove(L, -2);
@@ -441,7 +521,7 @@ static int awaited(lua_State *L, int status, lua_KContext wait) {
   (void)status;
   if (wait) tr_lua_resumed(L, wait);
   tr_future *f = tr_future_check(L, 1);
-  if (!f->settled) {
+  if (!tr_future_here(f)) {
     tr_lua_check_wait(L);
     tr_future_watch(f, true);
     return tr_lua_pause(L, TR_PAUSE_WAIT, awaited);

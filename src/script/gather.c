@@ -60,7 +60,7 @@ static int all_wait(lua_State *L, int status, lua_KContext wait) {
   if (wait) tr_lua_resumed(L, wait);
   for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) {
     const tr_future *f = item(L, i);
-    if (!f->settled) open++;
+    if (!tr_future_here(f)) open++;
     if (!f->settled || !f->code || f->order >= order) continue;
     order = f->order;
     failed = i;
@@ -81,8 +81,10 @@ static int choose(lua_State *L, bool good_only, lua_KFunction k) {
   uint64_t best_order = UINT64_MAX, last_order = 0;
   for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) {
     const tr_future *f = item(L, i);
-    if (!f->settled) open++;
-    if (!f->settled) continue;
+    if (!tr_future_here(f)) {
+      open++;
+      continue;
+    }
     if (f->order > last_order) last = i, last_order = f->order;
     if ((good_only && f->code) || f->order >= best_order) continue;
     best = i;

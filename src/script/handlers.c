@@ -16,7 +16,9 @@ static int check_item(lua_State *L, const tr_place *place, const char *section, 
     return tr_definition_error(place, section, type,
                                "%s[\"%s\"][%lld] must be { match = function, handle = function }, not %s", section,
                                type, (long long)i, tr_type_name(L, item));
-  int rc = tr_fields_known(L, item, place, type, item_names);
+  char of[300];
+  snprintf(of, sizeof of, "%s[\"%.200s\"][%lld]", section, type, (long long)i);
+  int rc = tr_fields_known(L, item, place, type, of, item_names);
   if (rc) return rc;
   int match = tr_raw_field(L, item, "match"), handle = tr_raw_field(L, item, "handle");
   lua_pop(L, 2);

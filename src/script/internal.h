@@ -39,6 +39,10 @@ typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
 typedef struct tr_future tr_future;
 
+/* --- refs.c: where the placeholders of a body are while it is written --- */
+typedef struct tr_ref_writer { tr_buf text; uint32_t nulls; } tr_ref_writer;
+void tr_ref_writer_null(tr_ref_writer *refs, const tr_future *f); /* f stands where the next null is */
+
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
   uint64_t used, limit;  /* instructions */
@@ -109,6 +113,7 @@ struct tr_script {
   uint64_t settles;     /* number of the last one that was settled */
   bool settling;
   bool closing;         /* tr_script_free is at work */
+  tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
   uint64_t next_sub;    /* ids that ctx:subscribe gave */
@@ -136,6 +141,8 @@ typedef struct tr_copy {
   bool nulls;        /* out: there is a null member */
   const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
   tr_future *wait;   /* placeholders that are not there yet stay in, and this one needs them; NULL: they are an error */
+  bool refs;         /* those whose content is elsewhere stay in */
+  unsigned held;     /* out: so many did */
   bool pending;      /* out: there was such an error */
   unsigned depth;
   long left;         /* values that may still be made */
@@ -143,6 +150,8 @@ typedef struct tr_copy {
   tr_error *error;
   char path[256];
   size_t path_at;
+  unsigned path_levels; /* levels below this are left out of the path */
+  unsigned left_levels; /* how many have given up */
 } tr_copy;
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
@@ -160,7 +169,7 @@ void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t sl
 /* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
 /* The same for what may hold placeholders. Where `wait` is NULL and one is not there yet, *pending is set. */
-typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending; } tr_body_with;
+typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending, refs; unsigned held; } tr_body_with; /* as in tr_copy */
 int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body, tr_error *error);
 /* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error);
@@ -179,6 +188,12 @@ int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a ch
 /* Push what bytes hold. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
 int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
+
+/* --- refs.c: bodies with references to results in them --- */
+int tr_fill_body(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
+/* A slot's value with placeholders in it whose content is elsewhere, as bytes with nulls there, and the text of tr_msg_more.refs. Does not
+ * raise. err: TR_EINVALID, TR_EMEMORY. own: two blobs. */
+int tr_refs_encode(lua_State *L, int at, tr_blob **bytes, tr_blob **refs, tr_error *error);
 
 /* --- bytes.c: troupe.bytes --- */
 void tr_bytes_open(lua_State *L, tr_script *script);
@@ -303,8 +318,10 @@ int tr_definition_error(const tr_place *place, const char *parent, const char *k
 /* "a table" */
 const char *tr_type_name(lua_State *L, int at);
 int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
-/* TR_EINVALID unless every key of the table at `at` is one of `names`; `parent` NULL for the agent's own table. */
-int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *const *names);
+/* TR_EINVALID unless every key of the table at `at` is one of `names`. parent: the key in the source behind which they
+ * stand, NULL for the agent's own table; of: what they are keys of, as the error calls it. */
+int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *of,
+                    const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
 int tr_keys_read(lua_State *L, int table, tr_definition *definition, const tr_place *place); /* keys.c */
@@ -520,7 +537,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
 /* --- future.c, token.c, gather.c, placeholder.c --- */
-typedef struct tr_edge { tr_link link; tr_future *need, *to; struct tr_edge *next; } tr_edge; /* link: need->dependents */
+typedef struct tr_edge { tr_link link; tr_future *need, *to; struct tr_edge *next; } tr_edge; /* link: need->dependents, while it is waited for */
 struct tr_future {
   unsigned refs;
   tr_script *script;
@@ -535,6 +552,16 @@ struct tr_future {
   tr_time timeout, deadline;
   tr_timer timer;      /* until it is sent again */
   bool settled, watched, wanted, read, has_value, nulls_keep;
+  /* kept.c: results that stay where they were made */
+  bool keeps;          /* the callee is asked to keep the result */
+  bool reading;        /* somebody here reads the content */
+  bool held;           /* its body holds placeholders whose content is elsewhere */
+  bool content;        /* its receiver cannot have those: the content has to be sent */
+  unsigned users;      /* edges to this one */
+  tr_blob *kept;       /* where the result is; NULL: nowhere but in `reply`, or let go */
+  tr_call *fetch;      /* its content is on the way here */
+  tr_msg *asked;       /* the call's message, still in the outbox of its turn's wait number asked_at */
+  uint64_t asked_at;
   bool pass_type, nothing; /* of an answer: the type is that of what it needed; its body is null for this caller */
   uint64_t order;      /* the n-th that was settled */
   int code;
@@ -549,6 +576,8 @@ typedef struct tr_token { tr_link futures; bool cancelled; } tr_token;
 tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref); /* [-0, +1, m] */
 void tr_future_unref(tr_future *f);
 bool tr_future_need(tr_future *f, tr_future *need); /* false: out of memory */
+/* The content of `need` is elsewhere: whoever handles the call may fetch it. false: out of memory. */
+bool tr_future_refer(tr_future *f, tr_future *need);
 void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries); /* takes msg */
 void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type); /* its body is in f->reply */
 void tr_future_cancel(tr_future *f);
@@ -568,6 +597,23 @@ int tr_future_gc(lua_State *L);
 int tr_future_tostring(lua_State *L);
 void tr_future_lock(lua_State *L, const char *name); /* the metatable on the top */
 void tr_future_open(lua_State *L, tr_script *script);
+void tr_future_take_error(tr_future *f, tr_slice text);
+void tr_future_tell(tr_future *f); /* those that need it: it is there, or failed */
+void tr_future_go(tr_future *f);   /* all that it needs is there */
+
+/* --- kept.c --- */
+static inline bool tr_future_away(const tr_future *f) { return f->settled && !f->code && f->reply.kind == TR_BODY_REF; }
+static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr_future_away(f); }
+bool tr_future_is_remote(const tr_future *f); /* its call goes to another process */
+/* May its receiver fetch what it needs? */
+static inline bool tr_future_takes_refs(const tr_future *f) { return f->msg && !f->content && tr_future_is_remote(f); }
+void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
+void tr_future_fetch(tr_future *f);
+void tr_future_fetch_stop(tr_future *f);
+void tr_future_fetch_needs(tr_future *f); /* all whose content is elsewhere; then tr_future_go */
+void tr_future_let_go(tr_future *f); /* of what is kept for it, if nobody needs that any more */
+void tr_future_release(tr_future *f); /* in any case */
+
 void tr_token_open(lua_State *L, tr_script *script);
 tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
 void tr_token_join(tr_token *token, tr_future *f);

@@ -190,7 +190,7 @@ static int one_of(lua_State *L, const char *const *list) {
 }
 
 static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  int rc = tr_fields_known(L, at, place, "mailbox", mailbox_names);
+  int rc = tr_fields_known(L, at, place, "mailbox", "mailbox", mailbox_names);
   if (rc) return rc;
   if (tr_raw_field(L, at, "limit") != LUA_TNIL) {
     lua_Integer limit = whole(L, -1);
@@ -209,7 +209,7 @@ static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place
 }
 
 static int read_limits(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  int rc = tr_fields_known(L, at, place, "limits", limit_names);
+  int rc = tr_fields_known(L, at, place, "limits", "limits", limit_names);
   if (rc || tr_raw_field(L, at, "instructions") == LUA_TNIL) return rc;
   lua_Integer limit = whole(L, -1);
   if (limit == 0)
@@ -246,7 +246,7 @@ static int read_vm(lua_State *L, int at, tr_definition *def, const tr_place *pla
 }
 
 static int read_failures(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  int rc = tr_fields_known(L, at, place, "failures", failure_names);
+  int rc = tr_fields_known(L, at, place, "failures", "failures", failure_names);
   if (rc) return rc;
   def->fail_limit = 5;
   def->fail_within = TR_SECONDS(60);

@@ -12,7 +12,7 @@
 static bool there(lua_State *L, int at) {
   if (!tr_placeholder_is(L, at)) return true;
   tr_future *f = tr_future_check(L, at);
-  if (!f->settled) {
+  if (!tr_future_here(f)) {
     tr_lua_check_wait(L);
     tr_future_watch(f, true);
     return false;
@@ -112,7 +112,7 @@ static int ph_operator(lua_State *L) { return operator_k(L, LUA_OK, 0); }
 
 static int ph_tostring(lua_State *L) {
   tr_future *f = tr_future_at(L, 1);
-  bool readable = f && f->settled && !f->code && f->turn && f->turn == tr_script_of(L)->running;
+  bool readable = f && tr_future_here(f) && !f->code && f->turn && f->turn == tr_script_of(L)->running;
   if (!readable) return tr_future_tostring(L);
   f->read = true;
   if (tr_future_push_value(L, 1, f)) return tr_future_tostring(L);

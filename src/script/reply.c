@@ -66,7 +66,7 @@ static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool pass
 /* The type of the placeholder at `at`, where that is the whole answer: as `return ctx:call(…)` passes it on. */
 static tr_name *passed_type(lua_State *L, int at) {
   const tr_future *f = tr_future_at(L, at);
-  return f->settled ? f->reply_type : NULL;
+  return f->settled ? f->reply_type : NULL; /* that came, if not the content */
 }
 
 void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {

@@ -60,7 +60,8 @@ static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
 /* Only what the copy does not set itself: it is a large structure. */
 static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
   copy->root = root;
-  copy->trusted = copy->drop = copy->nulls = copy->pending = false;
+  copy->trusted = copy->drop = copy->nulls = copy->pending = copy->refs = false;
+  copy->held = 0;
   copy->turn = NULL;
   copy->wait = NULL;
   copy->error = error;
@@ -85,8 +86,10 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   begin_copy(&copy, root, error);
   copy.turn = with->turn;
   copy.wait = with->wait;
+  copy.refs = with->refs;
   int rc = tr_copy_top(L, &copy);
   with->pending = copy.pending;
+  with->held = copy.held;
   if (rc || tr_is_null(L, -1)) { /* null: a placeholder's */
     lua_pop(L, 1);
     if (!rc) body->kind = TR_BODY_NULL;
@@ -207,7 +210,7 @@ static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_err
   return rc;
 }
 
-tr_body_ops tr_slots_ops(tr_script *script) { return (tr_body_ops){ release, copy_body, encode, script }; }
+tr_body_ops tr_slots_ops(tr_script *script) { return (tr_body_ops){ release, copy_body, encode, script, tr_fill_body }; }
 
 static void release_gone(void *ud, uint32_t slot) {
   (void)ud;
@@ -225,7 +228,7 @@ static int encode_gone(void *ud, uint32_t slot, tr_format format, tr_buf *out, t
   (void)out;
   return tr_error_set(error, TR_EUNAVAILABLE, "the agent that sent this is gone");
 }
-const tr_body_ops tr_slots_gone = { release_gone, copy_gone, encode_gone, NULL };
+const tr_body_ops tr_slots_gone = { release_gone, copy_gone, encode_gone, NULL, NULL };
 
 void tr_slots_open(lua_State *L, tr_script *script) {
   lua_createtable(L, 64, 0);

@@ -107,7 +107,7 @@ static int check_topic(lua_State *L, const form *f, tr_error *error) {
 }
 
 static int check_names(lua_State *L, int at, tr_error *error) {
-  tr_place place = { "subscription", { NULL, 0 }, error };
+  tr_place place = { "", { NULL, 0 }, error };
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_isinteger(L, -2)) continue;
     if (lua_type(L, -2) != LUA_TSTRING || !tr_name_in(names, lua_tostring(L, -2))) {
@@ -115,7 +115,7 @@ static int check_names(lua_State *L, int at, tr_error *error) {
       lua_pushvalue(L, -3);
       lua_pushboolean(L, 1);
       lua_rawset(L, -3);
-      return tr_fields_known(L, -1, &place, "a subscription", names);
+      return tr_fields_known(L, -1, &place, NULL, "a subscription", names);
     }
   }
   return 0;

@@ -111,12 +111,19 @@ static int failed(tr_lua_turn *lt, int status) {
   return TR_RUN_DONE;
 }
 
-static int exit_status(lua_State *L, int count) {
+/* What a program returned, as an exit status; anything that is none is 1, and said. */
+static int exit_status(lua_State *L, tr_lua_turn *lt, int count) {
   if (count == 0 || lua_isnil(L, -count)) return 0;
   if (lua_isboolean(L, -count)) return lua_toboolean(L, -count) ? 0 : 1;
   if (lua_isinteger(L, -count)) {
     lua_Integer status = lua_tointeger(L, -count);
-    return status >= 0 && status <= 255 ? (int)status : 1;
+    if (status >= 0 && status <= 255) return (int)status;
+    tr_log_write(tr_core_log(lt->script->core), TR_LOG_WARN, "program.status",
+                 "error=\"it returned %lld; a status is 0 to 255, so 1 is taken\"", (long long)status);
+  } else {
+    tr_log_write(tr_core_log(lt->script->core), TR_LOG_WARN, "program.status",
+                 "error=\"it returned %s; a status is an integer from 0 to 255 (or a boolean), so 1 is taken\"",
+                 tr_type_name(L, -count));
   }
   return 1;
 }
@@ -140,7 +147,7 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
     else if (turn->msg->kind == TR_MSG_REQUEST) tr_lua_give_answer(L, lt, count);
     close_turn(lt);
   } else if (lt->def->program) {
-    int status = exit_status(L, count);
+    int status = exit_status(L, lt, count);
     close_turn(lt);
     tr_program_over(lt->script, status);
   } else {

@@ -51,6 +51,10 @@ int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error) {
   case LUA_TTABLE: return walk_table(L, at, sink, error);
   case LUA_TUSERDATA:
     if (tr_bytes_get(L, at, &text)) return sink->bytes(sink->ud, text);
+    if (tr_script_of(L)->ref_writer && tr_placeholder_is(L, at)) {
+      tr_ref_writer_null(tr_script_of(L)->ref_writer, tr_future_at(L, at));
+      return sink->null(sink->ud);
+    }
     return tr_error_set(error, TR_EINVALID, "an object cannot be encoded");
   default: return sink->null(sink->ud);
   }

@@ -23,7 +23,8 @@ typedef struct decoding {
   tr_meta **meta;       /* where other keys go */
   bool failed;          /* memory ran out */
   tr_slice content_type, schema, sender_type, sender_key; /* attributes */
-  tr_slice code;        /* an answer's */
+  tr_slice code, kept;  /* an answer's */
+  bool unresolved;
 } decoding;
 
 static bool keep(decoding *self, tr_slice key, tr_slice value) {
@@ -72,10 +73,23 @@ static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_bo
 
 /* ---- requests ---- */
 
+/* Unlike the other keys it must not get lost: there is a null in the body for each. */
+static bool read_refs(decoding *self, tr_slice value) {
+  tr_msg_more *more = tr_msg_get_more(self->msg);
+  tr_blob *refs = more ? tr_blob_copy(tr_core_mem(self->core), value) : NULL;
+  if (more) {
+    tr_blob_unref(more->refs);
+    more->refs = refs;
+  }
+  self->failed = self->failed || !refs;
+  return refs;
+}
+
 static bool read_request_pair(void *ud, pb_istream_t *element) {
   decoding *self = ud;
   tr_slice key, value;
   if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
+  if (tr_slice_is(key, TR_KEY_REFS)) return read_refs(self, value);
   return tr_wire_key_apply(self->msg, key, value) || keep(self, key, value);
 }
 
@@ -193,6 +207,8 @@ static bool read_response_pair(void *ud, pb_istream_t *element) {
   tr_slice key, value;
   if (!read_entry(element, false, &key, &value)) PB_RETURN_ERROR(element, "in the metadata");
   if (tr_slice_is(key, TR_KEY_CODE)) self->code = value;
+  else if (tr_slice_is(key, TR_KEY_KEPT)) self->kept = value;
+  else if (tr_slice_is(key, TR_KEY_UNRESOLVED)) self->unresolved = true;
   else if (!tr_wire_key_reserved(key)) return keep(self, key, value);
   return true;
 }
@@ -205,11 +221,21 @@ static tr_slice strip_code(tr_slice text, tr_slice code) {
 
 static int fill_error(decoding *self, tr_slice text, tr_wire_in *in) {
   int code = tr_error_from_name(self->code);
+  in->reply.unresolved = self->unresolved;
   in->reply.code = code ? code : TR_EHANDLER; /* a Python worker's "timeout: ..." is no timeout of ours */
   in->reply.error = code ? strip_code(text, self->code) : text;
   if (in->reply.error.n == 0) in->reply.error = tr_slice_of(tr_error_default_text(in->reply.code));
   size_t n = in->reply.error.n < TR_ERROR_TEXT ? in->reply.error.n : TR_ERROR_TEXT;
   tr_error_set(&in->error_text, in->reply.code, "%.*s", (int)n, in->reply.error.p);
+  return 0;
+}
+
+/* The content stayed where it was made. */
+static int read_kept(const decoding *self, tr_body *body, tr_error *error) {
+  if (!tr_ref_check(self->kept)) return tr_error_set(error, TR_EINVALID, "malformed agents.Message: where the result is kept");
+  tr_blob *text = tr_blob_copy(tr_core_mem(self->core), self->kept);
+  if (!text) return TR_EMEMORY;
+  *body = (tr_body){ .kind = TR_BODY_REF, .bytes = text };
   return 0;
 }
 
@@ -224,6 +250,7 @@ static int decode_response(decoding *self, tr_slice inner, tr_wire_in *in, tr_er
     return fill_error(self, TR_SLICE_LITERAL("the answer has neither a body nor an error text"), in);
   in->reply.type = name(self, response.payload.data_type);
   if (!in->reply.type) return TR_EMEMORY;
+  if (self->kept.n) return read_kept(self, &in->reply.body, error);
   err = read_body(self, response.payload.data_content_type, response.payload.data, &in->reply.body);
   in->reply.meta = in->meta;
   return err;

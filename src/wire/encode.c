@@ -175,12 +175,13 @@ static void write_error_text(tr_buf *out, int code, tr_slice text) {
   }
 }
 
-static tr_blob *error_frame(tr_mem *mem, tr_slice request_id, int code, tr_slice text, const tr_meta *meta) {
+static tr_blob *error_frame(tr_mem *mem, tr_slice request_id, int code, tr_slice text, const tr_meta *meta, bool unresolved) {
   tr_wire_pairs pairs = { .count = 0, .meta = meta };
   tr_buf buf;
   tr_buf_init(&buf, mem);
   write_error_text(&buf, code, text);
   tr_wire_pairs_add(&pairs, TR_KEY_CODE, tr_slice_of(tr_error_name(code)));
+  if (unresolved) tr_wire_pairs_add(&pairs, TR_KEY_UNRESOLVED, TR_SLICE_LITERAL("1"));
   agents_RpcResponse response = { .request_id = request_id, .error = tr_buf_view(&buf) };
   tr_blob *frame = buf.failed ? NULL : response_frame(mem, &response, &pairs);
   tr_buf_fini(&buf);
@@ -188,19 +189,24 @@ static tr_blob *error_frame(tr_mem *mem, tr_slice request_id, int code, tr_slice
 }
 
 tr_blob *tr_wire_error(tr_mem *mem, tr_slice request_id, int code, tr_slice text) {
-  return error_frame(mem, request_id, code, text, NULL);
+  return error_frame(mem, request_id, code, text, NULL, false);
+}
+
+tr_blob *tr_wire_unresolved(tr_mem *mem, tr_slice request_id, int code, tr_slice text) {
+  return error_frame(mem, request_id, code, text, NULL, true);
 }
 
 int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error) {
   tr_mem *mem = tr_core_mem(core);
   tr_wire_pairs pairs = { .count = 0, .meta = reply->meta };
   if (reply->code) {
-    *frame = error_frame(mem, request_id, reply->code, reply->error, reply->meta);
+    *frame = error_frame(mem, request_id, reply->code, reply->error, reply->meta, reply->unresolved);
     return *frame ? 0 : no_memory(error);
   }
   tr_slice type = reply->type ? tr_name_view(reply->type) : TR_SLICE_LITERAL("null");
   tr_format format;
   tr_blob *body = NULL;
+  if (reply->body.kind == TR_BODY_REF) tr_wire_pairs_add(&pairs, TR_KEY_KEPT, tr_blob_view(reply->body.bytes));
   int err = check_text(type, "the reply's type", error);
   if (!err) err = body_bytes(core, &reply->body, &body, &format, error);
   if (err) return err;

@@ -14,6 +14,8 @@
 #include "base/text.h"
 #include "core/core.h"
 
+#define KEEP_MOST 3600000u /* milliseconds that a result is kept at most */
+
 /* ---- reading ---- */
 
 static bool read_digits(tr_slice text, unsigned base, uint64_t *out) {
@@ -52,6 +54,12 @@ static void apply_priority(tr_msg *msg, tr_slice value) {
   if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
 }
 
+static void apply_keep(tr_msg *msg, tr_slice value) {
+  uint64_t ms;
+  if (!read_digits(value, 10, &ms) || !tr_msg_get_more(msg)) return; /* then the answer has the content */
+  msg->more->keep_ms = ms < KEEP_MOST ? (uint32_t)ms : KEEP_MOST;
+}
+
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   if (tr_slice_is(key, TR_KEY_PRIORITY)) {
     apply_priority(msg, value);
@@ -63,6 +71,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
+  else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   return true; /* a newer troupe's are not the script's business, either */
 }
 
@@ -81,6 +90,14 @@ void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value) {
   pairs->pairs[pairs->count++].value = value;
 }
 
+static void add_more(tr_wire_pairs *pairs, const tr_msg_more *more) {
+  if (more->keep_ms) {
+    int n = snprintf(pairs->keep, sizeof pairs->keep, "%u", (unsigned)more->keep_ms);
+    tr_wire_pairs_add(pairs, TR_KEY_KEEP, tr_slice_make(pairs->keep, (size_t)n));
+  }
+  if (more->refs) tr_wire_pairs_add(pairs, TR_KEY_REFS, tr_blob_view(more->refs));
+}
+
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
   pairs->meta = msg->meta;
   if (msg->priority != TR_PRIORITY_NORMAL)
@@ -95,6 +112,7 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
     tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
+  if (msg->more && msg->kind != TR_MSG_EVENT && !msg->from_wire) add_more(pairs, msg->more);
   /* The id of a request from the wire may be its request_id, good for one stream only. */
   if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire)
     tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));

@@ -64,6 +64,8 @@ size_t tr_wire_splice_size(const tr_wire_span *span, tr_slice new_id);
 tr_blob *tr_wire_frame(tr_mem *mem, tr_slice bytes);
 /* A frame with RpcResponse{request_id, error: "code: text", metadata troupe-code}. Never with an empty error. */
 tr_blob *tr_wire_error(tr_mem *mem, tr_slice request_id, int code, tr_slice text);
+/* The same for a request that refers to results which its receiver cannot have: its sender may send the content. */
+tr_blob *tr_wire_unresolved(tr_mem *mem, tr_slice request_id, int code, tr_slice text);
 
 /* --- made and read here (nanopb) --- */
 /* What tr_wire_decode learned beside the tr_msg / tr_reply. */

@@ -63,8 +63,20 @@ tr_blob *tr_worker_encode_again(tr_worker_request *request) {
   return tr_wire_encode_request(request->msg, tr_slice_make(id, sizeof id), &frame, NULL) ? NULL : frame;
 }
 
+/* Results are kept, and referred to, only through a host that is troupe's: what is behind another one may be anybody.
+ * False: the message has its answer. */
+static bool fits_host(const tr_worker *w, tr_msg *msg) {
+  if (w->troupe) return true;
+  msg->more->keep_ms = 0;
+  if (!msg->more->refs) return true;
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_unresolved(msg, TR_EUNAVAILABLE, "behind this host results cannot be referred to");
+  else refuse((tr_worker *)w, msg, TR_EINVALID, "behind this host results cannot be referred to");
+  return false;
+}
+
 static void on_request(tr_dest *dest, tr_msg *msg) {
   tr_worker *w = worker_of(dest);
+  if (msg->more && !fits_host(w, msg)) return;
   if (w->state != TR_WORKER_OFF && !w->leave) tr_worker_send_request(w, msg);
   else refuse(w, msg, TR_EUNAVAILABLE, "the connection to the host is being closed");
 }

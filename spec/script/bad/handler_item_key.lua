@@ -1,2 +1,2 @@
---! FILE:2: `handler` is not a key of E; did you mean `handle`?
+--! FILE:2: `handler` is not a key of on["E"][1]; did you mean `handle`?
 return { on = { E = { { match = print, handler = print } } } }

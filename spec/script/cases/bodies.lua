@@ -94,7 +94,7 @@ local function program(ctx)
     { { [1.5] = 1 }, "body: a table with both names and numbers" },
     { { [true] = 1 }, "body: a boolean as a key (only strings, or 1 to n)" },
     { { ["a b"] = { [t] = 1 } }, "body[\"a b\"]: a table as a key" },
-    { cycle, ": a table that holds itself" },
+    { cycle, "body.a.b.c: a table that holds itself" },
     { nested(129), ": deeper than 128 levels" },
     { { a = ctx }, "body.a: a body cannot hold an object such as ctx" },
     { { a = coroutine.create(print) }, "body.a: a body cannot hold a thread" },

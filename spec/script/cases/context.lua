@@ -59,4 +59,4 @@ return { a, b, function(ctx)
   assert(require "troupe" == troupe)
   return 0
 end }
---? info agent.log agent=context/default text="hello | there n=1"
+--? info agent.log agent=context/default text="hello | there" n="1"

@@ -113,5 +113,5 @@ return { slow, user, other, function(ctx)
   ctx:sleep(2)
   return 0
 end }
---? warn future.failed agent=user/default called=nobody/default type=T error="not_found: no agent type "nobody" here
+--? warn future.failed agent=user/default called=nobody/default type=T error="not_found: no agent type \"nobody\" here
 --? warn future.failed agent=user/default called=slow/default type=Wait error="not_found: as told" (nobody read it)
