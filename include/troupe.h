@@ -93,6 +93,16 @@ TROUPE_API int troupe_run_until_idle(troupe_t *rt, int64_t limit_us);
  * troupe_run returns. What was dropped is in the log, by agent. May be called twice. */
 TROUPE_API void troupe_stop(troupe_t *rt, int64_t drain_us);
 
+typedef struct troupe_stats {
+  size_t size; /* sizeof(troupe_stats_t), set by the caller */
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures; /* since the beginning */
+  uint64_t agents, open_turns, open_calls, queued;                                                    /* now */
+  uint64_t kept_states, kept_bytes;      /* of instances that are not in memory: idle, or restored and not used yet */
+  uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
+  uint64_t memory;                       /* bytes */
+} troupe_stats_t;
+TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
+
 /* --- state --- */
 typedef struct troupe_state_options {
   size_t size;             /* sizeof(troupe_state_options_t). All others may be zero. */
