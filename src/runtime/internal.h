@@ -3,6 +3,7 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
+#include "base/map.h"
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
@@ -80,6 +81,9 @@ struct troupe {
   tr_link calls, subscriptions;
   tr_class *subscriber; /* the class of troupe_subscribe's agent */
   int64_t next_subscription;
+  /* bodies.c */
+  tr_codecs *codecs;
+  tr_map encodings; /* of troupe_encode_as, by message type */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */
@@ -108,6 +112,11 @@ void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
 void tr_runtime_free_subscriptions(troupe_t *rt);
+/* bodies.c */
+#define TR_ENCODINGS_MAX 10000
+/* Make the body of a message that C sends what was chosen for its type; rt->error says why not. */
+int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body);
+void tr_runtime_free_bodies(troupe_t *rt);
 /* files.c: the script's load hook. */
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);

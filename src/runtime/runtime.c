@@ -109,12 +109,15 @@ static int make_core(troupe_t *rt) {
   };
   rt->core = tr_core_new(&core);
   if (!rt->core) return TR_EMEMORY;
+  rt->codecs = tr_codecs_new(&rt->mem, tr_random_next(tr_core_random(rt->core)));
+  if (!rt->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = rt->core,
     .load = tr_runtime_read,
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .codecs = rt->codecs,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -147,6 +150,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
+  tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   int rc = make_core(rt);
   if (rc) {
     troupe_free(rt);
@@ -171,6 +175,7 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

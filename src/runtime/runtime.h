@@ -21,6 +21,8 @@ tr_time tr_runtime_now(troupe_t *rt);
 
 /* Load a file, handing args to its chunk as `...`. */
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc);
+/* troupe_protobuf from a file. */
+int tr_runtime_protobuf_file(troupe_t *rt, const char *path);
 /* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
 int tr_runtime_watch(troupe_t *rt);
 
