@@ -67,6 +67,7 @@ typedef struct troupe_options {
   int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
   void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
+  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */

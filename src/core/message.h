@@ -99,6 +99,8 @@ struct tr_msg {
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
+  uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */
   tr_body body;

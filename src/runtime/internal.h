@@ -46,6 +46,8 @@ struct troupe {
   tr_host *host;
   tr_host_options host_options;
   tr_link uplinks;
+  tr_link grants;
+  size_t grant_count;
   size_t listeners;
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
@@ -104,7 +106,12 @@ void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
 /* Work and wait until something happened, at most to `end`. */
 void tr_runtime_wait(troupe_t *rt, tr_time end);
 bool tr_runtime_has_door(const troupe_t *rt);
+/* grants.c: has it this right, for this value (NULL: for all)? */
+bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
+const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
+void tr_runtime_free_grants(troupe_t *rt);
 /* doors.c */
+int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
@@ -131,6 +138,10 @@ tr_time tr_runtime_store_next(const troupe_t *rt);
 void tr_runtime_store_last(troupe_t *rt);
 /* Every instance has left: the file of the end is written. */
 void tr_runtime_save_at_end(troupe_t *rt);
+/* sigpipe.c: while held, a peer that has gone is an error code and no signal */
+typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
+void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
+void tr_sigpipe_release(tr_sigpipe *held);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

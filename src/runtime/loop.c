@@ -85,6 +85,14 @@ static void stop_step(troupe_t *rt, tr_time now) {
   if (rt->stage == TR_STAGE_DONE && rt->loop) uv_stop(rt->loop); /* or it would sleep once more */
 }
 
+static void flush(troupe_t *rt) {
+  tr_sigpipe held = { false, false, false };
+  if (!rt->net) return;
+  if (!rt->in_loop) tr_sigpipe_hold(rt, &held);
+  tr_net_flush(rt->net);
+  tr_sigpipe_release(&held);
+}
+
 int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   start_loaded(rt);
   tr_time begin = tr_runtime_now(rt), now = begin;
@@ -101,7 +109,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   }
   if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt, false);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
-  if (rt->net) tr_net_flush(rt->net);
+  flush(rt);
   return more;
 }
 
@@ -142,7 +150,9 @@ static void close_if_open(uv_handle_t *handle, void *ud) {
 }
 
 void tr_runtime_loop_close(troupe_t *rt) {
+  tr_sigpipe held;
   if (!rt->loop) return;
+  tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
@@ -154,6 +164,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   rt->loop = NULL;
   rt->net = NULL;
   rt->watch = NULL;
+  tr_sigpipe_release(&held);
   tr_runtime_free_signals(rt);
 }
 
@@ -163,9 +174,12 @@ bool tr_runtime_has_door(const troupe_t *rt) {
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */
 static void turn_loop(troupe_t *rt, uv_run_mode mode) {
+  tr_sigpipe held;
+  tr_sigpipe_hold(rt, &held);
   rt->in_loop = true;
   uv_run(rt->loop, mode);
   rt->in_loop = false;
+  tr_sigpipe_release(&held);
 }
 
 /* Working is not re-entrant: a callback must not begin it again. */
@@ -213,7 +227,7 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   rt->in_poll = false;
   tr_runtime_saves_step(rt);
   if (tr_list_empty(&rt->saves)) return;
-  if (rt->net) tr_net_flush(rt->net);
+  flush(rt);
   if (!more) sleep_until(rt, end);
 }
 

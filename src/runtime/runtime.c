@@ -117,6 +117,7 @@ static int make_core(troupe_t *rt) {
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .uplink = tr_runtime_uplink,
     .codecs = rt->codecs,
     .ud = rt,
   };
@@ -150,8 +151,10 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
+  tr_list_init(&rt->grants);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
-  int rc = make_core(rt);
+  int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  if (rc == 0) rc = make_core(rt);
   if (rc) {
     troupe_free(rt);
     return rc;
@@ -175,6 +178,7 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;

@@ -287,6 +287,7 @@ static tr_msg *again(const tr_msg *msg, bool with_body) {
   copy->target_type = tr_name_ref(msg->target_type);
   copy->target_key = tr_name_ref(msg->target_key);
   copy->chain = msg->chain;
+  copy->via = msg->via;
   copy->id = tr_name_new(tr_core_names(core), tr_msg_id(msg, id));
   bool good = copy->id;
   if (msg->meta) copy->meta = tr_meta_new(tr_core_mem(core));

@@ -641,8 +641,11 @@ tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
 void tr_token_join(tr_token *token, tr_future *f);
 void tr_placeholder_open(lua_State *L, tr_script *script);
 int tr_ipairs(lua_State *L);
-/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. via: tr_msg.via. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via);
+/* Push a proxy for the agent whose id is on the top, made by the ctx at 1. lua: [-1, +1, m] */
+void tr_proxy_push(lua_State *L, uint32_t via);
+uint32_t tr_check_uplink(lua_State *L, int at); /* the number of the uplink to the address at `at`, or raises */
 extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */

@@ -23,6 +23,8 @@ typedef struct tr_script_options {
   /* ctx:exit(status) and a program's return; ctx:stop(). */
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
+  /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
+  int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
