@@ -203,6 +203,9 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
 
+/* Open turns of one instance at most when a call chain comes back to it: agents that call each other for ever end with an error, as
+ * functions do (200 is Lua's own bound for C calls). */
+#define TR_NESTED_MOST 200
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
   if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING)) return false;

@@ -40,6 +40,9 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_ELIMIT)
+    snprintf(text, sizeof text, "%d turns of %.200s/%.200s wait for calls that came back to it: does it call itself for ever?",
+             TR_NESTED_MOST, type, key);
   else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
     snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
   else if (code == TR_EUNAVAILABLE)
