@@ -215,6 +215,11 @@ void tr_call_background(tr_call *call, bool background) {
   tr_timer_start(call->core->timers, &call->timer, AT_ONCE, timer_fired);
 }
 
+tr_turn *tr_msg_waiter(const tr_msg *msg) {
+  const tr_call *call = tr_call_of(msg);
+  return call ? call->turn : NULL;
+}
+
 void tr_calls_fini(tr_core *core) {
   for (uint32_t i = 0; i < core->call_cap; i++) /* closing: nobody can make new ones */
     if (core->call_slots[i].call) tr_call_fail(core->call_slots[i].call, TR_EUNAVAILABLE, "the runtime is closing");

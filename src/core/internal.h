@@ -9,7 +9,7 @@
  *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
- *   scheduler.c    which agent runs next
+ *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
@@ -83,10 +83,13 @@ struct tr_core {
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
+  tr_agent *held;              /* that were ready while frozen, the last one first */
   tr_turn *serving;            /* the turn whose ops->run is on the C stack */
   tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
   uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
   bool stepping, waking, closing, in_hook;
+  bool frozen;                 /* no turn is begun but those that open ones wait for */
+  uint32_t parkings_open;
   bool draining;               /* mail from doors is refused */
   bool ended;                  /* no new instance is made */
   tr_error stop_error;         /* why slot_agent is to be stopped when its slot ends */
@@ -105,7 +108,7 @@ struct tr_class {
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
-  bool reentrant, has_init, has_close, exclusive_init;
+  bool reentrant, has_init, has_close, exclusive_init, requeue;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -129,6 +132,7 @@ enum { /* tr_agent.state */
   TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
   TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
   TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
+  TR_AGENT_NEEDED = 4096, /* frozen: an open turn waits for it to take its mail */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
@@ -225,6 +229,10 @@ static inline bool tr_agent_wants(const tr_agent *agent) {
 
 void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
+/* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
+bool tr_frozen_serves(const tr_agent *agent);
+void tr_frozen_hold(tr_core *core, tr_agent *agent);
+void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
 
