@@ -42,7 +42,7 @@ static bool is_waited_for(const tr_msg *msg) {
   return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
 }
 
-bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !tr_call_gone(msg); }
+bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
 
 void tr_msg_unref(tr_msg *msg) {
   if (--msg->refs > 0) return;
