@@ -82,6 +82,7 @@ static void already_registered(call *c, tr_client *client, tr_slice type, tr_des
     tr_route_type *at = route_type(client, type);
     if (at && is_way_back(c, client, (uint32_t)(uintptr_t)at->user)) {
       stamp(client, type);
+    tr_transcode_registered(client, type);
       answer_empty(c);
       return;
     }

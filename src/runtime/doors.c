@@ -51,6 +51,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   if (rc) return rc;
   if (!rt->host) {
     rt->host_options.core = rt->core;
+    rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.ud = rt;
@@ -150,7 +151,7 @@ int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, u
   uplink->ud = ud;
   tr_address_format(&parsed, uplink->address, sizeof uplink->address);
   tr_worker_options options = {
-    .core = rt->core, .address = uplink->address, .version = TR_VERSION, .max_message = max_message,
+    .core = rt->core, .address = uplink->address, .version = TR_VERSION, .has_types = tr_codecs_has_types(rt->codecs), .max_message = max_message,
     .register_types = register_types, .dial = worker_dial, .hang_up = worker_hang_up, .dirty = worker_dirty,
     .changed = worker_changed, .ud = uplink,
   };
