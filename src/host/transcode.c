@@ -33,6 +33,7 @@ static bool lists(tr_slice list, const char *word) {
     tr_slice item = { list.p, comma ? (size_t)(comma - list.p) : list.n };
     size_t step = item.n + (comma != NULL);
     while (item.n && *item.p == ' ') item.p++, item.n--;
+    while (item.n && item.p[item.n - 1] == ' ') item.n--;
     if (tr_slice_equal(item, wanted)) return true;
     list.p += step;
     list.n -= step;
