@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
 typedef enum {
@@ -45,6 +46,8 @@ struct troupe {
   tr_host *host;
   tr_host_options host_options;
   tr_link uplinks;
+  tr_link grants;
+  size_t grant_count;
   size_t listeners;
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
@@ -61,7 +64,15 @@ struct troupe {
   bool until_idle; /* troupe_run_until_idle or troupe_save waits, until then: */
   tr_time until;
   tr_stage stage;
+  /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
+  struct tr_state_writer *ending; /* that file, while instances leave */
+  tr_link saves;      /* those that wait for open turns */
+  tr_link unstored;   /* files that the disk did not take */
+  size_t unstored_bytes;
+  uint64_t store_tries;
+  tr_file_options file_options; /* for tests */
+  int64_t (*wall_us)(void);     /* the time of day */
   tr_time stop_deadline, drain;
   int exit_status;
   /* signals.c */
@@ -95,7 +106,12 @@ void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
 /* Work and wait until something happened, at most to `end`. */
 void tr_runtime_wait(troupe_t *rt, tr_time end);
 bool tr_runtime_has_door(const troupe_t *rt);
+/* grants.c: has it this right, for this value (NULL: for all)? */
+bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
+const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
+void tr_runtime_free_grants(troupe_t *rt);
 /* doors.c */
+int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
@@ -112,8 +128,20 @@ void tr_runtime_free_bodies(troupe_t *rt);
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
-/* state.c: the runtime ends: nothing runs any more */
+/* saves.c: after each batch of work; when it has to be looked again; and at the end. */
+void tr_runtime_saves_step(troupe_t *rt);
+tr_time tr_runtime_saves_next(const troupe_t *rt);
+void tr_runtime_saves_cancel(troupe_t *rt);
+/* stored.c: what the disk did not take: those that are due, or all now; when the next is due; for the last time. */
+void tr_runtime_store_again(troupe_t *rt, bool now);
+tr_time tr_runtime_store_next(const troupe_t *rt);
+void tr_runtime_store_last(troupe_t *rt);
+/* Every instance has left: the file of the end is written. */
 void tr_runtime_save_at_end(troupe_t *rt);
+/* sigpipe.c: while held, a peer that has gone is an error code and no signal */
+typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
+void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
+void tr_sigpipe_release(tr_sigpipe *held);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

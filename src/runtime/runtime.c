@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "runtime/internal.h"
+#include "runtime/state.h"
 
 /* The public codes are the internal ones. */
 #define CHECK_CODE(NAME, name, number, grpc, text) \
@@ -55,6 +55,12 @@ static uint64_t system_seed(void) {
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
   return seed ^ ((uint64_t)ts.tv_nsec << 32) ^ (uint64_t)ts.tv_sec;
+}
+
+static int64_t wall_us(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static void log_sink(void *ud, tr_log_level level, const char *event, const char *text) {
@@ -111,6 +117,7 @@ static int make_core(troupe_t *rt) {
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .uplink = tr_runtime_uplink,
     .codecs = rt->codecs,
     .ud = rt,
   };
@@ -141,8 +148,13 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
   tr_list_init(&rt->subscriptions);
+  tr_list_init(&rt->saves);
+  tr_list_init(&rt->unstored);
+  rt->wall_us = wall_us;
+  tr_list_init(&rt->grants);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
-  int rc = make_core(rt);
+  int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  if (rc == 0) rc = make_core(rt);
   if (rc) {
     troupe_free(rt);
     return rc;
@@ -155,6 +167,9 @@ void troupe_free(troupe_t *rt) {
   if (!rt) return;
   rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
   if (rt->core) tr_runtime_cancel_calls(rt);
+  if (rt->core) tr_runtime_saves_cancel(rt);
+  if (rt->core) tr_runtime_store_last(rt);
+  tr_state_end_drop(rt->ending);
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);
   tr_host_free(rt->host);
@@ -163,6 +178,7 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;

@@ -31,6 +31,9 @@ int tr_runtime_watch(troupe_t *rt);
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
+/* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
+int tr_runtime_allow(troupe_t *rt, const char *list);
+
 typedef struct tr_uplink tr_uplink;
 /* Called at every change of an uplink's state. */
 typedef void (*tr_uplink_fn)(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason);

@@ -340,13 +340,14 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   return 2;
 }
 
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via) {
   tr_body_with with = { .turn = lt };
   options o;
   if (lua_gettop(L) < 5) lua_settop(L, 5);
   with.wait = tr_future_new(L, lt, meta_ref);
   lua_replace(L, 1);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  msg->via = via;
   with.wait->keeps = meta_ref == lt->script->placeholder_ref;
   tr_future_start(with.wait, msg, o.retry);
   if (o.cancel) tr_token_join(o.cancel, with.wait);
@@ -355,7 +356,7 @@ void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
 
 static int ctx_async(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return 1;
 }
 
@@ -371,7 +372,7 @@ static bool is_special(lua_State *L) {
 }
 
 static int call_by_future(lua_State *L, tr_lua_turn *lt) {
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return tr_future_await(L);
 }
 
