@@ -15,7 +15,7 @@ static const char agents[] =
   "  { type = 'sender', on = { Run = function(self, m, ctx)"
   "      for i = 1, m.n do"
   "        ctx:send('sink', 'Note', { a = i, b = 'text', c = true })"
-  "        if i % 100 == 0 then ctx:sleep(0) end"
+  "        if i % 50 == 0 then ctx:sleep(0) end"
   "      end"
   "    end } },"
   "  { type = 'publisher', on = { Run = function(self, m, ctx)"

@@ -34,7 +34,9 @@ static void start(long types) {
   posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
   posix_spawn_file_actions_addclose(&actions, ends[0]);
   posix_spawn_file_actions_addclose(&actions, ends[1]);
-  char *const argv[] = { (char *)bench_troupe, "run", path, NULL };
+  char program[4096];
+  snprintf(program, sizeof program, "%s", bench_troupe);
+  char *const argv[] = { program, (char[]){ "run" }, path, NULL };
   pid_t pid;
   double begin = bench_wall_us();
   if (posix_spawn(&pid, bench_troupe, &actions, NULL, argv, environ)) bench_die("%s cannot be started", bench_troupe);
