@@ -23,6 +23,7 @@ return { maker, other, function(ctx)
   assert(got[4][1] == 5 and got[4][2] == troupe.null and got[4][3].x == 1)
   -- It outlives the instance: the message makes it anew.
   ctx:call("maker/k", "Stop")
+  ctx:sleep(0.01) -- until it is gone
   done(7)
   ctx:sleep(0.01)
   assert(got[5] == 7)
