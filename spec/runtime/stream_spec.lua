@@ -96,8 +96,9 @@ describe("a stream", function()
     reads(process.troupe { "run", "--host", address, file("reader", reader), "--", "counter" }, address, host)
     host:kill("sigterm")
     host:wait()
-    host = process.troupe { "run", "--listen", address, file("reader",
-      reader:gsub("local function count", "repeat ctx:sleep(0.01) until ctx:pcall('counter', 'Count', { n = 0 })\n%0", 1)), "--", "counter" }
+    local patient = reader:gsub("local function count",
+      "repeat ctx:sleep(0.01) until ctx:pcall('counter', 'Count', { n = 0 })\n%0", 1)
+    host = process.troupe { "run", "--listen", address, file("reader", patient), "--", "counter" }
     host:wait_line("^listening")
     reads(host, address, start("^joined", "worker", "--host", address, file("counter", counter)))
   end)
