@@ -66,9 +66,14 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level);
+/* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */
+#define CLI_SOCKET_MAX 90
+void cli_open_socket(troupe_t *rt);
+int cli_find_running(long *pids, int most, char *folder);
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
+extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe;
 
 #endif
