@@ -70,6 +70,9 @@ troupe_t *cli_runtime(const char *log_level);
 #define CLI_SOCKET_MAX 90
 void cli_open_socket(troupe_t *rt);
 int cli_find_running(long *pids, int most, char *folder);
+/* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
+int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
+#define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 

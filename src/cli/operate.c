@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The operator's verbs: they ask a running process by its socket (socket.c; what it answers: runtime/operator_verbs.c), and
  * say it in words, or with --json as it came. */
-#include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,6 +133,7 @@ static int ask(cli_operate *op, const char *what) {
 static int begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
   *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
+  signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
   op->rt = cli_runtime("error");
   return op->rt ? CLI_OK : CLI_FAILED;
 }

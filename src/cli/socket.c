@@ -4,10 +4,11 @@
  * have made one of that name. */
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -39,13 +40,24 @@ void cli_open_socket(troupe_t *rt) {
   if (fault) tr_log_write(tr_runtime_log(rt), TR_LOG_WARN, "operator.socket", "folder=%s error=\"%s\" (troupe ps will not see this one)", folder, fault);
 }
 
+/* Does anybody listen there? A process that was killed leaves the file of its socket behind. */
+static bool answers(const char *path) {
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  if (strlen(path) >= sizeof address.sun_path) return false;
+  memcpy(address.sun_path, path, strlen(path) + 1);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  bool there = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno != ECONNREFUSED);
+  if (fd >= 0) close(fd);
+  return there;
+}
+
 /* The process of "123.sock", if it is still there; the file of one that is not is removed. */
 static long alive(const char *folder, const char *name) {
   char *end, path[CLI_SOCKET_MAX + 300];
   long pid = strtol(name, &end, 10);
   if (pid <= 0 || strcmp(end, ".sock")) return 0;
-  if (kill((pid_t)pid, 0) == 0 || errno == EPERM) return pid;
   snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (answers(path)) return pid;
   unlink(path);
   return 0;
 }

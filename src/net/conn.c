@@ -7,7 +7,6 @@
 #include "net/internal.h"
 
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define KEEP_ALIVE 60 /* seconds of silence until the kernel asks */
 
@@ -175,17 +174,4 @@ const char *tr_net_peer(tr_net_conn *conn, char *out, size_t size) {
   unsigned port = ntohs(v6 ? ((struct sockaddr_in6 *)&storage)->sin6_port : ((struct sockaddr_in *)&storage)->sin_port);
   snprintf(out, size, v6 ? "[%s]:%u" : "%s:%u", name, port);
   return out;
-}
-
-int64_t tr_net_conn_peer_uid(const tr_net_conn *conn) {
-#ifdef SO_PEERCRED
-  struct { int pid; unsigned uid, gid; } peer; /* struct ucred, which hides behind _GNU_SOURCE */
-  socklen_t size = sizeof peer;
-  uv_os_fd_t fd;
-  if (uv_fileno(&conn->handle.any, &fd) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer)
-    return peer.uid;
-#else
-  (void)conn;
-#endif
-  return -1;
 }

@@ -186,7 +186,7 @@ static void answer_reload(question *q) {
 static void answer_stop(question *q) {
   troupe_t *rt = q->self->rt;
   tr_time drain = seconds(number_of(q, "drain", -1), rt->drain);
-  tr_log_write(&rt->log, TR_LOG_INFO, "stop", "by=operator drain_s=%.3f", (double)drain / 1e6);
+  tr_log_write(&rt->log, TR_LOG_INFO, "stop", "by=operator drain_s=%g", (double)drain / 1e6);
   tr_admin_send(q->call, TR_SLICE_LITERAL("{\"stopping\":true}"));
   tr_operator_stay(q->self, q->call);
   free_question(q);

@@ -17,7 +17,7 @@ static const char *const names[] = {
   "trace",
   /* methods, for suggestions */
   "publish", "send", "call", "pcall", "async", "agent", "sleep", "after", "every", "cancel", "log", "now", "subscribe",
-  "unsubscribe", "subscriptions",
+  "unsubscribe", "subscriptions", "callback",
   "receive",
   "stop", "exit", NULL
 };

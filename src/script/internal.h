@@ -657,6 +657,7 @@ void tr_ctx_open(lua_State *L, tr_script *script);
 /* The running turn, if the ctx at index 1 is its agent's; else an error. */
 tr_lua_turn *tr_ctx_turn(lua_State *L);
 extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
+int tr_ctx_callback(lua_State *L); /* callback.c */
 extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);
