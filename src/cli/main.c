@@ -29,7 +29,7 @@ int main(int argc, char **argv) {
   }
   const char *names[VERBS_MAX + 1];
   int n = 0;
-  for (; cli_verbs[n] && n < VERBS_MAX; n++) {
+  for (; n < VERBS_MAX && cli_verbs[n]; n++) {
     names[n] = cli_verbs[n]->name;
     if (strcmp(name, names[n])) continue;
     cli_args args;
