@@ -11,7 +11,6 @@ const cli_verb *const cli_verbs[] = {
 /* What docs/api.md names and this version does not have. */
 static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "check", "replay",
                                      "new", "cert", "tunnel", NULL };
-#define VERBS_MAX 64
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
@@ -27,9 +26,9 @@ int main(int argc, char **argv) {
     puts(troupe_version());
     return CLI_OK;
   }
-  const char *names[VERBS_MAX + 1];
+  const char *names[sizeof cli_verbs / sizeof *cli_verbs];
   int n = 0;
-  for (; n < VERBS_MAX && cli_verbs[n]; n++) {
+  for (; cli_verbs[n]; n++) {
     names[n] = cli_verbs[n]->name;
     if (strcmp(name, names[n])) continue;
     cli_args args;
