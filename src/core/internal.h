@@ -270,6 +270,7 @@ struct tr_call {
     size_t error_size;
     tr_name *type;
     tr_body body;
+    bool unresolved;
   } *early;
 };
 
