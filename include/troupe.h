@@ -67,6 +67,7 @@ typedef struct troupe_options {
   int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
   void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
+  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
@@ -120,6 +121,26 @@ typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, c
 TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
 TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
 
+/* --- bodies: what they look like outside this process; within it they stay values --- */
+/* Message types from a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE), for scripts, C and the
+ * host alike. name is shown in errors; the same name again replaces what it brought. All of it or nothing. Copied. TROUPE_EINVALID,
+ * TROUPE_EEXISTS: another set has one of its files or types differently. */
+TROUPE_API int troupe_protobuf(troupe_t *rt, const char *name, const void *set, size_t length);
+/* What C sends of this message type goes so: "protobuf" (the type is a full name, "package.Message"), "json", "text", "bytes", or a content type of
+ * which there is a serializer. A body that does not fit makes the sending call fail with TROUPE_EINVALID, naming the field. */
+TROUPE_API int troupe_encode_as(troupe_t *rt, const char *type, const char *encoding);
+/* Read and write bodies of a message type ("*": any) in a content type ("application/cbor"; for "application/json" it takes JSON's place). What
+ * comes in it is read by decode: a request that it cannot read is answered TROUPE_EINVALID, an event is a dead letter. A reply goes in what
+ * its request came in. The same pair again replaces the functions, which must be usable until troupe_free. */
+typedef struct troupe_output troupe_output_t;
+TROUPE_API int troupe_output_bytes(troupe_output_t *out, const void *bytes, size_t length); /* append */
+TROUPE_API int troupe_output_fail(troupe_output_t *out, const char *text); /* returns TROUPE_EINVALID; the text is for the sender */
+typedef int (*troupe_encode_fn)(void *ud, const char *type, const troupe_value_t *body, troupe_output_t *out); /* 0, or an error */
+/* type: as it was given to troupe_serializer. The value is taken; NULL: it cannot be read (troupe_output_fail says why). */
+typedef troupe_value_t *(*troupe_decode_fn)(void *ud, const char *type, const void *bytes, size_t length, troupe_output_t *why);
+TROUPE_API int troupe_serializer(troupe_t *rt, const char *type, const char *content_type, troupe_encode_fn encode,
+                                 troupe_decode_fn decode, void *ud);
+
 /* --- doors --- */
 /* Become a host: others join at "host:port" or "unix:PATH" (port 0: a free one). *bound (may be NULL) is the real address, valid until
  * the next call. */
@@ -137,6 +158,8 @@ typedef enum {
 TROUPE_API troupe_value_t *troupe_pack(troupe_t *rt, const char *format, ...);
 /* Read one: pointers in the same order; "s?" before a key's colon marks a member that may be absent. Strings are borrowed from the value. */
 TROUPE_API int troupe_unpack(const troupe_value_t *value, const char *format, ...);
+/* Not text: troupe.bytes in Lua, base64 in JSON. troupe_value_string reads it. */
+TROUPE_API troupe_value_t *troupe_value_bytes(troupe_t *rt, const void *bytes, size_t length);
 TROUPE_API troupe_value_t *troupe_value_array(troupe_t *rt);
 TROUPE_API troupe_value_t *troupe_value_map(troupe_t *rt);
 TROUPE_API int troupe_value_push(troupe_value_t *array, troupe_value_t *item);

@@ -270,8 +270,20 @@ static inline bool tr_key_is_result(tr_slice key) { return tr_slice_starts(key, 
 #define TR_REFS_MOST 256 /* in one body */
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */
+typedef enum {
+  TR_UPLINK_OURS = 0, /* gets every event from here */
+  TR_UPLINK_NONE,
+  TR_UPLINK_ALL       /* and those that came in by a door: a launched process, which hears what it would hear in this one */
+} tr_uplink_events;
+/* dest->bound and ->events are the caller's to set before; ->number is given. Where there are several, a message for a type that
+ * nobody here has goes to the first that knows it: they are asked in the order of their adding, the connected ones first; the next is
+ * asked where one says that the type is not registered, which is remembered for a second. */
 int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
 void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
+/* An uplink was answered `not_found` with this text: was the message sent on to another one? Then its answer is that one's. */
+bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text);
+/* What hosts say of a type that nobody has registered: into `out` (TR_ERROR_TEXT bytes). */
+const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
   uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures;

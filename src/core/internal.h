@@ -6,6 +6,7 @@
  *   turns.c        a turn's outbox, its run and its end
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
  *   publish.c      the same for events, by local_subs.c
+ *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next
@@ -57,7 +58,10 @@ struct tr_core {
   tr_link classes, retired;
   tr_time close_deadline;      /* of the CLOSE turns of a drain */
   tr_dest **uplinks;
-  uint32_t uplink_count, uplink_cap;
+  uint32_t uplink_count, uplink_cap, last_uplink;
+  uint32_t listening;          /* uplinks that get events that came in by a door */
+  tr_table hints;              /* types → which uplink to ask first: uplinks.c */
+  tr_time hints_until;
 
   /* local subscriptions and taps */
   tr_topics topics;
@@ -304,6 +308,13 @@ void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
  * whoever had to be told has been told. */
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
+/* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
+tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
+tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);
+void tr_uplinks_init(tr_core *core);
+void tr_uplinks_fini(tr_core *core);
+/* Hand msg to a door. */
+int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
 int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
 /* The same with the text for a refused delivery. */

@@ -143,7 +143,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
 static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
   if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
     return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
-  return core->draining && (msg->from_wire || (core->ended && !(to->state & TR_AGENT_LIVE)));
+  return core->draining && ((msg->from_wire && !msg->inside) || (core->ended && !(to->state & TR_AGENT_LIVE)));
 }
 
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {

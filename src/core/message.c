@@ -95,12 +95,13 @@ void tr_body_release(tr_core *core, tr_body *body) {
   *body = (tr_body){ .kind = TR_BODY_NONE };
 }
 
-static int encode_slot(tr_core *core, uint32_t slot, tr_format wanted, tr_blob **out, tr_error *error) {
+static int encode(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_error *error) {
+  const tr_body_ops *ops = &core->body;
+  bool slot = body->kind == TR_BODY_SLOT;
   tr_buf buf;
-  int err;
-  if (!core->body.encode) return tr_error_set(error, TR_EINTERNAL, "nobody here can encode this body");
+  if (slot ? !ops->encode : !ops->recode) return tr_error_set(error, TR_EINTERNAL, "nobody here can encode this body");
   tr_buf_init(&buf, core->mem);
-  err = core->body.encode(core->body.ud, slot, wanted, &buf, error);
+  int err = slot ? ops->encode(ops->ud, body->slot, wanted, &buf, error) : ops->recode(ops->ud, body, wanted, &buf, error);
   if (!err) {
     *out = buf.failed ? NULL : tr_blob_copy(core->mem, tr_buf_view(&buf));
     if (!*out) err = tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
@@ -115,8 +116,9 @@ int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob 
   switch (body->kind) {
   case TR_BODY_SLOT:
     *format = wanted;
-    return encode_slot(core, body->slot, wanted, out, error);
+    return encode(core, body, wanted, out, error);
   case TR_BODY_BYTES:
+    if (body->format == TR_FORMAT_NATIVE && wanted != TR_FORMAT_NATIVE) return encode(core, body, TR_FORMAT_JSON, out, error);
     *format = (tr_format)body->format;
     *out = tr_blob_ref(body->bytes);
     return 0;

@@ -26,11 +26,15 @@ typedef struct tr_msg tr_msg;
 
 /* TR_BODY_REF: only as the body of an answer whose content stayed with the process that made it (results.c). */
 typedef enum { TR_BODY_NONE = 0 /* {} */, TR_BODY_NULL, TR_BODY_SLOT, TR_BODY_BYTES, TR_BODY_REF } tr_body_kind;
-typedef enum { TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE } tr_format;
+/* NATIVE: src/codec/native.h, between troupe peers. OTHER: what a plugged-in serializer made; the body carries its number. */
+typedef enum {
+  TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE, TR_FORMAT_OTHER
+} tr_format;
 
 typedef struct tr_body {
   uint8_t kind;    /* tr_body_kind */
-  uint8_t format;  /* tr_format of `bytes` */
+  uint8_t format;  /* tr_format of `bytes`; of a slot what it is to go as. It outlives the content: what a request came in */
+  uint16_t serializer; /* of TR_FORMAT_OTHER */
   uint32_t slot;   /* TR_BODY_SLOT */
   tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF;
                     * TR_BODY_REF: where the result is, "TYPE/ID" */
@@ -45,6 +49,11 @@ typedef struct tr_body_ops {
   uint32_t (*copy)(void *ud, uint32_t slot);
   /* Append the slot's value to `out` as `format` (JSON; text and bytes where the value is a string). Never raises. */
   int (*encode)(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error);
+  /* The same of a body that is bytes already: NATIVE as JSON, for a peer that is not troupe. */
+  int (*recode)(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);
+  /* The number of the serializer for bodies of a message type in a content type; 0: none. NULL while none is plugged in at all. */
+  uint16_t (*find)(void *ud, tr_slice type, tr_slice content_type);
+  tr_slice (*content_type)(void *ud, uint16_t serializer);
   void *ud;
   /* A body that is bytes, with these (in ascending order) in the places of its nulls: bytes again. May be NULL. Never raises. */
   int (*fill)(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
@@ -90,6 +99,8 @@ struct tr_msg {
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
+  uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */
   tr_body body;
@@ -125,7 +136,8 @@ void tr_msg_unresolved(tr_msg *request, int code, const char *text);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),
- * *format what it is. A body that is bytes already is returned as it is. err: TR_EINVALID, TR_EMEMORY. */
+ * *format what it is. A body that is bytes already is returned as it is, but for one in the native format where another is
+ * wanted. err: TR_EINVALID, TR_EMEMORY. */
 int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format, tr_error *error);
 
 #endif

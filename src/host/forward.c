@@ -217,10 +217,8 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
   } else if (dest) {
     to_core(caller, bytes, span);
   } else {
-    tr_error error;
-    tr_error_init(&error);
-    tr_error_set(&error, TR_ENOT_FOUND, "agent type %.*s is not registered", TR_BRIEF(span->target_type));
-    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, error.text);
+    char text[TR_ERROR_TEXT];
+    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, tr_core_unregistered(span->target_type, text));
   }
 }
 

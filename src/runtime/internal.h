@@ -3,6 +3,7 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
+#include "base/map.h"
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
@@ -44,6 +45,8 @@ struct troupe {
   tr_host *host;
   tr_host_options host_options;
   tr_link uplinks;
+  tr_link grants;
+  size_t grant_count;
   size_t listeners;
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
@@ -71,6 +74,9 @@ struct troupe {
   tr_link calls, subscriptions;
   tr_class *subscriber; /* the class of troupe_subscribe's agent */
   int64_t next_subscription;
+  /* bodies.c */
+  tr_codecs *codecs;
+  tr_map encodings; /* of troupe_encode_as, by message type */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */
@@ -91,7 +97,12 @@ void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
 /* Work and wait until something happened, at most to `end`. */
 void tr_runtime_wait(troupe_t *rt, tr_time end);
 bool tr_runtime_has_door(const troupe_t *rt);
+/* grants.c: has it this right, for this value (NULL: for all)? */
+bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
+const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
+void tr_runtime_free_grants(troupe_t *rt);
 /* doors.c */
+int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
@@ -99,12 +110,21 @@ void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
 void tr_runtime_free_subscriptions(troupe_t *rt);
+/* bodies.c */
+#define TR_ENCODINGS_MAX 10000
+/* Make the body of a message that C sends what was chosen for its type; rt->error says why not. */
+int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body);
+void tr_runtime_free_bodies(troupe_t *rt);
 /* files.c: the script's load hook. */
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
 /* state.c: the runtime ends: nothing runs any more */
 void tr_runtime_save_at_end(troupe_t *rt);
+/* sigpipe.c: while held, a peer that has gone is an error code and no signal */
+typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
+void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
+void tr_sigpipe_release(tr_sigpipe *held);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

@@ -70,6 +70,14 @@ static void stop_step(troupe_t *rt, tr_time now) {
   if (rt->stage == TR_STAGE_DONE && rt->loop) uv_stop(rt->loop); /* or it would sleep once more */
 }
 
+static void flush(troupe_t *rt) {
+  tr_sigpipe held = { false, false, false };
+  if (!rt->net) return;
+  if (!rt->in_loop) tr_sigpipe_hold(rt, &held);
+  tr_net_flush(rt->net);
+  tr_sigpipe_release(&held);
+}
+
 int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   start_loaded(rt);
   tr_time begin = tr_runtime_now(rt), now = begin;
@@ -81,7 +89,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
-  if (rt->net) tr_net_flush(rt->net);
+  flush(rt);
   return more;
 }
 
@@ -122,7 +130,9 @@ static void close_if_open(uv_handle_t *handle, void *ud) {
 }
 
 void tr_runtime_loop_close(troupe_t *rt) {
+  tr_sigpipe held;
   if (!rt->loop) return;
+  tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
@@ -134,6 +144,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   rt->loop = NULL;
   rt->net = NULL;
   rt->watch = NULL;
+  tr_sigpipe_release(&held);
   tr_runtime_free_signals(rt);
 }
 
@@ -143,9 +154,12 @@ bool tr_runtime_has_door(const troupe_t *rt) {
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */
 static void turn_loop(troupe_t *rt, uv_run_mode mode) {
+  tr_sigpipe held;
+  tr_sigpipe_hold(rt, &held);
   rt->in_loop = true;
   uv_run(rt->loop, mode);
   rt->in_loop = false;
+  tr_sigpipe_release(&held);
 }
 
 /* Working is not re-entrant: a callback must not begin it again. */
@@ -191,7 +205,7 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   rt->in_poll = true;
   int more = tr_script_step(rt->script, now, 1); /* one turn: the moment between two is what is waited for */
   rt->in_poll = false;
-  if (rt->net) tr_net_flush(rt->net);
+  flush(rt);
   if (!more) sleep_until(rt, end);
 }
 

@@ -109,6 +109,7 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   msg->troupe_peer = true;
   msg->type = tr_name_new(tr_core_names(rt->core), tr_slice_of(type));
   rc = body_from_value(rt, value, &msg->body);
+  if (rc == 0 && msg->type) rc = tr_runtime_encode(rt, msg->type, &msg->body);
   if (rc == 0) rc = msg->type ? set_target(rt, msg, id.type, id.key) : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   if (rc == 0) return msg;
   tr_msg_unref(msg);

@@ -103,12 +103,16 @@ static int make_core(troupe_t *rt) {
   };
   rt->core = tr_core_new(&core);
   if (!rt->core) return TR_EMEMORY;
+  rt->codecs = tr_codecs_new(&rt->mem, tr_random_next(tr_core_random(rt->core)));
+  if (!rt->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = rt->core,
     .load = tr_runtime_read,
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .uplink = tr_runtime_uplink,
+    .codecs = rt->codecs,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -138,7 +142,10 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
   tr_list_init(&rt->subscriptions);
-  int rc = make_core(rt);
+  tr_list_init(&rt->grants);
+  tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
+  int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  if (rc == 0) rc = make_core(rt);
   if (rc) {
     troupe_free(rt);
     return rc;
@@ -159,6 +166,8 @@ void troupe_free(troupe_t *rt) {
   rt->script = NULL;
   tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_runtime_free_grants(rt);
+  tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

@@ -113,6 +113,8 @@ struct tr_script {
   uint64_t settles;     /* number of the last one that was settled */
   bool settling;
   bool closing;         /* tr_script_free is at work */
+  tr_codecs *codecs;    /* the options', or our own: */
+  bool own_codecs;
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   size_t saved_bytes, saved_limit;
@@ -186,6 +188,20 @@ int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a ch
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
 int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
+/* --- encode.c: bodies in other forms --- */
+/* None of these raises. */
+extern const char tr_encoding_unknown[];
+void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing */
+/* Make the body what its format says, where that is protobuf or a serializer's; placeholders must be there. err: TR_EINVALID naming
+ * the field, TR_EMEMORY, a serializer's own; the body is as it was then. */
+int tr_body_encode(tr_script *script, tr_slice type, tr_body *body, tr_error *error);
+/* The body of an answer in what its request came in, if that can be. */
+int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *type, tr_body *body, tr_error *error);
+tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error); /* of TR_FORMAT_OTHER; the caller's */
+int tr_body_recode(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);
+uint16_t tr_serializer_find(void *ud, tr_slice type, tr_slice content_type);
+tr_slice tr_serializer_content_type(void *ud, uint16_t number);
+
 /* --- refs.c: bodies with references to results in them --- */
 int tr_fill_body(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
 /* A slot's value with placeholders in it whose content is elsewhere, as bytes with nulls there, and the text of tr_msg_more.refs. Does not
@@ -244,6 +260,9 @@ int tr_require(lua_State *L); /* upvalues: unit, environment, loaded */
 int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error);
 int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *error);
 uint64_t tr_source_hash(tr_slice source);
+void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source); /* a file that belongs to it */
+tr_buf *tr_unit_buffer(lua_State *L); /* [-0, +1, m] owned by what is pushed; tr_buf_fini may come before */
+int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
 
 /* --- definition.c, fields.c, handlers.c, subscriptions.c: what a file's table says --- */
 typedef struct tr_handler { tr_name *type; int ref; bool list; } tr_handler; /* list: { match|false, handle, … } */
@@ -444,6 +463,7 @@ int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, 
                        tr_error *error); /* at the caller */
 /* Before a handler runs. False: the request is answered, or the message is a dead letter. */
 bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
+void tr_contract_refuse(tr_turn *turn, const tr_error *error); /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
 void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
 void tr_instance_touch(tr_instance *instance); /* it does something now */
@@ -584,8 +604,10 @@ void tr_future_go(tr_future *f);   /* all that it needs is there */
 static inline bool tr_future_away(const tr_future *f) { return f->settled && !f->code && f->reply.kind == TR_BODY_REF; }
 static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr_future_away(f); }
 bool tr_future_is_remote(const tr_future *f); /* its call goes to another process */
-/* May its receiver fetch what it needs? */
-static inline bool tr_future_takes_refs(const tr_future *f) { return f->msg && !f->content && tr_future_is_remote(f); }
+/* May its receiver fetch what it needs? Only a JSON body has places for it. */
+static inline bool tr_future_takes_refs(const tr_future *f) {
+  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && tr_future_is_remote(f);
+}
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);
@@ -598,8 +620,11 @@ tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
 void tr_token_join(tr_token *token, tr_future *f);
 void tr_placeholder_open(lua_State *L, tr_script *script);
 int tr_ipairs(lua_State *L);
-/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. via: tr_msg.via. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via);
+/* Push a proxy for the agent whose id is on the top, made by the ctx at 1. lua: [-1, +1, m] */
+void tr_proxy_push(lua_State *L, uint32_t via);
+uint32_t tr_check_uplink(lua_State *L, int at); /* the number of the uplink to the address at `at`, or raises */
 extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */

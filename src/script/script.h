@@ -8,6 +8,7 @@
 #ifndef TR_SCRIPT_SCRIPT_H
 #define TR_SCRIPT_SCRIPT_H
 
+#include "codec/codecs.h"
 #include "codec/sink.h"
 #include "codec/value.h"
 #include "core/core.h"
@@ -22,7 +23,10 @@ typedef struct tr_script_options {
   /* ctx:exit(status) and a program's return; ctx:stop(). */
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
+  /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
+  int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
   void *ud;
+  tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
 } tr_script_options;
 
@@ -69,6 +73,14 @@ tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error); /*
 tr_sink tr_script_build_sink(tr_script_builder *builder);
 uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
+
+/* A serializer was added to the codecs: bodies that come are looked at for it from now on. */
+void tr_script_plug(tr_script *script);
+/* body->format (and serializer) by the name of an encoding ("protobuf") or a content type, for messages of this type. err: TR_EINVALID. */
+int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error);
+/* Make the body what `encoding` says ("protobuf", a content type, … as opts.encoding; n 0: what is plugged in for JSON). err: TR_EINVALID
+ * naming the field, TR_EMEMORY. */
+int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error);
 
 /* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);

@@ -368,7 +368,8 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
                           : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
   if (rc) {
     tr_error error = lt->error;
-    fail_turn(lt, &error);
+    if (rc == TR_EMEMORY) fail_turn(lt, &error);
+    else tr_contract_refuse(turn, &error); /* it cannot be read: no failure of the agent's */
     close_turn(lt);
     return -1;
   }

@@ -86,7 +86,8 @@ typedef struct tr_wire_in {
 /* Decode an agents.Message for this process. peer_is_troupe: what the session announced; nothing depends on it, since a
  * troupe host also hands on what other workers sent: msg->troupe_peer comes from the message's own keys. Body:
  * TR_BODY_BYTES, format by data_content_type / datacontenttype (application/json, application/x-protobuf, text/plain,
- * application/octet-stream; others: kept as TR_FORMAT_BYTES with meta "content-type"). err: TR_EINVALID ("malformed
+ * application/octet-stream, application/x-troupe, and what serializers are plugged in for; others: kept as TR_FORMAT_BYTES
+ * with meta "content-type"). err: TR_EINVALID ("malformed
  * agents.Message: …"), TR_EMEMORY; nothing is left to free then. */
 int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error);
 void tr_wire_in_fini(tr_wire_in *in);
@@ -96,9 +97,22 @@ void tr_wire_in_fini(tr_wire_in *in);
  * door that sees its own drops it. request_id: what the door chose. Deadline goes as metadata troupe-timeout (ms
  * left), chain as troupe-chain (hex), priority as `priority`, SEND as troupe-oneway: 1, trace keys as they are. err:
  * TR_EINVALID (body cannot be encoded), TR_ETOO_LARGE never, TR_EMEMORY. */
-int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error);
-int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error);
-int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error);
+/* `plain`: the format of bodies that ask for none: TR_FORMAT_JSON, or TR_FORMAT_NATIVE where the next hop is troupe and takes it
+ * (an event's cached frame is of whichever came first). */
+int tr_wire_encode_event_as(tr_msg *msg, tr_slice troupe_origin, tr_format plain, tr_blob **frame, tr_error *error);
+int tr_wire_encode_request_as(tr_msg *msg, tr_slice request_id, tr_format plain, tr_blob **frame, tr_error *error);
+int tr_wire_encode_reply_as(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_format plain, tr_blob **frame,
+                            tr_error *error);
+/* The same in JSON. */
+static inline int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_event_as(msg, troupe_origin, TR_FORMAT_JSON, frame, error);
+}
+static inline int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_request_as(msg, request_id, TR_FORMAT_JSON, frame, error);
+}
+static inline int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_reply_as(core, reply, request_id, TR_FORMAT_JSON, frame, error);
+}
 
 /* --- unary messages: plain structs, text borrowed from the bytes or handed in --- */
 typedef struct tr_wire_subscription {

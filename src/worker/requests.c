@@ -117,7 +117,9 @@ tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg) {
 void tr_worker_request_answer(tr_worker_request *request, tr_reply *reply) {
   tr_worker *w = request->worker;
   tr_msg *msg = take(request);
-  if (msg->kind == TR_MSG_REQUEST) {
+  if (reply->code == TR_ENOT_FOUND && tr_core_ask_next(w->core, &w->dest, msg, reply->error)) {
+    /* another uplink's from now on */
+  } else if (msg->kind == TR_MSG_REQUEST) {
     tr_msg_answer(msg, reply);
   } else if (reply->code) {
     char why[256];

@@ -179,7 +179,7 @@ int tr_worker_session_open(tr_worker *w) {
   w->rpc = tr_rpc_conn_new(&options);
   if (w->rpc) w->channel = tr_worker_call_new(w, TR_WORKER_CHANNEL, NULL, NULL);
   if (!w->channel) return TR_EMEMORY; /* the caller ends the session */
-  w->fresh = false;
+  w->fresh = w->dest.down = false;
   watch_at(w, w->since + TR_WORKER_PROOF);
   tr_worker_touch(w);
   tr_worker_set_state(w, TR_WORKER_JOINING, NULL);
@@ -194,6 +194,7 @@ void tr_worker_session_end(tr_worker *w) {
   if (!rpc) return;
   w->rpc = NULL;
   w->channel = NULL;
+  w->dest.down = true;
   w->dirty = false;
   w->reopen = w->troupe;
   w->polling = false;
@@ -204,7 +205,7 @@ void tr_worker_session_end(tr_worker *w) {
   w->over = w->refused = false;
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
-  tr_worker_requests_fail(w, true, "the connection to the host was lost");
+  tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
 }
 
 /* ---- bytes ---- */
