@@ -234,8 +234,8 @@ bool tr_turn_failed(const tr_turn *turn);
 /* Its caller gave up (tr_call_cancel): when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
 uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
-/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
- * rather than made to wait where the mailbox is full. turn NULL: it is over; sender and chain are given in msg. */
+/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox; where the mailbox is full it
+ * waits for room, but the turn is not held up by that. turn NULL: it is over; sender and chain are given in msg. */
 tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);

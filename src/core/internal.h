@@ -236,7 +236,7 @@ typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
   tr_timer timer;
   tr_agent *receiver;
-  tr_turn *turn;               /* NULL: it ended by force; nobody waits */
+  tr_turn *turn;               /* NULL: it ended by force, or nothing is blocked by this */
   tr_msg *msg;
 } tr_parking;
 
@@ -254,6 +254,7 @@ bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
 struct tr_call {
   tr_core *core;
   uint32_t slot;
+  bool patient;                /* its delivery may wait for room though no turn is blocked by that */
   bool background;             /* its turn does not wait for it now */
   bool making;                 /* tr_core_call has not returned yet: its callback must wait */
   bool orphan;                 /* the turn that made it is over */

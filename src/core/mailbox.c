@@ -118,6 +118,11 @@ int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   return 0;
 }
 
+static bool may_wait_alone(const tr_msg *msg) {
+  const tr_call *call = tr_call_of(msg);
+  return call && call->patient;
+}
+
 /* The mailbox is full: what its policy says. */
 static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   switch (to->class_->overflow) {
@@ -131,6 +136,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
     return err;
   }
   case TR_OVERFLOW_WAIT:
+    if (!from && may_wait_alone(msg)) return tr_parking_add(core, to, msg, NULL);
     if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
     break;
   case TR_OVERFLOW_REFUSE: break;
