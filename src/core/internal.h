@@ -16,6 +16,7 @@
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
 
+#include "base/lanes.h"
 #include "base/map.h"
 #include "core/core.h"
 #include "core/pool.h"
@@ -25,7 +26,6 @@
 
 #define TR_PARK_TIME TR_SECONDS(30) /* how long a delivery waits for room where the message has no deadline */
 #define TR_SLOT_MOST 64             /* messages an agent takes in one slot */
-#define TR_LANE_RUN 8               /* messages of a higher lane before one of a lower has its turn */
 #ifdef TR_HOSTILE
 #define TR_MAILBOX_DEFAULT 2
 #define TR_PLANS_MOST 2
@@ -138,7 +138,7 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
-  uint32_t high_run, normal_run; /* messages of this lane since one of a lower */
+  tr_lane_runs runs;
   char *halted;                /* why, of a halted one; NULL for lack of memory */
   size_t halted_size;
   tr_agent *head, *next_member; /* of a pool's members; the head's next_member is the first */

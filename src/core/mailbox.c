@@ -180,17 +180,11 @@ static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
 
 static tr_msg *pop_by_priority(tr_core *core, tr_agent *agent, tr_agent_extra *extra) {
   bool high = extra->high.head, normal = agent->mail.head, low = extra->low.head;
-  if (high && !((normal || low) && extra->high_run >= TR_LANE_RUN)) {
-    extra->high_run++;
-    return pop_lane(core, &extra->high);
+  switch (tr_lane_next(&extra->runs, high, normal, low)) {
+    case TR_LANE_HIGH: return pop_lane(core, &extra->high);
+    case TR_LANE_NORMAL: return pop_normal(core, agent);
+    default: return pop_lane(core, &extra->low);
   }
-  extra->high_run = 0;
-  if (normal && !(low && extra->normal_run >= TR_LANE_RUN)) {
-    extra->normal_run++;
-    return pop_normal(core, agent);
-  }
-  extra->normal_run = 0;
-  return pop_lane(core, &extra->low);
 }
 
 static tr_msg *pop(tr_core *core, tr_agent *agent) {

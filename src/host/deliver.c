@@ -96,7 +96,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
       continue;
     }
     if (!frame) frame = frame_of(host, bytes, framed);
-    int err = frame ? tr_client_send(to, frame, false) : TR_EMEMORY;
+    int err = frame ? tr_client_send_lane(to, frame, false, span->priority) : TR_EMEMORY;
     if (!err) continue;
     tr_deliver_dead(to, err, reason(err));
     dead = err;
@@ -130,7 +130,7 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
     tr_quirk_withhold(to, "an event", tr_name_view(msg->target_type));
   } else {
-    err = tr_client_send(to, frame, false);
+    err = tr_client_send_lane(to, frame, false, msg->priority);
     if (err) dead_local(to, msg, err, reason(err));
   }
   tr_blob_unref(frame);

@@ -49,9 +49,9 @@ static void apply_oneway(tr_msg *msg, tr_slice value) {
   if (msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
 }
 
-static void apply_priority(tr_msg *msg, tr_slice value) {
-  if (tr_slice_is(value, "high")) msg->priority = TR_PRIORITY_HIGH;
-  if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
+uint8_t tr_wire_priority(tr_slice value) {
+  if (tr_slice_is(value, "high")) return TR_PRIORITY_HIGH;
+  return tr_slice_is(value, "low") ? TR_PRIORITY_LOW : TR_PRIORITY_NORMAL;
 }
 
 static void apply_keep(tr_msg *msg, tr_slice value) {
@@ -62,7 +62,7 @@ static void apply_keep(tr_msg *msg, tr_slice value) {
 
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   if (tr_slice_is(key, TR_KEY_PRIORITY)) {
-    apply_priority(msg, value);
+    msg->priority = tr_wire_priority(value);
     return true;
   }
   if (!tr_slice_starts(key, TR_SLICE_LITERAL(TR_KEY_OURS))) return false;

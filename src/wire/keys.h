@@ -36,6 +36,8 @@ bool tr_wire_key_reserved(tr_slice key);
  * ignored. */
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value);
 
+uint8_t tr_wire_priority(tr_slice value); /* a tr_priority */
+
 /* What goes out with a message beside its own metadata. */
 typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
