@@ -88,15 +88,15 @@ CHECK_CASE(a_result_is_kept_until_it_is_let_go_or_its_time_is_over) {
   CHECK(tr_ref_check(tr_slice_of(ref())));
   CHECK_INT(kit_stats().results, ==, 1);
   for (int i = 0; i < 2; i++) {
-    tr_core_fetch(K.core, tr_slice_of(ref()), TR_NEVER, content, NULL);
+    tr_core_fetch(K.core, tr_slice_of(ref()), 0, TR_NEVER, content, NULL);
     kit_step();
   }
   CHECK_STR(kit_heard(), "content {\"x\":1} of Done; content {\"x\":1} of Done; ");
-  tr_core_release(K.core, tr_slice_of(ref()));
+  tr_core_release(K.core, tr_slice_of(ref()), 0);
   CHECK_INT(kit_stats().results, ==, 0);
   CHECK_INT(kit_stats().result_bytes, ==, 0);
-  tr_core_release(K.core, tr_slice_of(ref()));
-  tr_core_fetch(K.core, tr_slice_of(ref()), TR_NEVER, content, NULL);
+  tr_core_release(K.core, tr_slice_of(ref()), 0);
+  tr_core_fetch(K.core, tr_slice_of(ref()), 0, TR_NEVER, content, NULL);
   kit_step();
   CHECK_STR(kit_heard(), "unavailable: the result is not kept any more; ");
   ask("a/1", 1000, NULL, "{}");
@@ -211,7 +211,7 @@ CHECK_CASE(references_survive_a_lack_of_memory) {
       ask("b/1", 0, refs, "{}");
       snprintf(refs, sizeof refs, "0=%s", ref());
       ask("b/1", 0, refs, "null");
-      if (got.kind == TR_BODY_REF) tr_core_release(K.core, tr_slice_of(ref()));
+      if (got.kind == TR_BODY_REF) tr_core_release(K.core, tr_slice_of(ref()), 0);
       kit_advance(TR_SECONDS(70));
       CHECK_INT(kit_stats().results, ==, 0);
       done();

@@ -19,6 +19,8 @@ tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
   return msg;
 }
 
+void tr_core_late(tr_core *core) { core->stats.late_replies++; }
+
 tr_msg_more *tr_msg_get_more(tr_msg *msg) {
   if (!msg->more) msg->more = TR_NEW(msg->core->mem, tr_msg_more);
   return msg->more;
@@ -33,12 +35,14 @@ static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
   (void)token;
   (void)request;
   (void)reply;
-  ((tr_core *)ud)->stats.late_replies++;
+  tr_core_late(ud);
 }
 
 static bool is_waited_for(const tr_msg *msg) {
   return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
 }
+
+bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
 
 void tr_msg_unref(tr_msg *msg) {
   if (--msg->refs > 0) return;
@@ -82,9 +86,51 @@ void tr_msg_fail(tr_msg *request, int code, const char *text) {
   tr_msg_answer(request, &reply);
 }
 
+void tr_msg_cancel(tr_msg *request) {
+  if (request->cancelled) return;
+  request->cancelled = true;
+  if (request->holder) request->holder->ops->cancel(request->holder, request);
+}
+
 void tr_msg_unresolved(tr_msg *request, int code, const char *text) {
   tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)), .unresolved = true };
   tr_msg_answer(request, &reply);
+}
+
+tr_msg *tr_msg_again(const tr_msg *msg, bool with_body) {
+  tr_core *core = msg->core;
+  char id[TR_MSG_ID_MAX];
+  tr_msg *copy = tr_msg_new(core, TR_MSG_REQUEST);
+  if (!copy) return NULL;
+  copy->priority = msg->priority;
+  copy->troupe_peer = msg->troupe_peer;
+  copy->type = tr_name_ref(msg->type);
+  copy->sender_type = tr_name_ref(msg->sender_type);
+  copy->sender_key = tr_name_ref(msg->sender_key);
+  copy->target_type = tr_name_ref(msg->target_type);
+  copy->target_key = tr_name_ref(msg->target_key);
+  copy->chain = msg->chain;
+  copy->via = msg->via;
+  copy->id = tr_name_new(core->names, tr_msg_id(msg, id));
+  bool good = copy->id;
+  if (msg->meta) copy->meta = tr_meta_new(core->mem);
+  for (size_t i = 0; good && msg->meta && i < tr_meta_count(msg->meta); i++) {
+    tr_slice key, value;
+    tr_meta_at(msg->meta, i, &key, &value);
+    good = copy->meta && tr_meta_set(copy->meta, key, value) == 0;
+  }
+  if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
+    const tr_body_ops *ops = &core->body;
+    uint32_t slot = ops->copy(ops->ud, msg->body.slot);
+    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
+    good = slot;
+  } else if (with_body) {
+    copy->body = msg->body;
+    if (msg->body.kind == TR_BODY_BYTES) tr_blob_ref(msg->body.bytes);
+  }
+  if (good) return copy;
+  tr_msg_unref(copy);
+  return NULL;
 }
 
 /* ---- bodies ---- */
