@@ -1,7 +1,9 @@
--- Six agents that need each other's results: A→B, A→C, B→D, C→D, D→F, E→F, a second each. Nothing says what runs beside what: a call starts
--- when what it was given is there, so it takes the longest path, four seconds.  troupe run examples/parallel/graph.lua
+-- Six agents that need each other's results: A→B, A→C, B→D, C→D, D→F, E→F, a second each. Nothing says what runs beside
+-- what: a call starts when what it was given is there, so it takes the longest path, four seconds.
+-- troupe run examples/parallel/graph.lua
 -- Over two workers of one host: troupe worker --host HOST examples/parallel/graph.lua -- a c e, another with -- b d f, and then
--- troupe run --host HOST examples/parallel/graph.lua -- call. What a gives goes from its process to those of b and c, and not by the caller.
+-- troupe run --host HOST examples/parallel/graph.lua -- call. What a gives goes from its process to those of b and c, not by
+-- the caller.
 local function node(name)
   return {
     type = name,

@@ -55,7 +55,8 @@ return { { type = "near", on = { Same = function(_, m) return m end } }, { type 
       out[kind] = b:Same { v = a:Kind { kind = kind }, w = { troupe.null, a:Kind { kind = kind } }, z = troupe.null }
       out[kind .. "_whole"] = troupe.await(b:Same(a:Kind { kind = kind }))
     end
-    return { out.text.v, out.text.w[2], out.number.v, #out.list.v, out.list.v[3], out["false"].v, out.none.v == nil, next(out.empty.v) == nil,
+    return { out.text.v, out.text.w[2], out.number.v, #out.list.v, out.list.v[3], out["false"].v,
+      out.none.v == nil, next(out.empty.v) == nil,
       out.text_whole, out.number_whole, #out.list_whole, out.none_whole == nil, #troupe.await(b:Same(a:Bytes {})) }
   end,
   Near = function(_, _, ctx)
@@ -81,7 +82,8 @@ return { { type = "near", on = { Same = function(_, m) return m end } }, { type 
   Errors = function(_, _, ctx)
     local a, b = agents(ctx)
     local failed, through = a:Fail {}, b:Size { a:Fail {} }
-    return { fails(function() return failed.x end), fails(function() return through.x end), fails(function() return b:Size { failed }.x end) }
+    return { fails(function() return failed.x end), fails(function() return through.x end),
+      fails(function() return b:Size { failed }.x end) }
   end,
   Unread = function(_, m, ctx)
     local a, b = agents(ctx)
@@ -170,7 +172,8 @@ describe("placeholders between processes", function()
     assert.matches('"size":1000006', (call("Pass", '{"n":1000000}')))
     assert.is_true(spy:bytes() - before < 200000, spy:bytes() - before .. " bytes went by the caller")
     call("Unread", '{"n":1,"fail":true}')
-    caller:wait_line('^warn future.failed agent=user/x called=a/default type=Fail error="not_found: nothing there" %(nobody read it%)$', 10, "err")
+    caller:wait_line('^warn future.failed agent=user/x called=a/default type=Fail '
+      .. 'error="not_found: nothing there" %(nobody read it%)$', 10, "err")
     call("Errors")
     assert.equal(1, select(2, caller.err:gsub("future.failed", "")))
   end)

@@ -10,13 +10,13 @@
 /* ---- agents here gave up ---- */
 
 static void push(tr_worker *w, tr_blob *frame) {
-  if (frame) tr_worker_push(w, frame, NULL, 0, NULL); /* as an answer: it belongs to this stream */
+  if (frame) tr_worker_push(w, TR_PRIORITY_NORMAL, frame, NULL, 0, NULL); /* as an answer: it belongs to this stream */
   tr_blob_unref(frame);
 }
 
 /* Has it, or a part of it, gone out on this stream? */
 static bool has_left(const tr_worker_request *request) {
-  return request->sent || request->number < request->worker->queue.handed;
+  return request->sent || tr_worker_is_handed(request->worker, request->number);
 }
 
 void tr_worker_tell_cancelled(tr_worker_request *request) {
