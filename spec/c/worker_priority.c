@@ -12,8 +12,8 @@ static void set(void) {
   s = stage_new();
   f = fake_new(s, true);
   p = proc_new(s, stage_mem(s), f, NULL);
-  CHECK(p);
   actor_new(p, "here", NULL, NULL);
+  tr_worker_start(p->worker);
   stage_sleep(s, TR_SECONDS(1));
   CHECK_INT(p->state, ==, TR_WORKER_JOINED);
 }
@@ -26,8 +26,8 @@ static void post(tr_msg_kind kind, tr_priority priority, const char *json) {
 
 static void expect(const char *const *texts, int count) {
   for (int i = 0; i < count; i++) {
-    tr_slice heard = fake_hear(f);
-    if (!holds(heard, texts[i])) CHECK_FAIL("message %d does not hold %s", i, texts[i]);
+    tr_slice got = fake_hear(f);
+    if (!holds(got, texts[i])) CHECK_FAIL("message %d does not hold %s", i, texts[i]);
   }
   CHECK(fake_silent(f));
 }
