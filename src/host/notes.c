@@ -17,7 +17,7 @@ static void send_cancel(tr_pending *pending) {
   if (!callee->troupe || !callee->stream) return;
   tr_pending_write_id(pending, id);
   tr_blob *frame = tr_wire_cancel(pending->host->mem, tr_slice_make(id, sizeof id));
-  if (frame) tr_client_send(callee, frame, false);
+  if (frame) tr_client_send_lane(callee, frame, false, pending->priority); /* it must not overtake its request */
   tr_blob_unref(frame);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "core/core.h"
+#include "wire/wire.h"
 
 #define KEEP_MOST 3600000u /* milliseconds that a result is kept at most */
 

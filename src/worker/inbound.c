@@ -40,7 +40,7 @@ static int send_reply(tr_worker *w, uint32_t session, tr_slice id, uint8_t prior
   tr_error error;
   tr_error_init(&error);
   tr_blob *frame = NULL;
-  int code = tr_wire_encode_reply(w->core, reply, id, &frame, &error);
+  int code = tr_wire_encode_reply_as(w->core, reply, id, tr_worker_plain(w), &frame, &error);
   if (!code && frame->len - TR_WIRE_PREFIX > w->o.max_message) {
     code = tr_error_set(&error, TR_ETOO_LARGE, "the answer's %u bytes are more than the limit of %u",
                         (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);

@@ -59,6 +59,7 @@ typedef struct tr_worker_item {
   uint64_t token;  /* a request's; neither: an answer */
   uint64_t end;    /* bytes given to the stream, up to and with this one */
   tr_time since;   /* when it was encoded */
+  bool native;     /* for a host that takes the native format: not for any other */
 } tr_worker_item;
 
 typedef struct tr_worker_ring { /* items are numbered for ever */
@@ -127,6 +128,7 @@ extern const tr_dest_ops tr_worker_dest_ops;
 void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
 /* own: a frame for the caller, of the same request as it is now (less time is left). NULL: no memory. */
 tr_blob *tr_worker_encode_again(tr_worker_request *request);
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event); /* likewise */
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
   tr_link link;          /* worker->jobs or ->debts */
@@ -252,6 +254,7 @@ struct tr_worker {
   tr_rpc_call *channel;
   uint32_t session;       /* counts them */
   bool troupe;            /* its host announced itself as troupe */
+  bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
   bool proven;            /* it is a host */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
@@ -282,5 +285,8 @@ struct tr_worker {
   tr_time poll_interval;
   bool polling;           /* a call is under way */
 };
+
+/* The format of bodies that ask for none. */
+static inline tr_format tr_worker_plain(const tr_worker *w) { return w->native ? TR_FORMAT_NATIVE : TR_FORMAT_JSON; }
 
 #endif
