@@ -296,7 +296,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

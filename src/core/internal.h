@@ -12,6 +12,7 @@
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
+ *   resends.c      requests that come a second time
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
@@ -80,6 +81,9 @@ struct tr_core {
 
   tr_map results;              /* key → kept result */
   uint32_t resolving;          /* messages that wait for the results they refer to */
+  tr_map resends;              /* token → tr_resend */
+  tr_link answered;            /* of these, the ones that are answered, the oldest first */
+  size_t answered_count, answered_bytes;
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -342,6 +346,15 @@ void tr_results_init(tr_core *core);
 void tr_results_fini(tr_core *core);
 /* Get what the body refers to, then route the message again. Borrows; as tr_core_route. */
 int tr_refs_resolve(tr_core *core, tr_msg *msg);
+
+typedef struct tr_resend tr_resend;
+void tr_resends_init(tr_core *core);
+void tr_resends_fini(tr_core *core);
+/* A request from the wire with a token. 1: it came before, and has its answer or gets that of the first. 0: it is to be handled. */
+int tr_resend_take(tr_core *core, tr_msg *msg);
+void tr_resend_answered(tr_msg *request, tr_reply *reply); /* the first: borrows, and may turn the body into bytes */
+void tr_resend_dropped(tr_resend *r); /* the first went without an answer */
+bool tr_resend_is_awaited(const tr_resend *r); /* by a later attempt */
 
 /* ---- local subscriptions ---- */
 

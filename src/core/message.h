@@ -99,6 +99,8 @@ typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2
 /* What few messages have: made on demand, freed with the message. */
 typedef struct tr_msg_more {
   uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
+  uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
+  struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
 } tr_msg_more;
 

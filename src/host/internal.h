@@ -166,6 +166,7 @@ struct tr_pending {
   uint32_t slot, generation;
   uint8_t kind;      /* tr_pending_kind */
   bool oneway;       /* nobody waits for the answer */
+  bool resends;      /* its caller may send it again, if it loses its connection */
   uint8_t priority;  /* of a forwarded request, and so of its answer */
   int owed;          /* an error answer that memory was short for: tried again later */
   uint32_t id_length;

@@ -45,7 +45,7 @@ void tr_client_cancel_calls(tr_client *client) {
   for (tr_link *link = client->calls.next, *next; link != &client->calls; link = next) {
     tr_pending *pending = TR_CONTAINER(link, tr_pending, by_caller);
     next = link->next;
-    if (!pending->oneway) tr_pending_cancel(pending);
+    if (!pending->oneway && !pending->resends) tr_pending_cancel(pending);
   }
 }
 

@@ -168,7 +168,7 @@ void tr_pending_free(tr_pending *pending) {
   tr_timer_stop(host->timers, &pending->guard);
   if (pending->id_length > sizeof pending->id.text) tr_blob_unref(pending->id.blob);
   pending->kind = TR_PENDING_FREE;
-  pending->oneway = false;
+  pending->oneway = pending->resends = false;
   pending->priority = TR_PRIORITY_NORMAL;
   pending->owed = 0;
   pending->id.next_free = host->slab.first_free;

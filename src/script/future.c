@@ -358,6 +358,10 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
   f->timeout = msg->deadline == TR_NEVER ? TR_NEVER : msg->deadline - tr_core_now(core);
   f->deadline = turn->deadline;
   f->retries = retries;
+  if (retries && tr_msg_get_more(msg)) { /* without memory it may be handled twice */
+    msg->more->token[0] = tr_random_next(tr_core_random(core)) | 1;
+    msg->more->token[1] = tr_random_next(tr_core_random(core));
+  }
   msg->sender_type = tr_name_ref(f->asker);
   msg->sender_key = tr_name_ref(f->asker_key);
   msg->chain = tr_turn_chain(turn);
