@@ -14,7 +14,7 @@
 
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
-typedef struct terms { tr_time deadline; bool oneway, refers; uint8_t priority; } terms;
+typedef struct terms { tr_time deadline; bool oneway, refers, resends; uint8_t priority; } terms;
 
 static tr_time parse_ms(tr_slice text) {
   if (!text.n || text.n > 12) return TR_NEVER;
@@ -31,12 +31,13 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->inner);
   tr_field field;
   tr_slice key, value, timeout = { NULL, 0 };
-  terms t = { TR_NEVER, false, false, TR_PRIORITY_NORMAL };
+  terms t = { TR_NEVER, false, false, false, TR_PRIORITY_NORMAL };
   while (tr_read_field(&reader, &field) > 0) {
     if (field.key != TR_FIELD_KEY(6) || !tr_wire_read_entry(field.value, false, &key, &value)) continue;
     if (tr_slice_is(key, TR_KEY_TIMEOUT)) timeout = value;
     else if (tr_slice_is(key, TR_KEY_ONEWAY)) t.oneway = tr_slice_is(value, "1");
     else if (tr_slice_is(key, TR_KEY_REFS)) t.refers = true;
+    else if (tr_slice_is(key, TR_KEY_RESEND)) t.resends = true;
     else if (tr_slice_is(key, TR_KEY_PRIORITY)) t.priority = tr_wire_priority(value);
   }
   tr_time now = tr_core_now(host->core), own = parse_ms(timeout);
@@ -94,6 +95,7 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
   }
   pending->oneway = t.oneway;
   pending->priority = t.priority;
+  pending->resends = t.resends;
   char id[TR_PENDING_ID];
   tr_pending_write_id(pending, id);
   tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
@@ -202,7 +204,8 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ on_local_answer, host, tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = on_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
 

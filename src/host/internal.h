@@ -166,6 +166,7 @@ struct tr_pending {
   uint32_t slot, generation;
   uint8_t kind;      /* tr_pending_kind */
   bool oneway;       /* nobody waits for the answer */
+  bool resends;      /* its caller may send it again, if it loses its connection */
   uint8_t priority;  /* of a forwarded request, and so of its answer */
   int owed;          /* an error answer that memory was short for: tried again later */
   uint32_t id_length;
@@ -232,6 +233,7 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
 void tr_pending_tell_callee(tr_pending *pending);
 void tr_pending_cancel(tr_pending *pending); /* and ends it */
 void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+void tr_pending_take_parts(tr_pending *pending); /* of a TO_LOCAL's answer, if its caller does */
 extern const tr_holder_ops tr_pending_holder_ops;
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */

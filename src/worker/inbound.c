@@ -112,21 +112,29 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
   tr_finder_added(&w->jobs_by_id, &job->link);
   w->n_jobs++;
   msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
+  if (msg->window) tr_worker_take_parts(job);
   return job;
+}
+
+/* It goes on without us. */
+static void leave_job(tr_worker_job *job) {
+  job->msg->reply_to.answer = NULL;
+  tr_worker_job_fini(job);
 }
 
 void tr_worker_forget_jobs(tr_worker *w) {
   tr_timer_stop(w->timers, &w->debt_timer);
   while (!tr_list_empty(&w->debts)) tr_worker_job_fini(TR_CONTAINER(w->debts.next, tr_worker_job, link));
-  while (!tr_list_empty(&w->jobs)) {
-    tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
-    job->msg->reply_to.answer = NULL; /* it goes on without us */
-    tr_worker_job_fini(job);
-  }
+  while (!tr_list_empty(&w->jobs)) leave_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
 }
 
+/* One that may come again is not cancelled: its next attempt gets its answer (core/resends.c). */
 void tr_worker_cancel_jobs(tr_worker *w) {
-  while (!tr_list_empty(&w->jobs)) tr_worker_cancel_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
+  while (!tr_list_empty(&w->jobs)) {
+    tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
+    if (job->msg->more && job->msg->more->resend) leave_job(job);
+    else tr_worker_cancel_job(job);
+  }
 }
 
 /* ---- what comes ---- */
