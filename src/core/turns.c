@@ -233,6 +233,7 @@ static void finish(tr_core *core, tr_turn *turn) {
   if (own->above) own->above->below = turn->below;
   else agent->turn = turn->below;
   if (turn->below) tr_turn_own(turn->below)->above = own->above;
+  if (agent->state & TR_AGENT_HELD) tr_remote_look(core, agent);
   if (turn->msg) tr_msg_unref(turn->msg);
   if (own->reply_type) tr_name_unref(own->reply_type);
   if (own->reply_body.kind != TR_BODY_NONE) tr_body_release(core, &own->reply_body);
