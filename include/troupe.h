@@ -94,16 +94,41 @@ TROUPE_API int troupe_run_until_idle(troupe_t *rt, int64_t limit_us);
  * troupe_run returns. What was dropped is in the log, by agent. May be called twice. */
 TROUPE_API void troupe_stop(troupe_t *rt, int64_t drain_us);
 
+typedef struct troupe_stats {
+  size_t size; /* sizeof(troupe_stats_t), set by the caller */
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures; /* since the beginning */
+  uint64_t agents, open_turns, open_calls, queued;                                                    /* now */
+  uint64_t kept_states, kept_bytes;      /* of instances that are not in memory: idle, or restored and not used yet */
+  uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
+  uint64_t memory;                       /* bytes */
+} troupe_stats_t;
+TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
+
 /* --- state --- */
-/* Save the states of all agents (by their `save` hooks) and the mail they have not handled to one file, atomically and checksummed: the old
- * file stays until the new one is whole. Waits up to 3 s for a moment without open turns (programs aside); TROUPE_ETIMEOUT then names them.
- * Returns how many agents could not be saved (they are in the log; the others are saved), or an error. Requests are not saved: their
- * callers wait. */
+typedef struct troupe_state_options {
+  size_t size;             /* sizeof(troupe_state_options_t). All others may be zero. */
+  /* Only these: a list that ends with NULL of ids ("game/7"), types ("game") and patterns, in which * stands for any text; one without a slash
+   * is a type, and brings its subscriptions too. NULL: all. */
+  const char *const *only;
+  int64_t timeout_us;      /* saving: how long to wait for open turns; 0: 3 s; negative: not at all */
+} troupe_state_options_t;
+
+/* Save the states of all agents (by their `save` hooks) with the mail they have not handled, their timers and the subscriptions added
+ * at run time to one file, atomically and checksummed: the old file stays until the new one is whole.
+ * No new turn begins until those that are open have ended (those of programs and of agents with `requeue` aside); after the time-out
+ * that is TROUPE_ETIMEOUT, naming them. Returns how many agents could not be saved (they are in the log; the others are saved), or an
+ * error. TROUPE_EIO, TROUPE_EUNAVAILABLE (somebody else writes it): the old file is as it was, and what was to be written is kept in
+ * memory (64 MiB at most) and tried again while the runtime works; the next save to the same path takes its place. */
 TROUPE_API int troupe_save(troupe_t *rt, const char *path);
-/* Restore such a file: an agent takes its state up when it is next made; one that is live is made anew. TROUPE_ENOT_FOUND, TROUPE_EDATA_LOSS:
- * damaged; TROUPE_EINVALID: from a newer version of an agent, or of the format. Nothing was restored then. Returns how many records could
- * not be restored (they are in the log). */
+TROUPE_API int troupe_save_with(troupe_t *rt, const char *path, const troupe_state_options_t *options); /* options may be NULL */
+/* The same to memory: *bytes is freed by troupe_free_text(rt, bytes, length), also if some agents failed. */
+TROUPE_API int troupe_save_bytes(troupe_t *rt, char **bytes, size_t *length, const troupe_state_options_t *options);
+/* Restore such a file: an agent takes its state up when it is next made, by its first message or timer; one that is live is made anew.
+ * TROUPE_ENOT_FOUND, TROUPE_EDATA_LOSS: damaged; TROUPE_EINVALID: from a newer version of an agent, or of the format. Nothing was
+ * restored then. Returns how many records could not be restored (they are in the log). */
 TROUPE_API int troupe_restore(troupe_t *rt, const char *path);
+TROUPE_API int troupe_restore_with(troupe_t *rt, const char *path, const troupe_state_options_t *options);
+TROUPE_API int troupe_restore_bytes(troupe_t *rt, const char *bytes, size_t length, const troupe_state_options_t *options);
 
 /* --- messages; body may be NULL ({}) --- */
 /* topic: "type/source", or "type" with source "default". 0, TROUPE_EINVALID, TROUPE_EMEMORY. */

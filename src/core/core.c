@@ -54,6 +54,7 @@ void tr_core_free(tr_core *core) {
     tr_core_remove_class(core, TR_CONTAINER(core->classes.next, tr_class, link));
   while (!tr_list_empty(&core->retired))
     tr_core_remove_class(core, TR_CONTAINER(core->retired.next, tr_class, link));
+  tr_core_freeze(core, false);
   free_ready(core);
   tr_calls_fini(core);
   tr_results_fini(core);

@@ -9,7 +9,7 @@
  *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
- *   scheduler.c    which agent runs next
+ *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   remote.c       instances that are in another process
@@ -86,10 +86,13 @@ struct tr_core {
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
+  tr_agent *held;              /* that were ready while frozen, the last one first */
   tr_turn *serving;            /* the turn whose ops->run is on the C stack */
   tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
   uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
   bool stepping, waking, closing, in_hook;
+  bool frozen;                 /* no turn is begun but those that open ones wait for */
+  uint32_t parkings_open;
   bool draining;               /* mail from doors is refused */
   bool ended;                  /* no new instance is made */
   tr_error stop_error;         /* why slot_agent is to be stopped when its slot ends */
@@ -108,11 +111,11 @@ struct tr_class {
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
-  bool reentrant, has_init, has_close, exclusive_init;
   bool unlisted;               /* not in the router, but in core->unlisted */
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
+  bool reentrant, has_init, has_close, exclusive_init, requeue;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -136,8 +139,9 @@ enum { /* tr_agent.state */
   TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
   TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
   TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
-  TR_AGENT_REMOTE = 4096, /* extra->remote: elsewhere, or on its way */
-  TR_AGENT_HELD = 8192,   /* with that: it takes no mail here */
+  TR_AGENT_REMOTE = 8192, /* extra->remote: elsewhere, or on its way */
+  TR_AGENT_HELD = 16384,  /* with that: it takes no mail here */
+  TR_AGENT_NEEDED = 4096, /* frozen: an open turn waits for it to take its mail */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
@@ -198,7 +202,9 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
-  bool cancelled;        /* its caller gave up */
+  bool cancelled;        /* its caller gave up, or its time is over */
+  tr_holder holder;      /* of its request */
+  tr_timer limit;        /* a request from a door: its deadline, once the turn waits */
   tr_name *reply_type;
   tr_body reply_body;
   tr_error *error;       /* of a failed INIT turn; may be NULL for lack of memory: then only fail_code */
@@ -216,6 +222,9 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
 
+/* Open turns of one instance at most when a call chain comes back to it: agents that call each other for ever end with an error, as
+ * functions do (200 is Lua's own bound for C calls). */
+#define TR_NESTED_MOST 200
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
   if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD)) return false;
@@ -237,6 +246,10 @@ static inline bool tr_agent_wants(const tr_agent *agent) {
 
 void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
+/* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
+bool tr_frozen_serves(const tr_agent *agent);
+void tr_frozen_hold(tr_core *core, tr_agent *agent);
+void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
 
@@ -285,6 +298,7 @@ struct tr_call {
   tr_agent *at;                /* in whose mailbox the request lies, behind that agent's open turns; else NULL */
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
+  tr_msg *msg;                 /* not counted: a request does not go before its call is closed. NULL: answered already */
   tr_name *target_type, *target_key;
   struct tr_early { /* the answer, if it came while `making` */
     int code;
@@ -307,16 +321,12 @@ static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
 static inline tr_call *tr_call_of(const tr_msg *msg) {
   return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
 }
-/* Has its caller given the request up? */
-static inline bool tr_call_gone(const tr_msg *msg) {
-  return msg->reply_to.answer == tr_call_answer && !tr_call_find(msg->core, msg->reply_to.token);
-}
-void tr_turn_give_up(tr_turn *turn);    /* its caller did: it ends when it waits */
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 /* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
+void tr_call_time_out(tr_msg *request); /* answer it so */
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */

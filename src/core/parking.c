@@ -19,6 +19,7 @@ static void settle(tr_core *core, tr_parking *parking) {
   tr_link_remove(&parking->by_receiver);
   tr_link_remove(&parking->by_turn);
   parking->receiver->mail.parked--;
+  core->parkings_open--;
   core->stats.queued--;
   tr_msg_unref(parking->msg);
   tr_pool_give(&core->parkings, core->mem, parking);
@@ -52,6 +53,7 @@ int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   tr_list_push(&extra->parked, &parking->by_receiver);
   tr_list_push(&tr_turn_own(from)->parked, &parking->by_turn);
   to->mail.parked++;
+  core->parkings_open++;
   if (from->outbox.blocked++ == 0) from->agent->blocked_turns++;
   core->stats.queued++;
   tr_call *call = tr_call_of(msg);

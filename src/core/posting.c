@@ -40,6 +40,9 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_ELIMIT)
+    snprintf(text, sizeof text, "%d turns of %.200s/%.200s wait for calls that came back to it: does it call itself for ever?",
+             TR_NESTED_MOST, type, key);
   else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
     snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
   else if (code == TR_EUNAVAILABLE)
@@ -99,7 +102,7 @@ static int to_named(tr_core *core, tr_msg *msg) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
-  if (tr_call_gone(msg)) { /* cancelled before it went out */
+  if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
     return TR_ECANCELLED;
   }
@@ -135,7 +138,7 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
 int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
   tr_name *key = tr_name_new(core->names, key_text);
   tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
-  int err = agent ? tr_mail_deliver(core, agent, msg, NULL) : TR_EMEMORY;
+  int err = !agent ? TR_EMEMORY : core->ended || (agent->state & TR_AGENT_HALTED) ? TR_EUNAVAILABLE : tr_mail_push(core, agent, msg);
   if (err && agent) tr_core_refused(core, msg, agent, err);
   else if (err) tr_core_undeliverable(core, msg, err, NULL);
   tr_name_unref(key);

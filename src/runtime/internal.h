@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
 typedef enum {
@@ -63,7 +64,15 @@ struct troupe {
   bool until_idle; /* troupe_run_until_idle or troupe_save waits, until then: */
   tr_time until;
   tr_stage stage;
+  /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
+  struct tr_state_writer *ending; /* that file, while instances leave */
+  tr_link saves;      /* those that wait for open turns */
+  tr_link unstored;   /* files that the disk did not take */
+  size_t unstored_bytes;
+  uint64_t store_tries;
+  tr_file_options file_options; /* for tests */
+  int64_t (*wall_us)(void);     /* the time of day */
   tr_time stop_deadline, drain;
   int exit_status;
   /* signals.c */
@@ -119,7 +128,15 @@ void tr_runtime_free_bodies(troupe_t *rt);
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
-/* state.c: the runtime ends: nothing runs any more */
+/* saves.c: after each batch of work; when it has to be looked again; and at the end. */
+void tr_runtime_saves_step(troupe_t *rt);
+tr_time tr_runtime_saves_next(const troupe_t *rt);
+void tr_runtime_saves_cancel(troupe_t *rt);
+/* stored.c: what the disk did not take: those that are due, or all now; when the next is due; for the last time. */
+void tr_runtime_store_again(troupe_t *rt, bool now);
+tr_time tr_runtime_store_next(const troupe_t *rt);
+void tr_runtime_store_last(troupe_t *rt);
+/* Every instance has left: the file of the end is written. */
 void tr_runtime_save_at_end(troupe_t *rt);
 /* sigpipe.c: while held, a peer that has gone is an error code and no signal */
 typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;

@@ -4,7 +4,7 @@
  * Agents run in the prepare handle, just before the loop would sleep: everything that a batch of socket reads brought is handled
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
-#include "runtime/internal.h"
+#include "runtime/state.h"
 
 #define SLICE_TURNS 256       /* turns between two looks at the sockets */
 #define CLOSE_ROUNDS 10000
@@ -19,6 +19,9 @@ static void arm(troupe_t *rt, bool more) {
   tr_time next = tr_core_next_deadline(rt->core);
   if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
   if (rt->until_idle && rt->until < next) next = rt->until;
+  tr_time saves = tr_runtime_saves_next(rt), stores = tr_runtime_store_next(rt);
+  if (saves < next) next = saves;
+  if (stores < next) next = stores;
   if (next == rt->timer_at) return;
   rt->timer_at = next;
   if (next == TR_NEVER) {
@@ -45,11 +48,21 @@ static void on_dropped(void *ud, const tr_agent *agent, size_t turns, size_t mai
                tr_class_type(agent->class_)->text, agent->key->text, turns, mail, tr_agent_is_closing(agent) ? "yes" : "no");
 }
 
-/* Nothing is handled any more: what is left is reported, states are saved, close hooks begin. */
+static void begin_ending(troupe_t *rt) {
+  tr_error error;
+  tr_error_init(&error);
+  rt->ending = tr_state_end_begin(rt, &error);
+  if (rt->ending) return;
+  tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s\"", rt->state_path, error.text);
+  if (rt->exit_status == 0) rt->exit_status = 1;
+}
+
+/* Nothing is handled any more: mail is stored, what is left is reported, close hooks begin. */
 static void begin_closing(troupe_t *rt, tr_time now) {
-  if (!tr_core_idle(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
-  if (rt->state_path) tr_runtime_save_at_end(rt);
   rt->stage = TR_STAGE_CLOSE;
+  tr_runtime_saves_step(rt); /* those that wait hear of it */
+  if (rt->state_path) begin_ending(rt);
+  if (!tr_core_idle(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
   tr_core_close_agents(rt->core, rt->stop_deadline);
   rt->in_poll = true;
   while (tr_script_step(rt->script, now, 0)) { } /* at least to their first wait, however late it is */
@@ -61,6 +74,8 @@ static void stop_step(troupe_t *rt, tr_time now) {
   if (rt->stage == TR_STAGE_DRAIN && (tr_core_idle(rt->core) || now >= rt->stop_deadline)) begin_closing(rt, now);
   if (rt->stage == TR_STAGE_CLOSE && (tr_core_closed(rt->core) || now >= rt->stop_deadline)) {
     if (!tr_core_closed(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
+    if (rt->ending) tr_runtime_save_at_end(rt);
+    tr_runtime_store_last(rt);
     rt->stage = TR_STAGE_LEAVE;
     /* Even a drain that used up its time has this long to say good-bye. */
     if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
@@ -88,6 +103,11 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     now = tr_runtime_now(rt);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
+  if (!tr_list_empty(&rt->saves)) {
+    tr_runtime_saves_step(rt);
+    if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
+  }
+  if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt, false);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
   flush(rt);
   return more;
@@ -95,7 +115,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
 
 /* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
-  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_list_empty(&rt->saves) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -203,8 +223,10 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   start_loaded(rt);
   tr_time now = tr_runtime_now(rt);
   rt->in_poll = true;
-  int more = tr_script_step(rt->script, now, 1); /* one turn: the moment between two is what is waited for */
+  int more = tr_script_step(rt->script, now, SLICE_TURNS);
   rt->in_poll = false;
+  tr_runtime_saves_step(rt);
+  if (tr_list_empty(&rt->saves)) return;
   flush(rt);
   if (!more) sleep_until(rt, end);
 }

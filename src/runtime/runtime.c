@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "runtime/internal.h"
+#include "runtime/state.h"
 
 /* The public codes are the internal ones. */
 #define CHECK_CODE(NAME, name, number, grpc, text) \
@@ -55,6 +55,12 @@ static uint64_t system_seed(void) {
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
   return seed ^ ((uint64_t)ts.tv_nsec << 32) ^ (uint64_t)ts.tv_sec;
+}
+
+static int64_t wall_us(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 static void log_sink(void *ud, tr_log_level level, const char *event, const char *text) {
@@ -142,6 +148,9 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
   tr_list_init(&rt->subscriptions);
+  tr_list_init(&rt->saves);
+  tr_list_init(&rt->unstored);
+  rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
@@ -158,6 +167,9 @@ void troupe_free(troupe_t *rt) {
   if (!rt) return;
   rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
   if (rt->core) tr_runtime_cancel_calls(rt);
+  if (rt->core) tr_runtime_saves_cancel(rt);
+  if (rt->core) tr_runtime_store_last(rt);
+  tr_state_end_drop(rt->ending);
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);
   tr_host_free(rt->host);

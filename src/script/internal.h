@@ -117,6 +117,9 @@ struct tr_script {
   bool own_codecs;
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
+  tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
+  uint64_t next_sub;    /* ids that ctx:subscribe gave */
+  const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
 };
 
@@ -276,6 +279,7 @@ typedef struct tr_sub_spec {
   bool all, custom;
   int match_ref, agent_ref;
   uint64_t id;  /* the core's, once active */
+  uint64_t number; /* what ctx:subscribe returned; 0: the definition's own */
   tr_buf found; /* what agent() said */
 } tr_sub_spec;
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
@@ -292,7 +296,7 @@ struct tr_definition {
   tr_script *script;
   char *type;
   size_t type_size;
-  bool program, flat_state, nulls_keep, reentrant;
+  bool program, flat_state, nulls_keep, reentrant, requeue;
   int table_ref; /* the agent's table, or the program's function */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
@@ -429,6 +433,9 @@ struct tr_instance { /* a userdata; its user value is `self` */
   tr_time *fail_times; /* the last fail_cap failures, a ring */
   uint32_t fail_cap, fail_count;
   bool save_failed;
+  bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
+  bool stored; /* in the file of the end already */
+  tr_buf before; /* requeue: its state when its open turn began */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
 };
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
@@ -481,6 +488,19 @@ void tr_saved_fini(tr_script *script);
 static inline tr_slice tr_saved_bytes(const tr_saved *saved) {
   return tr_slice_make(saved->data + saved->key_size, saved->size);
 }
+/* --- persist.c: what a state file holds of this room --- */
+int tr_script_timers_save(const tr_instance *instance, tr_slice id, const tr_state_out *out); /* timer.c */
+int tr_sleepers_save(tr_script *script, const tr_state_out *out);
+void tr_sleepers_wake(tr_instance *instance); /* it has been made: they are its own now */
+void tr_sleepers_return(tr_instance *instance); /* it could not take up its state: its timers wait with that */
+void tr_sleepers_remove(tr_script *script, tr_slice id);
+void tr_sleepers_remove_type(tr_script *script, const char *type);
+void tr_sleepers_fini(tr_script *script);
+int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
+void tr_instance_keep(tr_instance *instance); /* it leaves memory: at the end of all it is stored first */
+/* requeue.c: a turn of an agent with `requeue` begins, and ends. Do not raise. */
+void tr_requeue_begin(tr_lua_turn *turn);
+void tr_requeue_end(tr_lua_turn *turn);
 /* There is saved state for instances of the class from now on. */
 void tr_script_class_restores(tr_script_class *class_);
 tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);
@@ -512,6 +532,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_name *reply_type;
   tr_body reply;
   tr_msg *received;   /* being read by ctx:receive */
+  tr_msg *kept;       /* requeue: the message as it came */
   tr_error error;
   tr_lua_turn *next;
 };
@@ -545,6 +566,7 @@ struct tr_future {
   tr_call *call;       /* NULL: not sent, or settled */
   tr_msg *msg;         /* to be sent yet, or again */
   tr_msg *request;     /* this one does not call: it answers that */
+  tr_holder holder;    /* of that request */
   tr_edge *needs;      /* what must be there first */
   tr_link dependents;  /* edges of those that need it */
   unsigned missing, retries, attempt;

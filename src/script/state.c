@@ -154,6 +154,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->own_codecs = !options->codecs;
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
   tr_map_init(&script->saved, mem, 0);
+  tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
   script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
@@ -188,6 +189,7 @@ void tr_script_free(tr_script *script) {
   while (!tr_list_empty(&script->classes)) /* retired ones */
     tr_script_class_remove(TR_CONTAINER(script->classes.next, tr_script_class, all));
   tr_saved_fini(script);
+  tr_sleepers_fini(script);
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);
   tr_address_close(script);
