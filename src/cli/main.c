@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-const cli_verb *const cli_verbs[] = { &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, NULL };
+const cli_verb *const cli_verbs[] = { &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_launched, NULL };
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
@@ -24,8 +24,8 @@ int main(int argc, char **argv) {
   const char *names[16];
   int n = 0;
   for (; cli_verbs[n]; n++) {
-    names[n] = cli_verbs[n]->name;
-    if (strcmp(name, names[n])) continue;
+    names[n] = cli_verbs[n]->summary ? cli_verbs[n]->name : "";
+    if (strcmp(name, cli_verbs[n]->name)) continue;
     cli_args args;
     int rc = cli_parse(cli_verbs[n], argc - 2, argv + 2, &args);
     return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);

@@ -100,7 +100,7 @@ typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2
 typedef struct tr_msg_more {
   uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
-  tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §14 lists; NULL: itself */
+  tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 
 struct tr_msg {

@@ -182,7 +182,9 @@ int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key_text, tr_remot
   int rc = tr_key_check(key_text, error);
   tr_class *class_ = rc ? NULL : class_for(core, type, error);
   if (!class_) return rc ? rc : error->code;
-  if (class_->pool > 1) return tr_error_set(error, TR_EINVALID, "agents with a `pool` are not launched");
+  if (class_->pool > 1 || class_->exclusive_init)
+    return tr_error_set(error, TR_EINVALID, "\"%.200s\" is the type of %s of this process: give another `type`", class_->type->text,
+                        class_->pool > 1 ? "agents with a `pool`" : "a program");
   tr_name *key = tr_name_new(core->names, key_text);
   tr_agent *agent = key ? tr_table_get(&class_->by_key, key) : NULL;
   if (agent && !(agent->state & TR_AGENT_REMOTE)) {
