@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "codec/codecs.h"
 #include "core/core.h"
 #include "rpc/rpc.h"
 
@@ -32,6 +33,8 @@ typedef struct tr_host_options {
   bool parent;               /* whoever opens a stream is the process that launched this one: it is our uplink */
   /* An agent is moved here: keep this state for it. NULL: never. err: TR_ENOT_FOUND, TR_EEXISTS (it is live here), TR_EINVALID. */
   int (*restore)(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
+  const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
+  const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
@@ -60,7 +63,7 @@ bool tr_host_drained(const tr_host *host);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
-  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed, repeated;
+  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);

@@ -7,14 +7,6 @@
 
 /* ---- records: kind, part, version and bytes of each; numbers are little-endian ---- */
 
-static bool put_number(tr_buf *out, uint64_t number) {
-  bool good = true;
-  for (int i = 0; i < 8; i++) good = tr_buf_byte(out, (uint8_t)(number >> (8 * i))) && good;
-  return good;
-}
-
-static bool put_text(tr_buf *out, tr_slice text) { return put_number(out, text.n) && tr_buf_slice(out, text); }
-
 static bool take_number(tr_slice *from, uint64_t *number) {
   if (from->n < 8) return false;
   *number = 0;
