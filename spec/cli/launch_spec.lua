@@ -90,9 +90,10 @@ describe("ctx:launch", function()
   end)
 
   it("is for those who may, and hands on no right that they have not", function()
-    local status, out, err = sh.troupe { "run", script("main.lua", [[return function(ctx) ctx:launch{ file = "w.lua" } end]]) }
+    local status, _, err = sh.troupe { "run", script("main.lua", [[return function(ctx) ctx:launch{ file = "w.lua" } end]]) }
     assert.matches("permission_denied: scripts may not launch processes here (--allow launch grants it)", err, 1, true)
     assert.equal(1, status)
+    local out
     status, out, err = run([[return function(ctx)
       print(ctx:launch{ file = "w.lua", key = "1" }:Launch{}.error)
       print(ctx:launch{ file = "w.lua", key = "2", allow = { "launch" } }:Launch{}.ok)
