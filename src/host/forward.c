@@ -200,7 +200,8 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ on_local_answer, host, tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = on_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
 

@@ -229,6 +229,7 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
 void tr_pending_tell_callee(tr_pending *pending);
 void tr_pending_cancel(tr_pending *pending); /* and ends it */
 void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+void tr_pending_take_parts(tr_pending *pending); /* of a TO_LOCAL's answer, if its caller does */
 extern const tr_holder_ops tr_pending_holder_ops;
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */

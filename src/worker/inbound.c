@@ -113,6 +113,7 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
   tr_finder_added(&w->jobs_by_id, &job->link);
   w->n_jobs++;
   msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
+  if (msg->window) tr_worker_take_parts(job);
   return job;
 }
 

@@ -142,6 +142,7 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span);
 /* Nobody here waits for its answer any more: the host hears of it, if the request has left. The entry is the caller's to end. */
 void tr_worker_tell_cancelled(tr_worker_request *request);
 tr_msg *tr_worker_request_take(tr_worker_request *request); /* end it; the reference is the caller's */
+void tr_worker_take_parts(tr_worker_job *job); /* of its answer, if its caller does */
 void tr_worker_cancel_job(tr_worker_job *job); /* nobody waits for its answer any more */
 extern const tr_holder_ops tr_worker_holder_ops;
 
