@@ -1,7 +1,9 @@
 -- Knows shop.Order, by the descriptors that the program was given (--protobuf). After `--`: its type, then its topics.
 local name = ...
 local P = { encoding = "protobuf" }
-local function order(id) return { id = id, lines = { { item = "nut", count = 3 }, { item = "bolt", count = 4 } }, notes = { to = "Anna ü" } } end
+local function order(id)
+  return { id = id, lines = { { item = "nut", count = 3 }, { item = "bolt", count = 4 } }, notes = { to = "Anna ü" } }
+end
 
 local function heard(_, message, ctx)
   local first, items = (message.lines or {})[1] or {}, 0
