@@ -115,6 +115,8 @@ typedef struct tr_path {
 /* What few messages have: made on demand, freed with the message. */
 typedef struct tr_msg_more {
   uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
+  uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
+  struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
 } tr_msg_more;
 
@@ -171,6 +173,10 @@ void tr_msg_credit(tr_msg *request, uint32_t parts);
 /* Circles over several processes (probes.c). */
 void tr_msg_probe(tr_msg *request, const tr_probe *probe);
 void tr_msg_get_path(const tr_msg *msg, tr_path *path); /* of a request that goes out by a door */
+
+/* Another request of the same, with the same id, to be sent when that one failed; with a copy of its body (a slot, or none) or without.
+ * NULL: out of memory. */
+tr_msg *tr_msg_again(const tr_msg *msg, bool with_body);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),
