@@ -90,6 +90,8 @@ static tr_agent *find_unlisted(const tr_core *core, const tr_msg *msg) {
 
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  tr_call *call = msg->kind == TR_MSG_REQUEST ? tr_call_of(msg) : NULL;
+  if (call) tr_call_left(call);
   dest->ops->request(dest, msg);
   return 0;
 }
