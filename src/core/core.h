@@ -236,7 +236,7 @@ void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
 /* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
 bool tr_turn_failed(const tr_turn *turn);
-/* Its caller gave up (tr_call_cancel): when the turn waits, ops->cancel ends it. */
+/* Its caller gave up (tr_msg_cancel), or its deadline has passed: when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
 uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
 /* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
@@ -259,13 +259,14 @@ int tr_core_give(tr_core *core, tr_class *class_, tr_slice key, tr_msg *msg);
 bool tr_msg_is_awaited(const tr_msg *msg);
 tr_turn *tr_msg_waiter(const tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-/* Give up waiting: fn will not be called. In this process the callee hears of it: a request that has not been taken is dropped, the turn
- * that handles it ends by ops->cancel when it waits. One that went out by a door goes on there. */
+/* Give up waiting: fn will not be called. The callee hears of it (tr_msg_cancel): a request that has not been taken is dropped, the turn
+ * that handles it ends by ops->cancel when it waits, a door that sent it on says so on the other side. So it does at its deadline. */
 void tr_call_cancel(tr_call *call);
 /* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
+void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
@@ -295,7 +296,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

@@ -185,7 +185,9 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
-  bool cancelled;        /* its caller gave up */
+  bool cancelled;        /* its caller gave up, or its time is over */
+  tr_holder holder;      /* of its request */
+  tr_timer limit;        /* a request from a door: its deadline, once the turn waits */
   tr_name *reply_type;
   tr_body reply_body;
   tr_error *error;       /* of a failed INIT turn; may be NULL for lack of memory: then only fail_code */
@@ -278,6 +280,7 @@ struct tr_call {
   tr_agent *at;                /* in whose mailbox the request lies, behind that agent's open turns; else NULL */
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
+  tr_msg *msg;                 /* not counted: a request does not go before its call is closed. NULL: answered already */
   tr_name *target_type, *target_key;
   struct tr_early { /* the answer, if it came while `making` */
     int code;
@@ -300,16 +303,12 @@ static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
 static inline tr_call *tr_call_of(const tr_msg *msg) {
   return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
 }
-/* Has its caller given the request up? */
-static inline bool tr_call_gone(const tr_msg *msg) {
-  return msg->reply_to.answer == tr_call_answer && !tr_call_find(msg->core, msg->reply_to.token);
-}
-void tr_turn_give_up(tr_turn *turn);    /* its caller did: it ends when it waits */
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 /* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
+void tr_call_time_out(tr_msg *request); /* answer it so */
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */

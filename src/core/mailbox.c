@@ -201,8 +201,7 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
  * a long mailbox would cost more than the place that it takes until then. */
 static bool in_vain(tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) return false;
-  bool gone = tr_call_gone(msg);
-  if (gone) msg->reply_to.answer = NULL;
+  if (msg->cancelled) msg->reply_to.answer = NULL;
   else if (msg->deadline > msg->core->now) return false;
   else tr_msg_fail(msg, TR_ETIMEOUT, NULL);
   return true;

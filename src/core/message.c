@@ -19,6 +19,8 @@ tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
   return msg;
 }
 
+void tr_core_late(tr_core *core) { core->stats.late_replies++; }
+
 tr_msg_more *tr_msg_get_more(tr_msg *msg) {
   if (!msg->more) msg->more = TR_NEW(msg->core->mem, tr_msg_more);
   return msg->more;
@@ -33,14 +35,14 @@ static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
   (void)token;
   (void)request;
   (void)reply;
-  ((tr_core *)ud)->stats.late_replies++;
+  tr_core_late(ud);
 }
 
 static bool is_waited_for(const tr_msg *msg) {
   return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
 }
 
-bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !tr_call_gone(msg); }
+bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
 
 void tr_msg_unref(tr_msg *msg) {
   if (--msg->refs > 0) return;
@@ -82,6 +84,12 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
 void tr_msg_fail(tr_msg *request, int code, const char *text) {
   tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)) };
   tr_msg_answer(request, &reply);
+}
+
+void tr_msg_cancel(tr_msg *request) {
+  if (request->cancelled) return;
+  request->cancelled = true;
+  if (request->holder) request->holder->ops->cancel(request->holder, request);
 }
 
 void tr_msg_unresolved(tr_msg *request, int code, const char *text) {

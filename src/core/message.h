@@ -85,6 +85,14 @@ typedef struct tr_reply_to {
   uint64_t token;
 } tr_reply_to;
 
+/* Who has a request in hand: the turn that handles it, or a door that has sent it on. Embedded in its owner, which puts itself into
+ * msg->holder and takes itself out again. */
+typedef struct tr_holder tr_holder;
+typedef struct tr_holder_ops {
+  void (*cancel)(tr_holder *holder, tr_msg *request); /* nobody waits any more. It may let go of the request */
+} tr_holder_ops;
+struct tr_holder { const tr_holder_ops *ops; };
+
 typedef enum { TR_MSG_EVENT = 0, TR_MSG_REQUEST = 1, TR_MSG_SEND = 2 } tr_msg_kind; /* SEND: to one agent, no answer */
 typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2 } tr_priority;
 
@@ -99,6 +107,7 @@ struct tr_msg {
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  bool cancelled;       /* a request whose caller has given up: no use in handling it */
   bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
   uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
@@ -111,6 +120,7 @@ struct tr_msg {
   uint64_t number;      /* this isolate's number of the message; see tr_msg_id */
   uint64_t chain;       /* call chain; 0: none yet (posting gives one to a request) */
   tr_reply_to reply_to; /* REQUEST */
+  tr_holder *holder;    /* REQUEST: NULL while it is on its way or lies in a mailbox */
   tr_blob *frame;       /* cache of the wire room: the whole agents.Message, gRPC-framed */
   tr_meta *meta;        /* owned; NULL for most */
   tr_msg_more *more;    /* likewise */
@@ -133,6 +143,10 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply);
 void tr_msg_fail(tr_msg *request, int code, const char *text);
 /* The same with reply->unresolved. */
 void tr_msg_unresolved(tr_msg *request, int code, const char *text);
+
+/* Its caller has given up. Who has it in hand hears of it, and so does, in the end, whoever it leads to; one in a mailbox is not handled.
+ * Whoever cancels sees to reply_to: a door takes its own out first, a call of the core is forgotten. */
+void tr_msg_cancel(tr_msg *request);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),

@@ -93,7 +93,7 @@ static int to_named(tr_core *core, tr_msg *msg) {
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
-  if (tr_call_gone(msg)) { /* cancelled before it went out */
+  if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
     return TR_ECANCELLED;
   }

@@ -93,6 +93,7 @@ static void take(tr_client *client, tr_slice framed, const tr_wire_span *span) {
   switch (span->kind) {
   case TR_WIRE_REQUEST: tr_forward_request(client, span->whole, span); break;
   case TR_WIRE_RESPONSE: tr_forward_response(client, span->whole, span); break;
+  case TR_WIRE_NOTE: tr_notes_take(client, span->whole, span); break;
   default: tr_deliver(client, span->whole, framed, span);
   }
 }
@@ -113,7 +114,7 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
   tr_blob *joined = NULL;
   if (walk(client, bytes, &span, &joined, &error)) {
     lose(client, bytes, &error);
-  } else if (span.kind == TR_WIRE_EMPTY) {
+  } else if (span.kind == TR_WIRE_EMPTY || (span.kind == TR_WIRE_NOTE && !client->troupe)) {
     tr_error_set(&error, TR_EINVALID, "neither a request, a response nor an event");
     note_malformed(client, &error);
   } else if (!is_trusted(client) && tr_wire_check(&span, &error)) {

@@ -269,7 +269,10 @@ void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *
   tr_host *host = callee->host;
   host->stats.responses++;
   tr_pending *pending = tr_pending_find(host, span->request_id);
-  if (!pending || pending->callee != callee) {
+  if (!pending && tr_pending_was(host, span->request_id)) { /* its caller has given it up */
+    tr_core_late(host->core);
+    tr_log_write(host->log, TR_LOG_DEBUG, "answer.late", "client=%s id=%.*s", callee->id, TR_BRIEF(span->request_id));
+  } else if (!pending || pending->callee != callee) {
     if (tr_guard_worth_a_line(++callee->strays))
       tr_log_write(host->log, TR_LOG_INFO, "answer.unknown", "client=%s count=%llu id=%.*s", callee->id,
                    (unsigned long long)callee->strays, TR_BRIEF(span->request_id));
@@ -323,6 +326,8 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   }
   pending->msg = tr_msg_ref(msg);
   pending->oneway = oneway;
+  pending->holder.ops = &tr_pending_holder_ops;
+  if (!oneway) msg->holder = &pending->holder;
   char id[TR_PENDING_ID];
   tr_pending_write_id(pending, id);
   tr_error error;

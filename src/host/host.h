@@ -58,6 +58,7 @@ bool tr_host_drained(const tr_host *host);
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed, repeated;
+  uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
 

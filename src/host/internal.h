@@ -7,6 +7,7 @@
 #ifndef TR_HOST_INTERNAL_H
 #define TR_HOST_INTERNAL_H
 
+#include "base/finder.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/text.h"
@@ -100,6 +101,7 @@ struct tr_client {
   tr_link calls;            /* tr_pending.by_caller: requests it waits for */
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
+  tr_finder by_id;          /* of calls: notes.c */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   uint32_t id_length;
@@ -151,6 +153,7 @@ typedef enum {
 
 struct tr_pending {
   tr_link by_caller, by_callee;
+  tr_holder holder;  /* FROM_LOCAL: of msg */
   tr_timer guard;
   tr_client *caller; /* NULL: an agent of this process, or gone */
   tr_client *callee; /* NULL: an agent of this process */
@@ -184,6 +187,7 @@ static inline uint64_t tr_pending_token(const tr_pending *pending) {
 /* The open request with this token or written id; NULL: no such, or no longer. */
 tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
 tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
+bool tr_pending_was(const tr_host *host, tr_slice id); /* there was one with this written id */
 tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
 /* End it. The caller hears nothing: that was done. */
 void tr_pending_free(tr_pending *pending);
@@ -214,6 +218,16 @@ void tr_unary_serve(tr_host_stream *stream);
 
 void tr_control_open(tr_host_stream *stream, tr_slice client_id);
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
+
+/* ---- notes.c: what troupe peers tell each other about open requests ---- */
+
+void tr_notes_init(tr_client *client);
+void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
+/* Nobody waits for the answer any more: its callee hears of it. The entry is the caller's to end. */
+void tr_pending_tell_callee(tr_pending *pending);
+void tr_pending_cancel(tr_pending *pending); /* and ends it */
+void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+extern const tr_holder_ops tr_pending_holder_ops;
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */
 

@@ -70,6 +70,7 @@ static void tell_failure(tr_future *f) {
 static void drop_messages(tr_future *f) {
   tr_msg *msg = f->msg, *request = f->request;
   f->msg = f->request = NULL;
+  if (request && request->holder == &f->holder) request->holder = NULL;
   if (msg) tr_msg_unref(msg);
   if (request) tr_msg_unref(request);
 }
@@ -411,8 +412,29 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
   if (f->missing == 0) begin(f, true);
 }
 
+/* Whoever asked has given up: so are the calls that only this answer needs. */
+static void asker_gave_up(tr_holder *holder, tr_msg *request) {
+  tr_future *f = TR_CONTAINER(holder, tr_future, holder);
+  request->reply_to.answer = NULL;
+  f->refs++;
+  for (tr_edge *edge; (edge = f->needs);) {
+    tr_future *need = edge->need;
+    f->needs = edge->next;
+    tr_link_remove(&edge->link);
+    TR_DELETE(f->script->mem, edge);
+    if (tr_list_empty(&need->dependents)) tr_future_cancel(need);
+    tr_future_unref(need);
+  }
+  settle_text(f, TR_ECANCELLED, "the call was cancelled");
+  tr_future_unref(f);
+}
+
+static const tr_holder_ops holder_ops = { .cancel = asker_gave_up };
+
 void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type) {
   f->request = tr_msg_ref(request);
+  f->holder.ops = &holder_ops;
+  request->holder = &f->holder;
   f->reply_type = tr_name_ref(type);
   f->agent = tr_name_ref(f->asker);
   f->key = tr_name_ref(f->asker_key);

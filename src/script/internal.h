@@ -596,6 +596,7 @@ struct tr_future {
   tr_call *call;       /* NULL: not sent, or settled */
   tr_msg *msg;         /* to be sent yet, or again */
   tr_msg *request;     /* this one does not call: it answers that */
+  tr_holder holder;    /* of that request */
   tr_edge *needs;      /* what must be there first */
   tr_link dependents;  /* edges of those that need it */
   unsigned missing, retries, attempt;

@@ -272,6 +272,17 @@ static int decode_response(decoding *self, tr_slice inner, tr_wire_in *in, tr_er
   return err;
 }
 
+/* A note that is a part of an answer; of others there is nothing to decode. */
+static int decode_part(decoding *self, tr_slice inner, tr_wire_in *in, tr_error *error) {
+  agents_RpcResponse part = { .metadata = { .read = read_response_pair, .ud = self } };
+  int err = decode_pb(self, inner, agents_RpcResponse_fields, &part, error);
+  in->request_id = part.request_id;
+  if (err || !part.has_payload) return err;
+  in->reply.type = name(self, part.payload.data_type);
+  if (!in->reply.type) return TR_EMEMORY;
+  return read_body(self, part.payload.data_type, part.payload.data_content_type, part.payload.data, &in->reply.body);
+}
+
 /* ---- the whole ---- */
 
 static int decode_message(decoding *self, tr_msg_kind kind, tr_slice inner, tr_wire_in *in, tr_error *error) {
@@ -289,6 +300,7 @@ static int decode_span(const tr_wire_span *span, tr_wire_in *in, tr_error *error
     case TR_WIRE_REQUEST: return decode_message(&self, TR_MSG_REQUEST, span->inner, in, error);
     case TR_WIRE_EVENT: return decode_message(&self, TR_MSG_EVENT, span->inner, in, error);
     case TR_WIRE_RESPONSE: return decode_response(&self, span->inner, in, error);
+    case TR_WIRE_NOTE: return decode_part(&self, span->inner, in, error);
     case TR_WIRE_EMPTY: break;
   }
   return 0;

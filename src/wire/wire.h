@@ -17,7 +17,8 @@
 #define TR_WIRE_PREFIX 5
 
 /* --- walking: spans of an agents.Message that passes through --- */
-typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3 } tr_wire_kind;
+typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3,
+               TR_WIRE_NOTE = 15 /* troupe's own: wire/note.h */ } tr_wire_kind;
 
 typedef struct tr_wire_span {
   tr_slice whole;          /* what was walked */
@@ -25,7 +26,7 @@ typedef struct tr_wire_span {
   bool merged;             /* the inner message comes in several pieces: see tr_wire_walk */
   size_t inner_at;         /* where in `whole` the field with the inner message begins */
   tr_slice inner;          /* the RpcRequest, RpcResponse or CloudEvent */
-  tr_slice request_id;     /* request, response */
+  tr_slice request_id;     /* request, response, note */
   size_t id_at, id_field;  /* where in `inner` the request_id field begins, its whole length (0: absent) */
   bool has_source, has_target;
   tr_slice target_type, target_key;   /* request */
@@ -55,7 +56,7 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span);
 tr_slice tr_wire_event_attribute(tr_slice inner, const char *key);
 tr_slice tr_wire_metadata(tr_slice inner, tr_wire_kind kind, const char *key);
 
-/* A frame of the same request or response with another request_id; all other bytes (unknown fields too) as they came.
+/* A frame of the same request, response or note with another request_id; all other bytes (unknown fields too) as they came.
  * NULL: out of memory. */
 tr_blob *tr_wire_splice(tr_mem *mem, const tr_wire_span *span, tr_slice new_id);
 /* Size the spliced message would have, prefix excluded. */
@@ -75,7 +76,7 @@ typedef struct tr_wire_in {
                            * keys are applied (deadline relative to tr_core_now, chain, priority, oneway → TR_MSG_SEND,
                            * id), the others are in msg->meta */
   tr_slice request_id;    /* borrowed from the bytes (a request's or response's) */
-  /* response: */
+  /* response; of a note that is a part of one, its body and type: */
   tr_reply reply;         /* code by metadata troupe-code, else TR_EHANDLER; error borrowed from the bytes; body, type
                            * and meta are freed by tr_wire_in_fini (whoever takes the body sets its kind to NONE) */
   tr_error error_text;    /* its code and (cut) text once more */

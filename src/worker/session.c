@@ -206,6 +206,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
   tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
+  tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 
 /* ---- bytes ---- */

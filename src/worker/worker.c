@@ -135,6 +135,7 @@ static void destroy(tr_worker *w) {
   free_text(w->mem, w->version);
   tr_map_fini(&w->types);
   tr_map_fini(&w->subs);
+  tr_finder_fini(&w->jobs_by_id);
   tr_worker_slab_fini(w);
   TR_DELETE(w->mem, w);
 }
@@ -158,6 +159,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   tr_list_init(&w->requests);
   tr_list_init(&w->jobs);
   tr_list_init(&w->debts);
+  tr_worker_notes_init(w);
   tr_list_init(&w->types_list);
   tr_list_init(&w->waits);
   tr_map_init(&w->types, mem, tr_random_next(random));
