@@ -81,6 +81,8 @@ struct troupe {
   void *on_stop_ud;
   /* messages.c */
   tr_link calls, subscriptions;
+  troupe_intercept_fn intercept; /* intercept.c */
+  void *intercept_ud;
   tr_class *subscriber; /* the class of troupe_subscribe's agent */
   int64_t next_subscription;
   /* bodies.c */
@@ -117,6 +119,7 @@ void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
+troupe_value_t *tr_runtime_value(troupe_t *rt, const tr_body *body, tr_error *error); /* NULL: *error says why */
 void tr_runtime_cancel_calls(troupe_t *rt);
 void tr_runtime_free_subscriptions(troupe_t *rt);
 /* bodies.c */

@@ -143,6 +143,7 @@ int tr_foreign_new(lua_State *L, tr_script *home, tr_error *error) {
   script->core = home->core;
   script->codecs = home->codecs;
   script->home = home;
+  script->get_type = home->get_type;
   script->schema_sets = home->schema_sets;
   forget_refs(script);
   script->error_ref = shared->error_ref;

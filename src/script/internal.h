@@ -119,6 +119,7 @@ struct tr_script {
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
+  tr_name *get_type;    /* TR_GET_TYPE */
   unsigned schema_sets; /* definitions that have schemas */
   /* letters.c */
   tr_link letters;

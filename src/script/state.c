@@ -166,9 +166,11 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_map_init(&script->saved, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
+  script->get_type = tr_name_new(tr_core_names(script->core), TR_SLICE_LITERAL(TR_GET_TYPE)); /* NULL: nobody can ask */
   script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
+    tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
@@ -178,6 +180,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
   if (tr_script_protect(script, open_state, script, error)) {
     lua_close(script->L);
+    tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_slots_close(script);
     tr_script_free_chunks(script);
@@ -204,6 +207,7 @@ void tr_script_free(tr_script *script) {
   tr_lua_turns_close(script);
   tr_address_close(script);
   lua_close(script->L);
+  tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_slots_close(script);
   tr_script_free_chunks(script);
