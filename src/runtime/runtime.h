@@ -52,6 +52,17 @@ void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
 /* Restore what is in this file, if it is there, and save to it when a stop has drained; a failure then makes the exit status 1. */
 int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
+/* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
+bool tr_runtime_working(const troupe_t *rt);
+int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happened */
+void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
+bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */
+int64_t tr_runtime_next(troupe_t *rt);   /* µs until troupe_poll is due, if nothing comes by a socket before; -1: it is not */
+bool tr_runtime_has_doors(const troupe_t *rt);
+int tr_runtime_exit_status(const troupe_t *rt);
+/* Before and after agents are added by tr_runtime_script. */
+void tr_runtime_tick(troupe_t *rt);
+void tr_runtime_loaded(troupe_t *rt);
 /* Bodies as JSON text for printing: appended to out. */
 int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);
 

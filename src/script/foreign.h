@@ -29,8 +29,8 @@ bool tr_foreign_in_turn(lua_State *L);
 
 /* The value at `at` as a tree (the caller's), or NULL with the field named. root: "body". */
 tr_value *tr_foreign_value(lua_State *L, int at, const char *root, tr_mem *mem, tr_error *error);
-/* Push a tree. 0, or a code (nothing is pushed). Null members are absent. */
-int tr_foreign_push(lua_State *L, const tr_value *value, tr_error *error);
+/* Push a tree. 0, or a code (nothing is pushed). nulls: null members are there, as troupe.null. */
+int tr_foreign_push(lua_State *L, const tr_value *value, bool nulls, tr_error *error);
 /* Push an error object, as scripts get them; agent and type may be NULL. */
 void tr_foreign_push_error(lua_State *L, int code, const char *text, const char *agent, const char *type);
 /* Code and text of the error value at `at`. Does not raise. */

@@ -24,10 +24,10 @@ tr_value *tr_foreign_value(lua_State *L, int at, const char *root, tr_mem *mem, 
   return value;
 }
 
-int tr_foreign_push(lua_State *L, const tr_value *value, tr_error *error) {
+int tr_foreign_push(lua_State *L, const tr_value *value, bool nulls, tr_error *error) {
   int top = lua_gettop(L);
   tr_need_stack(L, 8);
-  int rc = tr_value_into(value, L, false, error);
+  int rc = tr_value_into(value, L, nulls, error);
   if (rc) lua_settop(L, top);
   return rc;
 }

@@ -357,7 +357,10 @@ static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *t
 static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   tr_msg *msg = turn->msg;
   const tr_definition *def = instance->def;
-  if (msg->type == instance->class_->script->get_type) return -1; /* it is ready: that is all the answer */
+  if (msg->type == instance->class_->script->get_type) { /* it is ready: that is all the answer */
+    if (!instance->has_self) tr_instance_make_self(L, instance, at);
+    return -1;
+  }
   const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
   if (!handler) {
     unhandled(instance->class_, turn);
