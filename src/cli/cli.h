@@ -66,6 +66,9 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level);
+/* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
+int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
+#define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 

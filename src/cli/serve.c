@@ -18,7 +18,9 @@
   { "grace", 0, "S", "keep a lost worker's registrations so long for its return (30)", NULL },                      \
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
-  { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL }
+  { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
+  { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
+  { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
 /* ---- files ---- */
 
@@ -96,6 +98,8 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
       !cli_size(verb, args, "max-message", 0, &max_message) ||
       !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
     return CLI_USAGE;
+  options.json_only = cli_get(verb, args, "json-only");
+  options.protobuf_only = cli_get(verb, args, "protobuf-only");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
   options.max_message = (uint32_t)max_message;
   if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */
@@ -147,6 +151,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
+  if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
@@ -184,13 +189,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
-  HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

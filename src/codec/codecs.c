@@ -20,6 +20,7 @@ struct tr_codecs {
   tr_proto_pool *pool;
   tr_link sets;
   size_t n_sets;
+  bool has_types;
   plugged **serializers;
   size_t count, cap;
   tr_map by_key; /* → number */
@@ -138,9 +139,11 @@ int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_error *e
   }
   tr_list_push(&codecs->sets, &s->link);
   codecs->n_sets++;
+  codecs->has_types = true;
   return 0;
 }
 
+const bool *tr_codecs_has_types(const tr_codecs *codecs) { return &codecs->has_types; }
 const tr_proto_pool *tr_codecs_pool(const tr_codecs *codecs) { return codecs && codecs->n_sets ? codecs->pool : NULL; }
 
 const tr_proto_type *tr_codecs_type(const tr_codecs *codecs, tr_slice full_name) {

@@ -22,6 +22,8 @@ void tr_codecs_free(tr_codecs *codecs);               /* NULL is fine */
 /* Add a descriptor set under a name; what that name brought before is replaced. All of it, or nothing is changed.
  * own: copies. err: TR_EINVALID, TR_EEXISTS (see tr_proto_pool_add), TR_ETOO_LARGE, TR_ELIMIT, TR_EMEMORY; the text begins with the name. */
 int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice set, tr_error *error);
+/* Has anything been loaded? To be looked at for each message. */
+const bool *tr_codecs_has_types(const tr_codecs *codecs);
 /* All types together; NULL: none was loaded. Valid until the next tr_codecs_load. */
 const tr_proto_pool *tr_codecs_pool(const tr_codecs *codecs);
 /* By full name; NULL: not known. The same validity. */

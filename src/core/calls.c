@@ -176,7 +176,7 @@ tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   call->target_key = tr_name_ref(msg->target_key);
   call->timer_code = TR_ETIMEOUT;
   call->msg = msg;
-  msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot) };
+  msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot), msg->window ? tr_call_part : NULL };
   core->stats.open_calls++;
   call->timer.fn = timer_fired;
   tr_timer_start(core->timers, &call->timer, msg->deadline, timer_fired);

@@ -246,6 +246,11 @@ uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
 tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);
+/* Does the caller take parts of the answer? Only then the next two. */
+bool tr_turn_takes_parts(const tr_turn *turn);
+bool tr_turn_has_credit(tr_turn *turn); /* for one more; false: the turn is woken when it has */
+/* own: takes the body's content. err: why it could not be passed on. */
+int tr_turn_part(tr_turn *turn, tr_body *body);
 /* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
 tr_msg *tr_turn_receive(tr_turn *turn);
 
@@ -268,6 +273,10 @@ void tr_call_cancel(tr_call *call);
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
+/* Parts of the answer (parts.c). The request must have a `window` when the call is made. */
+typedef void (*tr_part_fn)(void *ud, tr_call *call, tr_reply *part); /* may take part->body */
+void tr_call_on_part(tr_call *call, tr_part_fn fn);
+void tr_call_credit(tr_call *call, uint32_t parts); /* so many were taken: as many more may come */
 void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
 /* From now on fn sees every message before it is given to anybody (NULL: nobody does), but those that are sent while it runs. It may change
  * msg's type and body; then it drops `frame`. 0; TR_INTERCEPT_DROP: nobody gets it, a request is answered `cancelled`; a code: it cannot

@@ -188,6 +188,8 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
+  bool starved;          /* it has no credit for another part */
+  uint32_t credit;       /* parts of its answer that it may give now */
   bool cancelled;        /* its caller gave up, or its time is over */
   tr_holder holder;      /* of its request */
   tr_timer limit;        /* a request from a door: its deadline, once the turn waits */
@@ -275,6 +277,7 @@ struct tr_call {
   bool orphan;                 /* the turn that made it is over */
   bool closed;                 /* answered; its callback is running */
   tr_reply_fn fn;
+  tr_part_fn part;             /* NULL: none are wanted */
   void *ud;
   tr_turn *turn;               /* who waits; NULL: nobody here, or the turn is over */
   tr_link by_turn;
@@ -297,6 +300,8 @@ struct tr_call {
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* reply_to.answer of our calls' requests */
 void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
+int tr_call_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part); /* reply_to.part */
+void tr_turn_credit(tr_turn *turn, uint32_t parts);
 static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
   uint32_t slot = (uint32_t)token;
   if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;

@@ -19,8 +19,9 @@
 static void refuse(tr_host_stream *stream, int status, const char *text) { tr_host_stream_end(stream, status, text); }
 
 static int answer_headers(tr_host_stream *stream, const tr_client *client) {
-  tr_rpc_header version = { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) };
-  return tr_rpc_send_headers(stream->call, &version, client->troupe ? 1 : 0);
+  tr_rpc_header headers[] = { { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) },
+                              { TR_SLICE_LITERAL("troupe-accepts"), TR_SLICE_LITERAL("native, protobuf") } };
+  return tr_rpc_send_headers(stream->call, headers, client->troupe ? 2 : 0);
 }
 
 void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {

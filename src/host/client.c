@@ -33,6 +33,7 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
   tr_notes_init(client);
   host->n_foreign++;
+  tr_transcode_know(client, (tr_slice){ NULL, 0 });
   return client;
 }
 
@@ -60,6 +61,7 @@ void tr_client_know(tr_client *client, const tr_rpc_call *call) {
   client->host->n_foreign -= !client->troupe;
   client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
   client->host->n_foreign += !client->troupe;
+  tr_transcode_know(client, tr_rpc_call_header(call, "troupe-accepts"));
 }
 
 /* ---- telling of it ---- */

@@ -71,7 +71,7 @@ static int check_callee(const tr_client *callee, const tr_wire_span *span, size_
   return 0;
 }
 
-static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
+static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
   tr_host *host = caller->host;
   static const char placeholder[TR_PENDING_ID] = { 0 };
   const char *why = NULL;
@@ -101,11 +101,30 @@ static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *
   else tr_replay_note(caller, span);
 }
 
+static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
+  if (!tr_transcode_due(caller, callee)) {
+    forward(caller, callee, span);
+    return;
+  }
+  tr_wire_span other = *span;
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_transcode_walk(callee, &other, &frame, &error);
+  if (code) tr_pending_refuse(caller, span->request_id, code, error.text);
+  else forward(caller, callee, &other);
+  tr_blob_unref(frame);
+}
+
 /* ---- client → agent of this process (or behind another door) ---- */
 
 static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, tr_error *error) {
   tr_blob *frame = NULL;
-  if (tr_wire_encode_reply(caller->host->core, reply, id, &frame, error)) return NULL;
+  if (tr_wire_encode_reply_as(caller->host->core, reply, id, tr_transcode_plain(caller), &frame, error)) return NULL;
+  if (tr_transcode_due(NULL, caller) && tr_transcode_frame(caller, &frame, error)) {
+    tr_blob_unref(frame);
+    return NULL;
+  }
   size_t limit = caller->host->o.max_message;
   if (frame->len - TR_WIRE_PREFIX <= limit) return frame;
   tr_error_set(error, TR_ETOO_LARGE, "the answer's %u bytes are more than the host's limit of %zu",
@@ -117,7 +136,7 @@ static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, t
 static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   if (!caller->dotnet) return true;
   tr_wire_span span = { 0 };
-  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_slice bytes = tr_wire_framed(frame);
   if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(&span)) return true;
   tr_quirk_withhold(caller, "an answer", id);
   return false;
@@ -181,7 +200,8 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ on_local_answer, host, tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = on_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
 
@@ -224,7 +244,7 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
 
 /* ---- an answer comes in ---- */
 
-static void answer_client(tr_pending *pending, const tr_wire_span *span) {
+static void hand_back(tr_pending *pending, const tr_wire_span *span) {
   tr_host *host = pending->host;
   tr_client *caller = pending->caller;
   tr_slice id = tr_pending_id(pending);
@@ -242,6 +262,21 @@ static void answer_client(tr_pending *pending, const tr_wire_span *span) {
   tr_blob_unref(frame);
   if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
   else tr_pending_free(pending);
+}
+
+static void answer_client(tr_pending *pending, tr_client *callee, const tr_wire_span *span) {
+  if (!tr_transcode_due(callee, pending->caller)) {
+    hand_back(pending, span);
+    return;
+  }
+  tr_wire_span other = *span;
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_transcode_walk(pending->caller, &other, &frame, &error);
+  if (code) tr_pending_fail(pending, code, error.text);
+  else hand_back(pending, &other);
+  tr_blob_unref(frame);
 }
 
 static void answer_agent(tr_pending *pending, tr_client *callee, tr_slice bytes) {
@@ -279,7 +314,7 @@ void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *
   } else if (pending->kind == TR_PENDING_FROM_LOCAL) {
     answer_agent(pending, callee, bytes);
   } else {
-    answer_client(pending, span);
+    answer_client(pending, callee, span);
   }
 }
 
@@ -291,7 +326,7 @@ static void refuse_local(tr_core *core, tr_msg *msg, int code, const char *text)
 }
 
 static int check_frame(const tr_client *callee, const tr_blob *frame, const char **why) {
-  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_slice bytes = tr_wire_framed(frame);
   tr_wire_span span = { 0 };
   if (callee->dotnet && tr_wire_walk(bytes, &span, NULL)) return TR_EINTERNAL;
   return check_callee(callee, &span, bytes.n, why);
@@ -334,7 +369,8 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   tr_error_init(&error);
   const char *why = NULL;
   tr_blob *frame = NULL;
-  int code = tr_wire_encode_request(msg, tr_slice_make(id, sizeof id), &frame, &error);
+  int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_transcode_plain(callee), &frame, &error);
+  if (!code && tr_transcode_due(NULL, callee)) code = tr_transcode_frame(callee, &frame, &error);
   if (!code) code = check_frame(callee, frame, &why);
   if (!code) code = tr_client_send(callee, frame, false);
   tr_blob_unref(frame);

@@ -94,6 +94,8 @@ struct tr_client {
   bool dotnet;              /* user-agent grpc-dotnet/…: quirks.c */
   bool troupe;              /* announced troupe-version */
   bool told;                /* its stream is in the log: it has a type */
+  bool speaks_native, format_told; /* transcode.c: it may send the native format; the operator said what it takes */
+  uint8_t takes, published; /* formats (bits by tr_format) that it is given, and that it published in */
   tr_replay replay;
   tr_link subs;             /* subscriptions it added */
   uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
@@ -227,6 +229,7 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
 void tr_pending_tell_callee(tr_pending *pending);
 void tr_pending_cancel(tr_pending *pending); /* and ends it */
 void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+void tr_pending_take_parts(tr_pending *pending); /* of a TO_LOCAL's answer, if its caller does */
 extern const tr_holder_ops tr_pending_holder_ops;
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */
@@ -247,6 +250,21 @@ bool tr_quirk_request(const tr_wire_span *span);
 bool tr_quirk_answer(const tr_wire_span *span);
 /* It is not sent: counted, logged with doubling. */
 void tr_quirk_withhold(tr_client *to, const char *what, tr_slice which);
+
+/* ---- transcode.c: who wants bodies in which format ---- */
+
+/* What a client may be given, by what it announced, and by an agent type that it registered. */
+void tr_transcode_know(tr_client *client, tr_slice accepts);
+void tr_transcode_registered(tr_client *client, tr_slice agent_type);
+void tr_transcode_learn(tr_client *from, const tr_wire_span *span); /* it published this; there are descriptors */
+/* The message as `to` takes it: *frame is a new one (the caller's), or NULL where it can go as it is, or must.
+ * err: TR_EINVALID (its body does not fit its type; the text names the field), TR_ETOO_LARGE, TR_EMEMORY. */
+int tr_transcode(const tr_client *to, const tr_wire_span *span, tr_blob **frame, tr_error *error);
+/* The same; where there is a new frame, *span is of it. */
+int tr_transcode_walk(const tr_client *to, tr_wire_span *span, tr_blob **frame, tr_error *error);
+/* The same of a frame of ours, replaced where it has to be. */
+int tr_transcode_frame(const tr_client *to, tr_blob **frame, tr_error *error);
+tr_format tr_transcode_plain(const tr_client *to); /* what bodies from here go to it in */
 
 /* ---- guards.c ---- */
 
@@ -283,6 +301,16 @@ struct tr_host {
   tr_time drain_by;
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
+  const bool *has_types; /* of o.codecs */
 };
+
+/* What comes from a client (NULL: an agent of this process) and may have to be changed for some receiver: bits by tr_format. */
+static inline unsigned tr_transcode_sends(const tr_host *host, const tr_client *from) {
+  unsigned types = *host->has_types ? 1u << TR_FORMAT_JSON | 1u << TR_FORMAT_PROTOBUF : 0;
+  return from && from->speaks_native ? types | 1u << TR_FORMAT_NATIVE : types;
+}
+static inline bool tr_transcode_due(const tr_client *from, const tr_client *to) {
+  return (tr_transcode_sends(to->host, from) & ~(unsigned)to->takes) != 0;
+}
 
 #endif

@@ -20,6 +20,8 @@ int tr_runtime_protobuf_file(troupe_t *rt, const char *path) {
   return rc;
 }
 
+bool tr_runtime_has_type(const troupe_t *rt, const char *type) { return tr_codecs_type(rt->codecs, tr_slice_of(type)) != NULL; }
+
 /* ---- serializers ---- */
 
 typedef struct plugged { troupe_t *rt; troupe_encode_fn encode; troupe_decode_fn decode; void *ud; } plugged;

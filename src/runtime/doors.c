@@ -52,6 +52,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   if (rc) return rc;
   if (!rt->host) {
     rt->host_options.core = rt->core;
+    rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.ud = rt;
@@ -158,6 +159,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   options->core = rt->core;
   options->address = uplink->address;
   options->version = TR_VERSION;
+  options->has_types = tr_codecs_has_types(rt->codecs);
   options->dial = worker_dial;
   options->hang_up = worker_hang_up;
   options->dirty = worker_dirty;

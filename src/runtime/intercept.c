@@ -53,7 +53,7 @@ static int on_message(void *ud, tr_msg *msg, tr_error *why) {
   pair(target, sizeof target, msg->target_type, msg->target_key);
   if (msg->sender_type) pair(sender, sizeof sender, msg->sender_type, msg->sender_key);
   snprintf(id, sizeof id, "%.*s", TR_SLICE_ARG(tr_msg_id(msg, number)));
-  troupe_value_t *body = tr_runtime_value(rt, &msg->body, &unread);
+  troupe_value_t *body = tr_runtime_value_from_body(rt, &msg->body, &unread);
   if (!body && unread.code == TR_EMEMORY) return tr_error_set(why, TR_EMEMORY, "out of memory");
   troupe_message_t shown = { .kind = kind_of(msg), .target = target, .type = msg->type->text,
                              .sender = msg->sender_type ? sender : NULL, .id = id, .body = body };

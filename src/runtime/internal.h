@@ -20,6 +20,7 @@ typedef enum {
 
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
+typedef struct tr_c_subscriptions tr_c_subscriptions;
 
 struct tr_uplink {
   troupe_t *rt;
@@ -80,11 +81,12 @@ struct troupe {
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */
-  tr_link calls, subscriptions;
+  tr_link calls;
   troupe_intercept_fn intercept; /* intercept.c */
   void *intercept_ud;
-  tr_class *subscriber; /* the class of troupe_subscribe's agent */
-  int64_t next_subscription;
+  /* subscribe.c */
+  tr_class *subscriber; /* the class of their agent */
+  tr_c_subscriptions *subscriptions; /* NULL until the first */
   /* bodies.c */
   tr_codecs *codecs;
   tr_map encodings; /* of troupe_encode_as, by message type */
@@ -119,8 +121,10 @@ void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
-troupe_value_t *tr_runtime_value(troupe_t *rt, const tr_body *body, tr_error *error); /* NULL: *error says why */
 void tr_runtime_cancel_calls(troupe_t *rt);
+/* NULL: out of memory, or error says what is wrong with it. */
+troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
+/* subscribe.c: the names in it must still be there */
 void tr_runtime_free_subscriptions(troupe_t *rt);
 /* bodies.c */
 #define TR_ENCODINGS_MAX 10000

@@ -147,7 +147,6 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
-  tr_list_init(&rt->subscriptions);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
@@ -176,8 +175,8 @@ void troupe_free(troupe_t *rt) {
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
-  tr_core_free(rt->core);
   tr_runtime_free_subscriptions(rt);
+  tr_core_free(rt->core);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);

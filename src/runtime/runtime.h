@@ -23,6 +23,7 @@ tr_time tr_runtime_now(troupe_t *rt);
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc);
 /* troupe_protobuf from a file. */
 int tr_runtime_protobuf_file(troupe_t *rt, const char *path);
+bool tr_runtime_has_type(const troupe_t *rt, const char *type); /* by full name, in what was loaded */
 /* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
 int tr_runtime_watch(troupe_t *rt);
 

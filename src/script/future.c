@@ -85,6 +85,7 @@ void tr_future_unref(tr_future *f) {
   drop_messages(f);
   tr_future_release(f);
   tr_body_release(script->core, &f->reply);
+  if (f->parts) tr_stream_free(f);
   tr_name *const held[] = { f->reply_type, f->agent, f->key, f->type, f->asker, f->asker_key, f->from, f->from_key,
                             f->from_type };
   for (size_t i = 0; i < sizeof held / sizeof *held; i++) tr_name_unref(held[i]);
@@ -350,6 +351,7 @@ static void send(tr_future *f, bool in_turn) {
   } else {
     f->call = NULL;
   }
+  if (f->call && f->parts) tr_call_on_part(f->call, tr_stream_part);
   if (f->call) tr_call_background(f->call, !f->wanted);
   else if (rc && rc != TR_EMEMORY) settle_text(f, rc, error.text);
   else settle_text(f, TR_EMEMORY, "out of memory");
@@ -455,7 +457,7 @@ void tr_futures_leave(tr_lua_turn *lt, bool failed) {
     f->refs++;
     if (failed) f->read = true;
     if (f->settled) tell_failure(f);
-    else if (failed) tr_future_cancel(f);
+    else if (failed || f->parts) tr_future_cancel(f); /* nobody can read a stream any more */
     if (!f->settled && !tr_link_in(&f->open)) release_edges(f); /* it was never begun */
     tr_future_let_go(f);
     tr_future_unref(f);
@@ -510,6 +512,11 @@ void tr_future_watch(tr_future *f, bool wanted) {
   if (tr_future_away(f)) tr_future_fetch(f);
   else if (f->asked && !f->users && f->turn->wait == f->asked_at) f->asked->more->keep_ms = 0; /* it has not gone out yet */
   if (wanted) want(f, 0);
+}
+
+void tr_future_unwatch(tr_future *f) {
+  f->watched = f->wanted = false;
+  if (f->call) tr_call_background(f->call, true);
 }
 
 int tr_future_push_value(lua_State *L, int at, tr_future *f) {

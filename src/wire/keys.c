@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "core/core.h"
+#include "wire/wire.h"
 
 #define KEEP_MOST 3600000u /* milliseconds that a result is kept at most */
 
@@ -49,6 +50,11 @@ static void apply_oneway(tr_msg *msg, tr_slice value) {
   if (msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
 }
 
+static void apply_stream(tr_msg *msg, tr_slice value) {
+  uint64_t parts;
+  if (read_digits(value, 10, &parts)) msg->window = parts < UINT8_MAX ? (uint8_t)parts : UINT8_MAX;
+}
+
 static void apply_priority(tr_msg *msg, tr_slice value) {
   if (tr_slice_is(value, "high")) msg->priority = TR_PRIORITY_HIGH;
   if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
@@ -71,6 +77,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
+  else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   return true; /* a newer troupe's are not the script's business, either */
 }
@@ -110,6 +117,10 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
   if (msg->chain || msg->kind != TR_MSG_EVENT) { /* of a request always: by it a peer knows us */
     int n = snprintf(pairs->chain, sizeof pairs->chain, "%llx", (unsigned long long)msg->chain);
     tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
+  }
+  if (msg->window) {
+    int n = snprintf(pairs->stream, sizeof pairs->stream, "%u", msg->window);
+    tr_wire_pairs_add(pairs, TR_KEY_STREAM, tr_slice_make(pairs->stream, (size_t)n));
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
   if (msg->more && msg->kind != TR_MSG_EVENT && !msg->from_wire) add_more(pairs, msg->more);

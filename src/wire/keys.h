@@ -19,6 +19,7 @@
 #define TR_KEY_CHAIN "troupe-chain"
 #define TR_KEY_ONEWAY "troupe-oneway"
 #define TR_KEY_ID "troupe-id"
+#define TR_KEY_STREAM "troupe-stream"
 #define TR_KEY_CODE "troupe-code"
 #define TR_KEY_ORIGIN "troupe-origin"
 #define TR_KEY_KEEP "troupe-keep"
@@ -41,13 +42,12 @@ typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
   size_t count;
   const tr_meta *meta;
-  char timeout[24], chain[24], keep[24]; /* text of some of them */
+  char stream[4], timeout[24], chain[24], keep[24]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);
 
 /* Content types and formats. */
-#define TR_WIRE_NATIVE "application/x-troupe"
 tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta); /* not of TR_FORMAT_OTHER */
 /* false: an unknown one (TR_FORMAT_BYTES). Nothing at all is JSON. */
 bool tr_wire_format(tr_slice content_type, tr_format *format);

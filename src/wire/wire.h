@@ -15,6 +15,10 @@
 #include "core/router.h"
 
 #define TR_WIRE_PREFIX 5
+/* The message in a frame. */
+static inline tr_slice tr_wire_framed(const tr_blob *frame) {
+  return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
+}
 
 /* --- walking: spans of an agents.Message that passes through --- */
 typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3,
@@ -61,6 +65,12 @@ tr_slice tr_wire_metadata(tr_slice inner, tr_wire_kind kind, const char *key);
 tr_blob *tr_wire_splice(tr_mem *mem, const tr_wire_span *span, tr_slice new_id);
 /* Size the spliced message would have, prefix excluded. */
 size_t tr_wire_splice_size(const tr_wire_span *span, tr_slice new_id);
+/* The body of a walked message; borrowed from it. proto_data: of an event, where it is a google.protobuf.Any and not bytes. */
+typedef struct tr_wire_body { tr_slice type, content_type, data; bool proto_data; } tr_wire_body;
+void tr_wire_read_body(const tr_wire_span *span, tr_wire_body *out);
+/* A frame of the same message with this body in the place of its own. NULL: out of memory. */
+tr_blob *tr_wire_recast(tr_mem *mem, const tr_wire_span *span, const tr_wire_body *body);
+#define TR_WIRE_NATIVE "application/x-troupe" /* content type of bodies in the native format */
 /* A frame holding these message bytes unchanged (events). */
 tr_blob *tr_wire_frame(tr_mem *mem, tr_slice bytes);
 /* A frame with RpcResponse{request_id, error: "code: text", metadata troupe-code}. Never with an empty error. */

@@ -40,7 +40,7 @@ static int send_reply(tr_worker *w, uint32_t session, tr_slice id, const tr_repl
   tr_error error;
   tr_error_init(&error);
   tr_blob *frame = NULL;
-  int code = tr_wire_encode_reply(w->core, reply, id, &frame, &error);
+  int code = tr_wire_encode_reply_as(w->core, reply, id, tr_worker_plain(w), &frame, &error);
   if (!code && frame->len - TR_WIRE_PREFIX > w->o.max_message) {
     code = tr_error_set(&error, TR_ETOO_LARGE, "the answer's %u bytes are more than the limit of %u",
                         (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);
@@ -113,6 +113,7 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
   tr_finder_added(&w->jobs_by_id, &job->link);
   w->n_jobs++;
   msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
+  if (msg->window) tr_worker_take_parts(job);
   return job;
 }
 

@@ -58,6 +58,7 @@ typedef struct tr_worker_item {
   uint64_t token;  /* a request's; neither: an answer */
   uint64_t end;    /* bytes given to the stream, up to and with this one */
   tr_time since;   /* when it was encoded */
+  bool native;     /* for a host that takes the native format: not for any other */
 } tr_worker_item;
 
 typedef struct tr_worker_queue { /* a ring; items are numbered for ever */
@@ -116,6 +117,7 @@ extern const tr_dest_ops tr_worker_dest_ops;
 void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
 /* own: a frame for the caller, of the same request as it is now (less time is left). NULL: no memory. */
 tr_blob *tr_worker_encode_again(tr_worker_request *request);
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event); /* likewise */
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
   tr_link link;          /* worker->jobs or ->debts */
@@ -140,6 +142,7 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span);
 /* Nobody here waits for its answer any more: the host hears of it, if the request has left. The entry is the caller's to end. */
 void tr_worker_tell_cancelled(tr_worker_request *request);
 tr_msg *tr_worker_request_take(tr_worker_request *request); /* end it; the reference is the caller's */
+void tr_worker_take_parts(tr_worker_job *job); /* of its answer, if its caller does */
 void tr_worker_cancel_job(tr_worker_job *job); /* nobody waits for its answer any more */
 extern const tr_holder_ops tr_worker_holder_ops;
 
@@ -241,6 +244,7 @@ struct tr_worker {
   tr_rpc_call *channel;
   uint32_t session;       /* counts them */
   bool troupe;            /* its host announced itself as troupe */
+  bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
   bool proven;            /* it is a host */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
@@ -271,5 +275,8 @@ struct tr_worker {
   tr_time poll_interval;
   bool polling;           /* a call is under way */
 };
+
+/* The format of bodies that ask for none. */
+static inline tr_format tr_worker_plain(const tr_worker *w) { return w->native ? TR_FORMAT_NATIVE : TR_FORMAT_JSON; }
 
 #endif

@@ -70,6 +70,8 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   tr_worker_prove(w);
   if (!tr_rpc_call_header(call, "troupe-version").p) return;
   w->troupe = true;
+  tr_slice accepts = tr_rpc_call_header(call, "troupe-accepts");
+  w->native = tr_slice_starts(accepts, TR_SLICE_LITERAL("native")); /* a list: ours begins so */
   watch_at(w, tr_core_now(w->core) + TR_WORKER_SILENCE);
 }
 
@@ -173,7 +175,7 @@ int tr_worker_session_open(tr_worker *w) {
   };
   w->session++;
   w->joins = 0;
-  w->troupe = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
+  w->troupe = w->native = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;
   w->rpc = tr_rpc_conn_new(&options);

@@ -26,6 +26,7 @@ typedef struct tr_worker_options {
   tr_core *core;
   const char *address;      /* for messages and :authority */
   const char *version;      /* announced as troupe-version */
+  const bool *has_types;    /* descriptors are loaded: protobuf bodies can be read here; NULL: no */
   uint32_t max_message;     /* 0: 4 MiB */
   uint64_t queue_bytes;     /* waiting to be sent, also while the host is away; 0: 64 MiB. Beyond: requests overloaded, events dead letters */
   tr_time backoff_first, backoff_max; /* 0: 50 ms, 5 s; with jitter from the core's random source */
