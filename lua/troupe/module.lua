@@ -1,5 +1,5 @@
--- The half of `require "troupe"` (src/module) that is in Lua: runtimes as programs see them. Run once by C, with the table `troupe` and what
--- it needs of C. Not for scripts.
+-- The half of `require "troupe"` (src/module) that is in Lua: runtimes as programs see them. Run once by C, with the table
+-- `troupe` and what it needs of C. Not for scripts.
 --
 -- Waiting is here. A runtime has a loop of its own. Where the program uses luv, that loop is watched by luv's: a poll handle on its
 -- descriptor and one timer, so that luv's own events and the runtime's interleave, and luv knows every handle that it has.
@@ -37,15 +37,15 @@ local function pump(self)
 end
 
 -- luv's loop must not keep a runtime that the program has let go.
-local function weak_pump(self)
+local function weakly(self, f)
   local weak = setmetatable({ self }, { __mode = "v" })
   return function()
-    if weak[1] then pump(weak[1]) end
+    if weak[1] then f(weak[1]) end
   end
 end
 
 local function open_luv(self, uv)
-  local luv = { uv = uv, pump = weak_pump(self), timer = uv.new_timer(), poll = uv.new_poll(self.core:descriptor()) }
+  local luv = { uv = uv, pump = weakly(self, pump), timer = uv.new_timer(), poll = uv.new_poll(self.core:descriptor()) }
   luv.poll:start("r", luv.pump)
   luv.poll:unref()
   self.luv = luv
@@ -383,7 +383,7 @@ function troupe.runtime(options)
   local self = setmetatable({ anchors = {} }, Runtime)
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
-    log = log_of(options), level = options.log and "info" or "warn",
+    log = log_of(options), wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end

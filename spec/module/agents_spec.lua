@@ -3,8 +3,8 @@ local module = require "spec.support.troupe"
 local process = require "spec.support.process"
 local troupe, open, raised = module.troupe, module.open, module.raised
 
-local function write(text)
-  local path = process.tmpdir() .. "/scribe.lua"
+local function write(text, path)
+  path = path or process.tmpdir() .. "/scribe.lua"
   local file = assert(io.open(path, "w"))
   file:write(text)
   file:close()
@@ -208,10 +208,10 @@ module.describe("agents of a program", describe, function(mode)
     local path = write "return { state = { n = 0 }, on = { Add = function(self) self.n = self.n + 1 return { self.n } end } }"
     rt:load(path)
     assert.equal(1, rt:call("scribe", "Add")[1])
-    write "return { state = { n = 0 }, on = { Add = function(self) self.n = self.n + 10 return { self.n } end } }"
+    write("return { state = { n = 0 }, on = { Add = function(self) self.n = self.n + 10 return { self.n } end } }", path)
     assert.equal(1, rt:reload())
     assert.equal(11, rt:call("scribe", "Add")[1])
-    write "return {"
+    write("return {", path)
     assert.match("scribe.lua:1:", raised(rt.reload, rt, path), 1, true)
     assert.equal(21, rt:call("scribe", "Add")[1])
   end)

@@ -1,5 +1,5 @@
--- `require "troupe"` in the specs' own Lua state, and what the specs of the module share. With a sanitizer's build it cannot be loaded into a
--- program without it: then spec/module/sanitized_spec.lua runs the others in a program that can.
+-- `require "troupe"` in the specs' own Lua state, and what the specs of the module share. With a sanitizer's build it cannot be
+-- loaded into a program without it: then spec/module/sanitized_spec.lua runs the others in a program that can.
 local M = { sanitized = (os.getenv("TROUPE_SANITIZER") or "") ~= "" }
 
 if not M.sanitized then M.troupe = require "troupe" end

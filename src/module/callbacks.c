@@ -177,6 +177,17 @@ static int64_t on_clock(void *ud) {
   return self->last;
 }
 
+static int wake_main(lua_State *L) {
+  tr_module_kept(L, *(tr_lua_runtime **)lua_touserdata(L, 1), "wake");
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static void on_wake(void *ud) {
+  tr_lua_runtime *self = ud;
+  if (self->L && self->rt) tr_module_protect(self, "wake", wake_main, &self, NULL);
+}
+
 void tr_module_options(lua_State *L, troupe_options_t *options, tr_lua_runtime *self) {
   options->userdata = self;
   lua_getfield(L, 1, "log");
@@ -185,4 +196,7 @@ void tr_module_options(lua_State *L, troupe_options_t *options, tr_lua_runtime *
   lua_getfield(L, 1, "clock");
   if (!lua_isnil(L, -1)) options->clock_us = on_clock;
   tr_module_keep(L, self, "clock");
+  lua_getfield(L, 1, "wake");
+  if (!lua_isnil(L, -1)) options->wake = on_wake;
+  tr_module_keep(L, self, "wake");
 }

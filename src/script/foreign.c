@@ -63,6 +63,7 @@ static lua_State *main_thread(lua_State *L) {
 static void forget_refs(tr_script *script) {
   int *const refs[] = { &script->slots_ref, &script->instances_ref, &script->agents_ref, &script->topics_ref, &script->types_ref,
                         &script->ctx_ref, &script->future_ref, &script->placeholder_ref, &script->proxy_ref, &script->objects_ref,
+                        &script->handle_ref, &script->stream_ref,
                         &script->thread_ref, &script->sandbox_ref, &script->dummy_ref };
   for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
     if (script->L) luaL_unref(script->L, LUA_REGISTRYINDEX, *refs[i]);
@@ -112,9 +113,12 @@ static int open_script(lua_State *L, void *ud) {
     *tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   open_objects(L, script);
+  *(tr_script **)lua_newuserdatauv(L, sizeof script, 0) = script;
+  script->handle_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   tr_ctx_open(L, script);
   tr_future_open(L, script);
   tr_placeholder_open(L, script);
+  tr_stream_open(L, script);
   return 0;
 }
 
@@ -168,6 +172,9 @@ int tr_foreign_new(lua_State *L, tr_script *home, tr_error *error) {
 static int empty_futures(lua_State *L, void *ud) {
   tr_script *script = ud;
   tr_need_stack(L, 8);
+  tr_push_ref(L, script->handle_ref);
+  *(tr_script **)lua_touserdata(L, 1) = NULL;
+  lua_settop(L, 0);
   tr_push_ref(L, script->objects_ref);
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     tr_future **box = lua_touserdata(L, -2), *f = *box;
@@ -189,6 +196,18 @@ void tr_foreign_close(tr_script *home) {
   tr_lua_turns_close(script);
   tr_address_close(script);
   script_free(script);
+}
+
+void tr_foreign_handle_push(lua_State *L, const tr_script *script) {
+  if (script->home) tr_push_ref(L, script->handle_ref);
+  else lua_pushnil(L);
+}
+
+tr_script *tr_foreign_handle_at(lua_State *L, int at) {
+  tr_script *const *handle = lua_touserdata(L, at);
+  if (!handle) return tr_script_of(L);
+  if (!*handle) tr_fail_raise(L, TR_EUNAVAILABLE, "the runtime is closed");
+  return *handle;
 }
 
 void tr_foreign_future(lua_State *L, tr_script *script) {

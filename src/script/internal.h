@@ -86,6 +86,10 @@ int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, 
 /* Push what lies at home in a slot. 0, or a code (nothing is pushed). Does not raise. */
 int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error);
 void tr_foreign_future(lua_State *L, tr_script *script); /* the future on the top was made: it may outlive the script */
+/* For functions that may be called when nothing of ours runs: push what leads to the script (nil, of a state of our own), and follow it;
+ * raises where the script is gone. */
+void tr_foreign_handle_push(lua_State *L, const tr_script *script);
+tr_script *tr_foreign_handle_at(lua_State *L, int at);
 void tr_foreign_close(tr_script *script); /* of a home: its foreign one */
 #define TR_SLOT_LOCAL 0x80000000u /* in a body: the foreign script's own slot, since placeholders are in it */
 
@@ -97,7 +101,7 @@ struct tr_script {
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   tr_script *home;    /* L is a thread in somebody else's state, and bodies are kept by this one; NULL: all is our own */
   tr_script *foreign; /* the one whose home this is */
-  int thread_ref, objects_ref; /* foreign: L itself; what may outlive us, by weak keys */
+  int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
   size_t used;  /* bytes of the Lua state */
   tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
   tr_chunk *chunks;

@@ -139,7 +139,10 @@ static int stage_table(lua_State *L, tr_stage *stage) {
     int top = lua_gettop(L);
     if (list) lua_rawgeti(L, -1, i);
     if (lua_isfunction(L, -1)) return wrong(stage, "a function is no agent (the program is yours already)");
-    if (lua_istable(L, -1) && tr_raw_field(L, -1, "type") == LUA_TNIL)
+    lua_pushnil(L);
+    bool filled = lua_istable(L, -2) && lua_next(L, -2);
+    lua_settop(L, list ? top + 1 : top);
+    if (filled && tr_raw_field(L, -1, "type") == LUA_TNIL)
       return wrong(stage, "an agent given as a table needs `type`");
     lua_settop(L, top);
   }
