@@ -104,6 +104,8 @@ typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2
 /* What few messages have: made on demand, freed with the message. */
 typedef struct tr_msg_more {
   uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
+  uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
+  struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
 } tr_msg_more;
 
@@ -156,6 +158,10 @@ void tr_msg_cancel(tr_msg *request);
 /* Parts of the answer (parts.c). own: takes part->body. err: as reply_to.part. */
 int tr_msg_part(tr_msg *request, tr_reply *part);
 void tr_msg_credit(tr_msg *request, uint32_t parts);
+
+/* Another request of the same, with the same id, to be sent when that one failed; with a copy of its body (a slot, or none) or without.
+ * NULL: out of memory. */
+tr_msg *tr_msg_again(const tr_msg *msg, bool with_body);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),

@@ -150,6 +150,7 @@ tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) 
   }
   call->turn = turn;
   call->orphan = !turn;
+  call->patient = true;
   call->background = call->making = true; /* the caller must have its call before fn may hear of it */
   if (turn) tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
   tr_core_post(core, msg);

@@ -17,7 +17,7 @@ static void send_note(tr_pending *pending, const tr_wire_note *note) {
   if (!callee || !callee->troupe || !callee->stream) return;
   tr_pending_write_id(pending, id);
   tr_blob *frame = tr_wire_encode_note(pending->host->mem, tr_slice_make(id, sizeof id), note);
-  if (frame) tr_client_send(callee, frame, false);
+  if (frame) tr_client_send_lane(callee, frame, false, pending->priority); /* it must not overtake its request */
   tr_blob_unref(frame);
 }
 
@@ -51,7 +51,7 @@ void tr_client_cancel_calls(tr_client *client) {
   for (tr_link *link = client->calls.next, *next; link != &client->calls; link = next) {
     tr_pending *pending = TR_CONTAINER(link, tr_pending, by_caller);
     next = link->next;
-    if (!pending->oneway) tr_pending_cancel(pending);
+    if (!pending->oneway && !pending->resends) tr_pending_cancel(pending);
   }
 }
 
@@ -79,7 +79,7 @@ static int on_local_part(void *ud, uint64_t token, tr_msg *request, tr_reply *pa
   if (!pending || pending->msg != request) return 0;
   int err = tr_wire_encode_part(host->core, part, tr_pending_id(pending), &frame, NULL);
   if (!err) err = check_size(host, frame->len - TR_WIRE_PREFIX);
-  if (!err) err = tr_client_send(pending->caller, frame, false);
+  if (!err) err = tr_client_send_lane(pending->caller, frame, false, request->priority);
   tr_blob_unref(frame);
   return err;
 }
@@ -95,7 +95,7 @@ static int part_to_client(tr_pending *pending, const tr_wire_span *span) {
   int err = check_size(host, tr_wire_splice_size(span, id));
   if (err) return err;
   tr_blob *frame = tr_wire_splice(host->mem, span, id);
-  err = frame ? tr_client_send(pending->caller, frame, false) : TR_EMEMORY;
+  err = frame ? tr_client_send_lane(pending->caller, frame, false, pending->priority) : TR_EMEMORY;
   tr_blob_unref(frame);
   return err;
 }

@@ -617,6 +617,7 @@ struct tr_future {
   bool held;           /* its body holds placeholders whose content is elsewhere */
   bool content;        /* its receiver cannot have those: the content has to be sent */
   unsigned users;      /* edges to this one */
+  uint32_t via;        /* of its message */
   tr_blob *kept;       /* where the result is; NULL: nowhere but in `reply`, or let go */
   tr_call *fetch;      /* its content is on the way here */
   tr_msg *asked;       /* the call's message, still in the outbox of its turn's wait number asked_at */
@@ -675,11 +676,13 @@ void tr_future_go(tr_future *f);   /* all that it needs is there */
 /* --- kept.c --- */
 static inline bool tr_future_away(const tr_future *f) { return f->settled && !f->code && f->reply.kind == TR_BODY_REF; }
 static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr_future_away(f); }
-bool tr_future_is_remote(const tr_future *f); /* its call goes to another process */
+bool tr_future_is_remote(const tr_future *f, const tr_msg *msg); /* its call goes to another process */
 /* May its receiver fetch what it needs? Only a JSON body has places for it. */
 static inline bool tr_future_takes_refs(const tr_future *f) {
-  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && !f->script->home && tr_future_is_remote(f);
+  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && !f->script->home && tr_future_is_remote(f, f->msg);
 }
+/* The body of f->msg with references in it, into msg. 0, or a code. */
+int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error);
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);

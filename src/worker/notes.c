@@ -10,13 +10,13 @@
 /* ---- agents here gave up ---- */
 
 static void push(tr_worker *w, tr_blob *frame) {
-  if (frame) tr_worker_push(w, frame, NULL, 0, NULL); /* as an answer: it belongs to this stream */
+  if (frame) tr_worker_push(w, TR_PRIORITY_NORMAL, frame, NULL, 0, NULL); /* as an answer: it belongs to this stream */
   tr_blob_unref(frame);
 }
 
 /* Has it, or a part of it, gone out on this stream? */
 static bool has_left(const tr_worker_request *request) {
-  return request->sent || request->number < request->worker->queue.handed;
+  return request->sent || tr_worker_is_handed(request->worker, request->number);
 }
 
 void tr_worker_tell_cancelled(tr_worker_request *request) {
@@ -53,11 +53,10 @@ static int on_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
   tr_worker *w = job->worker;
   tr_blob *frame = NULL;
   (void)token;
-  (void)request;
   if (!w->channel || job->session != w->session) return 0; /* its turn is being ended */
   int err = tr_wire_encode_part(w->core, part, tr_slice_make(job->id, job->id_length), &frame, NULL);
   if (!err && frame->len - TR_WIRE_PREFIX > w->o.max_message) err = TR_ETOO_LARGE;
-  if (!err) err = tr_worker_push(w, frame, NULL, 0, NULL);
+  if (!err) err = tr_worker_push(w, request->priority, frame, NULL, 0, NULL); /* in order with the answer */
   tr_blob_unref(frame);
   return err;
 }
