@@ -99,36 +99,26 @@ static int agents(lua_State *L) {
   return 1;
 }
 
-static int free_value(lua_State *L) {
-  troupe_value_free(*(troupe_value_t **)lua_touserdata(L, 1));
-  return 0;
-}
-
-/* A box that frees it, on the top, whatever happens to what is done with it. */
-static troupe_value_t **new_box(lua_State *L) {
-  troupe_value_t **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
-  if (luaL_newmetatable(L, "troupe.value")) {
-    lua_pushcfunction(L, free_value);
-    lua_setfield(L, -2, "__gc");
-  }
-  lua_setmetatable(L, -2);
-  return box;
+static int push_value(lua_State *L) {
+  tr_error error;
+  tr_error_init(&error);
+  if (tr_foreign_push(L, lua_touserdata(L, 1), false, &error)) tr_module_raise(L, error.code, "%s", error.text);
+  return 1;
 }
 
 static int metadata(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   const char *id = luaL_checkstring(L, 2);
-  tr_error error;
-  tr_error_init(&error);
-  troupe_value_t **box = new_box(L);
-  *box = troupe_metadata(self->rt, id);
-  if (!*box) {
+  troupe_value_t *value = troupe_metadata(self->rt, id);
+  if (!value) {
     bool memory = strcmp(troupe_error(self->rt), "out of memory") == 0;
     tr_module_raise(L, memory ? TR_EMEMORY : TR_ENOT_FOUND, "%s", troupe_error(self->rt));
   }
-  if (tr_foreign_push(L, *box, false, &error)) tr_module_raise(L, error.code, "%s", error.text);
-  return 1;
+  lua_pushcfunction(L, push_value);
+  lua_pushlightuserdata(L, value);
+  int status = lua_pcall(L, 1, 1, 0); /* nothing may be jumped over before it is freed */
+  troupe_value_free(value);
+  return status == LUA_OK ? 1 : lua_error(L);
 }
 
 /* --- state --- */
