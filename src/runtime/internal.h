@@ -89,6 +89,8 @@ struct troupe {
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;
+  troupe_intercept_fn intercept; /* intercept.c */
+  void *intercept_ud;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
