@@ -67,6 +67,10 @@ typedef struct troupe_options {
   int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
   void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
+  /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
+   * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
+   * it must not call the runtime. */
+  unsigned threads;
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */

@@ -60,7 +60,7 @@ int cli_fail(int status, const char *what, const char *format, ...)
 #endif
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
-troupe_t *cli_runtime(const char *log_level);
+troupe_t *cli_runtime(const char *log_level, unsigned threads);
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 

@@ -34,8 +34,8 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
   fprintf(stderr, "%s%s%s %s %s\n", begin, tr_log_level_name((tr_log_level)level), *begin ? "\033[0m" : "", event, text);
 }
 
-troupe_t *cli_runtime(const char *log_level) {
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO };
+troupe_t *cli_runtime(const char *log_level, unsigned threads) {
+  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO, .threads = threads };
   static const char *const levels[] = { "error", "warn", "info", "debug" };
   if (log_level) {
     int level = -1;

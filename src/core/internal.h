@@ -10,6 +10,7 @@
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next
  *   calls.c        who waits for an answer, and until when
+ *   far.c          the same core in several threads: what lives elsewhere
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
@@ -51,6 +52,10 @@ struct tr_core {
   tr_time now;
   uint64_t seed, identity;     /* identity: in front of message ids */
   uint64_t last_number;        /* of a message */
+  const tr_far_ops *far;       /* NULL: one isolate */
+  void *far_ud;
+  unsigned index;              /* of this isolate */
+  uint32_t pinned;             /* classes that only this isolate has */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
 
   tr_dest local;               /* our classes, as the router sees them */
@@ -101,7 +106,7 @@ struct tr_class {
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
-  bool reentrant, has_init, has_close, exclusive_init;
+  bool reentrant, has_init, has_close, exclusive_init, pinned;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -125,6 +130,7 @@ enum { /* tr_agent.state */
   TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
   TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
   TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
+  TR_AGENT_HELD = 8192,   /* what it sent waits for room in another isolate: extra->held */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
@@ -134,6 +140,7 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
+  uint32_t held;               /* messages of it that wait for room in other isolates */
   uint32_t high_run, normal_run; /* messages of this lane since one of a lower */
   char *halted;                /* why, of a halted one; NULL for lack of memory */
   size_t halted_size;
@@ -197,7 +204,7 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
-  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING)) return false;
+  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD)) return false;
   if (!agent->turn) return true;
   return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
          !agent->blocked_turns;
@@ -209,6 +216,7 @@ static inline bool tr_mail_nested(const tr_agent *agent) {
 /* Has it anything to do now? */
 static inline bool tr_agent_wants(const tr_agent *agent) {
   if (agent->state & (TR_AGENT_DEAD | TR_AGENT_ENDING)) return false;
+  if (agent->state & TR_AGENT_HELD) return tr_mail_nested(agent);
   if (agent->ready_turns || (agent->state & TR_AGENT_START)) return true;
   if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) return true;
   return (agent->mail.count > 0 && tr_mail_open(agent)) || tr_mail_nested(agent);
@@ -231,11 +239,14 @@ tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
 typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
   tr_timer timer;
-  tr_agent *receiver;
-  tr_turn *turn;               /* NULL: it ended by force; nobody waits */
+  tr_agent *receiver;          /* NULL: a gate's */
+  tr_gate *gate;
+  void *parcel;                /* a gate's; NULL: delivered */
+  tr_turn *turn;               /* NULL: it ended by force, or is in another isolate; nobody here waits */
   tr_msg *msg;
 } tr_parking;
 
+/* `from` NULL: the message came from a turn in another isolate. */
 int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
 void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now */
 void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text);
@@ -303,8 +314,9 @@ void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
  * whoever had to be told has been told. */
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
-/* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
-int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
+/* An event to one local instance, if it has not got it yet; NULL: to all live ones. */
+int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
+int tr_publish_rest(tr_core *core, tr_msg *event);
 /* The same with the text for a refused delivery. */
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
 

@@ -132,6 +132,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
   }
   case TR_OVERFLOW_WAIT:
     if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
+    if (!from && msg->origin) return tr_parking_add(core, to, msg, NULL);
     break;
   case TR_OVERFLOW_REFUSE: break;
   }

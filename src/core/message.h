@@ -89,6 +89,7 @@ struct tr_msg {
   uint32_t refs;
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
+  uint8_t origin;       /* 1 + the isolate whose turn sent it and may be made to wait; 0: this one, or nobody waits */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */

@@ -68,6 +68,8 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
   if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
+  int home = core->far && !class_->pinned ? core->far->home(core->far_ud, class_, msg->target_key) : -1;
+  if (home >= 0) return core->far->send(core->far_ud, home, msg, from);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
   if (!agent) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
   int err = tr_mail_deliver(core, agent, msg, from);
@@ -103,6 +105,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
   if (here) return to_class(core, type->user, msg, from);
   if (type) return to_door(core, type->dest, msg);
+  if (core->far && core->index > 0) return core->far->send(core->far_ud, 0, msg, from);
   tr_dest *uplink = msg->from_wire ? NULL : pick_uplink(core);
   return uplink ? to_door(core, uplink, msg) : unknown_type(core, msg);
 }

@@ -99,7 +99,7 @@ static void serve(tr_core *core, tr_agent *agent, uint64_t *turns) {
   size_t most = tr_agent_mail_count(agent);
   if (most > TR_SLOT_MOST) most = TR_SLOT_MOST;
   core->slot_agent = agent;
-  if (agent->ready_turns) go_on(core, agent, turns);
+  if (agent->ready_turns && !(agent->state & TR_AGENT_HELD)) go_on(core, agent, turns);
   if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) tr_agent_begin_close(core, agent, turns);
   else if (may_take_mail(core, agent, turns)) take_mail(core, agent, turns, most);
   tr_agent_end_slot(core, agent);

@@ -157,6 +157,7 @@ int troupe_save(troupe_t *rt, const char *path) {
   char names[300];
   size_t count;
   tr_runtime_error(rt);
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "states cannot be saved with several threads yet");
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_save was called from inside a callback of the same runtime");
   int rc = tr_runtime_loop_open(rt);
   if (rc) return rc;
@@ -292,6 +293,7 @@ static int restore_all(troupe_t *rt, const tr_snapshot *snapshot) {
 int troupe_restore(troupe_t *rt, const char *path) {
   tr_snapshot *snapshot = NULL;
   tr_error *error = tr_runtime_error(rt);
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "states cannot be restored with several threads yet");
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   int rc = tr_snapshot_new_file(&rt->mem, path, tr_random_next(tr_core_random(rt->core)), &snapshot, error);

@@ -256,7 +256,8 @@ typedef struct tr_sub_spec {
   size_t topic_size, key_size; /* of the blocks */
   bool all, custom;
   int match_ref, agent_ref;
-  uint64_t id;  /* the core's, once active */
+  uint64_t id;      /* what ctx:subscribe gave */
+  uint64_t core_id; /* once active */
   tr_buf found; /* what agent() said */
 } tr_sub_spec;
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
@@ -329,6 +330,7 @@ int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place
 int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
 void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
+tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type); /* borrows; not of the function form */
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
 void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
 
