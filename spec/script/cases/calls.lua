@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Calls between agents: chains, order, one message at a time, circles.
 -- luacheck: read globals troupe, no max line length
 local order = {}

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- ctx: its fields, when it may be used, and names that do not exist.
 -- luacheck: read globals troupe, no max line length
 local kept, seen = {}, {}

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Waiting inside coroutines that the script makes suspends the whole turn; the script notices nothing.
 -- luacheck: read globals troupe, no max line length
 local held

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Error objects: codes, texts, tracebacks, and what reaches a caller.
 -- luacheck: read globals troupe, no max line length
 local function deep() error("boom") end

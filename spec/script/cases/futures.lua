@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- ctx:async, troupe.all, any, race.
 -- luacheck: read globals troupe, no max line length
 local slow = { type = "slow", reentrant = true, on = {

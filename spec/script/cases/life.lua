@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- The life of instances: close, ctx:stop, failures, idle, pool.
 -- luacheck: read globals troupe, no max line length
 local seen, made, closed = {}, {}, {}

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Priority: of a message (opts), by the receiver's type table, by the sender's; high before normal before low.
 -- luacheck: no max line length
 local order = {}

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- The type and body of an answer; handlers by kind, lists, and what nothing takes.
 -- luacheck: read globals troupe, no max line length
 local log = {}

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Instances: default state, methods, init, failures of making.
 -- luacheck: read globals troupe, no max line length
 local default = { n = 1, nested = { list = { 1, 2 } } }

@@ -1,3 +1,4 @@
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Every form of a subscription; an event once, never to its own publisher; receive in programs.
 -- luacheck: read globals troupe, no max line length
 local got = {}
