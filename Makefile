@@ -7,6 +7,8 @@ SANITIZER ?=#        address,undefined or thread: a build of its own
 HOSTILE   ?=#        1: asserts on, tiny buffers and bounds (-DTR_HOSTILE)
 WERROR    ?=#        1: warnings are errors
 V         ?=#        1: show whole commands
+PEERS     ?=#        1: make bench runs others on the same work
+THREADS   ?=#        make bench: a second column, with so many isolates
 SPEC      ?=#        test only these spec files
 TEST      ?=#        test only what matches this Lua pattern
 OPTIMIZE  ?= -O2
@@ -69,7 +71,7 @@ say  = $(if $(V),,@printf '  %-4s %s\n' '$1' '$(if $2,$2,$@)')
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all programs help deps deps-interop demo interop check check-layers lint \
-        bench metrics install clean FORCE
+        bench bench-guard metrics install clean FORCE
 
 # ---- targets ----------------------------------------------------------------------------------------------------
 all: programs ## build the program and the libraries (default)
@@ -108,8 +110,11 @@ lint: ## luacheck and cppcheck
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
 	  --suppress=missingIncludeSystem --suppress=duplicateAssignExpression -j $$(nproc) -Isrc -Iinclude -DTR_VERSION='""' src include
 
-bench: all build/bench/load ## the load generators of bench/
-	@$(SPEC_ENV) bench/run
+bench: all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
+	@bench/turns $(if $(PEERS),--peers) $(if $(THREADS),--threads $(THREADS))
+	@$(SPEC_ENV) bench/run $(if $(PEERS),,--peer none)
+bench-guard: build/bench/turns ## instruction counts of the core paths beside the recorded ones
+	@bench/guard
 metrics: ## lengths of files and functions
 	@lua5.4 spec/tools/metrics.lua
 

@@ -14,3 +14,14 @@ build/bench/%.o: bench/%.c
 	$(Q)$(CC) $(BENCH_FLAGS) $(BENCH_SANITIZE) -MMD -MP -c -o $@ $<
 
 -include $(BENCH_O:.o=.d)
+
+# The runtime's rows: linked with the library as an embedding program would be.
+BENCH_RUNTIME_O := $(patsubst bench/%.c,build/bench/%.o,$(wildcard bench/runtime/*.c))
+build/bench/runtime/%.o: bench/runtime/%.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(BENCH_FLAGS) -Iinclude -MMD -MP -c -o $@ $<
+build/bench/turns: $(BENCH_RUNTIME_O) build/libtroupe.a
+	$(call say,LD)
+	$(Q)$(CC) -o $@ $^ $(WITH_LUA) $(LDLIBS)
+-include $(BENCH_RUNTIME_O:.o=.d)

@@ -67,6 +67,7 @@ typedef struct troupe_options {
   int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
   void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
+  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
   /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
    * it must not call the runtime. */
@@ -97,16 +98,41 @@ TROUPE_API int troupe_run_until_idle(troupe_t *rt, int64_t limit_us);
  * troupe_run returns. What was dropped is in the log, by agent. May be called twice. */
 TROUPE_API void troupe_stop(troupe_t *rt, int64_t drain_us);
 
+typedef struct troupe_stats {
+  size_t size; /* sizeof(troupe_stats_t), set by the caller */
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures; /* since the beginning */
+  uint64_t agents, open_turns, open_calls, queued;                                                    /* now */
+  uint64_t kept_states, kept_bytes;      /* of instances that are not in memory: idle, or restored and not used yet */
+  uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
+  uint64_t memory;                       /* bytes */
+} troupe_stats_t;
+TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
+
 /* --- state --- */
-/* Save the states of all agents (by their `save` hooks) and the mail they have not handled to one file, atomically and checksummed: the old
- * file stays until the new one is whole. Waits up to 3 s for a moment without open turns (programs aside); TROUPE_ETIMEOUT then names them.
- * Returns how many agents could not be saved (they are in the log; the others are saved), or an error. Requests are not saved: their
- * callers wait. */
+typedef struct troupe_state_options {
+  size_t size;             /* sizeof(troupe_state_options_t). All others may be zero. */
+  /* Only these: a list that ends with NULL of ids ("game/7"), types ("game") and patterns, in which * stands for any text; one without a slash
+   * is a type, and brings its subscriptions too. NULL: all. */
+  const char *const *only;
+  int64_t timeout_us;      /* saving: how long to wait for open turns; 0: 3 s; negative: not at all */
+} troupe_state_options_t;
+
+/* Save the states of all agents (by their `save` hooks) with the mail they have not handled, their timers and the subscriptions added
+ * at run time to one file, atomically and checksummed: the old file stays until the new one is whole.
+ * No new turn begins until those that are open have ended (those of programs and of agents with `requeue` aside); after the time-out
+ * that is TROUPE_ETIMEOUT, naming them. Returns how many agents could not be saved (they are in the log; the others are saved), or an
+ * error. TROUPE_EIO, TROUPE_EUNAVAILABLE (somebody else writes it): the old file is as it was, and what was to be written is kept in
+ * memory (64 MiB at most) and tried again while the runtime works; the next save to the same path takes its place. */
 TROUPE_API int troupe_save(troupe_t *rt, const char *path);
-/* Restore such a file: an agent takes its state up when it is next made; one that is live is made anew. TROUPE_ENOT_FOUND, TROUPE_EDATA_LOSS:
- * damaged; TROUPE_EINVALID: from a newer version of an agent, or of the format. Nothing was restored then. Returns how many records could
- * not be restored (they are in the log). */
+TROUPE_API int troupe_save_with(troupe_t *rt, const char *path, const troupe_state_options_t *options); /* options may be NULL */
+/* The same to memory: *bytes is freed by troupe_free_text(rt, bytes, length), also if some agents failed. */
+TROUPE_API int troupe_save_bytes(troupe_t *rt, char **bytes, size_t *length, const troupe_state_options_t *options);
+/* Restore such a file: an agent takes its state up when it is next made, by its first message or timer; one that is live is made anew.
+ * TROUPE_ENOT_FOUND, TROUPE_EDATA_LOSS: damaged; TROUPE_EINVALID: from a newer version of an agent, or of the format. Nothing was
+ * restored then. Returns how many records could not be restored (they are in the log). */
 TROUPE_API int troupe_restore(troupe_t *rt, const char *path);
+TROUPE_API int troupe_restore_with(troupe_t *rt, const char *path, const troupe_state_options_t *options);
+TROUPE_API int troupe_restore_bytes(troupe_t *rt, const char *bytes, size_t length, const troupe_state_options_t *options);
 
 /* --- messages; body may be NULL ({}) --- */
 /* topic: "type/source", or "type" with source "default". 0, TROUPE_EINVALID, TROUPE_EMEMORY. */
@@ -123,6 +149,26 @@ typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, c
 /* Events of a topic type ("chat"), or of all that begin so ("home.*"). Returns an id > 0, or an error. */
 TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
 TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
+
+/* --- bodies: what they look like outside this process; within it they stay values --- */
+/* Message types from a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE), for scripts, C and the
+ * host alike. name is shown in errors; the same name again replaces what it brought. All of it or nothing. Copied. TROUPE_EINVALID,
+ * TROUPE_EEXISTS: another set has one of its files or types differently. */
+TROUPE_API int troupe_protobuf(troupe_t *rt, const char *name, const void *set, size_t length);
+/* What C sends of this message type goes so: "protobuf" (the type is a full name, "package.Message"), "json", "text", "bytes", or a content type of
+ * which there is a serializer. A body that does not fit makes the sending call fail with TROUPE_EINVALID, naming the field. */
+TROUPE_API int troupe_encode_as(troupe_t *rt, const char *type, const char *encoding);
+/* Read and write bodies of a message type ("*": any) in a content type ("application/cbor"; for "application/json" it takes JSON's place). What
+ * comes in it is read by decode: a request that it cannot read is answered TROUPE_EINVALID, an event is a dead letter. A reply goes in what
+ * its request came in. The same pair again replaces the functions, which must be usable until troupe_free. */
+typedef struct troupe_output troupe_output_t;
+TROUPE_API int troupe_output_bytes(troupe_output_t *out, const void *bytes, size_t length); /* append */
+TROUPE_API int troupe_output_fail(troupe_output_t *out, const char *text); /* returns TROUPE_EINVALID; the text is for the sender */
+typedef int (*troupe_encode_fn)(void *ud, const char *type, const troupe_value_t *body, troupe_output_t *out); /* 0, or an error */
+/* type: as it was given to troupe_serializer. The value is taken; NULL: it cannot be read (troupe_output_fail says why). */
+typedef troupe_value_t *(*troupe_decode_fn)(void *ud, const char *type, const void *bytes, size_t length, troupe_output_t *why);
+TROUPE_API int troupe_serializer(troupe_t *rt, const char *type, const char *content_type, troupe_encode_fn encode,
+                                 troupe_decode_fn decode, void *ud);
 
 /* --- doors --- */
 /* Become a host: others join at "host:port" or "unix:PATH" (port 0: a free one). *bound (may be NULL) is the real address, valid until
@@ -141,6 +187,8 @@ typedef enum {
 TROUPE_API troupe_value_t *troupe_pack(troupe_t *rt, const char *format, ...);
 /* Read one: pointers in the same order; "s?" before a key's colon marks a member that may be absent. Strings are borrowed from the value. */
 TROUPE_API int troupe_unpack(const troupe_value_t *value, const char *format, ...);
+/* Not text: troupe.bytes in Lua, base64 in JSON. troupe_value_string reads it. */
+TROUPE_API troupe_value_t *troupe_value_bytes(troupe_t *rt, const void *bytes, size_t length);
 TROUPE_API troupe_value_t *troupe_value_array(troupe_t *rt);
 TROUPE_API troupe_value_t *troupe_value_map(troupe_t *rt);
 TROUPE_API int troupe_value_push(troupe_value_t *array, troupe_value_t *item);

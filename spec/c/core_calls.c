@@ -73,19 +73,96 @@ static int run_holds(void *ud, tr_turn *turn) {
   return kit_phase(turn) == 0 ? TR_RUN_WAIT : TR_RUN_DONE;
 }
 
+/* Its answer comes when the case gives it. */
+static tr_msg *owed;
+static int run_owes(void *ud, tr_turn *turn) {
+  (void)ud;
+  owed = tr_msg_ref(turn->msg);
+  tr_turn_defer(turn);
+  return TR_RUN_DONE;
+}
+
+static void give_owed(tr_msg *request) {
+  tr_reply reply = { .body = { .kind = TR_BODY_NULL } };
+  tr_msg_answer(request, &reply);
+  tr_msg_unref(request);
+}
+
 CHECK_CASE(a_call_ends_at_its_deadline_and_a_late_answer_is_counted) {
   kit_open();
-  kit_class("a", run_holds, NULL);
+  kit_class("a", run_owes, NULL);
   kit_call_until("a", "Ask", "one", K.now + TR_SECONDS(30));
   kit_advance(TR_SECONDS(30) - 1);
   CHECK_STR(kit_heard(), "");
   kit_advance(1);
   CHECK_STR(kit_heard(), "one=timeout: a/default did not answer within the deadline; ");
   CHECK_INT(kit_stats().open_calls, ==, 0);
-  tr_turn_wake(held);
+  CHECK(owed->cancelled);
+  give_owed(owed);
   kit_step();
   CHECK_STR(kit_heard(), "");
   CHECK_INT(kit_stats().late_replies, ==, 1);
+  kit_close();
+}
+
+CHECK_CASE(a_deadline_ends_the_turn_that_handles_it) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  kit_call_until("a", "Ask", "one", K.now + TR_SECONDS(5));
+  kit_step();
+  CHECK(!tr_turn_cancelled(held));
+  kit_advance(TR_SECONDS(5));
+  CHECK_STR(kit_heard(), "one=timeout: a/default did not answer within the deadline; cancel a/default; ");
+  CHECK_INT(kit_stats().cancelled, ==, 1);
+  CHECK_INT(kit_stats().late_replies, ==, 0);
+  CHECK(tr_core_idle(K.core));
+  kit_close();
+}
+
+/* As a door's: nobody here calls. */
+static int told_code;
+static void told(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+  (void)ud;
+  (void)token;
+  (void)request;
+  told_code = reply->code;
+}
+
+CHECK_CASE(a_request_from_a_door_ends_at_its_own_deadline) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  tr_msg *msg = kit_msg(TR_MSG_REQUEST, "a", "Ask");
+  msg->from_wire = true;
+  msg->deadline = K.now + TR_SECONDS(5);
+  msg->reply_to.answer = told;
+  tr_core_post(K.core, msg);
+  kit_advance(TR_SECONDS(4));
+  CHECK_STR(kit_heard(), "");
+  kit_advance(TR_SECONDS(1));
+  CHECK_STR(kit_heard(), "cancel a/default; ");
+  CHECK_INT(told_code, ==, TR_ETIMEOUT);
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+CHECK_CASE(a_door_cancels_what_it_brought) {
+  kit_open();
+  kit_class("a", run_holds, NULL);
+  tr_msg *first = tr_msg_ref(kit_msg(TR_MSG_REQUEST, "a", "Ask")), *second = tr_msg_ref(kit_msg(TR_MSG_REQUEST, "a", "Ask"));
+  tr_core_post(K.core, first);
+  tr_core_post(K.core, second);
+  kit_step();
+  CHECK(first->holder && !second->holder);
+  tr_msg_cancel(second); /* it lies in the mailbox */
+  tr_msg_cancel(first);
+  tr_msg_cancel(first);
+  kit_step();
+  CHECK(!first->holder);
+  CHECK_STR(kit_heard(), "cancel a/default; ");
+  CHECK_INT(starts, ==, 1);
+  CHECK(tr_core_quiet(K.core));
+  tr_msg_unref(first);
+  tr_msg_unref(second);
   kit_close();
 }
 
@@ -123,22 +200,22 @@ CHECK_CASE(a_callees_calls_inherit_the_rest_of_the_deadline) {
   kit_advance(TR_SECONDS(6));
   /* both deadlines are the same moment: the outer caller and the relay hear of it */
   CHECK_STR(kit_heard(), "one=timeout: relay/default did not answer within the deadline; "
-                         "relay=timeout: a/default did not answer within the deadline; ");
+                         "relay=timeout: a/default did not answer within the deadline; "
+                         "cancel relay/default; cancel a/default; ");
   kit_close();
 }
 
 CHECK_CASE(a_late_answer_does_not_reach_a_newer_call) {
   kit_open();
-  kit_class("a", run_holds, NULL);
+  kit_class("a", run_owes, NULL);
   kit_class("b", run_holds, NULL);
   kit_call_until("a", "Ask", "old", K.now + TR_SECONDS(1));
   kit_step();
-  tr_turn *old = held;
   kit_advance(TR_SECONDS(1));
   kit_heard();
   kit_call("b", "Ask", "new"); /* takes the place of the old one */
   kit_step();
-  tr_turn_wake(old);
+  give_owed(owed);
   kit_step();
   CHECK_STR(kit_heard(), "");
   CHECK_INT(kit_stats().late_replies, ==, 1);

@@ -54,6 +54,19 @@ CHECK_CASE(addresses_that_are_wrong_say_why) {
   CHECK_INT(parse(longest, &address, &error), ==, TR_EINVALID);
 }
 
+CHECK_CASE(a_number_is_known_without_asking) {
+  static const char *const numbers[] = { "127.0.0.1:1", "[::1]:50051", "0.0.0.0:0" }, *const others[] = { "localhost:1", "1.2.3:4", "unix:/1" };
+  tr_address address;
+  tr_error error;
+  struct sockaddr_storage storage;
+  for (size_t i = 0; i < 3; i++) {
+    CHECK_INT(parse(numbers[i], &address, &error), ==, 0);
+    CHECK(tr_address_numeric(&address, &storage));
+    CHECK_INT(parse(others[i], &address, &error), ==, 0);
+    CHECK(!tr_address_numeric(&address, &storage));
+  }
+}
+
 /* ---- two ends: a client that sends `total` bytes, a server that sends all back ---- */
 
 typedef struct end {

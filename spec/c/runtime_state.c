@@ -102,7 +102,7 @@ CHECK_CASE(state_waits_for_open_turns_and_then_names_them) {
   CHECK_INT(troupe_send(rt, "a/slow", "Slow", NULL), ==, 0);
   troupe_poll(rt, 0);
   CHECK_INT(troupe_save(rt, path), ==, TROUPE_ETIMEOUT);
-  CHECK_STR(troupe_error(rt), "not saved: 1 agent is still at work: a/slow");
+  CHECK_STR(troupe_error(rt), "not saved: 1 agent is still at work: a/slow (Slow)");
   CHECK_INT(access(path, F_OK), !=, 0);
   troupe_free(rt);
 }

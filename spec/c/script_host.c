@@ -70,7 +70,7 @@ int host_try_open(host *h) {
   if (!h->core) return TR_EMEMORY;
   tr_script_options script = { .core = h->core, .load = on_load, .print = on_print, .exit = on_exit_status,
                                .classes_changed = on_changed,
-                               .ud = h, .memory_limit = h->memory_limit };
+                               .ud = h, .codecs = h->codecs, .memory_limit = h->memory_limit };
   tr_error_init(&h->error);
   h->script = tr_script_new(&script, &h->error);
   if (h->script) return 0;
@@ -80,8 +80,10 @@ int host_try_open(host *h) {
 
 void host_open(host *h) {
   size_t limit = h->memory_limit;
+  tr_codecs *codecs = h->codecs;
   memset(h, 0, sizeof *h);
   h->memory_limit = limit;
+  h->codecs = codecs;
   if (host_try_open(h)) check_fail(__FILE__, __LINE__, "no host: %s", h->error.text);
 }
 

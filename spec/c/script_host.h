@@ -24,6 +24,7 @@ typedef struct host {
   struct host_file { const char *path; const char *text; } files[HOST_FILES];
   bool from_disk;  /* files that are not given are read from disk */
   size_t memory_limit;
+  tr_codecs *codecs; /* borrowed; NULL: the script's own */
 } host;
 
 void host_open(host *h);

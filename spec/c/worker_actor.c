@@ -52,7 +52,9 @@ static int actor_run(void *ud, tr_turn *turn) {
 }
 
 static void actor_cancel(void *ud, tr_turn *turn) {
-  (void)ud;
+  answer *got = turn->user;
+  ((actor *)ud)->cancels++;
+  if (got && got->call && !got->done) tr_call_cancel(got->call);
   turn->user = NULL;
 }
 static void actor_drop(void *ud, tr_agent *agent) {
@@ -123,11 +125,11 @@ tr_msg *message(tr_core *core, tr_msg_kind kind, const char *target, const char 
 
 void actor_call(tr_turn *turn, const char *target_type, const char *type, const char *json) {
   tr_msg *msg = message(tr_turn_core(turn), TR_MSG_REQUEST, target_type, "default", type, json);
-  turn->user = keep(sizeof(answer));
-  if (!msg || !tr_turn_call(turn, msg, on_turn_answer, turn)) {
-    ((answer *)turn->user)->done = true;
-    ((answer *)turn->user)->code = TR_EMEMORY;
-  }
+  answer *got = turn->user = keep(sizeof(answer));
+  got->call = msg ? tr_turn_call(turn, msg, on_turn_answer, turn) : NULL;
+  if (got->call) return;
+  got->done = true;
+  got->code = TR_EMEMORY;
 }
 
 void publish(proc *p, const char *topic, const char *type, const char *json) {

@@ -122,7 +122,7 @@ struct actor {
   tr_class *class_;
   char name[64];
   heard *first, **end;
-  unsigned count;
+  unsigned count, cancels; /* cancels: turns that ended unfinished */
   void (*act)(actor *a, tr_turn *turn); /* NULL: answers a request with its own body, type "Echo" */
   void *ud;
 };

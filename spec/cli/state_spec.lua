@@ -82,6 +82,34 @@ describe("troupe run --state", function()
     assert.equal(0, status)
   end)
 
+  it("saves what close hooks changed, also of one that is cut off", function()
+    local text = [[return { { type = "a", state = { n = 0 }, close = function(self, ctx) self.n = self.n + 1 if ctx.key == "slow" then ctx:sleep(100) self.n = 0 end end,
+        on = { Get = function(self) return self.n end } },
+      function(ctx) print(ctx:call("a/fast", "Get"), (ctx:call("a/slow", "Get"))) end }]]
+    local path = script("a.lua", text)
+    for i = 0, 2 do
+      local status, out, err = sh.troupe { "run", "--drain", "0.2", "--state", state_file(), path }
+      assert.equal(0, status, err)
+      assert.matches(("^%d\t.*%d\n"):format(i, i), out)
+    end
+  end)
+
+  it("begins again what requeue = true was at, and leaves out a request whose caller is told", function()
+    local text = [[return { { type = "w", requeue = true, timeout = false, state = { n = 0 }, on = { Job = function(self, m, ctx)
+        self.n = self.n + 1 print("job " .. self.n) ctx:sleep(m.s) print("done " .. self.n) end } },
+      function(ctx) %s end }]]
+    local status, out, err = sh.troupe { "run", "--drain", "0.2", "--state", state_file(),
+      script("s.lua", text:format([[ctx:send("w", "Job", { s = 100 }) ctx:send("w", "Job", { s = 0 })
+        local f = ctx:async("w", "Job", { s = 0 }, { timeout = 50 })]])) }
+    assert.equal("job 1\n", out, err)
+    assert.equal(0, status)
+    assert.matches("save.requests", err, 1, true)
+    text = text:gsub("m.s%)", "0)")
+    status, out, err = sh.troupe { "run", "--state", state_file(), script("s.lua", text:format("ctx:sleep(0.05)")) }
+    assert.equal("job 1\ndone 1\njob 2\ndone 2\n", out, err)
+    assert.equal(0, status)
+  end)
+
   it("saves the others when one cannot be saved, and says so by its status", function()
     local text = [[return { { type = "good", state = { n = 0 }, on = { Add = function(self) self.n = self.n + 1 return self.n end } },
       { type = "bad", save = function() error("no") end, on = { X = function() return 1 end } },

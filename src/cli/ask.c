@@ -215,8 +215,17 @@ static int check_target(cli_ask *ask, bool agent) {
 
 /* ---- the common way ---- */
 
+/* A message type that is among those of --protobuf goes as protobuf. */
+static int choose_encoding(cli_ask *ask) {
+  int rc = cli_protobuf(ask->verb, ask->args, ask->rt);
+  const char *type = ask->go == go_subscribe ? NULL : ask->args->words[1];
+  if (rc || !type || !tr_runtime_has_type(ask->rt, type)) return rc;
+  return troupe_encode_as(ask->rt, type, "protobuf") ? cli_fail(CLI_FAILED, ask->verb->name, "%s", troupe_error(ask->rt)) : CLI_OK;
+}
+
 static int prepare(cli_ask *ask) {
   int rc = read_wait(ask);
+  if (rc == CLI_OK) rc = choose_encoding(ask);
   if (rc == CLI_OK && ask->go == go_subscribe) {
     const char *count = cli_get(ask->verb, ask->args, "count");
     char *end = NULL;
@@ -267,6 +276,7 @@ static int run_subscribe(const cli_verb *verb, cli_args *args) { return run_ask(
 #define ASK_OPTIONS                                                                                        \
   { "host", 0, "ADDRESS", "the host (" CLI_DEFAULT_ADDRESS ")", "TROUPE_HOST" },                           \
   { "timeout", 't', "S", "give up after so many seconds; 0: never (30)", NULL },                           \
+  CLI_PROTOBUF_OPTION,                                                                                     \
   { "wait", 0, "TYPE,…", "wait until the host and these agent types are there", NULL },                    \
   { "log", 0, "LEVEL", "error, warn, info or debug (error)", "TROUPE_LOG" }
 

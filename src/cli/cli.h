@@ -18,7 +18,7 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_option {
   const char *name;        /* without dashes */
   char letter;             /* short form, or 0 */
-  const char *argument;    /* "ADDRESS"; NULL: takes none */
+  const char *argument;    /* "ADDRESS"; NULL: takes none; "ADDRESS…": it may be given several times (cli_get_all) */
   const char *help;
   const char *environment; /* name of a variable that stands in for it, or NULL */
 } cli_option;
@@ -34,7 +34,10 @@ typedef struct cli_verb {
 } cli_verb;
 
 #define CLI_OPTIONS_MAX 32
+#define CLI_REPEATS_MAX 64 /* of options that may be given several times, together */
 typedef struct cli_args {
+  struct { int option; const char *value; } repeats[CLI_REPEATS_MAX];
+  int repeat_count;
   const char *value[CLI_OPTIONS_MAX]; /* by index into verb->options; NULL: not given ("" for one without argument) */
   const char **words;                 /* positional */
   int count;
@@ -45,6 +48,8 @@ typedef struct cli_args {
 /* options.c: read argv (after the verb). 0, or an exit status with the error told. -1: --help was printed. */
 int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args);
 const char *cli_get(const cli_verb *verb, const cli_args *args, const char *name); /* NULL: not given */
+/* Each time it was given, in order: the values, `most` at most; or what the environment has. Returns how many there are. */
+int cli_get_all(const cli_verb *verb, const cli_args *args, const char *name, const char **out, int most);
 /* A number of seconds ≥ 0 as µs; `fallback` if not given. False: told as usage error. */
 bool cli_seconds(const cli_verb *verb, const cli_args *args, const char *name, tr_time fallback, tr_time *out);
 /* A size: "4M", "512K", "100". */
@@ -61,6 +66,9 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level, unsigned threads);
+/* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
+int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
+#define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 

@@ -32,6 +32,19 @@ static int unknown(const cli_verb *verb, const char *word) {
   return cli_fail(CLI_USAGE, verb->name, "unknown option %.*s (see troupe %s --help)", (int)length, word, verb->name);
 }
 
+static bool repeats(const cli_option *option) {
+  size_t n = option->argument ? strlen(option->argument) : 0, dots = strlen("…");
+  return n > dots && strcmp(option->argument + n - dots, "…") == 0;
+}
+
+static int repeat(const cli_verb *verb, cli_args *args, int index) {
+  if (args->repeat_count == CLI_REPEATS_MAX)
+    return cli_fail(CLI_USAGE, verb->name, "--%s: more than %d options that may be repeated", verb->options[index].name, CLI_REPEATS_MAX);
+  args->repeats[args->repeat_count].option = index;
+  args->repeats[args->repeat_count++].value = args->value[index];
+  return 0;
+}
+
 /* One option word at argv[*at]; *at is left on its last word. */
 static int parse_option(const cli_verb *verb, int argc, char **argv, int *at, cli_args *args) {
   const char *word = argv[*at], *equals = NULL;
@@ -54,7 +67,7 @@ static int parse_option(const cli_verb *verb, int argc, char **argv, int *at, cl
   } else {
     return cli_fail(CLI_USAGE, verb->name, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
   }
-  return 0;
+  return repeats(option) ? repeat(verb, args, index) : 0;
 }
 
 int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
@@ -95,6 +108,14 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
 const char *cli_get(const cli_verb *verb, const cli_args *args, const char *name) {
   int index = find(verb, name, strlen(name));
   return index < 0 ? NULL : args->value[index];
+}
+
+int cli_get_all(const cli_verb *verb, const cli_args *args, const char *name, const char **out, int most) {
+  int index = find(verb, name, strlen(name)), n = 0;
+  for (int i = 0; i < args->repeat_count && n < most; i++)
+    if (args->repeats[i].option == index) out[n++] = args->repeats[i].value;
+  if (n == 0 && most > 0 && index >= 0 && args->value[index]) out[n++] = args->value[index];
+  return n;
 }
 
 bool cli_seconds(const cli_verb *verb, const cli_args *args, const char *name, tr_time fallback, tr_time *out) {

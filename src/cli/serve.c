@@ -13,12 +13,15 @@
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
-#define HOST_OPTION { "host", 0, "ADDRESS", "join this host (" CLI_DEFAULT_ADDRESS ")", "TROUPE_HOST" }
+#define ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT; may be given several times", NULL }
+#define HOST_OPTION { "host", 0, "ADDRESS…", "join this host (" CLI_DEFAULT_ADDRESS "); may be given several times", "TROUPE_HOST" }
 #define HOST_OPTIONS                                                                                                \
   { "grace", 0, "S", "keep a lost worker's registrations so long for its return (30)", NULL },                      \
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
-  { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL }
+  { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
+  { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
+  { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
 /* ---- files ---- */
 
@@ -68,13 +71,15 @@ static int load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
 
 /* ---- doors ---- */
 
-/* "joined 127.0.0.1:50051: worker1, worker2", once: what comes later is in the log. */
+typedef struct host { troupe_t *rt; bool told; } host;
+
+/* "joined 127.0.0.1:50051: worker1, worker2", once a host: what comes later is in the log. */
 static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason) {
-  troupe_t *rt = ud;
-  static bool told;
+  host *self = ud;
+  troupe_t *rt = self->rt;
   (void)reason;
-  if (state != TR_WORKER_JOINED || told) return;
-  told = true;
+  if (state != TR_WORKER_JOINED || self->told) return;
+  self->told = true;
   printf("joined %s:", tr_uplink_address(uplink));
   const tr_router *router = tr_core_router(tr_runtime_core(rt));
   const char *comma = "";
@@ -94,6 +99,8 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
       !cli_size(verb, args, "max-message", 0, &max_message) ||
       !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
     return CLI_USAGE;
+  options.json_only = cli_get(verb, args, "json-only");
+  options.protobuf_only = cli_get(verb, args, "protobuf-only");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
   options.max_message = (uint32_t)max_message;
   if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */
@@ -103,6 +110,23 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   printf("listening %s\n", bound);
   fflush(stdout);
+  return CLI_OK;
+}
+
+static int join_all(troupe_t *rt, const cli_verb *verb, host *hosts, const char *const *addresses, int count) {
+  for (int i = 0; i < count; i++) {
+    hosts[i].rt = rt;
+    if (tr_runtime_connect(rt, addresses[i], true, 0, on_uplink, &hosts[i], NULL))
+      return cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(rt));
+  }
+  return CLI_OK;
+}
+
+static int allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  const char *rights[CLI_REPEATS_MAX];
+  int n = cli_get_all(verb, args, "allow", rights, CLI_REPEATS_MAX);
+  for (int i = 0; i < n; i++)
+    if (tr_runtime_allow(rt, rights[i])) return cli_fail(CLI_USAGE, verb->name, "--allow: %s", troupe_error(rt));
   return CLI_OK;
 }
 
@@ -117,7 +141,11 @@ static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
                     "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
 }
 
-static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *host) {
+static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *fallback) {
+  host hosts[CLI_REPEATS_MAX] = { { NULL, false } };
+  const char *addresses[CLI_REPEATS_MAX];
+  int host_count = cli_get_all(verb, args, "host", addresses, CLI_REPEATS_MAX);
+  if (host_count == 0 && fallback) addresses[host_count++] = fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
   uint64_t threads;
@@ -127,13 +155,14 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
+  if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
+  if (rc == CLI_OK) rc = allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
   if (rc == CLI_OK && listen) rc = listen_at(rt, verb, args, listen);
-  if (rc == CLI_OK && host && tr_runtime_connect(rt, host, true, 0, on_uplink, rt, NULL))
-    rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(rt));
+  if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   if (rc == CLI_OK) {
@@ -150,28 +179,27 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
 }
 
 static int run_run(const cli_verb *verb, cli_args *args) {
-  return serve(verb, args, cli_get(verb, args, "listen"), cli_get(verb, args, "host"));
+  return serve(verb, args, cli_get(verb, args, "listen"), NULL);
 }
 static int run_host(const cli_verb *verb, cli_args *args) {
   const char *listen = cli_get(verb, args, "listen");
   return serve(verb, args, listen ? listen : CLI_DEFAULT_ADDRESS, NULL);
 }
 static int run_worker(const cli_verb *verb, cli_args *args) {
-  const char *host = cli_get(verb, args, "host");
-  return serve(verb, args, NULL, host ? host : CLI_DEFAULT_ADDRESS);
+  return serve(verb, args, NULL, CLI_DEFAULT_ADDRESS);
 }
 
 static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
-  { "host", 0, "ADDRESS", "join this host too", NULL },
+  { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  WATCH_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
-  HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, WATCH_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

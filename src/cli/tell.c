@@ -52,3 +52,17 @@ troupe_t *cli_runtime(const char *log_level, unsigned threads) {
   if (rc) cli_fail(CLI_FAILED, "start", "%s", troupe_error_name(rc));
   return rt;
 }
+
+int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt) {
+  const char *text = cli_get(verb, args, "protobuf");
+  while (text && *text) {
+    char path[4096];
+    size_t n = strcspn(text, ",");
+    if (n >= sizeof path) return cli_fail(CLI_USAGE, verb->name, "--protobuf: a path of %zu bytes", n);
+    memcpy(path, text, n);
+    path[n] = 0;
+    if (n && tr_runtime_protobuf_file(rt, path)) return cli_fail(CLI_FAILED, verb->name, "--protobuf: %s", troupe_error(rt));
+    text += n + (text[n] == ',');
+  }
+  return CLI_OK;
+}

@@ -3,8 +3,11 @@
  *
  * A call lies in a table of slots with generations. What travels with the request is the slot's number and
  * generation, not a pointer: an answer that comes after the deadline, or after tr_call_cancel, finds another
- * generation there and is counted as late. The deadline is one timer; the request itself is not referred to, so that
- * its last reference can still answer for it (core/message.c).
+ * generation there and is counted as late. The deadline is one timer. The request itself is known but not counted, so
+ * that its last reference can still answer for it (core/message.c).
+ *
+ * Giving up, by tr_call_cancel or at the deadline, reaches the callee: tr_msg_cancel tells whoever has the request in hand, a turn here
+ * or a door that sent it on.
  *
  * `at` and `by` say where the request is inside this core, for waits.c: in a mailbox behind open turns, or being
  * handled. */
@@ -77,6 +80,7 @@ static void close_call(tr_call *call, tr_reply *reply) {
 /* The answer came before tr_core_call returned: keep it for the next step, where the caller knows its call. */
 static void keep_early(tr_call *call, tr_reply *reply) {
   tr_core *core = call->core;
+  call->msg = NULL;
   call->timer_code = reply->code ? reply->code : TR_EMEMORY; /* what there is to say if there is no memory for more */
   call->early = TR_NEW(core->mem, struct tr_early);
   if (call->early) {
@@ -118,6 +122,24 @@ static void close_early(tr_call *call) {
   close_call(call, &reply);
 }
 
+/* Tell whoever waits, and then the callee that nobody does. */
+static void fail_and_cancel(tr_call *call, int code, const char *text) {
+  tr_msg *msg = call->msg ? tr_msg_ref(call->msg) : NULL;
+  tr_call_fail(call, code, text);
+  if (!msg) return;
+  tr_msg_cancel(msg);
+  tr_msg_unref(msg);
+}
+
+#define NO_ANSWER "%s/%s did not answer within the deadline"
+
+static void tell(tr_error *error, const char *format, const tr_name *type, const tr_name *key) {
+  char text[TR_ERROR_TEXT];
+  snprintf(text, sizeof text, format, type->text, key->text);
+  text[tr_utf8_cut(tr_slice_of(text), sizeof text - 1)] = 0;
+  tr_error_parse(error, tr_slice_of(text));
+}
+
 static void timer_fired(tr_timer *timer) {
   tr_call *call = TR_CONTAINER(timer, tr_call, timer);
   tr_error error = { 0 };
@@ -129,15 +151,15 @@ static void timer_fired(tr_timer *timer) {
     tr_parking_fail(call->core, call->parked, TR_EOVERLOADED, NULL);
     return;
   }
-  const char *text = call->timer_code == TR_EDEADLOCK ? "waiting for %s/%s closes a circle of waiting agents"
-                     : call->timer_code == TR_ETIMEOUT ? "%s/%s did not answer within the deadline" : NULL;
-  if (text) {
-    char full[TR_ERROR_TEXT];
-    snprintf(full, sizeof full, text, call->target_type->text, call->target_key->text);
-    full[tr_utf8_cut(tr_slice_of(full), sizeof full - 1)] = 0;
-    tr_error_parse(&error, tr_slice_of(full));
-  }
-  tr_call_fail(call, call->timer_code, text ? error.text : NULL);
+  if (call->timer_code == TR_EDEADLOCK) tell(&error, "waiting for %s/%s closes a circle of waiting agents", call->target_type, call->target_key);
+  else if (call->timer_code == TR_ETIMEOUT) tell(&error, NO_ANSWER, call->target_type, call->target_key);
+  fail_and_cancel(call, call->timer_code, error.text[0] ? error.text : NULL);
+}
+
+void tr_call_time_out(tr_msg *request) {
+  tr_error error = { 0 };
+  tell(&error, NO_ANSWER, request->target_type, request->target_key);
+  tr_msg_fail(request, TR_ETIMEOUT, error.text);
 }
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
@@ -153,6 +175,7 @@ tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   call->target_type = tr_name_ref(msg->target_type);
   call->target_key = tr_name_ref(msg->target_key);
   call->timer_code = TR_ETIMEOUT;
+  call->msg = msg;
   msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot) };
   core->stats.open_calls++;
   call->timer.fn = timer_fired;
@@ -179,9 +202,9 @@ void tr_calls_free_dropped(tr_link *dropped) {
 
 void tr_call_cancel(tr_call *call) {
   if (!call || call->closed) return; /* its callback is on the C stack, or its turn failed: freed there */
-  tr_turn *by = call->by;
-  tr_call_forget(call); /* before its turn hears of it: what that answers is late then */
-  if (by) tr_turn_give_up(by);
+  tr_msg *msg = call->msg;
+  tr_call_forget(call); /* before its callee hears of it: what that answers is late then */
+  if (msg) tr_msg_cancel(msg);
 }
 
 void tr_call_background(tr_call *call, bool background) {
@@ -190,6 +213,11 @@ void tr_call_background(tr_call *call, bool background) {
   if (!call->at || !tr_waits_in_circle(call->turn, call->at, false)) return;
   call->timer_code = TR_EDEADLOCK; /* told at the next step: its turn is just running */
   tr_timer_start(call->core->timers, &call->timer, AT_ONCE, timer_fired);
+}
+
+tr_turn *tr_msg_waiter(const tr_msg *msg) {
+  const tr_call *call = tr_call_of(msg);
+  return call ? call->turn : NULL;
 }
 
 void tr_calls_fini(tr_core *core) {

@@ -17,6 +17,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->pool = options->pool;
   class_->exclusive_init = options->exclusive_init;
   class_->pinned = options->pinned;
+  class_->requeue = options->requeue;
 }
 
 /* The subscription to "TYPE:…". */
@@ -135,6 +136,7 @@ void tr_class_set_options(tr_class *class_, const tr_class_options *options) { s
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }
+bool tr_class_requeues(const tr_class *class_) { return class_->requeue; }
 
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after) {
   tr_link *link = after ? after->link.next : core->classes.next;

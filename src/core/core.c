@@ -25,6 +25,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_list_init(&core->retired);
   core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
+  tr_uplinks_init(core);
   tr_results_init(core);
   core->names = tr_names_new(mem, core->seed);
   core->timers = tr_timers_new(mem, core->now);
@@ -53,10 +54,12 @@ void tr_core_free(tr_core *core) {
     tr_core_remove_class(core, TR_CONTAINER(core->classes.next, tr_class, link));
   while (!tr_list_empty(&core->retired))
     tr_core_remove_class(core, TR_CONTAINER(core->retired.next, tr_class, link));
+  tr_core_freeze(core, false);
   free_ready(core);
   tr_calls_fini(core);
   tr_results_fini(core);
   tr_local_subs_fini(core);
+  tr_uplinks_fini(core);
   tr_router_free(core->router);
   tr_timers_free(core->timers);
   tr_names_free(core->names);

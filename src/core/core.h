@@ -59,6 +59,9 @@ tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_
 void tr_core_set_now(tr_core *core, tr_time now);
 const tr_body_ops *tr_core_body_ops(const tr_core *core);
 
+/* While frozen, open turns go on and timers fire, but no turn is begun, save those that open turns of others wait for (of programs and
+ * of classes with `requeue` they are not waited for). So after some steps there is a moment without open turns. */
+void tr_core_freeze(tr_core *core, bool frozen);
 /* Fire due timers and run ready agents until none is ready or `turns` were run (0: no bound).
  * Returns 1 when work is left, else 0. Not re-entrant: from inside ops->run it does nothing. */
 int tr_core_step(tr_core *core, tr_time now, unsigned turns);
@@ -96,6 +99,7 @@ typedef struct tr_class_options {
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
   uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
   bool pinned;              /* it is of this isolate alone */
+  bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 
@@ -192,6 +196,7 @@ void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud);
 /* Iterate all classes: NULL starts and ends. */
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after);
 bool tr_class_is_program(const tr_class *class_);
+bool tr_class_requeues(const tr_class *class_);
 /* Iterate all mailboxes of a class, those of instances that are not made yet too. */
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
@@ -232,7 +237,7 @@ void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
 /* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
 void tr_turn_fail(tr_turn *turn, int code, const char *text);
 bool tr_turn_failed(const tr_turn *turn);
-/* Its caller gave up (tr_call_cancel): when the turn waits, ops->cancel ends it. */
+/* Its caller gave up (tr_msg_cancel), or its deadline has passed: when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
 uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
 /* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
@@ -248,16 +253,21 @@ tr_msg *tr_turn_receive(tr_turn *turn);
  * dead-lettered, and the code is returned too. Never waits: a full mailbox is TR_EOVERLOADED. An event from a door (from_wire) is
  * given to local agents only; one from here goes to local agents, router destinations and every uplink. */
 int tr_core_post(tr_core *core, tr_msg *msg);
-/* Into the mailbox of one agent of ours, whatever the message's kind and target: mail that is restored. own, err: as tr_core_post. */
+/* Into the mailbox of one agent of ours, whatever the message's kind and target, and past the mailbox's bound: mail that is restored. own, err: as
+ * tr_core_post. */
 int tr_core_give(tr_core *core, tr_class *class_, tr_slice key, tr_msg *msg);
+/* Does anybody wait for this request's answer? And which open turn here (NULL: none, or from elsewhere)? */
+bool tr_msg_is_awaited(const tr_msg *msg);
+tr_turn *tr_msg_waiter(const tr_msg *msg);
 tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
-/* Give up waiting: fn will not be called. In this process the callee hears of it: a request that has not been taken is dropped, the turn
- * that handles it ends by ops->cancel when it waits. One that went out by a door goes on there. */
+/* Give up waiting: fn will not be called. The callee hears of it (tr_msg_cancel): a request that has not been taken is dropped, the turn
+ * that handles it ends by ops->cancel when it waits, a door that sent it on says so on the other side. So it does at its deadline. */
 void tr_call_cancel(tr_call *call);
 /* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
+void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
@@ -320,11 +330,23 @@ void tr_gate_fail(tr_core *core, tr_gate *gate); /* nothing goes out any more */
 void tr_gate_pump(tr_core *core, tr_gate *gate); /* there may be room now */
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */
+typedef enum {
+  TR_UPLINK_OURS = 0, /* gets every event from here */
+  TR_UPLINK_NONE,
+  TR_UPLINK_ALL       /* and those that came in by a door: a launched process, which hears what it would hear in this one */
+} tr_uplink_events;
+/* dest->bound and ->events are the caller's to set before; ->number is given. Where there are several, a message for a type that
+ * nobody here has goes to the first that knows it: they are asked in the order of their adding, the connected ones first; the next is
+ * asked where one says that the type is not registered, which is remembered for a second. */
 int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
 void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
+/* An uplink was answered `not_found` with this text: was the message sent on to another one? Then its answer is that one's. */
+bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text);
+/* What hosts say of a type that nobody has registered: into `out` (TR_ERROR_TEXT bytes). */
+const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

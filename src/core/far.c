@@ -16,7 +16,6 @@ void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned in
   core->index = index;
   core->identity = identity;
   core->last_number = (uint64_t)index << NUMBERS_SHIFT;
-  core->last_sub = (uint64_t)index << (NUMBERS_SHIFT - 8); /* a Lua integer that also a double can hold */
 }
 
 bool tr_class_is_home(const tr_class *class_, tr_slice key_text) {

@@ -6,9 +6,10 @@
  *   turns.c        a turn's outbox, its run and its end
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
  *   publish.c      the same for events, by local_subs.c
+ *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
- *   scheduler.c    which agent runs next
+ *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   far.c          the same core in several threads: what lives elsewhere
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
@@ -62,7 +63,10 @@ struct tr_core {
   tr_link classes, retired;
   tr_time close_deadline;      /* of the CLOSE turns of a drain */
   tr_dest **uplinks;
-  uint32_t uplink_count, uplink_cap;
+  uint32_t uplink_count, uplink_cap, last_uplink;
+  uint32_t listening;          /* uplinks that get events that came in by a door */
+  tr_table hints;              /* types → which uplink to ask first: uplinks.c */
+  tr_time hints_until;
 
   /* local subscriptions and taps */
   tr_topics topics;
@@ -84,10 +88,13 @@ struct tr_core {
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
+  tr_agent *held;              /* that were ready while frozen, the last one first */
   tr_turn *serving;            /* the turn whose ops->run is on the C stack */
   tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
   uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
   bool stepping, waking, closing, in_hook;
+  bool frozen;                 /* no turn is begun but those that open ones wait for */
+  uint32_t parkings_open;
   bool draining;               /* mail from doors is refused */
   bool ended;                  /* no new instance is made */
   tr_error stop_error;         /* why slot_agent is to be stopped when its slot ends */
@@ -106,7 +113,7 @@ struct tr_class {
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
-  bool reentrant, has_init, has_close, exclusive_init, pinned;
+  bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -130,6 +137,7 @@ enum { /* tr_agent.state */
   TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
   TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
   TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
+  TR_AGENT_NEEDED = 4096, /* frozen: an open turn waits for it to take its mail */
   TR_AGENT_HELD = 8192,   /* what it sent waits for room in another isolate: extra->held */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
@@ -184,7 +192,9 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
-  bool cancelled;        /* its caller gave up */
+  bool cancelled;        /* its caller gave up, or its time is over */
+  tr_holder holder;      /* of its request */
+  tr_timer limit;        /* a request from a door: its deadline, once the turn waits */
   tr_name *reply_type;
   tr_body reply_body;
   tr_error *error;       /* of a failed INIT turn; may be NULL for lack of memory: then only fail_code */
@@ -202,6 +212,9 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
 
+/* Open turns of one instance at most when a call chain comes back to it: agents that call each other for ever end with an error, as
+ * functions do (200 is Lua's own bound for C calls). */
+#define TR_NESTED_MOST 200
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
   if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD)) return false;
@@ -224,6 +237,10 @@ static inline bool tr_agent_wants(const tr_agent *agent) {
 
 void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
+/* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
+bool tr_frozen_serves(const tr_agent *agent);
+void tr_frozen_hold(tr_core *core, tr_agent *agent);
+void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
 
@@ -274,6 +291,7 @@ struct tr_call {
   tr_agent *at;                /* in whose mailbox the request lies, behind that agent's open turns; else NULL */
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
+  tr_msg *msg;                 /* not counted: a request does not go before its call is closed. NULL: answered already */
   tr_name *target_type, *target_key;
   struct tr_early { /* the answer, if it came while `making` */
     int code;
@@ -296,16 +314,12 @@ static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
 static inline tr_call *tr_call_of(const tr_msg *msg) {
   return msg->reply_to.answer == tr_call_answer ? tr_call_find(msg->core, msg->reply_to.token) : NULL;
 }
-/* Has its caller given the request up? */
-static inline bool tr_call_gone(const tr_msg *msg) {
-  return msg->reply_to.answer == tr_call_answer && !tr_call_find(msg->core, msg->reply_to.token);
-}
-void tr_turn_give_up(tr_turn *turn);    /* its caller did: it ends when it waits */
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 /* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
+void tr_call_time_out(tr_msg *request); /* answer it so */
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */
@@ -317,6 +331,13 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
 /* An event to one local instance, if it has not got it yet; NULL: to all live ones. */
 int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
 int tr_publish_rest(tr_core *core, tr_msg *event);
+/* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
+tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
+tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);
+void tr_uplinks_init(tr_core *core);
+void tr_uplinks_fini(tr_core *core);
+/* Hand msg to a door. */
+int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* The same with the text for a refused delivery. */
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
 

@@ -144,13 +144,14 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
 static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
   if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
     return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
-  return core->draining && (msg->from_wire || (core->ended && !(to->state & TR_AGENT_LIVE)));
+  return core->draining && ((msg->from_wire && !msg->inside) || (core->ended && !(to->state & TR_AGENT_LIVE)));
 }
 
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   if (to->class_->pool > 1) to = tr_members_pick(core, to);
   if (msg->kind == TR_MSG_REQUEST) {
-    if (to->turn && is_nested(to, msg)) return push_nested(core, to, msg);
+    if (to->turn && is_nested(to, msg))
+      return tr_agent_turn_count(to) < TR_NESTED_MOST ? push_nested(core, to, msg) : TR_ELIMIT;
     if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
     tr_call *call = tr_call_of(msg);
     if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
@@ -201,8 +202,7 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
  * a long mailbox would cost more than the place that it takes until then. */
 static bool in_vain(tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) return false;
-  bool gone = tr_call_gone(msg);
-  if (gone) msg->reply_to.answer = NULL;
+  if (msg->cancelled) msg->reply_to.answer = NULL;
   else if (msg->deadline > msg->core->now) return false;
   else tr_msg_fail(msg, TR_ETIMEOUT, NULL);
   return true;

@@ -19,6 +19,8 @@ tr_msg *tr_msg_new(tr_core *core, tr_msg_kind kind) {
   return msg;
 }
 
+void tr_core_late(tr_core *core) { core->stats.late_replies++; }
+
 tr_msg_more *tr_msg_get_more(tr_msg *msg) {
   if (!msg->more) msg->more = TR_NEW(msg->core->mem, tr_msg_more);
   return msg->more;
@@ -33,12 +35,14 @@ static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
   (void)token;
   (void)request;
   (void)reply;
-  ((tr_core *)ud)->stats.late_replies++;
+  tr_core_late(ud);
 }
 
 static bool is_waited_for(const tr_msg *msg) {
   return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
 }
+
+bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
 
 void tr_msg_unref(tr_msg *msg) {
   if (--msg->refs > 0) return;
@@ -82,6 +86,12 @@ void tr_msg_fail(tr_msg *request, int code, const char *text) {
   tr_msg_answer(request, &reply);
 }
 
+void tr_msg_cancel(tr_msg *request) {
+  if (request->cancelled) return;
+  request->cancelled = true;
+  if (request->holder) request->holder->ops->cancel(request->holder, request);
+}
+
 void tr_msg_unresolved(tr_msg *request, int code, const char *text) {
   tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)), .unresolved = true };
   tr_msg_answer(request, &reply);
@@ -95,12 +105,13 @@ void tr_body_release(tr_core *core, tr_body *body) {
   *body = (tr_body){ .kind = TR_BODY_NONE };
 }
 
-static int encode_slot(tr_core *core, uint32_t slot, tr_format wanted, tr_blob **out, tr_error *error) {
+static int encode(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_error *error) {
+  const tr_body_ops *ops = &core->body;
+  bool slot = body->kind == TR_BODY_SLOT;
   tr_buf buf;
-  int err;
-  if (!core->body.encode) return tr_error_set(error, TR_EINTERNAL, "nobody here can encode this body");
+  if (slot ? !ops->encode : !ops->recode) return tr_error_set(error, TR_EINTERNAL, "nobody here can encode this body");
   tr_buf_init(&buf, core->mem);
-  err = core->body.encode(core->body.ud, slot, wanted, &buf, error);
+  int err = slot ? ops->encode(ops->ud, body->slot, wanted, &buf, error) : ops->recode(ops->ud, body, wanted, &buf, error);
   if (!err) {
     *out = buf.failed ? NULL : tr_blob_copy(core->mem, tr_buf_view(&buf));
     if (!*out) err = tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
@@ -115,8 +126,9 @@ int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob 
   switch (body->kind) {
   case TR_BODY_SLOT:
     *format = wanted;
-    return encode_slot(core, body->slot, wanted, out, error);
+    return encode(core, body, wanted, out, error);
   case TR_BODY_BYTES:
+    if (body->format == TR_FORMAT_NATIVE && wanted != TR_FORMAT_NATIVE) return encode(core, body, TR_FORMAT_JSON, out, error);
     *format = (tr_format)body->format;
     *out = tr_blob_ref(body->bytes);
     return 0;

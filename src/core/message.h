@@ -26,11 +26,15 @@ typedef struct tr_msg tr_msg;
 
 /* TR_BODY_REF: only as the body of an answer whose content stayed with the process that made it (results.c). */
 typedef enum { TR_BODY_NONE = 0 /* {} */, TR_BODY_NULL, TR_BODY_SLOT, TR_BODY_BYTES, TR_BODY_REF } tr_body_kind;
-typedef enum { TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE } tr_format;
+/* NATIVE: src/codec/native.h, between troupe peers. OTHER: what a plugged-in serializer made; the body carries its number. */
+typedef enum {
+  TR_FORMAT_JSON = 0, TR_FORMAT_PROTOBUF, TR_FORMAT_TEXT, TR_FORMAT_BYTES, TR_FORMAT_NATIVE, TR_FORMAT_OTHER
+} tr_format;
 
 typedef struct tr_body {
   uint8_t kind;    /* tr_body_kind */
-  uint8_t format;  /* tr_format of `bytes` */
+  uint8_t format;  /* tr_format of `bytes`; of a slot what it is to go as. It outlives the content: what a request came in */
+  uint16_t serializer; /* of TR_FORMAT_OTHER */
   uint32_t slot;   /* TR_BODY_SLOT */
   tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF;
                     * TR_BODY_REF: where the result is, "TYPE/ID" */
@@ -45,6 +49,11 @@ typedef struct tr_body_ops {
   uint32_t (*copy)(void *ud, uint32_t slot);
   /* Append the slot's value to `out` as `format` (JSON; text and bytes where the value is a string). Never raises. */
   int (*encode)(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_error *error);
+  /* The same of a body that is bytes already: NATIVE as JSON, for a peer that is not troupe. */
+  int (*recode)(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);
+  /* The number of the serializer for bodies of a message type in a content type; 0: none. NULL while none is plugged in at all. */
+  uint16_t (*find)(void *ud, tr_slice type, tr_slice content_type);
+  tr_slice (*content_type)(void *ud, uint16_t serializer);
   void *ud;
   /* A body that is bytes, with these (in ascending order) in the places of its nulls: bytes again. May be NULL. Never raises. */
   int (*fill)(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
@@ -76,6 +85,14 @@ typedef struct tr_reply_to {
   uint64_t token;
 } tr_reply_to;
 
+/* Who has a request in hand: the turn that handles it, or a door that has sent it on. Embedded in its owner, which puts itself into
+ * msg->holder and takes itself out again. */
+typedef struct tr_holder tr_holder;
+typedef struct tr_holder_ops {
+  void (*cancel)(tr_holder *holder, tr_msg *request); /* nobody waits any more. It may let go of the request */
+} tr_holder_ops;
+struct tr_holder { const tr_holder_ops *ops; };
+
 typedef enum { TR_MSG_EVENT = 0, TR_MSG_REQUEST = 1, TR_MSG_SEND = 2 } tr_msg_kind; /* SEND: to one agent, no answer */
 typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2 } tr_priority;
 
@@ -91,6 +108,9 @@ struct tr_msg {
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
   uint8_t origin;       /* 1 + the isolate whose turn sent it and may be made to wait; 0: this one, or nobody waits */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  bool cancelled;       /* a request whose caller has given up: no use in handling it */
+  bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
+  uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */
   tr_body body;
@@ -101,6 +121,7 @@ struct tr_msg {
   uint64_t number;      /* this isolate's number of the message; see tr_msg_id */
   uint64_t chain;       /* call chain; 0: none yet (posting gives one to a request) */
   tr_reply_to reply_to; /* REQUEST */
+  tr_holder *holder;    /* REQUEST: NULL while it is on its way or lies in a mailbox */
   tr_blob *frame;       /* cache of the wire room: the whole agents.Message, gRPC-framed */
   tr_meta *meta;        /* owned; NULL for most */
   tr_msg_more *more;    /* likewise */
@@ -124,9 +145,14 @@ void tr_msg_fail(tr_msg *request, int code, const char *text);
 /* The same with reply->unresolved. */
 void tr_msg_unresolved(tr_msg *request, int code, const char *text);
 
+/* Its caller has given up. Who has it in hand hears of it, and so does, in the end, whoever it leads to; one in a mailbox is not handled.
+ * Whoever cancels sees to reply_to: a door takes its own out first, a call of the core is forgotten. */
+void tr_msg_cancel(tr_msg *request);
+
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),
- * *format what it is. A body that is bytes already is returned as it is. err: TR_EINVALID, TR_EMEMORY. */
+ * *format what it is. A body that is bytes already is returned as it is, but for one in the native format where another is
+ * wanted. err: TR_EINVALID, TR_EMEMORY. */
 int tr_body_bytes(tr_core *core, const tr_body *body, tr_format wanted, tr_blob **out, tr_format *format, tr_error *error);
 
 #endif

@@ -17,6 +17,7 @@ static void count(tr_core *core, const tr_parking *parking, bool more) {
   tr_agent *receiver = parking->receiver;
   if (receiver) receiver->mail.parked += more ? 1 : -1;
   core->stats.queued += more ? 1 : -1;
+  core->parkings_open += more ? 1u : -1u;
   if (parking->msg->origin && receiver && core->far) core->far->waits(core->far_ud, parking->msg, more);
 }
 
@@ -111,8 +112,10 @@ void tr_gate_fail(tr_core *core, tr_gate *gate) {
 void tr_gate_pump(tr_core *core, tr_gate *gate) {
   while (!tr_list_empty(&gate->parked)) {
     tr_parking *parking = TR_CONTAINER(gate->parked.next, tr_parking, by_receiver);
-    if (!gate->ops->deliver(gate, parking->parcel)) return;
-    parking->parcel = NULL;
+    if (!parking->msg->cancelled) { /* else it is dropped */
+      if (!gate->ops->deliver(gate, parking->parcel)) return;
+      parking->parcel = NULL;
+    }
     settle(core, parking);
   }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink
- * for types that nobody here owns. What comes in by a door is never sent out by an uplink again.
+ * for types that nobody here owns. What comes in by a door is never sent out by an uplink again, unless it is of a process
+ * that this one launched.
  *
  * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter.
  * */
@@ -39,6 +40,9 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
     snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
+  else if (code == TR_ELIMIT)
+    snprintf(text, sizeof text, "%d turns of %.200s/%.200s wait for calls that came back to it: does it call itself for ever?",
+             TR_NESTED_MOST, type, key);
   else if (code == TR_EUNAVAILABLE && (to->state & TR_AGENT_HALTED))
     snprintf(text, sizeof text, "%s", ((const tr_agent_extra *)to->extra)->halted ? ((const tr_agent_extra *)to->extra)->halted : "");
   else if (code == TR_EUNAVAILABLE)
@@ -76,22 +80,22 @@ static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from)
   return err ? tr_core_refused(core, msg, agent, err) : 0;
 }
 
-static int to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
+int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
   dest->ops->request(dest, msg);
   return 0;
 }
 
-static tr_dest *pick_uplink(const tr_core *core) {
-  for (uint32_t i = 0; i < core->uplink_count; i++)
-    if (!core->uplinks[i]->away) return core->uplinks[i];
-  return core->uplink_count ? core->uplinks[0] : NULL;
+static int to_named(tr_core *core, tr_msg *msg) {
+  tr_dest *uplink = tr_uplink_named(core, msg->via);
+  return uplink ? tr_core_to_door(core, uplink, msg)
+                : tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the connection that this proxy is bound to was closed");
 }
 
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
-  if (tr_call_gone(msg)) { /* cancelled before it went out */
+  if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
     return TR_ECANCELLED;
   }
@@ -100,14 +104,16 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
+  if (msg->via && core->far && core->index > 0) return core->far->send(core->far_ud, 0, msg, from);
+  if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
   bool here = type && type->dest == &core->local;
   if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
   if (here) return to_class(core, type->user, msg, from);
-  if (type) return to_door(core, type->dest, msg);
+  if (type) return tr_core_to_door(core, type->dest, msg);
   if (core->far && core->index > 0) return core->far->send(core->far_ud, 0, msg, from);
-  tr_dest *uplink = msg->from_wire ? NULL : pick_uplink(core);
-  return uplink ? to_door(core, uplink, msg) : unknown_type(core, msg);
+  tr_dest *uplink = msg->from_wire && !msg->inside ? NULL : tr_uplink_pick(core, msg->target_type);
+  return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
 }
 
 int tr_core_post(tr_core *core, tr_msg *msg) {
@@ -121,7 +127,7 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
 int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
   tr_name *key = tr_name_new(core->names, key_text);
   tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
-  int err = agent ? tr_mail_deliver(core, agent, msg, NULL) : TR_EMEMORY;
+  int err = !agent ? TR_EMEMORY : core->ended || (agent->state & TR_AGENT_HALTED) ? TR_EUNAVAILABLE : tr_mail_push(core, agent, msg);
   if (err && agent) tr_core_refused(core, msg, agent, err);
   else if (err) tr_core_undeliverable(core, msg, err, NULL);
   tr_name_unref(key);
@@ -140,25 +146,4 @@ tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   tr_core_post(core, msg);
   call->making = false;
   return call;
-}
-
-/* ---- uplinks ---- */
-
-int tr_core_add_uplink(tr_core *core, tr_dest *uplink) {
-  if (core->uplink_count == core->uplink_cap) {
-    uint32_t cap = core->uplink_cap ? core->uplink_cap * 2 : 2;
-    void *grown = tr_realloc(core->mem, core->uplinks, core->uplink_cap * sizeof(tr_dest *), cap * sizeof(tr_dest *));
-    if (!grown) return TR_EMEMORY;
-    core->uplinks = grown;
-    core->uplink_cap = cap;
-  }
-  core->uplinks[core->uplink_count++] = uplink;
-  return 0;
-}
-
-void tr_core_remove_uplink(tr_core *core, tr_dest *uplink) {
-  uint32_t kept = 0;
-  for (uint32_t i = 0; i < core->uplink_count; i++)
-    if (core->uplinks[i] != uplink) core->uplinks[kept++] = core->uplinks[i];
-  core->uplink_count = kept;
 }

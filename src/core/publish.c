@@ -110,6 +110,17 @@ static void give_here(giving *g, bool ours_alone) {
   if (--core->publishing == 0 && !tr_list_empty(&core->graveyard)) tr_local_subs_bury(core);
 }
 
+/* To those uplinks that get such events, and to those that get all. */
+static void give_up(giving *g, tr_uplink_events least) {
+  tr_core *core = g->core;
+  for (uint32_t i = 0; i < core->uplink_count; i++) {
+    tr_dest *uplink = core->uplinks[i];
+    if (uplink->events == TR_UPLINK_NONE || (least == TR_UPLINK_ALL && uplink->events != TR_UPLINK_ALL)) continue;
+    uplink->ops->event(uplink, g->msg);
+    g->count++;
+  }
+}
+
 static void give_out(giving *g) {
   tr_core *core = g->core;
   if (core->router->remote_types) {
@@ -131,10 +142,13 @@ static void give_out(giving *g) {
     if (dests != few) tr_free(core->mem, dests, count * sizeof *dests);
   }
   if (tr_name_reserved(tr_name_view(g->msg->target_type))) return; /* what a runtime says of itself is for those below it */
-  for (uint32_t i = 0; i < core->uplink_count; i++) {
-    core->uplinks[i]->ops->event(core->uplinks[i], g->msg);
-    g->count++;
-  }
+  give_up(g, TR_UPLINK_OURS);
+}
+
+/* By the doors, as far as it may. */
+static void go_out(giving *g) {
+  if (!g->msg->from_wire || g->msg->inside) give_out(g);
+  else if (g->core->listening && !tr_name_reserved(tr_name_view(g->msg->target_type))) give_up(g, TR_UPLINK_ALL);
 }
 
 bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
@@ -157,7 +171,7 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
     int err = core->far->publish(core->far_ud, g.far, msg, from);
     if (err) failed(&g, err);
   }
-  if (!msg->from_wire) give_out(&g);
+  go_out(&g);
   if (g.count == 0)
     tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
                  msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
@@ -174,6 +188,6 @@ int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) 
 int tr_publish_rest(tr_core *core, tr_msg *event) {
   giving g = { .core = core, .msg = event, .settled = true };
   give_here(&g, true);
-  if (!event->from_wire) give_out(&g);
+  go_out(&g);
   return g.error;
 }

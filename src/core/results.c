@@ -106,6 +106,7 @@ void tr_result_keep(tr_msg *request, tr_reply *reply) {
   tr_blob *bytes = NULL;
   tr_error error = { 0 };
   if (!request->more->keep_ms || reply->code || (body->kind != TR_BODY_SLOT && body->kind != TR_BODY_BYTES)) return;
+  if (body->format == TR_FORMAT_OTHER) return;
   if (tr_body_bytes(core, body, (tr_format)body->format, &bytes, &format, &error)) return; /* sending it will say why */
   tr_body_release(core, body);
   *body = (tr_body){ .kind = TR_BODY_BYTES, .format = (uint8_t)format, .bytes = bytes };

@@ -24,6 +24,10 @@ typedef struct tr_dest_ops {
 struct tr_dest { /* embedded in its owner */
   const tr_dest_ops *ops; /* NULL: the core's own agents */
   bool away;              /* its peer is gone for a while: events go on to it, requests fail, its types may be taken over */
+  bool down;              /* an uplink: not connected. What it is given waits, but another is asked first */
+  bool bound;             /* an uplink: takes only what names it (tr_msg.via), not what nobody here knows */
+  uint8_t events;         /* an uplink: a tr_uplink_events */
+  uint32_t number;        /* an uplink: never 0, and never used again */
   tr_link types;          /* list of its types */
   uint64_t matched;       /* the router's: number of the last match that found it */
 };

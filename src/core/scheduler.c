@@ -98,6 +98,10 @@ static void take_mail(tr_core *core, tr_agent *agent, uint64_t *turns, size_t mo
 static void serve(tr_core *core, tr_agent *agent, uint64_t *turns) {
   size_t most = tr_agent_mail_count(agent);
   if (most > TR_SLOT_MOST) most = TR_SLOT_MOST;
+  if (core->frozen) { /* one that is waited for, or none */
+    most = (agent->state & TR_AGENT_NEEDED) || tr_mail_nested(agent);
+    agent->state &= ~(uint32_t)TR_AGENT_NEEDED;
+  }
   core->slot_agent = agent;
   if (agent->ready_turns && !(agent->state & TR_AGENT_HELD)) go_on(core, agent, turns);
   if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) tr_agent_begin_close(core, agent, turns);
@@ -112,9 +116,15 @@ int tr_core_step(tr_core *core, tr_time now, unsigned turns) {
   core->stepping = true;
   core->waking = false;
   tr_timers_advance(core->timers, core->now);
-  for (tr_agent *agent; left > 0 && (agent = pop_ready(core));) {
-    if (agent->state & TR_AGENT_DEAD) tr_agent_release(core, agent);
-    else serve(core, agent, &left);
+  for (uint64_t before = 0; left > 0 && left != before;) {
+    before = left;
+    if (core->frozen) tr_frozen_look(core);
+    for (tr_agent *agent; left > 0 && (agent = pop_ready(core));) {
+      if (agent->state & TR_AGENT_DEAD) tr_agent_release(core, agent);
+      else if (core->frozen && !tr_frozen_serves(agent)) tr_frozen_hold(core, agent);
+      else serve(core, agent, &left);
+    }
+    if (!core->frozen) break;
   }
   core->stepping = false;
   return core->ready_head != NULL;

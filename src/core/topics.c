@@ -103,6 +103,12 @@ void tr_topics_remove(tr_topics *topics, tr_topic_item *item) {
   TR_DELETE(topics->mem, group);
 }
 
+tr_topic_item *tr_topics_twin(const tr_topic_item *item) {
+  const tr_link *list = &item->group->items;
+  tr_link *link = list->next == &item->link ? list->next->next : list->next;
+  return link == list ? NULL : TR_CONTAINER(link, tr_topic_item, link);
+}
+
 static int each_of(tr_topic_group *group, int (*each)(void *ud, tr_topic_item *item), void *ud) {
   int result = 0;
   if (!group) return 0;

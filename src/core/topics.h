@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * An index of things that are interested in topics: by exact topic type, or by a prefix of it. Used twice: by the
- * router for the subscriptions that are announced, and by the core for what its own classes and C callers want.
- * Private to the core. */
+ * An index of things that are interested in topics: by exact topic type, or by a prefix of it. Used by the
+ * router for the subscriptions that are announced, and by the core for what its own classes want; and by the
+ * runtime for the callbacks of C callers. */
 #ifndef TR_CORE_TOPICS_H
 #define TR_CORE_TOPICS_H
 
@@ -27,6 +27,8 @@ void tr_topics_fini(tr_topics *topics); /* every item must have been removed */
 /* err: TR_EMEMORY. Takes its own reference to `topic`. */
 int tr_topics_add(tr_topics *topics, tr_sub_kind kind, tr_name *topic, tr_topic_item *item);
 void tr_topics_remove(tr_topics *topics, tr_topic_item *item); /* no-op where it is not in */
+/* Another item on the same kind and topic; NULL: none. */
+tr_topic_item *tr_topics_twin(const tr_topic_item *item);
 /* Calls `each` for every item that this topic concerns: exact ones first, then by growing prefix; those of one group in
  * order of adding. A non-zero result ends it and is returned. `each` must not change the index. */
 int tr_topics_find(const tr_topics *topics, tr_slice topic, int (*each)(void *ud, tr_topic_item *item), void *ud);

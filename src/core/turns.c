@@ -13,6 +13,21 @@
 
 tr_core *tr_turn_core(const tr_turn *turn) { return tr_agent_core(turn->agent); }
 
+/* Nobody waits for it any more: it ends when it waits, in its own slot, where nothing else of it is being run. */
+static void give_up(tr_turn *turn) {
+  tr_turn_own(turn)->cancelled = true;
+  if (turn->state == TR_TURN_WAITING) tr_turn_wake(turn);
+}
+
+static void caller_gave_up(tr_holder *holder, tr_msg *request) {
+  (void)request;
+  give_up(&TR_CONTAINER(holder, tr_turn_entry, holder)->turn);
+}
+
+static void time_is_up(tr_timer *timer) { give_up(&TR_CONTAINER(timer, tr_turn_entry, limit)->turn); }
+
+static const tr_holder_ops holder_ops = { .cancel = caller_gave_up };
+
 tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg) {
   tr_turn_entry *own = tr_pool_take_zeroed(&core->turns, core->mem);
   if (!own) return NULL;
@@ -28,6 +43,8 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
     tr_call *call = tr_call_of(msg);
     turn->deadline = msg->deadline;
     turn->chain = msg->chain;
+    own->holder.ops = &holder_ops;
+    msg->holder = &own->holder;
     if (call) {
       call->at = NULL;
       call->by = turn;
@@ -198,12 +215,21 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text) {
 }
 
 bool tr_turn_failed(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->failed; }
-bool tr_turn_cancelled(const tr_turn *turn) { return ((const tr_turn_entry *)turn)->cancelled; }
+bool tr_turn_cancelled(const tr_turn *turn) {
+  return ((const tr_turn_entry *)turn)->cancelled || (turn->msg && turn->deadline <= tr_agent_core(turn->agent)->now);
+}
+
+/* The request is in other hands now, or nobody's. */
+static void let_go(tr_turn *turn) {
+  tr_msg *msg = turn->msg;
+  if (msg && msg->holder == &tr_turn_own(turn)->holder) msg->holder = NULL;
+}
 
 void tr_turn_defer(tr_turn *turn) {
   tr_call *call = turn->msg ? tr_call_of(turn->msg) : NULL;
   tr_turn_own(turn)->deferred = true;
   if (call) call->by = NULL; /* from now on nobody can say who answers */
+  let_go(turn);
 }
 
 static void give_answer(tr_turn *turn) {
@@ -233,6 +259,8 @@ static void finish(tr_core *core, tr_turn *turn) {
   if (own->above) own->above->below = turn->below;
   else agent->turn = turn->below;
   if (turn->below) tr_turn_own(turn->below)->above = own->above;
+  tr_timer_stop(core->timers, &own->limit);
+  let_go(turn);
   if (turn->msg) tr_msg_unref(turn->msg);
   if (own->reply_type) tr_name_unref(own->reply_type);
   if (own->reply_body.kind != TR_BODY_NONE) tr_body_release(core, &own->reply_body);
@@ -270,20 +298,25 @@ void tr_turn_unblock(tr_core *core, tr_turn *turn) {
   if (tr_agent_wants(agent)) tr_agent_ready(core, agent);
 }
 
-/* Its caller gave up: the class closes it, and nobody is answered. Only where it waits: code that computes is not cut short. */
+/* Its caller gave up, and nobody is answered; or it is one from a door whose time is over. The class closes it. Only where it waits: code
+ * that computes is not cut short. */
 static void end_cancelled(tr_core *core, tr_turn *turn) {
   const tr_class *class_ = turn->agent->class_;
   turn->state = TR_TURN_RUNNING;
   class_->ops->cancel(class_->ud, turn);
   tr_turn_own(turn)->failed = true;
   drop_outbox(turn);
-  turn->msg->reply_to.answer = NULL;
+  core->stats.cancelled++;
+  if (turn->msg->cancelled) turn->msg->reply_to.answer = NULL;
+  else tr_call_time_out(turn->msg);
   tr_turn_end(core, turn);
 }
 
-void tr_turn_give_up(tr_turn *turn) {
-  tr_turn_own(turn)->cancelled = true;
-  if (turn->state == TR_TURN_WAITING) tr_turn_wake(turn); /* it ends in its own slot: nothing here is being run but that */
+/* The core's own calls have their deadlines in calls.c. What came by a door ends at its own, should nobody say so. */
+static void watch_deadline(tr_core *core, tr_turn *turn) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  if (!turn->msg || !turn->msg->from_wire || turn->deadline == TR_NEVER || own->deferred) return;
+  if (!tr_timer_running(&own->limit)) tr_timer_start(core->timers, &own->limit, turn->deadline, time_is_up);
 }
 
 void tr_turn_run(tr_core *core, tr_turn *turn) {
@@ -306,7 +339,8 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
   } else if (result == TR_RUN_WAIT) {
     turn->state = TR_TURN_WAITING;
     tr_turn_flush(turn);
-    if (own->cancelled) own->woken = true;
+    watch_deadline(core, turn);
+    if (tr_turn_cancelled(turn)) own->cancelled = own->woken = true;
     if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);
   } else if (turn->outbox.blocked) { /* it let go of its outbox, and some of that waits for room */
     turn->state = TR_TURN_WAITING;

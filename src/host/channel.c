@@ -19,8 +19,9 @@
 static void refuse(tr_host_stream *stream, int status, const char *text) { tr_host_stream_end(stream, status, text); }
 
 static int answer_headers(tr_host_stream *stream, const tr_client *client) {
-  tr_rpc_header version = { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) };
-  return tr_rpc_send_headers(stream->call, &version, client->troupe ? 1 : 0);
+  tr_rpc_header headers[] = { { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) },
+                              { TR_SLICE_LITERAL("troupe-accepts"), TR_SLICE_LITERAL("native, protobuf") } };
+  return tr_rpc_send_headers(stream->call, headers, client->troupe ? 2 : 0);
 }
 
 void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
@@ -93,6 +94,7 @@ static void take(tr_client *client, tr_slice framed, const tr_wire_span *span) {
   switch (span->kind) {
   case TR_WIRE_REQUEST: tr_forward_request(client, span->whole, span); break;
   case TR_WIRE_RESPONSE: tr_forward_response(client, span->whole, span); break;
+  case TR_WIRE_NOTE: tr_notes_take(client, span->whole, span); break;
   default: tr_deliver(client, span->whole, framed, span);
   }
 }
@@ -113,7 +115,7 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
   tr_blob *joined = NULL;
   if (walk(client, bytes, &span, &joined, &error)) {
     lose(client, bytes, &error);
-  } else if (span.kind == TR_WIRE_EMPTY) {
+  } else if (span.kind == TR_WIRE_EMPTY || (span.kind == TR_WIRE_NOTE && !client->troupe)) {
     tr_error_set(&error, TR_EINVALID, "neither a request, a response nor an event");
     note_malformed(client, &error);
   } else if (!is_trusted(client) && tr_wire_check(&span, &error)) {

@@ -31,7 +31,9 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
+  tr_notes_init(client);
   host->n_foreign++;
+  tr_transcode_know(client, (tr_slice){ NULL, 0 });
   return client;
 }
 
@@ -59,6 +61,7 @@ void tr_client_know(tr_client *client, const tr_rpc_call *call) {
   client->host->n_foreign -= !client->troupe;
   client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
   client->host->n_foreign += !client->troupe;
+  tr_transcode_know(client, tr_rpc_call_header(call, "troupe-accepts"));
 }
 
 /* ---- telling of it ---- */
@@ -169,10 +172,8 @@ static void expire(tr_timer *timer) {
   forget_registrations(client);
   backlog_leave(client);
   tr_replay_forget(client);
-  while (!tr_list_empty(&client->calls)) {
-    tr_pending *pending = TR_CONTAINER(client->calls.next, tr_pending, by_caller);
-    tr_pending_free(pending);
-  }
+  while (!tr_list_empty(&client->calls))
+    tr_pending_cancel(TR_CONTAINER(client->calls.next, tr_pending, by_caller));
   tr_client_settle(client);
 }
 
@@ -202,6 +203,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   tr_link_remove(&client->doomed);
   if (old) {
     tr_host_stream_end(old, TR_GRPC_ABORTED, "replaced by a newer stream of the same client-id");
+    if (client->troupe) tr_client_cancel_calls(client);
     fail_work(client);
   }
   tr_timer_stop(client->host->timers, &client->expiry);
@@ -223,6 +225,7 @@ void tr_client_lost(tr_client *client) {
   tr_link_remove(&client->doomed);
   client->dest.away = true;
   tr_timer_start(host->timers, &client->expiry, tr_core_now(host->core) + host->o.grace, expire);
+  if (client->troupe) tr_client_cancel_calls(client); /* its worker has failed them already */
   fail_work(client);
   tr_drain_check(host);
   tr_client_settle(client);
@@ -248,6 +251,7 @@ void tr_client_free(tr_client *client) {
   tr_link_remove(&client->link);
   tr_map_remove(&host->clients, tr_client_id(client));
   tr_map_fini(&client->confirmed);
+  tr_finder_fini(&client->by_id);
   tr_free(host->mem, client, sizeof *client + client->id_length + 1);
 }
 

@@ -75,14 +75,66 @@ static void tell_dead(tr_client *from, tr_slice bytes, int code) {
   tr_wire_in_fini(&in);
 }
 
+/* One event on its way: the frame as it came, and as some of its receivers want it (transcode.c). */
+typedef struct variant { unsigned takes; bool troupe; int code; tr_blob *frame; tr_error error; } variant;
+typedef struct delivery {
+  tr_client *from;
+  tr_slice bytes, framed;
+  const tr_wire_span *span;
+  tr_blob *frame;
+  variant variants[4];
+  size_t count;
+} delivery;
+
+/* Encoded once, however many want it so (four different ones: more than there are). Its frame is NULL where it can go as it came. */
+static const variant *variant_for(delivery *d, const tr_client *to) {
+  for (size_t i = 0; i < d->count; i++)
+    if (d->variants[i].takes == to->takes && d->variants[i].troupe == to->troupe) return &d->variants[i];
+  size_t at = d->count < 4 ? d->count++ : 3;
+  variant *v = &d->variants[at];
+  tr_blob_unref(v->frame);
+  *v = (variant){ .takes = to->takes, .troupe = to->troupe };
+  tr_error_init(&v->error);
+  v->code = tr_transcode(to, d->span, &v->frame, &v->error);
+  return v;
+}
+
+static bool fits_dotnet(const delivery *d, const tr_blob *other) {
+  tr_wire_span span = { 0 };
+  if (!other) return tr_quirk_event(d->span);
+  return !tr_wire_walk(tr_wire_framed(other), &span, NULL) && tr_quirk_event(&span);
+}
+
+/* 0, or why this client does not get it. */
+static int deliver_to(delivery *d, tr_client *to) {
+  const variant *v = tr_transcode_due(d->from, to) ? variant_for(d, to) : NULL;
+  int err = v ? v->code : 0;
+  if (err) {
+    tr_deliver_dead(to, err, v->error.text);
+    return err;
+  }
+  if (to->dotnet && !fits_dotnet(d, v ? v->frame : NULL)) {
+    tr_quirk_withhold(to, "an event", d->span->topic_type);
+    return 0;
+  }
+  if (!d->frame && !(v && v->frame)) d->frame = frame_of(to->host, d->bytes, d->framed);
+  tr_blob *frame = v && v->frame ? v->frame : d->frame;
+  err = frame ? tr_client_send(to, frame, false) : TR_EMEMORY;
+  if (err) tr_deliver_dead(to, err, reason(err));
+  return err;
+}
+
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
   if (!check_topic(from, span->topic_type, span->topic_source)) return;
   tr_replay_note(from, span);
+  if (*host->has_types) tr_transcode_learn(from, span);
   size_t count = 0;
   tr_dest *const *dests = tr_router_match(host->router, span->topic_type, &count);
-  tr_blob *frame = NULL;
+  delivery d;
+  d.from = from, d.bytes = bytes, d.framed = framed, d.span = span, d.frame = NULL, d.count = 0;
+  for (size_t i = 0; i < 4; i++) d.variants[i].frame = NULL;
   bool others = false;
   int dead = 0;
   for (size_t i = 0; i < count; i++) {
@@ -90,18 +142,11 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
       others = true;
       continue;
     }
-    tr_client *to = tr_client_of(dests[i]);
-    if (to->dotnet && !tr_quirk_event(span)) {
-      tr_quirk_withhold(to, "an event", span->topic_type);
-      continue;
-    }
-    if (!frame) frame = frame_of(host, bytes, framed);
-    int err = frame ? tr_client_send(to, frame, false) : TR_EMEMORY;
-    if (!err) continue;
-    tr_deliver_dead(to, err, reason(err));
-    dead = err;
+    int err = deliver_to(&d, tr_client_of(dests[i]));
+    if (err) dead = err;
   }
-  tr_blob_unref(frame);
+  tr_blob_unref(d.frame);
+  for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
   if (dead) tell_dead(from, bytes, dead); /* now that `dests` is not needed any more */
   if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
 }
@@ -119,11 +164,13 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   tr_error error;
   tr_error_init(&error);
   int err = tr_wire_encode_event(msg, (tr_slice){ NULL, 0 }, &frame, &error);
+  if (!err && tr_transcode_due(NULL, to)) err = tr_transcode_frame(to, &frame, &error);
   if (err) {
+    tr_blob_unref(frame);
     dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
     return;
   }
-  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_slice bytes = tr_wire_framed(frame);
   tr_wire_span span = { 0 };
   if (bytes.n > to->host->o.max_message) {
     dead_local(to, msg, TR_ETOO_LARGE, tr_error_default_text(TR_ETOO_LARGE));

@@ -71,7 +71,7 @@ static int check_callee(const tr_client *callee, const tr_wire_span *span, size_
   return 0;
 }
 
-static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
+static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
   tr_host *host = caller->host;
   static const char placeholder[TR_PENDING_ID] = { 0 };
   const char *why = NULL;
@@ -101,11 +101,30 @@ static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *
   else tr_replay_note(caller, span);
 }
 
+static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
+  if (!tr_transcode_due(caller, callee)) {
+    forward(caller, callee, span);
+    return;
+  }
+  tr_wire_span other = *span;
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_transcode_walk(callee, &other, &frame, &error);
+  if (code) tr_pending_refuse(caller, span->request_id, code, error.text);
+  else forward(caller, callee, &other);
+  tr_blob_unref(frame);
+}
+
 /* ---- client → agent of this process (or behind another door) ---- */
 
 static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, tr_error *error) {
   tr_blob *frame = NULL;
-  if (tr_wire_encode_reply(caller->host->core, reply, id, &frame, error)) return NULL;
+  if (tr_wire_encode_reply_as(caller->host->core, reply, id, tr_transcode_plain(caller), &frame, error)) return NULL;
+  if (tr_transcode_due(NULL, caller) && tr_transcode_frame(caller, &frame, error)) {
+    tr_blob_unref(frame);
+    return NULL;
+  }
   size_t limit = caller->host->o.max_message;
   if (frame->len - TR_WIRE_PREFIX <= limit) return frame;
   tr_error_set(error, TR_ETOO_LARGE, "the answer's %u bytes are more than the host's limit of %zu",
@@ -117,7 +136,7 @@ static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, t
 static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   if (!caller->dotnet) return true;
   tr_wire_span span = { 0 };
-  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_slice bytes = tr_wire_framed(frame);
   if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(&span)) return true;
   tr_quirk_withhold(caller, "an answer", id);
   return false;
@@ -217,16 +236,14 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
   } else if (dest) {
     to_core(caller, bytes, span);
   } else {
-    tr_error error;
-    tr_error_init(&error);
-    tr_error_set(&error, TR_ENOT_FOUND, "agent type %.*s is not registered", TR_BRIEF(span->target_type));
-    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, error.text);
+    char text[TR_ERROR_TEXT];
+    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, tr_core_unregistered(span->target_type, text));
   }
 }
 
 /* ---- an answer comes in ---- */
 
-static void answer_client(tr_pending *pending, const tr_wire_span *span) {
+static void hand_back(tr_pending *pending, const tr_wire_span *span) {
   tr_host *host = pending->host;
   tr_client *caller = pending->caller;
   tr_slice id = tr_pending_id(pending);
@@ -244,6 +261,21 @@ static void answer_client(tr_pending *pending, const tr_wire_span *span) {
   tr_blob_unref(frame);
   if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
   else tr_pending_free(pending);
+}
+
+static void answer_client(tr_pending *pending, tr_client *callee, const tr_wire_span *span) {
+  if (!tr_transcode_due(callee, pending->caller)) {
+    hand_back(pending, span);
+    return;
+  }
+  tr_wire_span other = *span;
+  tr_blob *frame = NULL;
+  tr_error error;
+  tr_error_init(&error);
+  int code = tr_transcode_walk(pending->caller, &other, &frame, &error);
+  if (code) tr_pending_fail(pending, code, error.text);
+  else hand_back(pending, &other);
+  tr_blob_unref(frame);
 }
 
 static void answer_agent(tr_pending *pending, tr_client *callee, tr_slice bytes) {
@@ -271,14 +303,17 @@ void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *
   tr_host *host = callee->host;
   host->stats.responses++;
   tr_pending *pending = tr_pending_find(host, span->request_id);
-  if (!pending || pending->callee != callee) {
+  if (!pending && tr_pending_was(host, span->request_id)) { /* its caller has given it up */
+    tr_core_late(host->core);
+    tr_log_write(host->log, TR_LOG_DEBUG, "answer.late", "client=%s id=%.*s", callee->id, TR_BRIEF(span->request_id));
+  } else if (!pending || pending->callee != callee) {
     if (tr_guard_worth_a_line(++callee->strays))
       tr_log_write(host->log, TR_LOG_INFO, "answer.unknown", "client=%s count=%llu id=%.*s", callee->id,
                    (unsigned long long)callee->strays, TR_BRIEF(span->request_id));
   } else if (pending->kind == TR_PENDING_FROM_LOCAL) {
     answer_agent(pending, callee, bytes);
   } else {
-    answer_client(pending, span);
+    answer_client(pending, callee, span);
   }
 }
 
@@ -290,7 +325,7 @@ static void refuse_local(tr_core *core, tr_msg *msg, int code, const char *text)
 }
 
 static int check_frame(const tr_client *callee, const tr_blob *frame, const char **why) {
-  tr_slice bytes = { (const char *)frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX };
+  tr_slice bytes = tr_wire_framed(frame);
   tr_wire_span span = { 0 };
   if (callee->dotnet && tr_wire_walk(bytes, &span, NULL)) return TR_EINTERNAL;
   return check_callee(callee, &span, bytes.n, why);
@@ -325,13 +360,16 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   }
   pending->msg = tr_msg_ref(msg);
   pending->oneway = oneway;
+  pending->holder.ops = &tr_pending_holder_ops;
+  if (!oneway) msg->holder = &pending->holder;
   char id[TR_PENDING_ID];
   tr_pending_write_id(pending, id);
   tr_error error;
   tr_error_init(&error);
   const char *why = NULL;
   tr_blob *frame = NULL;
-  int code = tr_wire_encode_request(msg, tr_slice_make(id, sizeof id), &frame, &error);
+  int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_transcode_plain(callee), &frame, &error);
+  if (!code && tr_transcode_due(NULL, callee)) code = tr_transcode_frame(callee, &frame, &error);
   if (!code) code = check_frame(callee, frame, &why);
   if (!code) code = tr_client_send(callee, frame, false);
   tr_blob_unref(frame);

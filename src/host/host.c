@@ -32,6 +32,8 @@ tr_host *tr_host_new(const tr_host_options *options) {
   fill_defaults(&host->o);
   host->core = options->core;
   host->mem = mem;
+  static const bool none = false;
+  host->has_types = options->codecs ? tr_codecs_has_types(options->codecs) : &none;
   host->log = tr_core_log(options->core);
   host->router = tr_core_router(options->core);
   host->timers = tr_core_timers(options->core);

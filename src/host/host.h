@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "codec/codecs.h"
 #include "core/core.h"
 #include "rpc/rpc.h"
 
@@ -29,6 +30,8 @@ typedef struct tr_host_options {
   uint32_t max_connections_per_address; /* 0: 10 000 */
   tr_time silent;            /* a connection that completes no preface and no call is closed after this; 0: 30 s */
   uint32_t max_clients, max_types_per_client, max_subs_per_client; /* 0: 100 000, 10 000, 10 000 */
+  const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
+  const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
@@ -57,7 +60,8 @@ bool tr_host_drained(const tr_host *host);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
-  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, refused, oversize, malformed, repeated;
+  uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
 

@@ -7,6 +7,7 @@
 #ifndef TR_HOST_INTERNAL_H
 #define TR_HOST_INTERNAL_H
 
+#include "base/finder.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/text.h"
@@ -93,6 +94,8 @@ struct tr_client {
   bool dotnet;              /* user-agent grpc-dotnet/…: quirks.c */
   bool troupe;              /* announced troupe-version */
   bool told;                /* its stream is in the log: it has a type */
+  bool speaks_native, format_told; /* transcode.c: it may send the native format; the operator said what it takes */
+  uint8_t takes, published; /* formats (bits by tr_format) that it is given, and that it published in */
   tr_replay replay;
   tr_link subs;             /* subscriptions it added */
   uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
@@ -100,6 +103,7 @@ struct tr_client {
   tr_link calls;            /* tr_pending.by_caller: requests it waits for */
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
+  tr_finder by_id;          /* of calls: notes.c */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   uint32_t id_length;
@@ -151,6 +155,7 @@ typedef enum {
 
 struct tr_pending {
   tr_link by_caller, by_callee;
+  tr_holder holder;  /* FROM_LOCAL: of msg */
   tr_timer guard;
   tr_client *caller; /* NULL: an agent of this process, or gone */
   tr_client *callee; /* NULL: an agent of this process */
@@ -184,6 +189,7 @@ static inline uint64_t tr_pending_token(const tr_pending *pending) {
 /* The open request with this token or written id; NULL: no such, or no longer. */
 tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
 tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
+bool tr_pending_was(const tr_host *host, tr_slice id); /* there was one with this written id */
 tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
 /* End it. The caller hears nothing: that was done. */
 void tr_pending_free(tr_pending *pending);
@@ -215,6 +221,16 @@ void tr_unary_serve(tr_host_stream *stream);
 void tr_control_open(tr_host_stream *stream, tr_slice client_id);
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed);
 
+/* ---- notes.c: what troupe peers tell each other about open requests ---- */
+
+void tr_notes_init(tr_client *client);
+void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
+/* Nobody waits for the answer any more: its callee hears of it. The entry is the caller's to end. */
+void tr_pending_tell_callee(tr_pending *pending);
+void tr_pending_cancel(tr_pending *pending); /* and ends it */
+void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+extern const tr_holder_ops tr_pending_holder_ops;
+
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */
 
 void tr_replay_begin(tr_client *client, const tr_rpc_call *call); /* its new stream's; the backlog is still there */
@@ -233,6 +249,21 @@ bool tr_quirk_request(const tr_wire_span *span);
 bool tr_quirk_answer(const tr_wire_span *span);
 /* It is not sent: counted, logged with doubling. */
 void tr_quirk_withhold(tr_client *to, const char *what, tr_slice which);
+
+/* ---- transcode.c: who wants bodies in which format ---- */
+
+/* What a client may be given, by what it announced, and by an agent type that it registered. */
+void tr_transcode_know(tr_client *client, tr_slice accepts);
+void tr_transcode_registered(tr_client *client, tr_slice agent_type);
+void tr_transcode_learn(tr_client *from, const tr_wire_span *span); /* it published this; there are descriptors */
+/* The message as `to` takes it: *frame is a new one (the caller's), or NULL where it can go as it is, or must.
+ * err: TR_EINVALID (its body does not fit its type; the text names the field), TR_ETOO_LARGE, TR_EMEMORY. */
+int tr_transcode(const tr_client *to, const tr_wire_span *span, tr_blob **frame, tr_error *error);
+/* The same; where there is a new frame, *span is of it. */
+int tr_transcode_walk(const tr_client *to, tr_wire_span *span, tr_blob **frame, tr_error *error);
+/* The same of a frame of ours, replaced where it has to be. */
+int tr_transcode_frame(const tr_client *to, tr_blob **frame, tr_error *error);
+tr_format tr_transcode_plain(const tr_client *to); /* what bodies from here go to it in */
 
 /* ---- guards.c ---- */
 
@@ -269,6 +300,16 @@ struct tr_host {
   tr_time drain_by;
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
+  const bool *has_types; /* of o.codecs */
 };
+
+/* What comes from a client (NULL: an agent of this process) and may have to be changed for some receiver: bits by tr_format. */
+static inline unsigned tr_transcode_sends(const tr_host *host, const tr_client *from) {
+  unsigned types = *host->has_types ? 1u << TR_FORMAT_JSON | 1u << TR_FORMAT_PROTOBUF : 0;
+  return from && from->speaks_native ? types | 1u << TR_FORMAT_NATIVE : types;
+}
+static inline bool tr_transcode_due(const tr_client *from, const tr_client *to) {
+  return (tr_transcode_sends(to->host, from) & ~(unsigned)to->takes) != 0;
+}
 
 #endif

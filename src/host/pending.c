@@ -66,16 +66,30 @@ tr_pending *tr_pending_at(const tr_host *host, uint64_t token) {
   return pending->kind != TR_PENDING_FREE && pending->generation == (uint32_t)token ? pending : NULL;
 }
 
-tr_pending *tr_pending_find(const tr_host *host, tr_slice id) {
-  if (id.n != TR_PENDING_ID) return NULL;
+static bool parse_id(tr_slice id, uint64_t *out) {
+  if (id.n != TR_PENDING_ID) return false;
   uint64_t token = 0;
   for (size_t i = 0; i < id.n; i++) {
     char c = id.p[i];
     unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-    if (digit == 16) return NULL;
+    if (digit == 16) return false;
     token = token << 4 | digit;
   }
-  return tr_pending_at(host, token);
+  *out = token;
+  return true;
+}
+
+tr_pending *tr_pending_find(const tr_host *host, tr_slice id) {
+  uint64_t token;
+  return parse_id(id, &token) ? tr_pending_at(host, token) : NULL;
+}
+
+bool tr_pending_was(const tr_host *host, tr_slice id) {
+  const tr_pending_slab *slab = &host->slab;
+  uint64_t token;
+  if (!parse_id(id, &token) || token >> 32 >= slab->n_chunks * TR_SLAB_CHUNK) return false;
+  uint32_t generation = (uint32_t)token, last = at(slab, (uint32_t)(token >> 32))->generation;
+  return generation != slab->salt && last - generation < last - slab->salt;
 }
 
 tr_slice tr_pending_id(const tr_pending *pending) {
@@ -94,7 +108,10 @@ static void guard(tr_timer *timer) {
   tr_pending *pending = TR_CONTAINER(timer, tr_pending, guard);
   if (pending->owed) tr_pending_fail(pending, pending->owed, NULL);
   else if (pending->oneway) tr_pending_free(pending);
-  else tr_pending_fail(pending, TR_ETIMEOUT, NULL);
+  else {
+    tr_pending_tell_callee(pending);
+    tr_pending_fail(pending, TR_ETIMEOUT, NULL);
+  }
 }
 
 tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id,
@@ -120,6 +137,7 @@ tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *calle
   if (caller) {
     tr_list_push(&caller->calls, &pending->by_caller);
     caller->n_calls++;
+    tr_finder_added(&caller->by_id, &pending->by_caller);
   }
   if (callee) tr_list_push(&callee->work, &pending->by_callee);
   if (deadline != TR_NEVER) tr_timer_start(host->timers, &pending->guard, deadline, guard);
@@ -132,6 +150,7 @@ static tr_msg *cut_off(tr_pending *pending) {
   pending->msg = NULL;
   if (pending->callee) tr_link_remove(&pending->by_callee);
   pending->callee = NULL;
+  if (msg && msg->holder == &pending->holder) msg->holder = NULL;
   if (msg && pending->kind == TR_PENDING_TO_LOCAL) msg->reply_to.answer = NULL; /* borrowed: it goes on without us */
   return msg;
 }
@@ -141,6 +160,7 @@ void tr_pending_free(tr_pending *pending) {
   tr_msg *msg = cut_off(pending);
   if (msg && pending->kind == TR_PENDING_FROM_LOCAL) tr_msg_unref(msg);
   if (pending->caller) {
+    tr_finder_leaves(&pending->caller->by_id, &pending->by_caller);
     tr_link_remove(&pending->by_caller);
     pending->caller->n_calls--;
     pending->caller = NULL;

@@ -116,6 +116,7 @@ static void register_agent(call *c) {
   } else {
     if (before != &client->dest) client->n_types++;
     stamp(client, type);
+    tr_transcode_registered(client, type);
     if (before && before != &client->dest && before->ops == &tr_client_ops) {
       tr_log_write(c->host->log, TR_LOG_INFO, "type.taken", "type=%.*s from=%s by=%s", TR_BRIEF(type),
                    tr_client_of(before)->id, client->id);

@@ -3,6 +3,7 @@
 #include "net/address.h"
 
 #include <stdio.h>
+#include <uv.h>
 
 static int parse_port(tr_slice text, unsigned *port) {
   unsigned value = 0;
@@ -50,6 +51,13 @@ int tr_address_parse(tr_slice text, tr_address *out, tr_error *error) {
     return tr_error_set(error, TR_EINVALID, "\"%.*s\": the host part is %s", TR_SLICE_ARG(text), host.n ? "too long" : "missing");
   memcpy(out->host, host.p, host.n);
   return 0;
+}
+
+bool tr_address_numeric(const tr_address *address, struct sockaddr_storage *out) {
+  memset(out, 0, sizeof *out);
+  if (address->is_unix) return false;
+  return uv_ip4_addr(address->host, (int)address->port, (struct sockaddr_in *)out) == 0 ||
+         uv_ip6_addr(address->host, (int)address->port, (struct sockaddr_in6 *)out) == 0;
 }
 
 void tr_address_format(const tr_address *address, char *out, size_t size) {

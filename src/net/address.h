@@ -4,6 +4,7 @@
 #define TR_NET_ADDRESS_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "base/error.h"
 #include "base/slice.h"
@@ -18,6 +19,8 @@ typedef struct tr_address {
 
 /* err: TR_EINVALID saying what was expected. A leading "http://" is refused with a hint (gRPC addresses have none). */
 int tr_address_parse(tr_slice text, tr_address *out, tr_error *error);
+/* Is the host a number? Then its socket address, and nobody need be asked (getaddrinfo takes a thread of the pool even then). */
+bool tr_address_numeric(const tr_address *address, struct sockaddr_storage *out);
 /* The text form. out: at least TR_ADDRESS_MAX bytes. */
 void tr_address_format(const tr_address *address, char *out, size_t size);
 

@@ -89,6 +89,13 @@ static int dial_begin(tr_net_dial *dial) {
     uv_pipe_connect(&dial->connect, &dial->conn->handle.pipe, dial->address.host, on_connect);
     return 0;
   }
+  struct sockaddr_storage number;
+  if (tr_address_numeric(&dial->address, &number)) {
+    if (!dial_conn(dial)) return UV_ENOMEM;
+    int rc = uv_tcp_connect(&dial->connect, &dial->conn->handle.tcp, (const struct sockaddr *)&number, on_connect);
+    if (rc < 0) tr_net_conn_close(dial->conn);
+    return rc;
+  }
   char service[8];
   struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
   snprintf(service, sizeof service, "%u", dial->address.port);

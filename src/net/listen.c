@@ -3,6 +3,7 @@
 #include "net/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -51,12 +52,15 @@ static void on_connection(uv_stream_t *stream, int status) {
   if (rc < 0) tr_net_conn_fail(conn, uv_strerror(rc));
 }
 
-/* True when nobody answers behind a Unix socket's name: its process is gone. Only then is the file ours to remove. */
+/* True when nobody answers behind a Unix socket's name: its process is gone. Only then is the file ours to remove. One whose queue is full
+ * (EAGAIN) has a process; waiting for it to look would stop this loop. */
 static bool socket_is_stale(const char *path) {
   struct stat st;
   if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode)) return false;
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   if (fd < 0) return false;
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  fcntl(fd, F_SETFL, O_NONBLOCK);
   struct sockaddr_un addr = { .sun_family = AF_UNIX };
   memcpy(addr.sun_path, path, strlen(path) + 1); /* ≤ 107 bytes: tr_address_parse */
   bool stale = connect(fd, (struct sockaddr *)&addr, sizeof addr) < 0 && errno == ECONNREFUSED;
@@ -79,6 +83,8 @@ static const char *bind_problem(const tr_address *address, int rc) {
 }
 
 static int bind_tcp(tr_net_listener *listener, const tr_address *address) {
+  struct sockaddr_storage number;
+  if (tr_address_numeric(address, &number)) return uv_tcp_bind(&listener->handle.tcp, (const struct sockaddr *)&number, 0);
   uv_getaddrinfo_t req;
   char service[8];
   struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };

@@ -34,6 +34,7 @@ static bool gate_deliver(tr_gate *gate, void *parcel) {
 }
 
 static tr_msg *away_take(tr_isolate *isolate, uint64_t token);
+static const tr_holder_ops away_ops;
 
 static void gate_drop(tr_gate *gate, void *item) {
   tr_isolate *isolate = gate_of(gate)->isolate;
@@ -63,7 +64,7 @@ static int away_grow(tr_isolate *isolate) {
   tr_away_slot *grown = tr_realloc(isolate->mem, isolate->away, isolate->away_cap * sizeof *grown, cap * sizeof *grown);
   if (!grown) return TR_EMEMORY;
   for (uint32_t i = cap; i-- > isolate->away_cap;) {
-    grown[i] = (tr_away_slot){ NULL, 1, isolate->away_free, 0 };
+    grown[i] = (tr_away_slot){ NULL, 1, isolate->away_free };
     isolate->away_free = i + 1;
   }
   isolate->away = grown;
@@ -71,28 +72,51 @@ static int away_grow(tr_isolate *isolate) {
   return 0;
 }
 
-/* A token, or 0: out of memory. Takes a reference. */
+/* A token, or 0: out of memory. Takes a reference, and holds the request. */
 static uint64_t away_put(tr_isolate *isolate, tr_msg *msg, unsigned to) {
   if (!isolate->away_free && away_grow(isolate)) return 0;
   uint32_t at = isolate->away_free - 1;
+  tr_away *away = TR_NEW(isolate->mem, tr_away);
+  if (!away) return 0;
   tr_away_slot *slot = &isolate->away[at];
   isolate->away_free = slot->next;
-  slot->msg = tr_msg_ref(msg);
-  slot->isolate = to;
-  return (uint64_t)slot->generation << 32 | at;
+  slot->away = away;
+  *away = (tr_away){ .holder = { &away_ops }, .isolate = isolate, .msg = tr_msg_ref(msg), .to = to,
+                     .token = (uint64_t)slot->generation << 32 | at };
+  msg->holder = &away->holder;
+  return away->token;
 }
 
+/* The request, with its reference; NULL: it is not away any more. */
 static tr_msg *away_take(tr_isolate *isolate, uint64_t token) {
   uint32_t at = (uint32_t)token;
-  if (at >= isolate->away_cap || isolate->away[at].generation != token >> 32 || !isolate->away[at].msg) return NULL;
+  if (at >= isolate->away_cap || isolate->away[at].generation != token >> 32 || !isolate->away[at].away) return NULL;
   tr_away_slot *slot = &isolate->away[at];
-  tr_msg *msg = slot->msg;
-  slot->msg = NULL;
+  tr_msg *msg = slot->away->msg;
+  if (msg->holder == &slot->away->holder) msg->holder = NULL;
+  TR_DELETE(isolate->mem, slot->away);
+  slot->away = NULL;
   if (++slot->generation == 0) slot->generation = 1;
   slot->next = isolate->away_free;
   isolate->away_free = at + 1;
   return msg;
 }
+
+/* Its caller has given up: so does whoever handles it. */
+static void away_cancel(tr_holder *holder, tr_msg *request) {
+  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
+  tr_isolate *isolate = away->isolate;
+  unsigned to = away->to;
+  tr_draft_begin(&isolate->draft, TR_PARCEL_CANCEL);
+  isolate->draft.head.token = away->token;
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  (void)request;
+  tr_msg *msg = away_take(isolate, away->token);
+  if (parcel) tr_isolate_push(isolate, to, parcel); /* else it is handled in vain */
+  if (msg) tr_msg_unref(msg);
+}
+
+static const tr_holder_ops away_ops = { away_cancel };
 
 /* ---- the core's far hooks ---- */
 
@@ -213,12 +237,32 @@ static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, w
 
 /* ---- jobs ---- */
 
-typedef struct tr_job {
+struct tr_job {
   tr_parcel parcel; /* first: it may go back as the answer */
-  tr_link link;
   tr_isolate *isolate;
   tr_call *call;
-} tr_job;
+};
+
+/* Where the jobs of one caller's isolate are found, by the slot in the token. */
+static tr_job **job_place(tr_isolate *isolate, unsigned from, uint64_t token) {
+  tr_job_table *table = &isolate->jobs[from];
+  uint32_t at = (uint32_t)token;
+  if (at >= table->cap) {
+    uint32_t cap = table->cap ? table->cap : 64;
+    while (cap <= at) cap *= 2;
+    tr_job **grown = tr_realloc(isolate->mem, table->jobs, table->cap * sizeof *grown, cap * sizeof *grown);
+    if (!grown) return NULL;
+    memset(grown + table->cap, 0, (cap - table->cap) * sizeof *grown);
+    table->jobs = grown;
+    table->cap = cap;
+  }
+  return &table->jobs[at];
+}
+
+static void job_forget(tr_job *job) {
+  tr_job **place = job_place(job->isolate, job->parcel.queued.from, job->parcel.token);
+  if (place && *place == job) *place = NULL;
+}
 
 /* The parcel itself becomes the answer, without a text. own: takes it. */
 static void send_back(tr_isolate *isolate, tr_parcel *parcel, int code) {
@@ -252,19 +296,28 @@ static void answer(tr_isolate *isolate, unsigned to, uint64_t token, const tr_re
 static void on_job_done(void *ud, tr_call *call, tr_reply *reply) {
   tr_job *job = ud;
   (void)call;
-  tr_link_remove(&job->link);
+  job_forget(job);
   answer(job->isolate, job->parcel.queued.from, job->parcel.token, reply, &job->parcel);
 }
 
 static tr_job *job_new(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job *job = isolate->mem->realloc_fn(isolate->mem->ud, NULL, 0, sizeof *job);
+  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token);
+  tr_job *job = place ? isolate->mem->realloc_fn(isolate->mem->ud, NULL, 0, sizeof *job) : NULL;
   if (!job) return NULL;
+  *place = job;
   memset(job, 0, sizeof *job);
   job->parcel.queued = (tr_queued){ .size = sizeof *job, .from = parcel->queued.from };
   job->parcel.token = parcel->token;
   job->isolate = isolate;
-  tr_list_push(&isolate->jobs, &job->link);
   return job;
+}
+
+static void cancel_job(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token), *job = place ? *place : NULL;
+  if (!job || job->parcel.token != parcel->token) return;
+  *place = NULL;
+  if (job->call) tr_call_cancel(job->call);
+  tr_parcel_free(isolate->mem, &job->parcel.queued);
 }
 
 /* ---- what comes ---- */
@@ -287,7 +340,7 @@ static void take_message(tr_isolate *isolate, tr_parcel *parcel) {
     }
     job->call = tr_core_relay(isolate->core, msg, background, on_job_done, job);
     if (job->call) return;
-    tr_link_remove(&job->link);
+    job_forget(job);
     send_back(isolate, &job->parcel, TR_EUNAVAILABLE);
     return;
   }
@@ -347,6 +400,7 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_MESSAGE: take_message(isolate, parcel); return;
   case TR_PARCEL_EVENT: take_event(isolate, parcel); break;
   case TR_PARCEL_ANSWER: take_answer(isolate, parcel); break;
+  case TR_PARCEL_CANCEL: cancel_job(isolate, parcel); break;
   case TR_PARCEL_HOLD:
     tr_core_hold(isolate->core, tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), tr_parcel_text(parcel, TR_TEXT_SENDER_KEY), parcel->code);
     break;
@@ -413,7 +467,8 @@ void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added) {
 int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity) {
   unsigned count = isolate->crew->count;
   isolate->gates = tr_calloc(isolate->mem, count, sizeof *isolate->gates);
-  if (!isolate->gates) return TR_EMEMORY;
+  isolate->jobs = tr_calloc(isolate->mem, count, sizeof *isolate->jobs);
+  if (!isolate->gates || !isolate->jobs) return TR_EMEMORY;
   for (unsigned i = 0; i < count; i++) {
     isolate->gates[i].isolate = isolate;
     isolate->gates[i].to = i;
@@ -426,8 +481,7 @@ int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity) {
 void tr_isolate_leave(tr_isolate *isolate) {
   for (unsigned i = 0; isolate->gates && i < isolate->crew->count; i++) tr_gate_fail(isolate->core, &isolate->gates[i].gate);
   for (uint32_t i = 0; i < isolate->away_cap; i++) {
-    tr_msg *msg = isolate->away[i].msg;
-    isolate->away[i].msg = NULL;
+    tr_msg *msg = isolate->away[i].away ? away_take(isolate, isolate->away[i].away->token) : NULL;
     if (msg) tr_msg_unref(msg);
   }
 }
@@ -435,5 +489,8 @@ void tr_isolate_leave(tr_isolate *isolate) {
 void tr_isolate_close_crossing(tr_isolate *isolate) {
   tr_free(isolate->mem, isolate->gates, isolate->crew->count * sizeof *isolate->gates);
   tr_free(isolate->mem, isolate->away, isolate->away_cap * sizeof *isolate->away);
+  for (unsigned i = 0; isolate->jobs && i < isolate->crew->count; i++)
+    tr_free(isolate->mem, isolate->jobs[i].jobs, isolate->jobs[i].cap * sizeof(tr_job *));
+  tr_free(isolate->mem, isolate->jobs, isolate->crew->count * sizeof *isolate->jobs);
   list_free(isolate, isolate->spare);
 }

@@ -2,6 +2,7 @@
  * The doors: listeners (this runtime is a host) and uplinks (it is a worker). Ties the protocol ends, which know no sockets,
  * to the sockets, which know no protocol. */
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/internal.h"
 
@@ -51,6 +52,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   if (rc) return rc;
   if (!rt->host) {
     rt->host_options.core = rt->core;
+    rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.ud = rt;
@@ -136,34 +138,74 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
   if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
 }
 
-int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, uint32_t max_message, tr_uplink_fn fn, void *ud,
-                       tr_uplink **out) {
-  tr_error *error = tr_runtime_error(rt);
+static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
   tr_address parsed;
-  int rc = tr_address_parse(tr_slice_of(address), &parsed, error);
-  if (rc == 0) rc = tr_runtime_loop_open(rt);
-  if (rc) return rc;
+  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt)) return NULL;
   tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
-  if (!uplink) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  if (!uplink) {
+    tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+    return NULL;
+  }
   uplink->rt = rt;
   uplink->fn = fn;
   uplink->ud = ud;
   tr_address_format(&parsed, uplink->address, sizeof uplink->address);
-  tr_worker_options options = {
-    .core = rt->core, .address = uplink->address, .version = TR_VERSION, .max_message = max_message,
-    .register_types = register_types, .dial = worker_dial, .hang_up = worker_hang_up, .dirty = worker_dirty,
-    .changed = worker_changed, .ud = uplink,
-  };
-  uplink->worker = tr_worker_new(&options);
+  options->core = rt->core;
+  options->address = uplink->address;
+  options->version = TR_VERSION;
+  options->has_types = tr_codecs_has_types(rt->codecs);
+  options->dial = worker_dial;
+  options->hang_up = worker_hang_up;
+  options->dirty = worker_dirty;
+  options->changed = worker_changed;
+  options->ud = uplink;
+  uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {
     TR_DELETE(&rt->mem, uplink);
-    return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+    tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+    return NULL;
   }
   tr_list_push(&rt->uplinks, &uplink->all);
-  if (out) *out = uplink;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_worker_start(uplink->worker);
+  return uplink;
+}
+
+int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, uint32_t max_message, tr_uplink_fn fn, void *ud,
+                       tr_uplink **out) {
+  tr_worker_options options = { .max_message = max_message, .register_types = register_types };
+  tr_uplink *uplink = make_uplink(rt, address, &options, fn, ud);
+  if (!uplink) return rt->error.code;
+  if (out) *out = uplink;
   return 0;
+}
+
+static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
+  for (tr_link *l = rt->uplinks.next; l != &rt->uplinks; l = l->next) {
+    tr_uplink *uplink = TR_CONTAINER(l, tr_uplink, all);
+    if (strcmp(uplink->address, address) == 0) return uplink;
+  }
+  return NULL;
+}
+
+/* An uplink that a script asks for takes what is bound to it and nothing else: neither what nobody here knows nor events. Our types
+ * are known there, so that agents there find those here. */
+int tr_runtime_uplink(void *ud, tr_slice text, uint32_t *number, tr_error *error) {
+  troupe_t *rt = ud;
+  tr_address parsed;
+  char address[TR_ADDRESS_MAX];
+  tr_worker_options options = { .register_types = true, .bound = true, .events = TR_UPLINK_NONE };
+  int rc = tr_address_parse(text, &parsed, error);
+  if (rc) return rc;
+  tr_address_format(&parsed, address, sizeof address);
+  tr_uplink *uplink = find_uplink(rt, address);
+  if (!uplink && !tr_runtime_may(rt, "net", address))
+    return tr_error_set(error, TR_EPERMISSION, "scripts may not connect to %s here (--allow net=%s grants it)", address, address);
+  if (!uplink && rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
+  if (!uplink) uplink = make_uplink(rt, address, &options, NULL, NULL);
+  if (!uplink) return tr_error_set(error, rt->error.code, "%s", rt->error.text);
+  *number = tr_worker_dest(uplink->worker)->number;
+  return *number ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }
 
 int troupe_connect(troupe_t *rt, const char *address) { return tr_runtime_connect(rt, address, true, 0, NULL, NULL, NULL); }

@@ -3,9 +3,11 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
+#include "base/map.h"
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
 typedef enum {
@@ -20,6 +22,7 @@ typedef struct tr_crew tr_crew;       /* isolate.h */
 typedef struct tr_isolate tr_isolate;
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
+typedef struct tr_c_subscriptions tr_c_subscriptions;
 
 struct tr_uplink {
   troupe_t *rt;
@@ -47,6 +50,8 @@ struct troupe {
   tr_host *host;
   tr_host_options host_options;
   tr_link uplinks;
+  tr_link grants;
+  size_t grant_count;
   size_t listeners;
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
@@ -63,7 +68,15 @@ struct troupe {
   bool until_idle; /* troupe_run_until_idle or troupe_save waits, until then: */
   tr_time until;
   tr_stage stage;
+  /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
+  struct tr_state_writer *ending; /* that file, while instances leave */
+  tr_link saves;      /* those that wait for open turns */
+  tr_link unstored;   /* files that the disk did not take */
+  size_t unstored_bytes;
+  uint64_t store_tries;
+  tr_file_options file_options; /* for tests */
+  int64_t (*wall_us)(void);     /* the time of day */
   tr_time stop_deadline, drain;
   int exit_status;
   /* signals.c */
@@ -71,9 +84,13 @@ struct troupe {
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */
-  tr_link calls, subscriptions;
-  tr_class *subscriber; /* the class of troupe_subscribe's agent */
-  int64_t next_subscription;
+  tr_link calls;
+  /* subscribe.c */
+  tr_class *subscriber; /* the class of their agent */
+  tr_c_subscriptions *subscriptions; /* NULL until the first */
+  /* bodies.c */
+  tr_codecs *codecs;
+  tr_map encodings; /* of troupe_encode_as, by message type */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */
@@ -90,6 +107,7 @@ void tr_runtime_dead_letter(const tr_log *log, tr_script *script, tr_msg *msg, i
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
 int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
+int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
 int tr_together_start(troupe_t *rt, tr_error *error);
 void tr_together_drain(troupe_t *rt);
 void tr_together_drop(troupe_t *rt, tr_dropped_fn fn);
@@ -106,20 +124,45 @@ void tr_runtime_on_exit(void *ud, int status); /* the script's exit hook */
 /* Work and wait until something happened, at most to `end`. */
 void tr_runtime_wait(troupe_t *rt, tr_time end);
 bool tr_runtime_has_door(const troupe_t *rt);
+/* grants.c: has it this right, for this value (NULL: for all)? */
+bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
+const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
+void tr_runtime_free_grants(troupe_t *rt);
 /* doors.c */
+int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
+/* NULL: out of memory, or error says what is wrong with it. */
+troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
+/* subscribe.c: the names in it must still be there */
 void tr_runtime_free_subscriptions(troupe_t *rt);
+/* bodies.c */
+#define TR_ENCODINGS_MAX 10000
+/* Make the body of a message that C sends what was chosen for its type; rt->error says why not. */
+int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body);
+void tr_runtime_free_bodies(troupe_t *rt);
 /* files.c: the script's load hook. */
 int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
-/* state.c: the runtime ends: nothing runs any more */
+/* saves.c: after each batch of work; when it has to be looked again; and at the end. */
+void tr_runtime_saves_step(troupe_t *rt);
+tr_time tr_runtime_saves_next(const troupe_t *rt);
+void tr_runtime_saves_cancel(troupe_t *rt);
+/* stored.c: what the disk did not take: those that are due, or all now; when the next is due; for the last time. */
+void tr_runtime_store_again(troupe_t *rt, bool now);
+tr_time tr_runtime_store_next(const troupe_t *rt);
+void tr_runtime_store_last(troupe_t *rt);
+/* Every instance has left: the file of the end is written. */
 void tr_runtime_save_at_end(troupe_t *rt);
+/* sigpipe.c: while held, a peer that has gone is an error code and no signal */
+typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
+void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
+void tr_sigpipe_release(tr_sigpipe *held);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

@@ -206,8 +206,11 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   };
   isolate->core = tr_core_new(&core);
   if (!isolate->core) return TR_EMEMORY;
+  isolate->codecs = tr_codecs_new(isolate->mem, seed);
+  if (!isolate->codecs) return TR_EMEMORY;
   tr_script_options script = {
-    .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed, .ud = isolate,
+    .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
+    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;
@@ -225,7 +228,6 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->own_log = (tr_log){ .level = rt->log.level, .sink = rt->log.sink ? log_line : NULL, .ud = isolate };
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
-  tr_list_init(&isolate->jobs);
   tr_buf_init(&isolate->draft.data, isolate->mem);
   return isolate;
 }
@@ -243,6 +245,7 @@ int tr_crew_new(troupe_t *rt, unsigned count) {
   uint64_t identity = tr_random_next(tr_core_random(rt->core));
   crew->isolates[0]->core = rt->core;
   crew->isolates[0]->script = rt->script;
+  crew->isolates[0]->codecs = rt->codecs;
   for (unsigned i = 0; i < count; i++) {
     tr_isolate *isolate = crew->isolates[i];
     int rc = i ? make_core(isolate, tr_random_next(tr_core_random(rt->core)), &rt->error) : 0;
@@ -273,6 +276,7 @@ void tr_crew_close(tr_crew *crew) {
     isolate->script = NULL;
     if (isolate->core) tr_isolate_leave(isolate);
     tr_core_free(isolate->core);
+    tr_codecs_free(isolate->codecs);
     isolate->core = NULL;
   }
 }

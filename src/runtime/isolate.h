@@ -11,7 +11,10 @@
 #include "runtime/parcel.h"
 
 /* A request that was sent to another isolate, until its answer is there. */
-typedef struct tr_away_slot { tr_msg *msg; uint32_t generation, next, isolate; } tr_away_slot;
+typedef struct tr_away { tr_holder holder; tr_isolate *isolate; tr_msg *msg; unsigned to; uint64_t token; } tr_away;
+typedef struct tr_away_slot { tr_away *away; uint32_t generation, next; } tr_away_slot;
+typedef struct tr_job tr_job; /* a request from another isolate that is handled here */
+typedef struct tr_job_table { tr_job **jobs; uint32_t cap; } tr_job_table;
 
 typedef struct tr_far_list tr_far_list;
 
@@ -22,6 +25,7 @@ struct tr_isolate {
   unsigned index;
   tr_core *core;     /* isolate 0: the runtime's own */
   tr_script *script;
+  tr_codecs *codecs; /* likewise */
   tr_mem *mem;
   const tr_log *log;
   /* the thread; not of isolate 0 */
@@ -44,7 +48,7 @@ struct tr_isolate {
   uint32_t away_cap, away_free;
   tr_draft draft;
   tr_far_list *spare;
-  tr_link jobs;              /* requests from other isolates that are handled here */
+  tr_job_table *jobs;        /* by caller's isolate */
 };
 
 enum { TR_STATUS_IDLE = 1, TR_STATUS_QUIET = 2, TR_STATUS_STEP = 4 };

@@ -5,6 +5,7 @@
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
 #include "runtime/isolate.h"
+#include "runtime/state.h"
 
 #define SLICE_TURNS 256       /* turns between two looks at the sockets */
 #define CLOSE_ROUNDS 10000
@@ -19,6 +20,9 @@ static void arm(troupe_t *rt, bool more) {
   tr_time next = tr_core_next_deadline(rt->core);
   if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
   if (rt->until_idle && rt->until < next) next = rt->until;
+  tr_time saves = tr_runtime_saves_next(rt), stores = tr_runtime_store_next(rt);
+  if (saves < next) next = saves;
+  if (stores < next) next = stores;
   if (next == rt->timer_at) return;
   rt->timer_at = next;
   if (next == TR_NEVER) {
@@ -45,13 +49,25 @@ static void on_dropped(void *ud, const tr_agent *agent, size_t turns, size_t mai
                tr_class_type(agent->class_)->text, agent->key->text, turns, mail, tr_agent_is_closing(agent) ? "yes" : "no");
 }
 
-/* Nothing is handled any more: what is left is reported, states are saved, close hooks begin. */
+static void begin_ending(troupe_t *rt) {
+  tr_error error;
+  tr_error_init(&error);
+  rt->ending = tr_state_end_begin(rt, &error);
+  if (rt->ending) return;
+  tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s\"", rt->state_path, error.text);
+  if (rt->exit_status == 0) rt->exit_status = 1;
+}
+
+/* Nothing is handled any more: mail is stored, what is left is reported, close hooks begin. */
 static void begin_closing(troupe_t *rt) {
-  tr_together_drop(rt, on_dropped);
-  if (rt->state_path) tr_runtime_save_at_end(rt);
   rt->stage = TR_STAGE_CLOSE;
+  tr_runtime_saves_step(rt); /* those that wait hear of it */
+  tr_crew_pause(rt->crew);
+  if (rt->state_path) begin_ending(rt);
+  tr_together_drop(rt, on_dropped);
   rt->in_poll = true;
   tr_together_close(rt, rt->stop_deadline);
+  tr_crew_resume(rt->crew);
   rt->in_poll = false;
 }
 
@@ -61,6 +77,10 @@ static void stop_step(troupe_t *rt, tr_time now) {
   bool closed = rt->stage == TR_STAGE_CLOSE && tr_together_closed(rt);
   if (closed || (rt->stage == TR_STAGE_CLOSE && now >= rt->stop_deadline)) {
     if (!closed) tr_together_drop(rt, on_dropped);
+    tr_crew_pause(rt->crew);
+    if (rt->ending) tr_runtime_save_at_end(rt);
+    tr_runtime_store_last(rt);
+    tr_crew_resume(rt->crew);
     rt->stage = TR_STAGE_LEAVE;
     /* Even a drain that used up its time has this long to say good-bye. */
     if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
@@ -77,6 +97,14 @@ static void take_in(troupe_t *rt, tr_time now) {
   tr_isolate_receive(rt->crew->isolates[0]);
 }
 
+static void flush(troupe_t *rt) {
+  tr_sigpipe held = { false, false, false };
+  if (!rt->net) return;
+  if (!rt->in_loop) tr_sigpipe_hold(rt, &held);
+  tr_net_flush(rt->net);
+  tr_sigpipe_release(&held);
+}
+
 int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   start_loaded(rt);
   tr_time begin = tr_runtime_now(rt), now = begin;
@@ -89,14 +117,20 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     if (rt->crew) more |= !tr_inbox_empty(&rt->crew->isolates[0]->inbox);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
+  if (!tr_list_empty(&rt->saves)) {
+    tr_runtime_saves_step(rt);
+    if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
+  }
+  if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt, false);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
-  if (rt->net) tr_net_flush(rt->net);
+  flush(rt);
   return more;
 }
 
 /* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
-  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && !tr_script_programs_running(rt->script) && tr_together_idle(rt, true);
+  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_list_empty(&rt->saves) &&
+         !tr_script_programs_running(rt->script) && tr_together_idle(rt, true);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -131,7 +165,9 @@ static void close_if_open(uv_handle_t *handle, void *ud) {
 }
 
 void tr_runtime_loop_close(troupe_t *rt) {
+  tr_sigpipe held;
   if (!rt->loop) return;
+  tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
@@ -143,6 +179,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   rt->loop = NULL;
   rt->net = NULL;
   rt->watch = NULL;
+  tr_sigpipe_release(&held);
   tr_runtime_free_signals(rt);
 }
 
@@ -152,9 +189,12 @@ bool tr_runtime_has_door(const troupe_t *rt) {
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */
 static void turn_loop(troupe_t *rt, uv_run_mode mode) {
+  tr_sigpipe held;
+  tr_sigpipe_hold(rt, &held);
   rt->in_loop = true;
   uv_run(rt->loop, mode);
   rt->in_loop = false;
+  tr_sigpipe_release(&held);
 }
 
 /* Working is not re-entrant: a callback must not begin it again. */
@@ -205,9 +245,11 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   start_loaded(rt);
   tr_time now = tr_runtime_now(rt);
   rt->in_poll = true;
-  int more = tr_script_step(rt->script, now, 1); /* one turn: the moment between two is what is waited for */
+  int more = tr_script_step(rt->script, now, SLICE_TURNS);
   rt->in_poll = false;
-  if (rt->net) tr_net_flush(rt->net);
+  tr_runtime_saves_step(rt);
+  if (tr_list_empty(&rt->saves)) return;
+  flush(rt);
   if (!more) sleep_until(rt, end);
 }
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Messages from and to C: publish, send, call, subscribe (include/troupe.h).
- *
- * A C subscriber is an agent like any other: one class with one instance per runtime, made at the first troupe_subscribe, so that its
- * subscriptions reach hosts and its events wait in a mailbox. Its type has a random part, since a host gives a type one owner. */
+ */
 #include <stdio.h>
 
 #include "codec/json.h"
@@ -15,17 +13,6 @@ struct tr_c_call {
   bool *finished; /* set while troupe_call runs: tells it that the answer came at once */
   troupe_reply_fn fn;
   void *ud;
-};
-
-struct tr_c_subscription {
-  tr_link all;
-  int64_t id;
-  uint64_t core_id;
-  tr_sub_kind kind;
-  troupe_event_fn fn;
-  void *ud;
-  size_t length;
-  char topic[]; /* type or prefix, NUL-terminated */
 };
 
 /* ---- bodies ---- */
@@ -49,7 +36,7 @@ static int body_from_value(troupe_t *rt, troupe_value_t *value, tr_body *body) {
   return rc;
 }
 
-static troupe_value_t *value_from_body(troupe_t *rt, const tr_body *body, tr_error *error) {
+troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error) {
   tr_value_builder builder;
   tr_value_builder_init(&builder, &rt->mem, error);
   tr_sink sink = tr_value_sink(&builder);
@@ -109,6 +96,7 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   msg->troupe_peer = true;
   msg->type = tr_name_new(tr_core_names(rt->core), tr_slice_of(type));
   rc = body_from_value(rt, value, &msg->body);
+  if (rc == 0 && msg->type) rc = tr_runtime_encode(rt, msg->type, &msg->body);
   if (rc == 0) rc = msg->type ? set_target(rt, msg, id.type, id.key) : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   if (rc == 0) return msg;
   tr_msg_unref(msg);
@@ -158,7 +146,7 @@ static void on_reply(void *ud, tr_call *core_call, tr_reply *reply) {
     call_done(call, reply->code, error.text, NULL, NULL);
     return;
   }
-  troupe_value_t *value = value_from_body(rt, &reply->body, &error);
+  troupe_value_t *value = tr_runtime_value_from_body(rt, &reply->body, &error);
   if (!value) call_done(call, error.code ? error.code : TR_EMEMORY, error.text, NULL, NULL);
   else call_done(call, 0, "", reply->type ? reply->type->text : "null", value);
   tr_value_free(value);
@@ -199,126 +187,4 @@ void tr_runtime_cancel_calls(troupe_t *rt) {
     if (call->call) tr_call_cancel(call->call);
     call_done(call, TR_ECANCELLED, "the runtime ended", NULL, NULL);
   }
-}
-
-/* ---- subscribe ---- */
-
-static bool wants(const tr_c_subscription *sub, tr_slice topic) {
-  tr_slice own = { sub->topic, sub->length };
-  return sub->kind == TR_SUB_PREFIX ? tr_slice_starts(topic, own) : tr_slice_equal(topic, own);
-}
-
-/* One event to all C subscriptions that match. fn may subscribe and unsubscribe: what is found next is looked up by id. */
-static int run_subscriber(void *ud, tr_turn *turn) {
-  troupe_t *rt = ud;
-  if (turn->kind != TR_TURN_MESSAGE || turn->msg->kind != TR_MSG_EVENT) {
-    tr_turn_fail(turn, TR_ECANT_HANDLE, "a C subscriber takes only events");
-    return TR_RUN_DONE;
-  }
-  tr_error error;
-  tr_error_init(&error);
-  troupe_value_t *value = value_from_body(rt, &turn->msg->body, &error);
-  if (!value) {
-    tr_turn_fail(turn, error.code ? error.code : TR_EMEMORY, error.text);
-    return TR_RUN_DONE;
-  }
-  char topic[2 * TR_ID_MAX + 2];
-  snprintf(topic, sizeof topic, "%s/%s", turn->msg->target_type->text, turn->msg->target_key->text);
-  int64_t after = 0;
-  for (tr_link *l = rt->subscriptions.next; l != &rt->subscriptions;) {
-    tr_c_subscription *sub = TR_CONTAINER(l, tr_c_subscription, all);
-    if (sub->id > after && wants(sub, tr_name_view(turn->msg->target_type))) {
-      after = sub->id;
-      sub->fn(sub->ud, topic, turn->msg->type->text, value);
-      l = rt->subscriptions.next; /* the list may have changed: ids only grow */
-    } else {
-      l = l->next;
-    }
-  }
-  tr_value_free(value);
-  return TR_RUN_DONE;
-}
-
-static int make_subscriber(void *ud, tr_agent *agent, tr_error *error) {
-  (void)ud;
-  (void)agent;
-  (void)error;
-  return 0;
-}
-static void cancel_subscriber(void *ud, tr_turn *turn) {
-  (void)ud;
-  (void)turn;
-}
-static void drop_subscriber(void *ud, tr_agent *agent) {
-  (void)ud;
-  (void)agent;
-}
-static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber, NULL };
-
-static int need_subscriber(troupe_t *rt) {
-  if (rt->subscriber) return 0;
-  char type[64], uuid[37];
-  tr_uuid(tr_core_random(rt->core), uuid);
-  snprintf(type, sizeof type, "subscriber-%s", uuid);
-  tr_class_options options = { .type = tr_slice_of(type), .ops = &subscriber_ops, .ud = rt, .pinned = true };
-  return tr_core_add_class(rt->core, &options, &rt->subscriber, &rt->error);
-}
-
-int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud) {
-  tr_error *error = tr_runtime_error(rt);
-  tr_slice text = tr_slice_of(topic);
-  bool prefix = text.n && text.p[text.n - 1] == '*';
-  if (prefix) text.n--;
-  int rc = text.n || !prefix ? tr_topic_type_check(text, error) : 0;
-  if (rc == 0) rc = need_subscriber(rt);
-  if (rc) return rc;
-  size_t size = sizeof(tr_c_subscription) + text.n + 1;
-  tr_c_subscription *sub = tr_calloc(&rt->mem, 1, size);
-  if (!sub) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
-  sub->kind = prefix ? TR_SUB_PREFIX : TR_SUB_TYPE;
-  sub->fn = fn;
-  sub->ud = ud;
-  sub->length = text.n;
-  memcpy(sub->topic, text.p, text.n);
-  tr_local_sub_options options = { .kind = sub->kind, .topic = text, .key = TR_SLICE_LITERAL("default") };
-  rc = tr_class_subscribe(rt->subscriber, &options, &sub->core_id, error);
-  if (rc == TR_EEXISTS) rc = sub->core_id = 0; /* the class has it already, by another of our subscriptions */
-  if (rc) {
-    tr_free(&rt->mem, sub, size);
-    return rc;
-  }
-  sub->id = ++rt->next_subscription;
-  tr_list_push(&rt->subscriptions, &sub->all);
-  tr_runtime_sync_uplinks(rt);
-  return sub->id;
-}
-
-static void free_subscription(troupe_t *rt, tr_c_subscription *sub) {
-  tr_free(&rt->mem, sub, sizeof *sub + sub->length + 1);
-}
-
-int troupe_unsubscribe(troupe_t *rt, int64_t id) {
-  tr_runtime_error(rt);
-  for (tr_link *l = rt->subscriptions.next; l != &rt->subscriptions; l = l->next) {
-    tr_c_subscription *sub = TR_CONTAINER(l, tr_c_subscription, all);
-    if (sub->id != id) continue;
-    tr_link_remove(&sub->all);
-    /* The class's subscription goes with the last of ours on the same topic. */
-    tr_c_subscription *twin = NULL;
-    for (tr_link *m = rt->subscriptions.next; m != &rt->subscriptions && !twin; m = m->next) {
-      tr_c_subscription *other = TR_CONTAINER(m, tr_c_subscription, all);
-      if (other->kind == sub->kind && strcmp(other->topic, sub->topic) == 0) twin = other;
-    }
-    if (twin && !twin->core_id) twin->core_id = sub->core_id;
-    else if (!twin) tr_class_unsubscribe(rt->subscriber, sub->core_id);
-    free_subscription(rt, sub);
-    tr_runtime_sync_uplinks(rt);
-    return 0;
-  }
-  return tr_runtime_fail(rt, TR_ENOT_FOUND, "no subscription %lld", (long long)id);
-}
-
-void tr_runtime_free_subscriptions(troupe_t *rt) {
-  tr_link *link;
-  while ((link = tr_list_pop(&rt->subscriptions))) free_subscription(rt, TR_CONTAINER(link, tr_c_subscription, all));
 }

@@ -60,6 +60,7 @@ static int add_body(tr_draft *draft, tr_script *script, const tr_body *body, tr_
   int rc = 0;
   draft->head.body_kind = body->kind;
   draft->head.body_format = body->format;
+  draft->head.serializer = body->serializer;
   if (body->kind >= TR_BODY_BYTES) {
     tr_buf_slice(&draft->data, tr_blob_view(body->bytes));
   } else if (body->kind == TR_BODY_SLOT) {
@@ -81,6 +82,8 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   head->priority = msg->priority;
   head->from_wire = msg->from_wire;
   head->troupe_peer = msg->troupe_peer;
+  head->inside = msg->inside;
+  head->via = msg->via;
   head->number = msg->number;
   head->chain = msg->chain;
   head->deadline = msg->deadline;
@@ -97,6 +100,7 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
 int tr_draft_answer(tr_draft *draft, tr_script *script, const tr_reply *reply, tr_error *error) {
   tr_draft_begin(draft, TR_PARCEL_ANSWER);
   draft->head.code = reply->code;
+  draft->head.unresolved = reply->unresolved;
   add_name(draft, TR_TEXT_TYPE, reply->type);
   if (reply->code) tr_draft_text(draft, TR_TEXT_ERROR, reply->error);
   add_meta(draft, reply->meta);
@@ -161,7 +165,7 @@ static int read_meta(const tr_parcel *parcel, size_t *at, tr_mem *mem, tr_meta *
 
 static int read_body(const tr_parcel *parcel, size_t at, tr_core *core, tr_script *script, tr_body *out, tr_error *error) {
   tr_slice bytes = tr_slice_make(parcel->data + at, parcel->body);
-  tr_body body = { .kind = parcel->body_kind, .format = parcel->body_format };
+  tr_body body = { .kind = parcel->body_kind, .format = parcel->body_format, .serializer = parcel->serializer };
   if (body.kind >= TR_BODY_BYTES && !(body.bytes = tr_blob_copy(tr_core_mem(core), bytes)))
     return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (body.kind == TR_BODY_SLOT && !(body.slot = tr_script_read_native(script, bytes, error)))
@@ -189,6 +193,8 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
   msg->from_wire = parcel->from_wire;
   msg->origin = parcel->origin;
   msg->troupe_peer = parcel->troupe_peer;
+  msg->inside = parcel->inside;
+  msg->via = parcel->via;
   msg->number = parcel->number;
   msg->chain = parcel->chain;
   msg->deadline = parcel->deadline;
@@ -208,7 +214,7 @@ int tr_parcel_reply(const tr_parcel *parcel, tr_core *core, tr_script *script, t
   tr_slice type = tr_parcel_text(parcel, TR_TEXT_TYPE);
   size_t at = texts_size(parcel);
   tr_meta *meta = NULL;
-  *out = (tr_reply){ .code = parcel->code, .error = tr_parcel_text(parcel, TR_TEXT_ERROR) };
+  *out = (tr_reply){ .code = parcel->code, .unresolved = parcel->unresolved, .error = tr_parcel_text(parcel, TR_TEXT_ERROR) };
   if (type.p) out->type = tr_name_new(tr_core_names(core), type);
   int rc = (type.p && !out->type) || read_meta(parcel, &at, tr_core_mem(core), &meta) ? tr_error_set(error, TR_EMEMORY, "out of memory") : 0;
   out->meta = meta;

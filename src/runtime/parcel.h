@@ -24,10 +24,11 @@ enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET
 typedef struct tr_parcel {
   tr_queued queued; /* first */
   uint8_t kind, msg_kind, priority, origin, body_kind, body_format;
-  bool from_wire, troupe_peer, background;
+  bool from_wire, troupe_peer, inside, background, unresolved;
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
   int32_t code;
-  uint32_t metas;     /* pairs */
+  uint32_t via, metas; /* metas: pairs */
+  uint16_t serializer;
   uint64_t number, chain, token;
   tr_time deadline;
   uint32_t texts[TR_TEXT_COUNT]; /* lengths; UINT32_MAX: not there */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/isolate.h"
+#include "runtime/state.h"
 
 /* The public codes are the internal ones. */
 #define CHECK_CODE(NAME, name, number, grpc, text) \
@@ -55,6 +56,12 @@ static uint64_t system_seed(void) {
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
   return seed ^ ((uint64_t)ts.tv_nsec << 32) ^ (uint64_t)ts.tv_sec;
+}
+
+static int64_t wall_us(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_REALTIME, &ts);
+  return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 /* From any isolate: the embedder hears one line at a time. */
@@ -116,6 +123,8 @@ static int make_core(troupe_t *rt) {
   };
   rt->core = tr_core_new(&core);
   if (!rt->core) return TR_EMEMORY;
+  rt->codecs = tr_codecs_new(&rt->mem, tr_random_next(tr_core_random(rt->core)));
+  if (!rt->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = rt->core,
     .load = tr_runtime_read,
@@ -123,6 +132,8 @@ static int make_core(troupe_t *rt) {
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
     .subscribed = rt->options.threads > 1 ? on_subscribed : NULL,
+    .uplink = tr_runtime_uplink,
+    .codecs = rt->codecs,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -151,9 +162,14 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
-  tr_list_init(&rt->subscriptions);
-  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : make_core(rt);
-  if (!rc && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
+  tr_list_init(&rt->saves);
+  tr_list_init(&rt->unstored);
+  rt->wall_us = wall_us;
+  tr_list_init(&rt->grants);
+  tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
+  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  if (rc == 0) rc = make_core(rt);
+  if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
     troupe_free(rt);
     return rc;
@@ -167,6 +183,9 @@ void troupe_free(troupe_t *rt) {
   rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
   if (rt->crew) tr_crew_stop(rt->crew);
   if (rt->core) tr_runtime_cancel_calls(rt);
+  if (rt->core) tr_runtime_saves_cancel(rt);
+  if (rt->core) tr_runtime_store_last(rt);
+  tr_state_end_drop(rt->ending);
   tr_runtime_close_doors(rt);
   if (rt->crew) tr_crew_close(rt->crew);
   tr_runtime_loop_close(rt);
@@ -175,9 +194,10 @@ void troupe_free(troupe_t *rt) {
   tr_script_free(rt->script);
   rt->script = NULL;
   if (rt->crew && rt->core) tr_isolate_leave(rt->crew->isolates[0]);
-  tr_core_free(rt->core);
-  tr_crew_free(rt->crew);
   tr_runtime_free_subscriptions(rt);
+  tr_core_free(rt->core);
+  tr_runtime_free_grants(rt);
+  tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

@@ -21,12 +21,18 @@ tr_time tr_runtime_now(troupe_t *rt);
 
 /* Load a file, handing args to its chunk as `...`. */
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc);
+/* troupe_protobuf from a file. */
+int tr_runtime_protobuf_file(troupe_t *rt, const char *path);
+bool tr_runtime_has_type(const troupe_t *rt, const char *type); /* by full name, in what was loaded */
 /* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
 int tr_runtime_watch(troupe_t *rt);
 
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
+
+/* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
+int tr_runtime_allow(troupe_t *rt, const char *list);
 
 typedef struct tr_uplink tr_uplink;
 /* Called at every change of an uplink's state. */

@@ -67,6 +67,15 @@ int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error
   return rc;
 }
 
+int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error) {
+  int rc = 0;
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++)
+    rc = tr_codecs_load(rt->crew ? rt->crew->isolates[i]->codecs : rt->codecs, name, set, error);
+  tr_crew_resume(rt->crew);
+  return rc;
+}
+
 /* ---- beginning and end ---- */
 
 int tr_together_start(troupe_t *rt, tr_error *error) {

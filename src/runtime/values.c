@@ -32,6 +32,9 @@ int troupe_unpack(const troupe_value_t *value, const char *format, ...) {
   return rc;
 }
 
+troupe_value_t *troupe_value_bytes(troupe_t *rt, const void *bytes, size_t length) {
+  return tr_value_bytes(&rt->mem, tr_slice_make(bytes, length));
+}
 troupe_value_t *troupe_value_array(troupe_t *rt) { return tr_value_array(&rt->mem); }
 troupe_value_t *troupe_value_map(troupe_t *rt) { return tr_value_map(&rt->mem); }
 int troupe_value_push(troupe_value_t *array, troupe_value_t *item) { return tr_value_push(array, item); }

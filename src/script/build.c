@@ -133,23 +133,34 @@ static void arena_fini(arena *self) {
 
 /* --- decoding --- */
 
-typedef struct decode_call { tr_slice bytes; tr_mem *mem; bool keep_nulls; tr_error *error; int rc; } decode_call;
+typedef struct decode_call {
+  const tr_body *body;
+  const tr_value *value; /* of TR_FORMAT_OTHER */
+  tr_mem *mem;
+  bool keep_nulls;
+  tr_error *error;
+  int rc;
+} decode_call;
 
-static int decode_json(lua_State *L) {
+static int decode_main(lua_State *L) {
   decode_call *call = lua_touserdata(L, 1);
   lua_sink state = { .L = L, .keep_nulls = call->keep_nulls, .error = call->error };
   tr_sink sink = sink_of(&state);
+  tr_slice bytes = tr_blob_view(call->body->bytes);
   lua_settop(L, 0);
-  call->rc = tr_json_parse(call->mem, call->bytes, &sink, call->error);
+  if (call->value) call->rc = tr_value_walk(call->value, &sink, call->error);
+  else if (call->body->format == TR_FORMAT_PROTOBUF)
+    call->rc = tr_codecs_read(call->mem, tr_script_of(L)->codecs, bytes, &sink, call->error);
+  else call->rc = tr_json_parse(call->mem, bytes, &sink, call->error);
   return call->rc ? 0 : 1;
 }
 
-static int decode_json_safely(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error) {
+static int decode_safely(lua_State *L, const tr_body *body, const tr_value *value, bool keep_nulls, tr_error *error) {
   arena memory = { .mem = { .realloc_fn = arena_realloc }, .under = tr_script_of(L)->mem };
   memory.mem.ud = &memory;
   tr_list_init(&memory.blocks);
-  decode_call call = { tr_blob_view(body->bytes), &memory.mem, keep_nulls, error, 0 };
-  lua_pushcfunction(L, decode_json);
+  decode_call call = { body, value, &memory.mem, keep_nulls, error, 0 };
+  lua_pushcfunction(L, decode_main);
   lua_pushlightuserdata(L, &call);
   int status = lua_pcall(L, 1, 1, 0);
   arena_fini(&memory);
@@ -158,17 +169,25 @@ static int decode_json_safely(lua_State *L, const tr_body *body, bool keep_nulls
   return call.rc;
 }
 
+static int decode_other(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error) {
+  tr_value *value = tr_other_read(tr_script_of(L), body, error);
+  if (!value) return error->code;
+  int rc = decode_safely(L, body, value, keep_nulls, error);
+  tr_value_free(value);
+  return rc;
+}
+
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error) {
   tr_slice bytes = tr_blob_view(body->bytes);
   switch (body->format) {
-  case TR_FORMAT_JSON: return decode_json_safely(L, body, keep_nulls, error);
   case TR_FORMAT_TEXT:
     if (!tr_utf8_valid(bytes)) return tr_error_set(error, TR_EINVALID, "body: text that is not UTF-8");
     lua_pushlstring(L, bytes.p, bytes.n);
     return 0;
   case TR_FORMAT_BYTES: tr_bytes_push(L, bytes); return 0;
   case TR_FORMAT_NATIVE: return tr_decode_native(L, bytes, keep_nulls, error);
-  default: return tr_error_set(error, TR_EINVALID, "a protobuf body cannot be read yet");
+  case TR_FORMAT_OTHER: return decode_other(L, body, keep_nulls, error);
+  default: return decode_safely(L, body, NULL, keep_nulls, error);
   }
 }
 

@@ -28,6 +28,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   memset(instance, 0, sizeof *instance);
   instance->class_ = class_;
   tr_list_init(&instance->timers);
+  tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -35,6 +36,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   agent->user = instance;
   instance->agent = agent;
   tr_instance_set_def(instance, class_->def);
+  if (script->sleepers.count) tr_sleepers_wake(instance);
   tr_script_timers_sync(instance, class_->def);
   lua_remove(L, -2);
   return instance;
@@ -173,6 +175,8 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script *script = class_->script;
   tr_instance *instance = agent->user;
   if (!instance) return;
+  if (script->keep) tr_instance_keep(instance);
+  if (!instance->live && instance->timer_count && script->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);
@@ -207,6 +211,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .mailbox_limit = def->mailbox_limit,
     .overflow = def->overflow,
     .reentrant = def->reentrant,
+    .requeue = def->requeue,
     .priority = def->priority_count ? priority : NULL,
     .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 ||
         class_->restores || def->close_ref != LUA_NOREF,
@@ -266,6 +271,7 @@ void tr_script_class_remove(tr_script_class *class_) {
 
 void tr_script_class_retire(tr_script_class *class_) {
   tr_saved_remove_type(class_->script, class_->def->type);
+  tr_sleepers_remove_type(class_->script, class_->def->type);
   if (class_->def->close_ref == LUA_NOREF) {
     tr_script_class_remove(class_);
     return;

@@ -33,21 +33,25 @@ int tr_contract_answer(lua_State *L, const tr_lua_turn *lt, tr_slice request, co
   return schema ? tr_schema_check(L, schema, at, "reply", error) : 0;
 }
 
+void tr_contract_refuse(tr_turn *turn, const tr_error *error) {
+  tr_msg *msg = turn->msg;
+  if (msg->kind == TR_MSG_REQUEST) {
+    tr_turn_fail(turn, error->code, error->text);
+    return;
+  }
+  char name[160], text[TR_ERROR_TEXT];
+  tr_agent_name(turn->agent, name, sizeof name);
+  snprintf(text, sizeof text, "%.320s (refused by %s)", error->text, name);
+  tr_core_dead_letter(tr_turn_core(turn), msg, error->code, text);
+}
+
 bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn) {
   tr_msg *msg = turn->msg;
   tr_error error;
   const tr_schema *schema = tr_schema_of(instance->def, msg->type);
   if (!schema) return true;
   tr_error_init(&error);
-  int rc = tr_schema_check_body(L, schema, &msg->body, TR_AT_SLOTS, "body", &error);
-  if (!rc) return true;
-  if (msg->kind == TR_MSG_REQUEST) {
-    tr_turn_fail(turn, rc, error.text);
-  } else {
-    char name[160], text[TR_ERROR_TEXT];
-    tr_agent_name(turn->agent, name, sizeof name);
-    snprintf(text, sizeof text, "%.320s (refused by %s)", error.text, name);
-    tr_core_dead_letter(instance->class_->script->core, msg, rc, text);
-  }
+  if (!tr_schema_check_body(L, schema, &msg->body, TR_AT_SLOTS, "body", &error)) return true;
+  tr_contract_refuse(turn, &error);
   return false;
 }

@@ -14,14 +14,12 @@ typedef struct options {
   tr_time timeout; /* TR_NEVER: none */
   tr_priority priority;
   int metadata, id; /* stack indexes; 0: not given */
-  bool has_encoding;
-  tr_format encoding;
+  tr_slice encoding; /* n 0: not given */
   unsigned retry;
   tr_token *cancel;
 } options;
 
 static const char *const option_names[] = { "timeout", "priority", "metadata", "id", "encoding", "retry", "cancel", NULL };
-static const char *const encodings[] = { "json", "protobuf", "text", "bytes", NULL }; /* as tr_format */
 static const char *const priority_names[] = { "normal", "high", "low", NULL };
 
 tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
@@ -76,13 +74,8 @@ static void check_option(lua_State *L, options *o, const char *name) {
     o->has_priority = true;
     o->priority = (tr_priority)at;
   } else if (strcmp(name, "encoding") == 0) {
-    const char *text = lua_type(L, value) == LUA_TSTRING ? lua_tostring(L, value) : "";
-    int at = 0;
-    while (encodings[at] && strcmp(encodings[at], text) != 0) at++;
-    if (!encodings[at]) tr_fail_raise(L, TR_EINVALID, "encoding must be \"json\", \"protobuf\", \"text\" or \"bytes\"");
-    if (at == TR_FORMAT_PROTOBUF) tr_fail_raise(L, TR_EINVALID, "the encoding \"protobuf\" is not available yet");
-    o->has_encoding = true;
-    o->encoding = (tr_format)at;
+    if (lua_type(L, value) == LUA_TSTRING) o->encoding.p = lua_tolstring(L, value, &o->encoding.n);
+    if (o->encoding.n == 0) tr_fail_raise(L, TR_EINVALID, "%s", tr_encoding_unknown);
   } else if (strcmp(name, "metadata") == 0) {
     check_metadata(L, value);
     o->metadata = 1;
@@ -174,12 +167,12 @@ static bool carry_trace(const tr_lua_turn *lt, tr_msg *msg) {
 
 /* Make the body at `at` what opts.encoding needs: a string for "text", troupe.bytes for "bytes", so that it arrives as
  * the same whichever way it goes. */
-static void convert_body(lua_State *L, int at, const options *o) {
+static void convert_body(lua_State *L, int at, uint8_t format) {
   tr_slice bytes;
   bool is_string = lua_type(L, at) == LUA_TSTRING;
-  if (o->encoding == TR_FORMAT_TEXT && !is_string)
+  if (format == TR_FORMAT_TEXT && !is_string)
     tr_fail_raise(L, TR_EINVALID, "body: the encoding \"text\" takes a string, not %s", tr_type_name(L, at));
-  if (o->encoding != TR_FORMAT_BYTES || tr_bytes_get(L, at, &bytes)) return;
+  if (format != TR_FORMAT_BYTES || tr_bytes_get(L, at, &bytes)) return;
   if (!is_string)
     tr_fail_raise(L, TR_EINVALID, "body: the encoding \"bytes\" takes a string or troupe.bytes, not %s", tr_type_name(L, at));
   bytes.p = lua_tolstring(L, at, &bytes.n);
@@ -203,7 +196,11 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   *given = o = check_options(L, 5);
   if (kind != TR_MSG_REQUEST && (o.retry || o.cancel))
     tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
-  if (o.has_encoding) convert_body(L, 4, &o);
+  tr_body form = { .format = TR_FORMAT_JSON };
+  if (o.encoding.n) {
+    if (tr_script_find_encoding(lt->script, tr_name_view(type), o.encoding, &form, &error)) tr_fail_raise_error(L, &error);
+    convert_body(L, 4, form.format);
+  }
   with->turn = lt;
   if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", with, &body, &error)) {
     if (with->pending) return NULL;
@@ -215,7 +212,12 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
     tr_raise_memory(L);
   }
   msg->body = body;
-  if (o.has_encoding) msg->body.format = (uint8_t)o.encoding;
+  if (o.encoding.n) {
+    msg->body.format = form.format;
+    msg->body.serializer = form.serializer;
+  } else {
+    tr_encoding_default(lt->script, type, &msg->body);
+  }
   msg->type = tr_name_ref(type);
   msg->target_type = tr_name_ref(target->type);
   /* A bare topic: the source is the agent's own key, as AutoGen's default topic has it; a program's key is
@@ -224,6 +226,11 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   msg->troupe_peer = true;
   if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
   if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
+    tr_msg_unref(msg);
+    tr_fail_raise_error(L, &error);
+  }
+  bool whole = !with->wait || !with->wait->missing; /* else it is encoded when its placeholders are there (future.c) */
+  if (whole && msg->body.format && tr_body_encode(lt->script, tr_name_view(type), &msg->body, &error)) {
     tr_msg_unref(msg);
     tr_fail_raise_error(L, &error);
   }
@@ -333,13 +340,14 @@ static int call_answered(lua_State *L, int status, lua_KContext wait) {
   return 2;
 }
 
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via) {
   tr_body_with with = { .turn = lt };
   options o;
   if (lua_gettop(L) < 5) lua_settop(L, 5);
   with.wait = tr_future_new(L, lt, meta_ref);
   lua_replace(L, 1);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  msg->via = via;
   with.wait->keeps = meta_ref == lt->script->placeholder_ref;
   tr_future_start(with.wait, msg, o.retry);
   if (o.cancel) tr_token_join(o.cancel, with.wait);
@@ -348,7 +356,7 @@ void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref) {
 
 static int ctx_async(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return 1;
 }
 
@@ -364,7 +372,7 @@ static bool is_special(lua_State *L) {
 }
 
 static int call_by_future(lua_State *L, tr_lua_turn *lt) {
-  tr_async(L, lt, lt->script->future_ref);
+  tr_async(L, lt, lt->script->future_ref, 0);
   return tr_future_await(L);
 }
 

@@ -38,10 +38,11 @@ static int ctx_subscribe(lua_State *L) {
     tr_sub_spec_free(sub);
     tr_fail_raise_error(L, &error);
   }
+  sub->number = ++lt->script->next_sub;
   tr_list_push(&class_->run_subs, &sub->link);
   share(lt, sub, true);
   changed(lt->script);
-  lua_pushinteger(L, (lua_Integer)sub->id);
+  lua_pushinteger(L, (lua_Integer)sub->number);
   return 1;
 }
 
@@ -52,9 +53,9 @@ static int ctx_unsubscribe(lua_State *L) {
   uint64_t id = (uint64_t)lua_tointeger(L, 2);
   for (tr_link *link = class_->run_subs.next; link != &class_->run_subs; link = link->next) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
-    if (sub->id != id) continue;
+    if (sub->number != id) continue;
     share(lt, sub, false);
-    tr_class_unsubscribe(class_->core_class, sub->core_id);
+    tr_class_unsubscribe(class_->core_class, sub->id);
     tr_link_remove(link);
     tr_sub_spec_free(sub);
     changed(lt->script);
@@ -86,7 +87,7 @@ static void push_sub(lua_State *L, const tr_sub_spec *sub, bool at_run_time) {
     lua_setfield(L, -2, "all");
   }
   if (!at_run_time) return;
-  lua_pushinteger(L, (lua_Integer)sub->id);
+  lua_pushinteger(L, (lua_Integer)sub->number);
   lua_setfield(L, -2, "id");
 }
 
@@ -166,6 +167,7 @@ static int ctx_stop(lua_State *L) {
   char id[2 * 4096 + 2];
   tr_agent_name(lt->turn->agent, id, sizeof id);
   tr_saved_remove(lt->script, tr_slice_of(id));
+  tr_sleepers_remove(lt->script, tr_slice_of(id));
   tr_agent_close(lt->script->core, lt->turn->agent, TR_CLOSE_STOP);
   return 0;
 }

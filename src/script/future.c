@@ -69,6 +69,7 @@ static void tell_failure(tr_future *f) {
 static void drop_messages(tr_future *f) {
   tr_msg *msg = f->msg, *request = f->request;
   f->msg = f->request = NULL;
+  if (request && request->holder == &f->holder) request->holder = NULL;
   if (msg) tr_msg_unref(msg);
   if (request) tr_msg_unref(request);
 }
@@ -161,9 +162,14 @@ static int fill(lua_State *L, void *ud) {
   int rc = tr_body_from_with(L, 2, 1, "body", &with, &filled, &call->error);
   call->held = with.held;
   if (rc) return rc;
-  tr_body_release(f->script->core, body);
-  *body = filled;
-  return 0;
+  if (!f->request) {
+    filled.format = body->format;
+    filled.serializer = body->serializer;
+    rc = tr_body_encode(f->script, tr_name_view(f->msg->type), &filled, &call->error);
+  }
+  tr_body_release(f->script->core, rc ? &filled : body);
+  if (!rc) *body = filled;
+  return rc;
 }
 
 static void begin(tr_future *f, bool in_turn);
@@ -186,6 +192,10 @@ void tr_future_go(tr_future *f) {
     if (f->nothing) {
       tr_body_release(f->script->core, &reply.body);
       reply.body.kind = TR_BODY_NULL;
+    }
+    if (tr_reply_encode(f->script, request, reply.type, &reply.body, &call.error)) {
+      reply.code = call.error.code;
+      reply.error = tr_slice_of(call.error.text);
     }
     tr_msg_answer(request, &reply);
     settle(f, 0, tr_slice_of(""), NULL, NULL);
@@ -278,6 +288,7 @@ static tr_msg *again(const tr_msg *msg, bool with_body) {
   copy->target_type = tr_name_ref(msg->target_type);
   copy->target_key = tr_name_ref(msg->target_key);
   copy->chain = msg->chain;
+  copy->via = msg->via;
   copy->id = tr_name_new(tr_core_names(core), tr_msg_id(msg, id));
   bool good = copy->id;
   if (msg->meta) copy->meta = tr_meta_new(tr_core_mem(core));
@@ -289,10 +300,11 @@ static tr_msg *again(const tr_msg *msg, bool with_body) {
   if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
     const tr_body_ops *ops = tr_core_body_ops(core);
     uint32_t slot = ops->copy(ops->ud, msg->body.slot);
-    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot };
+    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
     good = slot;
   } else if (with_body) {
-    copy->body.kind = msg->body.kind; /* none or null: what Lua sends is never bytes */
+    copy->body = msg->body;
+    if (msg->body.kind == TR_BODY_BYTES) tr_blob_ref(msg->body.bytes);
   }
   if (good) return copy;
   tr_msg_unref(copy);
@@ -399,8 +411,29 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
   if (f->missing == 0) begin(f, true);
 }
 
+/* Whoever asked has given up: so are the calls that only this answer needs. */
+static void asker_gave_up(tr_holder *holder, tr_msg *request) {
+  tr_future *f = TR_CONTAINER(holder, tr_future, holder);
+  request->reply_to.answer = NULL;
+  f->refs++;
+  for (tr_edge *edge; (edge = f->needs);) {
+    tr_future *need = edge->need;
+    f->needs = edge->next;
+    tr_link_remove(&edge->link);
+    TR_DELETE(f->script->mem, edge);
+    if (tr_list_empty(&need->dependents)) tr_future_cancel(need);
+    tr_future_unref(need);
+  }
+  settle_text(f, TR_ECANCELLED, "the call was cancelled");
+  tr_future_unref(f);
+}
+
+static const tr_holder_ops holder_ops = { .cancel = asker_gave_up };
+
 void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type) {
   f->request = tr_msg_ref(request);
+  f->holder.ops = &holder_ops;
+  request->holder = &f->holder;
   f->reply_type = tr_name_ref(type);
   f->agent = tr_name_ref(f->asker);
   f->key = tr_name_ref(f->asker_key);

@@ -74,7 +74,15 @@ static int all(lua_State *L) {
   return all_wait(L, LUA_OK, 0);
 }
 
-/* --- any, race: the first of those that count; the rest goes on, and is none of this turn's worries --- */
+/* --- any, race: the first of those that count; the rest is cancelled, but for what another call needs --- */
+
+static void cancel_losers(lua_State *L, lua_Integer count) {
+  for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) {
+    tr_future *f = item(L, i);
+    f->read = true;
+    if (tr_list_empty(&f->dependents)) tr_future_cancel(f);
+  }
+}
 
 static int choose(lua_State *L, bool good_only, lua_KFunction k) {
   lua_Integer best = 0, last = 0, open = 0, count = (lua_Integer)lua_rawlen(L, 1);
@@ -91,7 +99,7 @@ static int choose(lua_State *L, bool good_only, lua_KFunction k) {
     best_order = f->order;
   }
   if (!best && open) return tr_lua_pause(L, TR_PAUSE_WAIT, k);
-  for (lua_Integer i = 1; i <= count; i++, lua_settop(L, 1)) item(L, i)->read = true;
+  cancel_losers(L, count);
   tr_future *f = item(L, best ? best : last);
   if (!best) {
     char text[TR_ERROR_TEXT], full[TR_ERROR_TEXT];

@@ -2,7 +2,7 @@
  * Bounds for library functions that a few bytes of script could keep busy for ever in C, where no hook looks.
  *
  * What they are about to do is charged to the turn's instructions, so that one limit bounds both; sizes are taken
- * raw, since a __len can say anything, and say something else the second time. Patterns are not bounded yet. */
+ * raw, since a __len can say anything, and say something else the second time. Patterns: pattern.c. */
 #include "script/internal.h"
 
 #define STRING_MAX (256u << 20)
@@ -86,4 +86,5 @@ void tr_guard_install(lua_State *L, const char *library) {
     lua_pushcclosure(L, guards->func, 1);
     lua_setfield(L, -2, guards->name);
   }
+  if (strcmp(library, "string") == 0) luaL_setfuncs(L, tr_pattern_functions, 0);
 }

@@ -113,8 +113,13 @@ struct tr_script {
   uint64_t settles;     /* number of the last one that was settled */
   bool settling;
   bool closing;         /* tr_script_free is at work */
+  tr_codecs *codecs;    /* the options', or our own: */
+  bool own_codecs;
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
+  tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
+  uint64_t next_sub;    /* ids that ctx:subscribe gave */
+  const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
 };
 
@@ -186,6 +191,20 @@ int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a ch
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
 int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
+/* --- encode.c: bodies in other forms --- */
+/* None of these raises. */
+extern const char tr_encoding_unknown[];
+void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing */
+/* Make the body what its format says, where that is protobuf or a serializer's; placeholders must be there. err: TR_EINVALID naming
+ * the field, TR_EMEMORY, a serializer's own; the body is as it was then. */
+int tr_body_encode(tr_script *script, tr_slice type, tr_body *body, tr_error *error);
+/* The body of an answer in what its request came in, if that can be. */
+int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *type, tr_body *body, tr_error *error);
+tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error); /* of TR_FORMAT_OTHER; the caller's */
+int tr_body_recode(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);
+uint16_t tr_serializer_find(void *ud, tr_slice type, tr_slice content_type);
+tr_slice tr_serializer_content_type(void *ud, uint16_t number);
+
 /* --- refs.c: bodies with references to results in them --- */
 int tr_fill_body(void *ud, const tr_body *body, const tr_filling *items, size_t count, tr_body *out, tr_error *error);
 /* A slot's value with placeholders in it whose content is elsewhere, as bytes with nulls there, and the text of tr_msg_more.refs. Does not
@@ -225,6 +244,7 @@ void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
 void tr_guard_install(lua_State *L, const char *library);
+extern const luaL_Reg tr_pattern_functions[]; /* find, match, gmatch, gsub with a bound: pattern_library.c */
 void tr_coroutine_push(lua_State *L);
 int tr_xpcall(lua_State *L);
 void tr_library_open(lua_State *L, tr_script *script);
@@ -244,6 +264,9 @@ int tr_require(lua_State *L); /* upvalues: unit, environment, loaded */
 int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error);
 int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *error);
 uint64_t tr_source_hash(tr_slice source);
+void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source); /* a file that belongs to it */
+tr_buf *tr_unit_buffer(lua_State *L); /* [-0, +1, m] owned by what is pushed; tr_buf_fini may come before */
+int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
 
 /* --- definition.c, fields.c, handlers.c, subscriptions.c: what a file's table says --- */
 typedef struct tr_handler { tr_name *type; int ref; bool list; } tr_handler; /* list: { match|false, handle, … } */
@@ -256,8 +279,8 @@ typedef struct tr_sub_spec {
   size_t topic_size, key_size; /* of the blocks */
   bool all, custom;
   int match_ref, agent_ref;
-  uint64_t id;      /* what ctx:subscribe gave */
-  uint64_t core_id; /* once active */
+  uint64_t id;  /* the core's, once active */
+  uint64_t number; /* what ctx:subscribe returned; 0: the definition's own */
   tr_buf found; /* what agent() said */
 } tr_sub_spec;
 typedef struct tr_key_spec { char *text; size_t size; } tr_key_spec;
@@ -274,7 +297,7 @@ struct tr_definition {
   tr_script *script;
   char *type;
   size_t type_size;
-  bool program, flat_state, nulls_keep, reentrant;
+  bool program, flat_state, nulls_keep, reentrant, requeue;
   int table_ref; /* the agent's table, or the program's function */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
@@ -412,6 +435,9 @@ struct tr_instance { /* a userdata; its user value is `self` */
   tr_time *fail_times; /* the last fail_cap failures, a ring */
   uint32_t fail_cap, fail_count;
   bool save_failed;
+  bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
+  bool stored; /* in the file of the end already */
+  tr_buf before; /* requeue: its state when its open turn began */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
 };
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
@@ -446,6 +472,7 @@ int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, 
                        tr_error *error); /* at the caller */
 /* Before a handler runs. False: the request is answered, or the message is a dead letter. */
 bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
+void tr_contract_refuse(tr_turn *turn, const tr_error *error); /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
 void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
 void tr_instance_touch(tr_instance *instance); /* it does something now */
@@ -463,6 +490,19 @@ void tr_saved_fini(tr_script *script);
 static inline tr_slice tr_saved_bytes(const tr_saved *saved) {
   return tr_slice_make(saved->data + saved->key_size, saved->size);
 }
+/* --- persist.c: what a state file holds of this room --- */
+int tr_script_timers_save(const tr_instance *instance, tr_slice id, const tr_state_out *out); /* timer.c */
+int tr_sleepers_save(tr_script *script, const tr_state_out *out);
+void tr_sleepers_wake(tr_instance *instance); /* it has been made: they are its own now */
+void tr_sleepers_return(tr_instance *instance); /* it could not take up its state: its timers wait with that */
+void tr_sleepers_remove(tr_script *script, tr_slice id);
+void tr_sleepers_remove_type(tr_script *script, const char *type);
+void tr_sleepers_fini(tr_script *script);
+int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
+void tr_instance_keep(tr_instance *instance); /* it leaves memory: at the end of all it is stored first */
+/* requeue.c: a turn of an agent with `requeue` begins, and ends. Do not raise. */
+void tr_requeue_begin(tr_lua_turn *turn);
+void tr_requeue_end(tr_lua_turn *turn);
 /* There is saved state for instances of the class from now on. */
 void tr_script_class_restores(tr_script_class *class_);
 tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);
@@ -494,6 +534,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_name *reply_type;
   tr_body reply;
   tr_msg *received;   /* being read by ctx:receive */
+  tr_msg *kept;       /* requeue: the message as it came */
   tr_error error;
   tr_lua_turn *next;
 };
@@ -527,6 +568,7 @@ struct tr_future {
   tr_call *call;       /* NULL: not sent, or settled */
   tr_msg *msg;         /* to be sent yet, or again */
   tr_msg *request;     /* this one does not call: it answers that */
+  tr_holder holder;    /* of that request */
   tr_edge *needs;      /* what must be there first */
   tr_link dependents;  /* edges of those that need it */
   unsigned missing, retries, attempt;
@@ -586,8 +628,10 @@ void tr_future_go(tr_future *f);   /* all that it needs is there */
 static inline bool tr_future_away(const tr_future *f) { return f->settled && !f->code && f->reply.kind == TR_BODY_REF; }
 static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr_future_away(f); }
 bool tr_future_is_remote(const tr_future *f); /* its call goes to another process */
-/* May its receiver fetch what it needs? */
-static inline bool tr_future_takes_refs(const tr_future *f) { return f->msg && !f->content && tr_future_is_remote(f); }
+/* May its receiver fetch what it needs? Only a JSON body has places for it. */
+static inline bool tr_future_takes_refs(const tr_future *f) {
+  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && tr_future_is_remote(f);
+}
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);
@@ -600,8 +644,11 @@ tr_token *tr_token_at(lua_State *L, int at); /* or NULL */
 void tr_token_join(tr_token *token, tr_future *f);
 void tr_placeholder_open(lua_State *L, tr_script *script);
 int tr_ipairs(lua_State *L);
-/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. */
-void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref);
+/* ctx_message.c. Make a future of the call whose arguments are at 2 to 5, in place of index 1, and start it. via: tr_msg.via. */
+void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via);
+/* Push a proxy for the agent whose id is on the top, made by the ctx at 1. lua: [-1, +1, m] */
+void tr_proxy_push(lua_State *L, uint32_t via);
+uint32_t tr_check_uplink(lua_State *L, int at); /* the number of the uplink to the address at `at`, or raises */
 extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */

@@ -229,6 +229,12 @@ static int read_reentrant(lua_State *L, int at, tr_definition *def, const tr_pla
   return 0;
 }
 
+static int read_requeue(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  def->requeue = lua_toboolean(L, at);
+  if (!def->requeue || !def->reentrant) return 0;
+  return tr_definition_error(place, NULL, "requeue", "`requeue` does not go with `reentrant`: turns that interleave cannot be begun again");
+}
+
 static int read_nulls(lua_State *L, int at, tr_definition *def, const tr_place *place) {
   def->nulls_keep = strcmp(lua_tostring(L, at), "keep") == 0;
   return def->nulls_keep ? 0 : tr_definition_error(place, NULL, "nulls", "`nulls` must be \"keep\"");
@@ -342,7 +348,7 @@ static const struct reader { const char *name; read_fn read; } readers[] = {
   { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
   { "migrate", read_migrate }, { "close", read_close }, { "save", read_save }, { "restore", read_restore },
   { "idle", read_idle }, { "pool", read_pool },
-  { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "priority", read_priority },
+  { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "requeue", read_requeue }, { "priority", read_priority },
   { "mailbox", read_mailbox },
   { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },
 };

@@ -6,9 +6,9 @@
 
 const char *const tr_later_methods[] = { "stream", "yield", "callback", "launch", NULL };
 const char *const tr_later_options[] = { NULL };
-const char *const tr_later_functions[] = { "protobuf", NULL };
+const char *const tr_later_functions[] = { NULL };
 const char *const tr_later_keys[] = {
-  "requeue", "shards", "vm",
+  "shards", "vm",
   "turn_ms", "memory", NULL /* the last two: of limits */
 };
 

@@ -68,6 +68,7 @@ void tr_instance_forget(tr_instance *instance) {
   tr_free(mem, instance->fail_times, instance->fail_cap * sizeof *instance->fail_times);
   instance->fail_times = NULL;
   instance->fail_cap = 0;
+  tr_buf_fini(&instance->before);
 }
 
 static bool busy(const tr_instance *instance) {

@@ -33,13 +33,25 @@ static bool type_taken(const tr_stage *stage, const tr_definition *self) {
   return false;
 }
 
-static int read_agent(lua_State *L, tr_stage *stage) {
+/* Is the type in the table at `types`? It is from now on. A file may hold ten thousand agents, too many for type_taken. */
+static bool note_type(lua_State *L, const char *type, int types) {
+  lua_pushstring(L, type);
+  lua_pushvalue(L, -1);
+  bool taken = lua_rawget(L, types) != LUA_TNIL;
+  lua_pop(L, 1);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, types);
+  return taken;
+}
+
+/* types: index of the table of those that the file has already; 0: it holds only this one. */
+static int read_agent(lua_State *L, tr_stage *stage, int types) {
   char type[256];
   tr_place place = { stage->name, stage->source, stage->error };
   tr_type_from_name(stage->name, type, sizeof type);
   tr_definition *def = add_definition(L, stage);
   int rc = tr_definition_read(L, def, &place, type);
-  if (!rc && type_taken(stage, def))
+  if (!rc && types && note_type(L, def->type, types))
     rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
   return rc;
 }
@@ -78,14 +90,16 @@ static int read_list(lua_State *L, tr_stage *stage) {
   for (lua_pushnil(L); lua_next(L, list); lua_pop(L, 1)) keys++;
   if (keys != n)
     return wrong(stage, "returned a table that is both an agent (named keys) and a list; expected one of them");
+  lua_createtable(L, 0, n < 100000 ? (int)n : 0);
+  int types = lua_gettop(L);
   for (lua_Integer i = 1; !rc && i <= n; i++) {
     int type = lua_rawgeti(L, list, i);
-    if (type == LUA_TTABLE) rc = read_agent(L, stage);
+    if (type == LUA_TTABLE) rc = read_agent(L, stage, types);
     else if (type == LUA_TFUNCTION) rc = read_program(L, stage, &has_program);
     else
       rc = wrong(stage, "item %lld of the returned list must be an agent (a table) or a program (a function), not %s",
                  (long long)i, tr_type_name(L, -1));
-    lua_settop(L, list);
+    lua_settop(L, types);
   }
   return rc;
 }
@@ -107,7 +121,7 @@ static int read_result(lua_State *L, tr_stage *stage) {
     lua_settop(L, top);
     if (empty)
       rc = wrong(stage, "returned an empty table; expected an agent with handlers in `on`, or a list of agents");
-    else rc = list ? read_list(L, stage) : read_agent(L, stage);
+    else rc = list ? read_list(L, stage) : read_agent(L, stage, 0);
   }
   if (!rc) name_program(L, stage);
   return rc;

@@ -129,7 +129,7 @@ static int await(lua_State *L) {
 
 const luaL_Reg tr_placeholder_functions[] = { { "await", await }, { NULL, NULL } };
 
-/* --- proxies: a userdata with its agent's id and the ctx it was made by --- */
+/* --- proxies: a userdata with its agent's id and the ctx it was made by; the block is the uplink it is bound to --- */
 
 enum { PROXY_ID = 1, PROXY_CTX };
 
@@ -148,6 +148,7 @@ static int proxy_call(lua_State *L) {
                   lua_tostring(L, lua_upvalueindex(TR_UP_COUNT + 1)));
   if (lua_gettop(L) > 3) tr_fail_raise(L, TR_EINVALID, "too many arguments: expected (body, options)");
   lua_settop(L, 3);
+  uint32_t via = *(const uint32_t *)lua_touserdata(L, 1);
   lua_getiuservalue(L, 1, PROXY_ID);
   lua_getiuservalue(L, 1, PROXY_CTX);
   lua_replace(L, 1);
@@ -155,7 +156,7 @@ static int proxy_call(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(TR_UP_COUNT + 1));
   lua_insert(L, 3); /* ctx, id, type, body, options */
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_async(L, lt, lt->script->placeholder_ref);
+  tr_async(L, lt, lt->script->placeholder_ref, via);
   return 1;
 }
 
@@ -173,17 +174,46 @@ static int proxy_tostring(lua_State *L) {
   return 1;
 }
 
-static int ctx_agent(lua_State *L) {
-  tr_ctx_turn(L);
-  lua_settop(L, 2);
-  tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
-  lua_newuserdatauv(L, 1, 2);
-  lua_pushvalue(L, 2);
+void tr_proxy_push(lua_State *L, uint32_t via) {
+  *(uint32_t *)lua_newuserdatauv(L, sizeof via, 2) = via;
+  lua_insert(L, -2);
   lua_setiuservalue(L, -2, PROXY_ID);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, PROXY_CTX);
   tr_push_ref(L, tr_script_of(L)->proxy_ref);
   lua_setmetatable(L, -2);
+}
+
+uint32_t tr_check_uplink(lua_State *L, int at) {
+  const tr_script *script = tr_script_of(L);
+  tr_slice address;
+  uint32_t number = 0;
+  tr_error error;
+  tr_error_init(&error);
+  if (lua_type(L, at) != LUA_TSTRING)
+    tr_fail_raise(L, TR_EINVALID, "host must be an address (\"host:port\" or \"unix:PATH\"), not %s", tr_type_name(L, at));
+  address.p = lua_tolstring(L, at, &address.n);
+  if (!script->options.uplink) tr_fail_raise(L, TR_EINVALID, "this runtime has no network");
+  if (script->options.uplink(script->options.ud, address, &number, &error)) tr_fail_raise_error(L, &error);
+  return number;
+}
+
+/* ctx:agent(id [, { host = ADDRESS }]) */
+static int ctx_agent(lua_State *L) {
+  uint32_t via = 0;
+  tr_ctx_turn(L);
+  lua_settop(L, 3);
+  tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
+  if (!lua_isnil(L, 3)) {
+    if (!lua_istable(L, 3)) tr_fail_raise(L, TR_EINVALID, "agent's options must be a table, not %s", tr_type_name(L, 3));
+    for (lua_pushnil(L); lua_next(L, 3); lua_pop(L, 1)) {
+      if (lua_type(L, -2) != LUA_TSTRING || strcmp(lua_tostring(L, -2), "host") != 0)
+        tr_fail_raise(L, TR_EINVALID, "agent takes one option, `host`");
+      via = tr_check_uplink(L, lua_gettop(L));
+    }
+  }
+  lua_pushvalue(L, 2);
+  tr_proxy_push(L, via);
   return 1;
 }
 

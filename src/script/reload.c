@@ -232,7 +232,7 @@ static void undo(plan *p) {
     pair *self = &p->pairs[i];
     for (tr_link *link; (link = tr_list_pop(&self->added));) {
       tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
-      tr_class_unsubscribe(self->class_->core_class, sub->core_id);
+      tr_class_unsubscribe(self->class_->core_class, sub->id);
       tr_sub_spec_free(sub);
     }
     if (self->fresh) tr_script_class_remove(self->class_);
@@ -251,7 +251,7 @@ static void swap_subs(pair *self) {
     for (tr_link *l = self->def->subs.next; l != &self->def->subs && !stays; l = l->next)
       stays = tr_sub_spec_same(old, TR_CONTAINER(l, tr_sub_spec, link));
     if (stays) continue;
-    tr_class_unsubscribe(class_->core_class, old->core_id);
+    tr_class_unsubscribe(class_->core_class, old->id);
     tr_link_remove(link);
     tr_sub_spec_free(old);
   }

@@ -189,6 +189,9 @@ void tr_sandbox_push(lua_State *L, int unit) {
   lua_pushcclosure(L, sandbox_load, 2);
   lua_setfield(L, env, "load");
   tr_library_push(L);
+  lua_pushvalue(L, unit);
+  lua_pushcclosure(L, tr_protobuf, 1); /* it reads files: of this unit's folder */
+  lua_setfield(L, -2, "protobuf");
   lua_pushvalue(L, -1);
   lua_setfield(L, env, "troupe");
   lua_pushvalue(L, unit);

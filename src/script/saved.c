@@ -6,7 +6,6 @@
  * version of the code. It is taken up by the instance's INIT turn (turn.c) and forgotten only when that went well, so
  * a state that cannot be read is still there for better code. */
 #include "codec/native.h"
-#include "core/id.h"
 #include "script/internal.h"
 
 typedef struct save_call { tr_instance *instance; tr_buf *out; tr_error *error; } save_call;
@@ -115,63 +114,5 @@ void tr_saved_fini(tr_script *script) {
   tr_map_fini(&script->saved);
 }
 
-/* --- all of them, for C --- */
-
 size_t tr_script_saved_count(const tr_script *script) { return script->saved.count; }
 size_t tr_script_saved_bytes(const tr_script *script) { return script->saved_bytes; }
-
-static int save_instance(tr_script *script, tr_instance *instance, const tr_state_out *out) {
-  char name[2 * 4096 + 2];
-  tr_error error;
-  tr_buf bytes;
-  tr_agent_name(instance->agent, name, sizeof name);
-  tr_slice id = tr_slice_of(name);
-  if (tr_saved_find(script, id)) return 0; /* it is on its way in or out of memory */
-  tr_error_init(&error);
-  tr_buf_init(&bytes, script->mem);
-  int rc = tr_instance_save(instance, &bytes, &error) ? out->failed(out->ud, id, &error)
-                                                      : out->state(out->ud, id, instance->def->version, tr_buf_view(&bytes));
-  tr_buf_fini(&bytes);
-  return rc;
-}
-
-int tr_script_save(tr_script *script, const tr_state_out *out) {
-  size_t at = 0;
-  tr_slice key;
-  void *value;
-  int rc = 0;
-  while (!rc && tr_map_next(&script->saved, &at, &key, &value))
-    rc = out->state(out->ud, key, ((const tr_saved *)value)->version, tr_saved_bytes(value));
-  for (tr_link *link = script->classes.next; link != &script->classes && !rc; link = link->next) {
-    const tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
-    if (class_->def->program || class_->def->pool > 1 || !class_->file) continue;
-    for (tr_agent *agent = NULL; !rc && (agent = tr_class_next_agent(class_->core_class, agent));) {
-      tr_instance *instance = agent->user;
-      if (instance && instance->has_self) rc = save_instance(script, instance, out);
-    }
-  }
-  return rc;
-}
-
-int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version, tr_error *error) {
-  tr_agent_id parsed;
-  int rc = tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, error);
-  const tr_script_class *class_ = rc ? NULL : tr_script_class_find(script, parsed.type);
-  if (!class_ || version <= class_->def->version) return rc;
-  return tr_error_set(error, TR_EINVALID, "the state of %.*s is of version %lld, newer than the code's %lld", TR_SLICE_ARG(id),
-                      (long long)version, (long long)class_->def->version);
-}
-
-int tr_script_restore(tr_script *script, tr_slice id, int64_t version, tr_slice bytes, tr_error *error) {
-  tr_agent_id parsed;
-  int rc = tr_script_can_restore(script, id, version, error);
-  if (!rc) rc = tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, error);
-  if (rc) return rc;
-  if (tr_saved_put(script, id, version, bytes)) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  tr_script_class *class_ = tr_script_class_find(script, parsed.type);
-  if (!class_) return 0;
-  tr_script_class_restores(class_);
-  tr_agent *agent = tr_class_find(class_->core_class, parsed.key);
-  if (agent && agent->user) tr_agent_restart(script->core, agent);
-  return 0;
-}

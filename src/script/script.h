@@ -8,6 +8,7 @@
 #ifndef TR_SCRIPT_SCRIPT_H
 #define TR_SCRIPT_SCRIPT_H
 
+#include "codec/codecs.h"
 #include "codec/sink.h"
 #include "codec/value.h"
 #include "core/core.h"
@@ -26,7 +27,11 @@ typedef struct tr_script_options {
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
   void (*subscribed)(void *ud, const tr_shared_sub *sub, bool added); /* there are several isolates; NULL: one */
+  uint64_t first_sub;                             /* ctx:subscribe gives numbers above this */
+  /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
+  int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
   void *ud;
+  tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
 } tr_script_options;
 
@@ -67,16 +72,34 @@ bool tr_script_programs_running(const tr_script *script);
 void tr_script_share(tr_script *script, const tr_shared_sub *sub, bool added);
 
 /* Saving and restoring, for C. Each instance's state by its save hook, as a body in the native format; those that are not in memory too. */
+/* A value as a body, and native bytes as a value. value NULL: no body. */
+int tr_script_body(tr_script *script, const tr_value *value, tr_body *body, tr_error *error);
+tr_value *tr_script_value(tr_script *script, tr_slice bytes, tr_error *error); /* NULL: *error says why */
+
+/* Saving and restoring, for C: records of a state file, whose bytes only this room understands.
+ *   "state"         of an instance by its save hook, as a body in the native format; also of those that are not in memory
+ *   "timer"         one that runs for it, with the time that is left
+ *   "subscription"  of an agent type (the key), added by ctx:subscribe */
 typedef struct tr_state_out {
-  int (*state)(void *ud, tr_slice id, int64_t version, tr_slice bytes); /* not 0: stop */
-  int (*failed)(void *ud, tr_slice id, const tr_error *why);            /* this one cannot be saved */
+  /* part: "", or which part of the state it is. Not 0: stop. */
+  int (*record)(void *ud, const char *kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes);
+  int (*failed)(void *ud, tr_slice id, const tr_error *why); /* this one cannot be saved */
+  bool (*wanted)(void *ud, tr_slice key);                    /* an id, or a type; NULL: all */
   void *ud;
 } tr_state_out;
 int tr_script_save(tr_script *script, const tr_state_out *out); /* what out returned */
+/* The end of a runtime: what is at work and can be begun again, as it was before; then every instance at the moment when it leaves
+ * memory, until `out` is NULL. What is left after that is for tr_script_save, which leaves out what was stored. */
+int tr_script_save_requeued(tr_script *script, const tr_state_out *out);
+void tr_script_keep(tr_script *script, const tr_state_out *out);
+/* An instance with open turns, all of which can be begun again from what is kept. */
+bool tr_script_requeues(const tr_agent *agent);
 /* TR_EINVALID where the state is of a newer version than the code. Types that are not loaded are fine. */
 int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version, tr_error *error);
-/* Keep it until the instance is made: its INIT turn takes it up. One that is live is restarted. */
-int tr_script_restore(tr_script *script, tr_slice id, int64_t version, tr_slice bytes, tr_error *error);
+/* One record. A state is kept until the instance is made: its INIT turn takes it up; one that is live is restarted. passed: how much
+ * time has gone by since it was saved, for timers. */
+int tr_script_restore(tr_script *script, tr_slice kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes, tr_time passed,
+                      tr_error *error);
 /* States that are kept because their instances are not in memory. */
 size_t tr_script_saved_count(const tr_script *script);
 size_t tr_script_saved_bytes(const tr_script *script);
@@ -89,6 +112,14 @@ uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; fre
 /* The same from a body in the native format, at once. 0: *error says why. */
 uint32_t tr_script_read_native(tr_script *script, tr_slice bytes, tr_error *error);
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
+
+/* A serializer was added to the codecs: bodies that come are looked at for it from now on. */
+void tr_script_plug(tr_script *script);
+/* body->format (and serializer) by the name of an encoding ("protobuf") or a content type, for messages of this type. err: TR_EINVALID. */
+int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding, tr_body *body, tr_error *error);
+/* Make the body what `encoding` says ("protobuf", a content type, … as opts.encoding; n 0: what is plugged in for JSON). err: TR_EINVALID
+ * naming the field, TR_EMEMORY. */
+int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error);
 
 /* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);

@@ -8,6 +8,7 @@
  *
  * The same structure holds the instances of agents. */
 #include "codec/json.h"
+#include "codec/native.h"
 #include "script/internal.h"
 
 #define NO_SLOT 0u
@@ -137,9 +138,14 @@ int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_err
   tr_script *script = tr_script_of(L);
   tr_need_stack(L, 8);
   if (body->kind != TR_BODY_SLOT) {
+    uint8_t format = body->format;
+    uint16_t serializer = body->serializer;
     int rc = tr_body_push(L, body, keep_nulls, error);
+    if (rc) return rc; /* it stays: a dead letter may show it */
     tr_body_release(script->core, body);
-    return rc;
+    body->format = format;
+    body->serializer = serializer;
+    return 0;
   }
   lua_rawgeti(L, table, body->slot);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);
@@ -201,16 +207,26 @@ static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_err
     tr_sink sink = tr_json_sink(&writer);
     rc = tr_walk(L, lua_gettop(L), &sink, error);
     if (!rc && out->failed) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
+  } else if (format == TR_FORMAT_NATIVE) {
+    tr_native_writer writer;
+    tr_native_writer_init(&writer, out, error);
+    tr_sink sink = tr_native_sink(&writer);
+    rc = tr_walk(L, lua_gettop(L), &sink, error);
   } else if (format == TR_FORMAT_TEXT || format == TR_FORMAT_BYTES) {
     rc = encode_plain(L, format, out, error);
   } else {
-    rc = tr_error_set(error, TR_EINVALID, "a Lua value cannot be sent as protobuf yet");
+    rc = tr_error_set(error, TR_EINTERNAL, "a body was not encoded when it was sent"); /* encode.c does */
   }
   lua_settop(L, top);
   return rc;
 }
 
-tr_body_ops tr_slots_ops(tr_script *script) { return (tr_body_ops){ release, copy_body, encode, script, tr_fill_body }; }
+tr_body_ops tr_slots_ops(tr_script *script) {
+  bool plugged = tr_codecs_count(script->codecs) > 0;
+  return (tr_body_ops){ .release = release, .copy = copy_body, .encode = encode, .recode = tr_body_recode,
+                        .find = plugged ? tr_serializer_find : NULL, .content_type = tr_serializer_content_type, .ud = script,
+                        .fill = tr_fill_body };
+}
 
 static void release_gone(void *ud, uint32_t slot) {
   (void)ud;
@@ -228,7 +244,7 @@ static int encode_gone(void *ud, uint32_t slot, tr_format format, tr_buf *out, t
   (void)out;
   return tr_error_set(error, TR_EUNAVAILABLE, "the agent that sent this is gone");
 }
-const tr_body_ops tr_slots_gone = { release_gone, copy_gone, encode_gone, NULL, NULL };
+const tr_body_ops tr_slots_gone = { .release = release_gone, .copy = copy_gone, .encode = encode_gone };
 
 void tr_slots_open(lua_State *L, tr_script *script) {
   lua_createtable(L, 64, 0);

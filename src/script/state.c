@@ -145,16 +145,22 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->options = *options;
   script->mem = mem;
   script->core = options->core;
+  script->next_sub = options->first_sub;
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
   tr_list_init(&script->letters);
   tr_list_init(&script->futures);
   tr_list_init(&script->settled);
+  script->codecs = options->codecs;
+  script->own_codecs = !options->codecs;
+  if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
   tr_map_init(&script->saved, mem, 0);
+  tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
-  script->L = lua_newstate(tr_script_allocate, script);
+  script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
+    if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
@@ -164,6 +170,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
   if (tr_script_protect(script, open_state, script, error)) {
     lua_close(script->L);
+    if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_slots_close(script);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
@@ -183,10 +190,12 @@ void tr_script_free(tr_script *script) {
   while (!tr_list_empty(&script->classes)) /* retired ones */
     tr_script_class_remove(TR_CONTAINER(script->classes.next, tr_script_class, all));
   tr_saved_fini(script);
+  tr_sleepers_fini(script);
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);
   tr_address_close(script);
   lua_close(script->L);
+  if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_slots_close(script);
   tr_script_free_chunks(script);
   TR_DELETE(script->mem, script);

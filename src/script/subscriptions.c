@@ -235,9 +235,7 @@ int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error) {
     .match = sub->custom ? match : NULL,
     .ud = sub,
   };
-  int rc = tr_class_subscribe(class_, &options, &sub->core_id, error);
-  sub->id = sub->core_id;
-  return rc;
+  return tr_class_subscribe(class_, &options, &sub->id, error);
 }
 
 /* ---- several isolates: each has its own record of every subscription ---- */
@@ -245,7 +243,7 @@ int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error) {
 tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type) {
   return (tr_shared_sub){
     .type = tr_slice_of(type), .topic = tr_slice_of(sub->topic), .key = tr_slice_make(sub->key, sub->key ? sub->key_size - 1 : 0),
-    .kind = sub->kind, .all = sub->all, .id = sub->id,
+    .kind = sub->kind, .all = sub->all, .id = sub->number,
   };
 }
 
@@ -275,7 +273,7 @@ static void add_shared(tr_script *script, tr_script_class *class_, const tr_shar
     tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "subscription.lost", "agent_type=%s reason=\"%s\"", class_->def->type, error.text);
   if (rc && sub) tr_sub_spec_free(sub);
   if (rc) return;
-  sub->id = shared->id;
+  sub->number = shared->id;
   tr_list_push(&class_->run_subs, &sub->link);
 }
 
@@ -284,8 +282,8 @@ void tr_script_share(tr_script *script, const tr_shared_sub *shared, bool added)
   if (class_ && added) add_shared(script, class_, shared);
   for (tr_link *link = class_ && !added ? class_->run_subs.next : NULL; link && link != &class_->run_subs; link = link->next) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
-    if (sub->id != shared->id) continue;
-    tr_class_unsubscribe(class_->core_class, sub->core_id);
+    if (sub->number != shared->id) continue;
+    tr_class_unsubscribe(class_->core_class, sub->id);
     tr_link_remove(link);
     tr_sub_spec_free(sub);
     return;

@@ -26,6 +26,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->unhandled = false;
   lt->restored = false;
   lt->received = NULL;
+  lt->kept = NULL;
   lt->reply.kind = TR_BODY_NONE;
   tr_list_init(&lt->futures);
   turn->user = lt;
@@ -42,6 +43,7 @@ static void close_turn(tr_lua_turn *lt) {
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
   if (lt->received) tr_msg_unref(lt->received);
+  if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
   tr_name_unref(lt->reply_type);
   lt->reply_type = NULL;
@@ -149,6 +151,7 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
     close_turn(lt);
     tr_program_over(lt->script, status);
   } else {
+    lt->instance->live = true;
     if (lt->restored) forget_saved(lt);
     close_turn(lt);
   }
@@ -360,6 +363,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
   if (def->schemas && !tr_contract_received(L, instance, turn)) return -1;
   if (!instance->has_self) tr_instance_make_self(L, instance, at);
   tr_lua_turn *lt = open_turn(L, turn, instance);
+  if (def->requeue) tr_requeue_begin(lt);
   if (handler->list) lua_pushcfunction(L, run_list);
   tr_push_ref(L, handler->ref);
   lua_getiuservalue(L, at, 1);
@@ -368,7 +372,8 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
                           : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
   if (rc) {
     tr_error error = lt->error;
-    fail_turn(lt, &error);
+    if (rc == TR_EMEMORY) fail_turn(lt, &error);
+    else tr_contract_refuse(turn, &error); /* it cannot be read: no failure of the agent's */
     close_turn(lt);
     return -1;
   }

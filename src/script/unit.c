@@ -85,7 +85,7 @@ int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error)
 
 /* --- require --- */
 
-static void remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source) {
+void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source) {
   size_t n = strlen(path);
   for (tr_link *link = unit->modules.next; link != &unit->modules; link = link->next) {
     tr_module *known = TR_CONTAINER(link, tr_module, link);
@@ -140,6 +140,8 @@ static found *push_found(lua_State *L) {
   return self;
 }
 
+tr_buf *tr_unit_buffer(lua_State *L) { return &push_found(L)->text; }
+
 static void load_from_folder(lua_State *L, tr_unit *unit, const char *name) {
   static const char *const forms[] = { "%s%s.lua", "%s%s/init.lua" };
   const char *file = luaL_gsub(L, name, ".", "/"), *first = NULL;
@@ -154,7 +156,7 @@ static void load_from_folder(lua_State *L, tr_unit *unit, const char *name) {
     if (rc == TR_ENOT_FOUND) continue;
     if (rc == TR_EMEMORY) tr_raise_memory(L);
     if (rc) luaL_error(L, "require \"%s\": %s", name, error.text);
-    remember(L, unit, path, tr_buf_view(&self->text));
+    tr_unit_remember(L, unit, path, tr_buf_view(&self->text));
     if (tr_compile(L, path, tr_buf_view(&self->text), &error)) tr_fail_raise_error(L, &error);
     tr_buf_fini(&self->text);
     return;

@@ -71,6 +71,14 @@ static int walk_slot(tr_script *script, uint32_t slot, const tr_sink *sink, tr_e
   return rc;
 }
 
+static int walk_other(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error) {
+  tr_value *value = tr_other_read(script, body, error);
+  if (!value) return error->code;
+  int rc = tr_value_walk(value, sink, error);
+  tr_value_free(value);
+  return rc;
+}
+
 static int walk_bytes(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error) {
   tr_slice bytes = tr_blob_view(body->bytes);
   switch (body->format) {
@@ -78,7 +86,8 @@ static int walk_bytes(tr_script *script, const tr_body *body, const tr_sink *sin
   case TR_FORMAT_TEXT: return sink->string(sink->ud, bytes);
   case TR_FORMAT_BYTES: return sink->bytes(sink->ud, bytes);
   case TR_FORMAT_NATIVE: return tr_native_parse(bytes, sink, error);
-  default: return tr_error_set(error, TR_EINVALID, "a protobuf body cannot be read yet");
+  case TR_FORMAT_OTHER: return walk_other(script, body, sink, error);
+  default: return tr_codecs_read(script->mem, script->codecs, bytes, sink, error);
   }
 }
 

@@ -66,7 +66,7 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
 /* ---- the deep check ---- */
 
 /* What is in the fields of a message: 't' text, 'b' bytes, a digit the message of that row; '.' is not looked at. */
-static const char *const shapes[] = { /* the first three by tr_wire_kind */
+static const char *const shapes[] = { /* the first three and the last by tr_wire_kind */
   [1] = "t44t56",   /* RpcRequest */
   [2] = "t5t6",     /* RpcResponse */
   [3] = "tttt7bt9", /* CloudEvent */
@@ -76,6 +76,7 @@ static const char *const shapes[] = { /* the first three by tr_wire_kind */
   [7] = "t8",       /* an entry of attributes */
   [8] = "..tbtt.",  /* CloudEventAttributeValue */
   [9] = "tb",       /* Any */
+  [TR_WIRE_NOTE] = "t5",
 };
 
 static bool check_message(tr_slice bytes, const char *shape) {

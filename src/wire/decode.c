@@ -55,8 +55,27 @@ static bool read_entry(pb_istream_t *element, bool attribute, tr_slice *key, tr_
 
 /* ---- bodies ---- */
 
-static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_body *body) {
+/* Is there a serializer for it? Then it reads the body. */
+static bool find_serializer(decoding *self, tr_slice type, tr_slice content_type, tr_body *body) {
+  const tr_body_ops *ops = tr_core_body_ops(self->core);
+  uint16_t number = ops->find ? ops->find(ops->ud, type, content_type) : 0;
+  if (!number) return false;
+  body->kind = TR_BODY_NONE;
+  body->format = TR_FORMAT_OTHER;
+  body->serializer = number;
+  return true;
+}
+
+static int keep_bytes(decoding *self, tr_slice data, tr_body *body) {
+  body->bytes = tr_blob_copy(tr_core_mem(self->core), data);
+  if (!body->bytes) return TR_EMEMORY;
+  body->kind = TR_BODY_BYTES;
+  return 0;
+}
+
+static int read_body(decoding *self, tr_slice type, tr_slice content_type, tr_slice data, tr_body *body) {
   tr_format format;
+  if (find_serializer(self, type, content_type, body)) return keep_bytes(self, data, body);
   if (!tr_wire_format(content_type, &format) && !keep(self, TR_SLICE_LITERAL(TR_META_CONTENT_TYPE), content_type))
     return TR_EMEMORY;
   body->format = (uint8_t)format;
@@ -65,10 +84,7 @@ static int read_body(decoding *self, tr_slice content_type, tr_slice data, tr_bo
   body->kind = TR_BODY_NULL;
   if (format == TR_FORMAT_JSON && tr_slice_is(data, "null")) return 0;
   body->kind = TR_BODY_NONE;
-  body->bytes = tr_blob_copy(tr_core_mem(self->core), data);
-  if (!body->bytes) return TR_EMEMORY;
-  body->kind = TR_BODY_BYTES;
-  return 0;
+  return keep_bytes(self, data, body);
 }
 
 /* ---- requests ---- */
@@ -104,7 +120,7 @@ static int fill_request(decoding *self, const agents_RpcRequest *request) {
   }
   if (!msg->id && request->request_id.n > 0) msg->id = name(self, request->request_id);
   if (self->failed) return TR_EMEMORY;
-  return read_body(self, request->payload.data_content_type, request->payload.data, &msg->body);
+  return read_body(self, request->payload.data_type, request->payload.data_content_type, request->payload.data, &msg->body);
 }
 
 static int decode_request(decoding *self, tr_slice inner, tr_wire_in *in, tr_error *error) {
@@ -171,11 +187,11 @@ static int read_event_body(decoding *self, const io_cloudevents_v1_CloudEvent *e
   tr_body *body = &self->msg->body;
   switch (event->which_data) {
     case io_cloudevents_v1_CloudEvent_binary_data_tag:
-      return read_body(self, self->content_type, event->data.binary_data, body);
+      return read_body(self, self->schema, self->content_type, event->data.binary_data, body);
     case io_cloudevents_v1_CloudEvent_text_data_tag:
-      return read_body(self, self->content_type, event->data.text_data, body);
+      return read_body(self, self->schema, self->content_type, event->data.text_data, body);
     case io_cloudevents_v1_CloudEvent_proto_data_tag:
-      return read_body(self, tr_wire_content_type(TR_FORMAT_PROTOBUF, NULL), event->data.proto_data, body);
+      return read_body(self, self->schema, tr_wire_content_type(TR_FORMAT_PROTOBUF, NULL), event->data.proto_data, body);
     default: return 0;
   }
 }
@@ -251,9 +267,20 @@ static int decode_response(decoding *self, tr_slice inner, tr_wire_in *in, tr_er
   in->reply.type = name(self, response.payload.data_type);
   if (!in->reply.type) return TR_EMEMORY;
   if (self->kept.n) return read_kept(self, &in->reply.body, error);
-  err = read_body(self, response.payload.data_content_type, response.payload.data, &in->reply.body);
+  err = read_body(self, response.payload.data_type, response.payload.data_content_type, response.payload.data, &in->reply.body);
   in->reply.meta = in->meta;
   return err;
+}
+
+/* A note that is a part of an answer; of others there is nothing to decode. */
+static int decode_part(decoding *self, tr_slice inner, tr_wire_in *in, tr_error *error) {
+  agents_RpcResponse part = { .metadata = { .read = read_response_pair, .ud = self } };
+  int err = decode_pb(self, inner, agents_RpcResponse_fields, &part, error);
+  in->request_id = part.request_id;
+  if (err || !part.has_payload) return err;
+  in->reply.type = name(self, part.payload.data_type);
+  if (!in->reply.type) return TR_EMEMORY;
+  return read_body(self, part.payload.data_type, part.payload.data_content_type, part.payload.data, &in->reply.body);
 }
 
 /* ---- the whole ---- */
@@ -273,6 +300,7 @@ static int decode_span(const tr_wire_span *span, tr_wire_in *in, tr_error *error
     case TR_WIRE_REQUEST: return decode_message(&self, TR_MSG_REQUEST, span->inner, in, error);
     case TR_WIRE_EVENT: return decode_message(&self, TR_MSG_EVENT, span->inner, in, error);
     case TR_WIRE_RESPONSE: return decode_response(&self, span->inner, in, error);
+    case TR_WIRE_NOTE: return decode_part(&self, span->inner, in, error);
     case TR_WIRE_EMPTY: break;
   }
   return 0;

@@ -77,19 +77,23 @@ static int check_texts(const tr_msg *msg, tr_error *error) {
   return err;
 }
 
-/* The body as bytes, in a format that has a content type. own: *out holds a reference for the caller. */
-static int body_bytes(tr_core *core, const tr_body *body, tr_blob **out, tr_format *format, tr_error *error) {
-  int err = tr_body_bytes(core, body, (tr_format)body->format, out, format, error);
-  if (err || *format < TR_FORMAT_NATIVE) return err;
-  tr_blob_unref(*out);
-  return tr_error_set(error, TR_EINVALID, "a body in the native format does not go to another process");
+/* The body as bytes, `plain` where nothing else was asked for. own: *out holds a reference for the caller. */
+static int body_bytes(tr_core *core, const tr_body *body, tr_format plain, tr_blob **out, tr_format *format, tr_error *error) {
+  tr_format wanted = body->format == TR_FORMAT_JSON || body->format == TR_FORMAT_NATIVE ? plain : (tr_format)body->format;
+  return tr_body_bytes(core, body, wanted, out, format, error);
+}
+
+static tr_slice content_type_of(tr_core *core, const tr_body *body, tr_format format, const tr_meta *meta) {
+  const tr_body_ops *ops = tr_core_body_ops(core);
+  if (format != TR_FORMAT_OTHER) return tr_wire_content_type(format, meta);
+  return ops->content_type ? ops->content_type(ops->ud, body->serializer) : tr_wire_content_type(TR_FORMAT_BYTES, meta);
 }
 
 /* ---- events ---- */
 
 static void event_pairs(tr_wire_pairs *pairs, const tr_msg *msg, tr_format format, tr_slice origin) {
   bool sent = msg->sender_type != NULL;
-  tr_wire_pairs_add(pairs, TR_KEY_CONTENT_TYPE, tr_wire_content_type(format, msg->meta));
+  tr_wire_pairs_add(pairs, TR_KEY_CONTENT_TYPE, content_type_of(msg->core, &msg->body, format, msg->meta));
   tr_wire_pairs_add(pairs, TR_KEY_SCHEMA, tr_name_view(msg->type));
   tr_wire_pairs_add(pairs, TR_KEY_SENDER_TYPE, sent ? tr_name_view(msg->sender_type) : TR_SLICE_LITERAL("unknown"));
   tr_wire_pairs_add(pairs, TR_KEY_SENDER_KEY, sent ? tr_name_view(msg->sender_key) : TR_SLICE_LITERAL("unknown"));
@@ -113,7 +117,7 @@ static tr_blob *event_frame(const tr_msg *msg, tr_format format, tr_slice body, 
   return tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_EVENT, io_cloudevents_v1_CloudEvent_fields, &event);
 }
 
-int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error) {
+int tr_wire_encode_event_as(tr_msg *msg, tr_slice troupe_origin, tr_format plain, tr_blob **frame, tr_error *error) {
   tr_blob *body = NULL;
   tr_format format;
   if (msg->frame && !troupe_origin.p) {
@@ -121,7 +125,7 @@ int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, t
     return 0;
   }
   int err = check_texts(msg, error);
-  if (!err) err = body_bytes(msg->core, &msg->body, &body, &format, error);
+  if (!err) err = body_bytes(msg->core, &msg->body, plain, &body, &format, error);
   if (err) return err;
   *frame = event_frame(msg, format, tr_blob_view(body), troupe_origin);
   tr_blob_unref(body);
@@ -132,12 +136,12 @@ int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, t
 
 /* ---- requests ---- */
 
-int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error) {
+int tr_wire_encode_request_as(tr_msg *msg, tr_slice request_id, tr_format plain, tr_blob **frame, tr_error *error) {
   tr_blob *body = NULL;
   tr_format format;
   tr_wire_pairs pairs = { .count = 0 };
   int err = check_texts(msg, error);
-  if (!err) err = body_bytes(msg->core, &msg->body, &body, &format, error);
+  if (!err) err = body_bytes(msg->core, &msg->body, plain, &body, &format, error);
   if (err) return err;
   tr_wire_pairs_of(&pairs, msg);
   agents_RpcRequest request = {
@@ -145,7 +149,7 @@ int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr
     .source = { .type = tr_name_view(msg->sender_type), .key = tr_name_view(msg->sender_key) },
     .has_target = true, .target = { .type = tr_name_view(msg->target_type), .key = tr_name_view(msg->target_key) },
     .has_payload = true,
-    .payload = { .data_type = tr_name_view(msg->type), .data_content_type = tr_wire_content_type(format, msg->meta),
+    .payload = { .data_type = tr_name_view(msg->type), .data_content_type = content_type_of(msg->core, &msg->body, format, msg->meta),
                  .data = tr_blob_view(body) },
     .metadata = { .write = write_metadata, .ud = &pairs }
   };
@@ -196,7 +200,8 @@ tr_blob *tr_wire_unresolved(tr_mem *mem, tr_slice request_id, int code, tr_slice
   return error_frame(mem, request_id, code, text, NULL, true);
 }
 
-int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error) {
+int tr_wire_encode_reply_as(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_format plain, tr_blob **frame,
+                            tr_error *error) {
   tr_mem *mem = tr_core_mem(core);
   tr_wire_pairs pairs = { .count = 0, .meta = reply->meta };
   if (reply->code) {
@@ -208,11 +213,11 @@ int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_
   tr_blob *body = NULL;
   if (reply->body.kind == TR_BODY_REF) tr_wire_pairs_add(&pairs, TR_KEY_KEPT, tr_blob_view(reply->body.bytes));
   int err = check_text(type, "the reply's type", error);
-  if (!err) err = body_bytes(core, &reply->body, &body, &format, error);
+  if (!err) err = body_bytes(core, &reply->body, plain, &body, &format, error);
   if (err) return err;
   agents_RpcResponse response = {
     .request_id = request_id, .has_payload = true,
-    .payload = { .data_type = type, .data_content_type = tr_wire_content_type(format, reply->meta),
+    .payload = { .data_type = type, .data_content_type = content_type_of(core, &reply->body, format, reply->meta),
                  .data = tr_blob_view(body) }
   };
   *frame = response_frame(mem, &response, &pairs);

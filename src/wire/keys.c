@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "core/core.h"
+#include "wire/wire.h"
 
 #define KEEP_MOST 3600000u /* milliseconds that a result is kept at most */
 
@@ -122,7 +123,8 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
 
 static const char *const content_types[] = {
   [TR_FORMAT_JSON] = "application/json", [TR_FORMAT_PROTOBUF] = "application/x-protobuf",
-  [TR_FORMAT_TEXT] = "text/plain", [TR_FORMAT_BYTES] = "application/octet-stream"
+  [TR_FORMAT_TEXT] = "text/plain", [TR_FORMAT_BYTES] = "application/octet-stream",
+  [TR_FORMAT_NATIVE] = TR_WIRE_NATIVE
 };
 
 tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta) {
@@ -133,7 +135,7 @@ tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta) {
 bool tr_wire_format(tr_slice content_type, tr_format *format) {
   *format = TR_FORMAT_JSON; /* so do CloudEvents say */
   if (content_type.n == 0) return true;
-  for (int i = 0; i < TR_FORMAT_NATIVE; i++) {
+  for (int i = 0; i <= TR_FORMAT_NATIVE; i++) {
     *format = (tr_format)i;
     if (tr_slice_is(content_type, content_types[i])) return true;
   }

@@ -47,7 +47,7 @@ void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);
 
 /* Content types and formats. */
-tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta);
+tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta); /* not of TR_FORMAT_OTHER */
 /* false: an unknown one (TR_FORMAT_BYTES). Nothing at all is JSON. */
 bool tr_wire_format(tr_slice content_type, tr_format *format);
 

@@ -116,12 +116,21 @@ static int walk_event(tr_wire_span *span, tr_reader *reader) {
   return more;
 }
 
+static int walk_note(tr_wire_span *span, tr_reader *reader) {
+  tr_field field;
+  int more;
+  while ((more = tr_read_field(reader, &field)) > 0)
+    if (field.key == TR_FIELD_KEY(1)) found_id(span, &field);
+  return more;
+}
+
 int tr_wire_walk_inner(tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->inner);
   switch (span->kind) {
     case TR_WIRE_REQUEST: return walk_request(span, &reader);
     case TR_WIRE_RESPONSE: return walk_response(span, &reader);
     case TR_WIRE_EVENT: return walk_event(span, &reader);
+    case TR_WIRE_NOTE: return walk_note(span, &reader);
     case TR_WIRE_EMPTY: break;
   }
   return 0;
@@ -136,12 +145,14 @@ static bool texts_valid(const tr_wire_span *span) {
          tr_utf8_valid(span->source_type) && tr_utf8_valid(span->source_key) && tr_utf8_valid(span->error);
 }
 
+static bool is_member(uint32_t number) { return number <= TR_WIRE_EVENT || number == TR_WIRE_NOTE; }
+
 static int walk_whole(tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->whole);
   tr_field field;
   int more;
   while ((more = tr_read_field(&reader, &field)) > 0) {
-    if ((field.key & 7) != TR_PB_BYTES || field.key >> 3 > TR_WIRE_EVENT) continue; /* unknown */
+    if ((field.key & 7) != TR_PB_BYTES || !is_member(field.key >> 3)) continue; /* unknown */
     span->merged = field.key >> 3 == span->kind;
     span->kind = (tr_wire_kind)(field.key >> 3);
     span->inner = field.value;
@@ -164,7 +175,7 @@ int tr_wire_walk(tr_slice bytes, tr_wire_span *span, tr_error *error) {
 /* The next piece of the inner message, of any kind. */
 static bool next_piece(tr_reader *reader, tr_field *piece) {
   while (tr_read_field(reader, piece) > 0)
-    if ((piece->key & 7) == TR_PB_BYTES && piece->key >> 3 <= TR_WIRE_EVENT) return true;
+    if ((piece->key & 7) == TR_PB_BYTES && is_member(piece->key >> 3)) return true;
   return false;
 }
 

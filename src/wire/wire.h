@@ -15,9 +15,14 @@
 #include "core/router.h"
 
 #define TR_WIRE_PREFIX 5
+/* The message in a frame. */
+static inline tr_slice tr_wire_framed(const tr_blob *frame) {
+  return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
+}
 
 /* --- walking: spans of an agents.Message that passes through --- */
-typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3 } tr_wire_kind;
+typedef enum { TR_WIRE_EMPTY = 0, TR_WIRE_REQUEST = 1, TR_WIRE_RESPONSE = 2, TR_WIRE_EVENT = 3,
+               TR_WIRE_NOTE = 15 /* troupe's own: wire/note.h */ } tr_wire_kind;
 
 typedef struct tr_wire_span {
   tr_slice whole;          /* what was walked */
@@ -25,7 +30,7 @@ typedef struct tr_wire_span {
   bool merged;             /* the inner message comes in several pieces: see tr_wire_walk */
   size_t inner_at;         /* where in `whole` the field with the inner message begins */
   tr_slice inner;          /* the RpcRequest, RpcResponse or CloudEvent */
-  tr_slice request_id;     /* request, response */
+  tr_slice request_id;     /* request, response, note */
   size_t id_at, id_field;  /* where in `inner` the request_id field begins, its whole length (0: absent) */
   bool has_source, has_target;
   tr_slice target_type, target_key;   /* request */
@@ -55,11 +60,17 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span);
 tr_slice tr_wire_event_attribute(tr_slice inner, const char *key);
 tr_slice tr_wire_metadata(tr_slice inner, tr_wire_kind kind, const char *key);
 
-/* A frame of the same request or response with another request_id; all other bytes (unknown fields too) as they came.
+/* A frame of the same request, response or note with another request_id; all other bytes (unknown fields too) as they came.
  * NULL: out of memory. */
 tr_blob *tr_wire_splice(tr_mem *mem, const tr_wire_span *span, tr_slice new_id);
 /* Size the spliced message would have, prefix excluded. */
 size_t tr_wire_splice_size(const tr_wire_span *span, tr_slice new_id);
+/* The body of a walked message; borrowed from it. proto_data: of an event, where it is a google.protobuf.Any and not bytes. */
+typedef struct tr_wire_body { tr_slice type, content_type, data; bool proto_data; } tr_wire_body;
+void tr_wire_read_body(const tr_wire_span *span, tr_wire_body *out);
+/* A frame of the same message with this body in the place of its own. NULL: out of memory. */
+tr_blob *tr_wire_recast(tr_mem *mem, const tr_wire_span *span, const tr_wire_body *body);
+#define TR_WIRE_NATIVE "application/x-troupe" /* content type of bodies in the native format */
 /* A frame holding these message bytes unchanged (events). */
 tr_blob *tr_wire_frame(tr_mem *mem, tr_slice bytes);
 /* A frame with RpcResponse{request_id, error: "code: text", metadata troupe-code}. Never with an empty error. */
@@ -75,7 +86,7 @@ typedef struct tr_wire_in {
                            * keys are applied (deadline relative to tr_core_now, chain, priority, oneway → TR_MSG_SEND,
                            * id), the others are in msg->meta */
   tr_slice request_id;    /* borrowed from the bytes (a request's or response's) */
-  /* response: */
+  /* response; of a note that is a part of one, its body and type: */
   tr_reply reply;         /* code by metadata troupe-code, else TR_EHANDLER; error borrowed from the bytes; body, type
                            * and meta are freed by tr_wire_in_fini (whoever takes the body sets its kind to NONE) */
   tr_error error_text;    /* its code and (cut) text once more */
@@ -86,7 +97,8 @@ typedef struct tr_wire_in {
 /* Decode an agents.Message for this process. peer_is_troupe: what the session announced; nothing depends on it, since a
  * troupe host also hands on what other workers sent: msg->troupe_peer comes from the message's own keys. Body:
  * TR_BODY_BYTES, format by data_content_type / datacontenttype (application/json, application/x-protobuf, text/plain,
- * application/octet-stream; others: kept as TR_FORMAT_BYTES with meta "content-type"). err: TR_EINVALID ("malformed
+ * application/octet-stream, application/x-troupe, and what serializers are plugged in for; others: kept as TR_FORMAT_BYTES
+ * with meta "content-type"). err: TR_EINVALID ("malformed
  * agents.Message: …"), TR_EMEMORY; nothing is left to free then. */
 int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error);
 void tr_wire_in_fini(tr_wire_in *in);
@@ -96,9 +108,22 @@ void tr_wire_in_fini(tr_wire_in *in);
  * door that sees its own drops it. request_id: what the door chose. Deadline goes as metadata troupe-timeout (ms
  * left), chain as troupe-chain (hex), priority as `priority`, SEND as troupe-oneway: 1, trace keys as they are. err:
  * TR_EINVALID (body cannot be encoded), TR_ETOO_LARGE never, TR_EMEMORY. */
-int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error);
-int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error);
-int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error);
+/* `plain`: the format of bodies that ask for none: TR_FORMAT_JSON, or TR_FORMAT_NATIVE where the next hop is troupe and takes it
+ * (an event's cached frame is of whichever came first). */
+int tr_wire_encode_event_as(tr_msg *msg, tr_slice troupe_origin, tr_format plain, tr_blob **frame, tr_error *error);
+int tr_wire_encode_request_as(tr_msg *msg, tr_slice request_id, tr_format plain, tr_blob **frame, tr_error *error);
+int tr_wire_encode_reply_as(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_format plain, tr_blob **frame,
+                            tr_error *error);
+/* The same in JSON. */
+static inline int tr_wire_encode_event(tr_msg *msg, tr_slice troupe_origin, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_event_as(msg, troupe_origin, TR_FORMAT_JSON, frame, error);
+}
+static inline int tr_wire_encode_request(tr_msg *msg, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_request_as(msg, request_id, TR_FORMAT_JSON, frame, error);
+}
+static inline int tr_wire_encode_reply(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_reply_as(core, reply, request_id, TR_FORMAT_JSON, frame, error);
+}
 
 /* --- unary messages: plain structs, text borrowed from the bytes or handed in --- */
 typedef struct tr_wire_subscription {

@@ -40,7 +40,7 @@ static int send_reply(tr_worker *w, uint32_t session, tr_slice id, const tr_repl
   tr_error error;
   tr_error_init(&error);
   tr_blob *frame = NULL;
-  int code = tr_wire_encode_reply(w->core, reply, id, &frame, &error);
+  int code = tr_wire_encode_reply_as(w->core, reply, id, tr_worker_plain(w), &frame, &error);
   if (!code && frame->len - TR_WIRE_PREFIX > w->o.max_message) {
     code = tr_error_set(&error, TR_ETOO_LARGE, "the answer's %u bytes are more than the limit of %u",
                         (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);
@@ -62,7 +62,12 @@ static void answer_error(tr_worker *w, tr_slice id, int code, const char *text) 
 
 static tr_slice id_of(const tr_worker_job *job) { return (tr_slice){ job->id, job->id_length }; }
 
-static void free_job(tr_worker_job *job) {
+void tr_worker_job_fini(tr_worker_job *job) {
+  tr_worker *w = job->worker;
+  if (!job->owed) {
+    tr_finder_leaves(&w->jobs_by_id, &job->link);
+    w->n_jobs--;
+  }
   tr_link_remove(&job->link);
   tr_free(job->worker->mem, job, sizeof *job + job->id_length);
 }
@@ -75,7 +80,7 @@ static void on_debt_timer(tr_timer *timer) {
       tr_timer_start(w->timers, timer, tr_core_now(w->core) + DEBT_AGAIN, on_debt_timer);
       return;
     }
-    free_job(job);
+    tr_worker_job_fini(job);
   }
 }
 
@@ -84,6 +89,8 @@ static void owe(tr_worker_job *job, int code) {
   tr_worker *w = job->worker;
   job->msg = NULL;
   job->owed = code;
+  tr_finder_leaves(&w->jobs_by_id, &job->link);
+  w->n_jobs--;
   tr_link_remove(&job->link);
   tr_list_push(&w->debts, &job->link);
   if (!tr_timer_running(&w->debt_timer)) tr_timer_start(w->timers, &w->debt_timer, tr_core_now(w->core) + DEBT_AGAIN, on_debt_timer);
@@ -94,7 +101,7 @@ static void on_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply
   (void)request;
   tr_worker_job *job = ud;
   if (send_reply(job->worker, job->session, id_of(job), reply)) owe(job, reply->code ? reply->code : TR_EMEMORY);
-  else free_job(job);
+  else tr_worker_job_fini(job);
 }
 
 static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
@@ -103,18 +110,24 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
   *job = (tr_worker_job){ .worker = w, .msg = msg, .session = w->session, .id_length = (uint32_t)id.n };
   if (id.n) memcpy(job->id, id.p, id.n);
   tr_list_push(&w->jobs, &job->link);
+  tr_finder_added(&w->jobs_by_id, &job->link);
+  w->n_jobs++;
   msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
   return job;
 }
 
 void tr_worker_forget_jobs(tr_worker *w) {
   tr_timer_stop(w->timers, &w->debt_timer);
-  while (!tr_list_empty(&w->debts)) free_job(TR_CONTAINER(w->debts.next, tr_worker_job, link));
+  while (!tr_list_empty(&w->debts)) tr_worker_job_fini(TR_CONTAINER(w->debts.next, tr_worker_job, link));
   while (!tr_list_empty(&w->jobs)) {
     tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
     job->msg->reply_to.answer = NULL; /* it goes on without us */
-    free_job(job);
+    tr_worker_job_fini(job);
   }
+}
+
+void tr_worker_cancel_jobs(tr_worker *w) {
+  while (!tr_list_empty(&w->jobs)) tr_worker_cancel_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
 }
 
 /* ---- what comes ---- */
@@ -142,6 +155,8 @@ static void take_response(tr_worker *w, tr_wire_in *in) {
   tr_worker_request *request = tr_worker_request_find(w, in->request_id);
   if (request) {
     tr_worker_request_answer(request, &in->reply);
+  } else if (tr_worker_request_was(w, in->request_id)) { /* it was given up */
+    tr_core_late(w->core);
   } else if (tr_worker_worth_a_line(++w->strays)) {
     tr_log_write(w->log, TR_LOG_INFO, "answer.unknown", "host=%s count=%llu id=%.*s", w->address, (unsigned long long)w->strays,
                  (int)tr_utf8_cut(in->request_id, 64), in->request_id.n ? in->request_id.p : "");
@@ -164,15 +179,19 @@ static void not_taken(tr_worker *w, tr_slice bytes, uint64_t size, int code, con
   fail_by_head(w, bytes, size, code, error->text);
 }
 
-static bool is_ours(const tr_worker *w, tr_slice bytes) {
-  tr_wire_span span = { 0 };
-  if (tr_wire_walk(bytes, &span, NULL) || span.kind != TR_WIRE_EVENT) return false;
-  return tr_slice_equal(tr_wire_event_attribute(span.inner, "troupe-origin"), tr_slice_make(w->origin, w->origin_length));
+/* An event that was sent from here. */
+static bool is_ours(const tr_worker *w, const tr_wire_span *span) {
+  if (span->kind != TR_WIRE_EVENT) return false;
+  return tr_slice_equal(tr_wire_event_attribute(span->inner, "troupe-origin"), tr_slice_make(w->origin, w->origin_length));
 }
 
 void tr_worker_message(tr_worker *w, tr_slice bytes) {
   tr_worker_prove(w);
-  if (is_ours(w, bytes)) return;
+  tr_wire_span span = { 0 };
+  if (!tr_wire_walk(bytes, &span, NULL)) {
+    if (span.kind == TR_WIRE_NOTE && w->troupe) tr_worker_note(w, &span);
+    if (span.kind == TR_WIRE_NOTE || is_ours(w, &span)) return;
+  }
   tr_wire_in in;
   memset(&in, 0, sizeof in);
   tr_error error;
@@ -184,6 +203,7 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   }
   tr_msg *msg = in.msg;
   in.msg = NULL;
+  if (msg) msg->inside = w->o.inside;
   if (in.kind == TR_WIRE_REQUEST) take_request(w, msg, in.request_id);
   else if (in.kind == TR_WIRE_RESPONSE) take_response(w, &in);
   else if (in.kind == TR_WIRE_EVENT) tr_core_post(w->core, msg);

@@ -8,6 +8,7 @@
 #ifndef TR_WORKER_INTERNAL_H
 #define TR_WORKER_INTERNAL_H
 
+#include "base/finder.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "wire/wire.h"
@@ -57,6 +58,7 @@ typedef struct tr_worker_item {
   uint64_t token;  /* a request's; neither: an answer */
   uint64_t end;    /* bytes given to the stream, up to and with this one */
   tr_time since;   /* when it was encoded */
+  bool native;     /* for a host that takes the native format: not for any other */
 } tr_worker_item;
 
 typedef struct tr_worker_queue { /* a ring; items are numbered for ever */
@@ -80,6 +82,7 @@ static inline bool tr_worker_queue_empty(const tr_worker_queue *queue) { return 
 
 struct tr_worker_request {
   tr_link link;     /* worker->requests */
+  tr_holder holder; /* of msg */
   tr_timer guard;
   tr_worker *worker;
   tr_msg *msg;      /* NULL: a free slot */
@@ -101,6 +104,7 @@ uint64_t tr_worker_request_token(const tr_worker_request *request);
 void tr_worker_request_id(const tr_worker_request *request, char out[TR_WORKER_ID]);
 tr_worker_request *tr_worker_request_at(const tr_worker *w, uint64_t token);
 tr_worker_request *tr_worker_request_find(const tr_worker *w, tr_slice id);
+bool tr_worker_request_was(const tr_worker *w, tr_slice id); /* there was one with this id */
 /* End it with this answer (a one-way's error becomes a dead letter), or with an error. text NULL: the code's own. */
 void tr_worker_request_answer(tr_worker_request *request, tr_reply *reply);
 void tr_worker_request_fail(tr_worker_request *request, int code, const char *text);
@@ -113,6 +117,7 @@ extern const tr_dest_ops tr_worker_dest_ops;
 void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
 /* own: a frame for the caller, of the same request as it is now (less time is left). NULL: no memory. */
 tr_blob *tr_worker_encode_again(tr_worker_request *request);
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event); /* likewise */
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
   tr_link link;          /* worker->jobs or ->debts */
@@ -127,6 +132,18 @@ typedef struct tr_worker_job { /* a request from the host that an agent here is 
 void tr_worker_message(tr_worker *w, tr_slice bytes);
 void tr_worker_oversize(tr_worker *w, tr_slice head, uint64_t size);
 void tr_worker_forget_jobs(tr_worker *w);
+void tr_worker_cancel_jobs(tr_worker *w); /* nobody can hear their answers any more */
+void tr_worker_job_fini(tr_worker_job *job); /* free it; its request is answered, or has no more to do with it */
+
+/* ---- notes.c: about open requests, where the host is troupe ---- */
+
+void tr_worker_notes_init(tr_worker *w);
+void tr_worker_note(tr_worker *w, const tr_wire_span *span);
+/* Nobody here waits for its answer any more: the host hears of it, if the request has left. The entry is the caller's to end. */
+void tr_worker_tell_cancelled(tr_worker_request *request);
+tr_msg *tr_worker_request_take(tr_worker_request *request); /* end it; the reference is the caller's */
+void tr_worker_cancel_job(tr_worker_job *job); /* nobody waits for its answer any more */
+extern const tr_holder_ops tr_worker_holder_ops;
 
 /* ---- register.c ---- */
 
@@ -226,6 +243,7 @@ struct tr_worker {
   tr_rpc_call *channel;
   uint32_t session;       /* counts them */
   bool troupe;            /* its host announced itself as troupe */
+  bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
   bool proven;            /* it is a host */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
@@ -240,6 +258,8 @@ struct tr_worker {
   tr_worker_slab slab;
   tr_link requests;
   tr_link jobs, debts;
+  tr_finder jobs_by_id;   /* notes.c */
+  uint32_t n_jobs;
   tr_timer debt_timer;
   uint64_t malformed, strays, dropped; /* logged with doubling */
   /* registration */
@@ -254,5 +274,8 @@ struct tr_worker {
   tr_time poll_interval;
   bool polling;           /* a call is under way */
 };
+
+/* The format of bodies that ask for none. */
+static inline tr_format tr_worker_plain(const tr_worker *w) { return w->native ? TR_FORMAT_NATIVE : TR_FORMAT_JSON; }
 
 #endif

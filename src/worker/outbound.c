@@ -20,13 +20,22 @@ static const char *text_of(const tr_error *error, int code) {
 
 static tr_worker *worker_of(tr_dest *dest) { return TR_CONTAINER(dest, tr_worker, dest); }
 
+static int encode_event(const tr_worker *w, tr_msg *msg, tr_blob **frame, tr_error *error) {
+  return tr_wire_encode_event_as(msg, tr_slice_make(w->origin, w->origin_length), tr_worker_plain(w), frame, error);
+}
+
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event) {
+  tr_blob *frame = NULL;
+  return encode_event(w, event, &frame, NULL) ? NULL : frame;
+}
+
 static void send_event(tr_dest *dest, tr_msg *msg) {
   tr_worker *w = worker_of(dest);
   tr_blob *frame = NULL;
   tr_error error;
   tr_error_init(&error);
   int code = w->state == TR_WORKER_OFF || w->leave >= TR_LEAVE_CANCEL ? TR_EUNAVAILABLE : 0;
-  if (!code) code = tr_wire_encode_event(msg, tr_slice_make(w->origin, w->origin_length), &frame, &error);
+  if (!code) code = encode_event(w, msg, &frame, &error);
   if (!code) code = check_size(w, frame, &error);
   if (!code) code = tr_worker_push(w, frame, msg, 0, NULL);
   tr_blob_unref(frame);
@@ -49,7 +58,7 @@ void tr_worker_send_request(tr_worker *w, tr_msg *msg) {
   tr_blob *frame = NULL;
   tr_error error;
   tr_error_init(&error);
-  int code = tr_wire_encode_request(msg, tr_slice_make(id, sizeof id), &frame, &error);
+  int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_worker_plain(w), &frame, &error);
   if (!code) code = check_size(w, frame, &error);
   if (!code) code = tr_worker_push(w, frame, NULL, tr_worker_request_token(request), &request->number);
   tr_blob_unref(frame);
@@ -60,7 +69,8 @@ tr_blob *tr_worker_encode_again(tr_worker_request *request) {
   char id[TR_WORKER_ID];
   tr_worker_request_id(request, id);
   tr_blob *frame = NULL;
-  return tr_wire_encode_request(request->msg, tr_slice_make(id, sizeof id), &frame, NULL) ? NULL : frame;
+  tr_format plain = tr_worker_plain(request->worker);
+  return tr_wire_encode_request_as(request->msg, tr_slice_make(id, sizeof id), plain, &frame, NULL) ? NULL : frame;
 }
 
 /* Results are kept, and referred to, only through a host that is troupe's: what is behind another one may be anybody.

@@ -33,7 +33,7 @@ int tr_worker_push(tr_worker *w, tr_blob *frame, tr_msg *event, uint64_t token, 
   if (queue->bytes + frame->len + COST > bound) return TR_EOVERLOADED;
   if (queue->last - queue->first == queue->cap && !grow(w)) return TR_EMEMORY;
   *at(queue, queue->last) = (tr_worker_item){ .frame = tr_blob_ref(frame), .event = event ? tr_msg_ref(event) : NULL,
-                                              .token = token, .since = tr_core_now(w->core) };
+                                              .token = token, .since = tr_core_now(w->core), .native = w->native };
   queue->bytes += frame->len + COST;
   if (number) *number = queue->last;
   queue->last++;
@@ -65,6 +65,15 @@ void tr_worker_unqueue(tr_worker *w, uint64_t number) {
   skip_cleared(queue);
 }
 
+/* own: takes frame. */
+static void renew(tr_worker *w, tr_worker_item *item, tr_blob *frame) {
+  w->queue.bytes = w->queue.bytes - item->frame->len + frame->len;
+  tr_blob_unref(item->frame);
+  item->frame = frame;
+  item->since = tr_core_now(w->core);
+  item->native = w->native;
+}
+
 /* The time that a request says it has left was true when it was encoded. One whose time is over is not sent at all: its
  * guard (requests.c) answers it. */
 static void refresh(tr_worker *w, tr_worker_item *item) {
@@ -76,11 +85,16 @@ static void refresh(tr_worker *w, tr_worker_item *item) {
     return;
   }
   tr_blob *frame = now - item->since >= STALE ? tr_worker_encode_again(request) : NULL;
-  if (!frame) return; /* no memory: better with a wrong time than not */
-  w->queue.bytes = w->queue.bytes - item->frame->len + frame->len;
-  tr_blob_unref(item->frame);
-  item->frame = frame;
-  item->since = now;
+  if (frame) renew(w, item, frame); /* else no memory: better with a wrong time than not */
+}
+
+/* What was encoded for a host that took the native format, and now there is another, or one that has not said so yet. False: no memory. */
+static bool make_plain(tr_worker *w, tr_worker_item *item) {
+  if (!item->frame || !item->native || w->native) return true;
+  tr_worker_request *request = item->token ? tr_worker_request_at(w, item->token) : NULL;
+  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event) : NULL;
+  if (frame) renew(w, item, frame);
+  return frame != NULL;
 }
 
 void tr_worker_pump(tr_worker *w, size_t limit) {
@@ -88,6 +102,7 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
   while (w->channel && queue->handed < queue->last && tr_rpc_queued(w->channel) < limit + AHEAD) {
     tr_worker_item *item = at(queue, queue->handed);
     refresh(w, item);
+    if (!make_plain(w, item)) return; /* at the next output again */
     if (item->frame) {
       if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
       queue->given += item->frame->len;

@@ -63,25 +63,40 @@ tr_worker_request *tr_worker_request_at(const tr_worker *w, uint64_t token) {
   return request->msg && request->generation == (uint32_t)token ? request : NULL;
 }
 
-tr_worker_request *tr_worker_request_find(const tr_worker *w, tr_slice id) {
-  if (id.n != TR_WORKER_ID) return NULL;
+static bool parse_id(tr_slice id, uint64_t *out) {
+  if (id.n != TR_WORKER_ID) return false;
   uint64_t token = 0;
   for (size_t i = 0; i < id.n; i++) {
     char c = id.p[i];
     unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-    if (digit == 16) return NULL;
+    if (digit == 16) return false;
     token = token << 4 | digit;
   }
-  return tr_worker_request_at(w, token);
+  *out = token;
+  return true;
+}
+
+tr_worker_request *tr_worker_request_find(const tr_worker *w, tr_slice id) {
+  uint64_t token;
+  return parse_id(id, &token) ? tr_worker_request_at(w, token) : NULL;
+}
+
+bool tr_worker_request_was(const tr_worker *w, tr_slice id) {
+  const tr_worker_slab *slab = &w->slab;
+  uint64_t token;
+  if (!parse_id(id, &token) || token >> 32 >= slab->n_chunks * TR_WORKER_CHUNK) return false;
+  uint32_t generation = (uint32_t)token, last = at(slab, (uint32_t)(token >> 32))->generation;
+  return generation != slab->salt && last - generation < last - slab->salt;
 }
 
 /* ---- life ---- */
 
 /* Out of the slab; the message's reference goes to the caller. */
-static tr_msg *take(tr_worker_request *request) {
+tr_msg *tr_worker_request_take(tr_worker_request *request) {
   tr_worker *w = request->worker;
   tr_msg *msg = request->msg;
   request->msg = NULL;
+  if (msg->holder == &request->holder) msg->holder = NULL;
   tr_link_remove(&request->link);
   tr_timer_stop(w->timers, &request->guard);
   if (!request->sent) tr_worker_unqueue(w, request->number);
@@ -93,8 +108,12 @@ static tr_msg *take(tr_worker_request *request) {
 
 static void guard(tr_timer *timer) {
   tr_worker_request *request = TR_CONTAINER(timer, tr_worker_request, guard);
-  if (request->msg->kind == TR_MSG_REQUEST) tr_worker_request_fail(request, TR_ETIMEOUT, NULL);
-  else tr_msg_unref(take(request));
+  if (request->msg->kind != TR_MSG_REQUEST) {
+    tr_msg_unref(tr_worker_request_take(request));
+    return;
+  }
+  tr_worker_tell_cancelled(request);
+  tr_worker_request_fail(request, TR_ETIMEOUT, NULL);
 }
 
 tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg) {
@@ -105,6 +124,8 @@ tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg) {
   slab->count++;
   if (++request->generation == 0) request->generation = 1;
   request->msg = tr_msg_ref(msg);
+  request->holder.ops = &tr_worker_holder_ops;
+  if (msg->kind == TR_MSG_REQUEST) msg->holder = &request->holder;
   request->sent = false;
   request->number = UINT64_MAX;
   tr_list_push(&w->requests, &request->link);
@@ -116,8 +137,10 @@ tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg) {
 
 void tr_worker_request_answer(tr_worker_request *request, tr_reply *reply) {
   tr_worker *w = request->worker;
-  tr_msg *msg = take(request);
-  if (msg->kind == TR_MSG_REQUEST) {
+  tr_msg *msg = tr_worker_request_take(request);
+  if (reply->code == TR_ENOT_FOUND && tr_core_ask_next(w->core, &w->dest, msg, reply->error)) {
+    /* another uplink's from now on */
+  } else if (msg->kind == TR_MSG_REQUEST) {
     tr_msg_answer(msg, reply);
   } else if (reply->code) {
     char why[256];

@@ -70,6 +70,8 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   tr_worker_prove(w);
   if (!tr_rpc_call_header(call, "troupe-version").p) return;
   w->troupe = true;
+  tr_slice accepts = tr_rpc_call_header(call, "troupe-accepts");
+  w->native = tr_slice_starts(accepts, TR_SLICE_LITERAL("native")); /* a list: ours begins so */
   watch_at(w, tr_core_now(w->core) + TR_WORKER_SILENCE);
 }
 
@@ -173,13 +175,13 @@ int tr_worker_session_open(tr_worker *w) {
   };
   w->session++;
   w->joins = 0;
-  w->troupe = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
+  w->troupe = w->native = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;
   w->rpc = tr_rpc_conn_new(&options);
   if (w->rpc) w->channel = tr_worker_call_new(w, TR_WORKER_CHANNEL, NULL, NULL);
   if (!w->channel) return TR_EMEMORY; /* the caller ends the session */
-  w->fresh = false;
+  w->fresh = w->dest.down = false;
   watch_at(w, w->since + TR_WORKER_PROOF);
   tr_worker_touch(w);
   tr_worker_set_state(w, TR_WORKER_JOINING, NULL);
@@ -194,6 +196,7 @@ void tr_worker_session_end(tr_worker *w) {
   if (!rpc) return;
   w->rpc = NULL;
   w->channel = NULL;
+  w->dest.down = true;
   w->dirty = false;
   w->reopen = w->troupe;
   w->polling = false;
@@ -204,7 +207,8 @@ void tr_worker_session_end(tr_worker *w) {
   w->over = w->refused = false;
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
-  tr_worker_requests_fail(w, true, "the connection to the host was lost");
+  tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
+  tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 
 /* ---- bytes ---- */

@@ -61,6 +61,7 @@ static void lost(tr_worker *w, const char *reason) {
   bool tell = w->told != kind;
   w->link = TR_LINK_NONE;
   tr_timer_stop(w->timers, &w->over_timer);
+  if (w->o.inside) snprintf(w->reason, sizeof w->reason, "%s", text);
   tr_worker_session_end(w);
   if (w->state == TR_WORKER_OFF) return;
   if (w->leave && tr_worker_queue_empty(&w->queue)) {
@@ -134,6 +135,7 @@ static void destroy(tr_worker *w) {
   free_text(w->mem, w->version);
   tr_map_fini(&w->types);
   tr_map_fini(&w->subs);
+  tr_finder_fini(&w->jobs_by_id);
   tr_worker_slab_fini(w);
   TR_DELETE(w->mem, w);
 }
@@ -151,9 +153,13 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   w->timers = tr_core_timers(core);
   set_defaults(&w->o);
   tr_dest_init(&w->dest, &tr_worker_dest_ops);
+  w->dest.bound = options->bound;
+  w->dest.events = (uint8_t)options->events;
+  w->dest.down = true;
   tr_list_init(&w->requests);
   tr_list_init(&w->jobs);
   tr_list_init(&w->debts);
+  tr_worker_notes_init(w);
   tr_list_init(&w->types_list);
   tr_list_init(&w->waits);
   tr_map_init(&w->types, mem, tr_random_next(random));
@@ -218,6 +224,7 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason) {
 tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker_state)worker->state; }
 bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
+tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
 
 bool tr_worker_idle(const tr_worker *worker) {

@@ -26,10 +26,15 @@ typedef struct tr_worker_options {
   tr_core *core;
   const char *address;      /* for messages and :authority */
   const char *version;      /* announced as troupe-version */
+  const bool *has_types;    /* descriptors are loaded: protobuf bodies can be read here; NULL: no */
   uint32_t max_message;     /* 0: 4 MiB */
   uint64_t queue_bytes;     /* waiting to be sent, also while the host is away; 0: 64 MiB. Beyond: requests overloaded, events dead letters */
   tr_time backoff_first, backoff_max; /* 0: 50 ms, 5 s; with jitter from the core's random source */
   bool register_types;      /* false: only publishes, calls and polls (troupe call, publish) */
+  bool bound;               /* takes only messages that name it: tr_dest.bound */
+  tr_uplink_events events;  /* which events go up */
+  bool inside;              /* the other end is a process that this one launched: what comes from it may be sent on (tr_msg.inside), and
+                             * requests that it lost fail with the reason handed to tr_worker_disconnected */
   /* Please open a connection to the address, then tr_worker_connected or tr_worker_disconnected. */
   void (*dial)(void *ud, tr_worker *worker);
   /* Please close the socket (tr_worker_disconnected may be called for it or not). */
@@ -55,6 +60,7 @@ tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
 bool tr_worker_host_is_troupe(const tr_worker *worker);
+tr_dest *tr_worker_dest(tr_worker *worker); /* the core's view of it */
 tr_slice tr_worker_client_id(const tr_worker *worker);
 /* Nothing queued and no request of ours open. */
 bool tr_worker_idle(const tr_worker *worker);

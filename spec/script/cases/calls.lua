@@ -18,6 +18,8 @@ local a = { type = "a", on = {
   end,
 } }
 local b = { type = "b", on = { Ask = function(_, m, ctx) return ctx:call("a", "Inner", m) end } }
+local back = { type = "back", on = { For = function(_, m, ctx) return ctx:call("forth", "Ever", { n = m.n + 1 }) end } }
+local forth = { type = "forth", on = { Ever = function(_, m, ctx) return ctx:call("back", "For", { n = m.n + 1 }) end } }
 local left = { type = "left", on = { Go = function(_, _, ctx) return ctx:call("right", "Go2") end, Stuck = function() return "no" end } }
 local right = { type = "right", on = { Go2 = function(_, _, ctx) ctx:sleep(0.01) return "done" end } }
 local open, most = 0, 0
@@ -28,7 +30,7 @@ local many = { type = "many", reentrant = true, on = { Wait = function(_, _, ctx
   open = open - 1
 end } }
 
-return { a, b, left, right, many, function(ctx)
+return { a, b, back, forth, left, right, many, function(ctx)
   assert(ctx:call("a", "Ask", { n = 1 }).n == 2, "A calls B calls A")
   assert(ctx:call("a", "Fib", { n = 8 }) == 21)
   assert(ctx:call("left", "Go") == "done")
@@ -39,7 +41,9 @@ return { a, b, left, right, many, function(ctx)
   for _ = 1, 5 do ctx:send("many", "Wait") end
   ctx:sleep(1)
   assert(most == 5 and open == 0)
-  local ok, e = ctx:pcall("nobody/at home", "T")
+  local ok, e = ctx:pcall("back", "For", { n = 1 })
+  assert(not ok and e.code == "limit_exceeded" and e.message:find("200 turns of back/default wait", 1, true), tostring(e))
+  ok, e = ctx:pcall("nobody/at home", "T")
   assert(not ok and e.code == "not_found" and e.agent == "nobody/at home")
   -- More addresses than are remembered.
   for i = 1, 9000 do ctx:send("b/" .. i, "Unknown" .. i) if i % 1000 == 0 then ctx:sleep(0) end end

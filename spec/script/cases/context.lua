@@ -50,10 +50,6 @@ return { a, b, function(ctx)
   assert(ctx:call("b", "Steal"))
   ctx:log("info", "hello\nthere", { n = 1 })
   for _, case in ipairs { { "loud", "x" }, { 5, "x" }, { "info", "x", 5 } } do assert(not pcall(ctx.log, ctx, table.unpack(case))) end
-  for _, name in ipairs { "protobuf" } do
-    local ok, e = pcall(troupe[name])
-    assert(not ok and e.message == "troupe." .. name .. " is not available yet")
-  end
   local t, k = troupe.split("type/key/more")
   assert(t == "type" and k == "key/more" and select(2, troupe.split("x")) == "default")
   assert(not pcall(troupe.split, "a b/c") and not pcall(troupe.split, 5))

@@ -35,6 +35,9 @@ local a = { type = "a", limits = { instructions = 200000 }, on = {
     table.sort(t, function() while true do end end)
   end,
   Gsub = function() string.gsub(("x"):rep(10), ".", forever) end,
+  Pattern = function() while true do pcall(string.find, ("a"):rep(200), (".-"):rep(12) .. "b") end end,
+  Malformed = function() while true do pcall(string.find, ("a"):rep(2000), ".-[") end end,
+  Callback = function() while true do pcall(string.gsub, ("a"):rep(2000), ".*()", error) end end,
   Tostring = function() tostring(setmetatable({}, { __tostring = forever })) end,
   Index = function() return setmetatable({}, { __index = forever }).x end,
   Rep = function() return #("x"):rep(3000000) end,
@@ -53,7 +56,7 @@ local quick = { type = "quick", on = {
 local init = { type = "init", limits = { instructions = 1000 }, init = forever, on = { X = print } }
 
 return { a, busy, small, quick, init, function(ctx)
-  for _, type in ipairs { "Loop", "Pcall", "Once", "Xpcall", "Handler", "Close", "CloseAfterError", "Coroutine", "Many", "CoPcall", "CoClose", "Sort", "Gsub",
+  for _, type in ipairs { "Loop", "Pcall", "Once", "Xpcall", "Handler", "Close", "CloseAfterError", "Coroutine", "Many", "CoPcall", "CoClose", "Sort", "Gsub", "Pattern", "Malformed", "Callback",
     "Tostring", "Index", "Rep", "Move", "Concat", "Load", "Wait" } do
     local ok, e = ctx:pcall("a/" .. type, type)
     assert(not ok, type)

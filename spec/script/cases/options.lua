@@ -29,8 +29,9 @@ return { echo, relay, function(ctx)
     { {}, "text", 'body: the encoding "text" takes a string, not a table' }, { nil, "text", 'body: the encoding "text" takes a string, not nil' },
     { troupe.bytes "x", "text", 'body: the encoding "text" takes a string, not an object' }, { "\xff", "text", "body: a string that is not UTF-8 (send it as troupe.bytes(s))" },
     { 5, "bytes", 'body: the encoding "bytes" takes a string or troupe.bytes, not a number' },
-    { "x", "xml", 'encoding must be "json", "protobuf", "text" or "bytes"' }, { "x", 5, 'encoding must be "json", "protobuf", "text" or "bytes"' },
-    { {}, "protobuf", 'the encoding "protobuf" is not available yet' },
+    { "x", "xml", 'encoding must be "json", "protobuf", "text", "bytes" or the content type of a serializer' }, { "x", 5, 'encoding must be "json", "protobuf", "text", "bytes" or the content type of a serializer' },
+    { {}, "protobuf", 'body: no descriptor of the message type "X" is loaded (see troupe.protobuf)' },
+    { {}, "application/cbor", 'encoding: there is no serializer of X for application/cbor' },
   } do
     local ok, e = pcall(ctx.send, ctx, "echo", "X", case[1], { encoding = case[2] })
     assert(not ok and e.code == "invalid" and e.message == case[3], tostring(e))

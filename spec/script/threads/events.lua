@@ -14,7 +14,7 @@ return {
   { type = "live", on = { E = tell,
     On = function(_, m, ctx) return ctx:subscribe(m.key and { m.topic, key = m.key } or m.topic) end,
     Off = function(_, m, ctx) ctx:unsubscribe(m.id) end,
-    List = function(_, _, ctx) return ctx:subscriptions() end } },
+    List = function(_, _, ctx) local s = ctx:subscriptions() return { count = #s, topic = s[1] and s[1][1], id = s[1] and s[1].id } end } },
   { type = "stream", subscriptions = { "stream" }, state = { last = 0 }, on = {
     N = function(self, m) assert(m.n == self.last + 1) self.last = m.n end, Last = function(self) return self.last end } },
   { type = "pump", on = { Go = function(_, m, ctx) for n = 1, m.n do ctx:publish("stream/" .. m.to, "N", { n = n }) end return true end } },
@@ -54,7 +54,7 @@ return {
       ctx:publish("t" .. i .. "/k" .. i, "E")
       expect(1, "live/k" .. i .. ":")
       local list = ctx:call("live/x" .. i, "List")
-      assert(#list == 1 and list[1][1] == "t" .. i and list[1].id == id)
+      assert(list.count == 1 and list.topic == "t" .. i and list.id == id)
       ctx:call("live/y" .. i, "Off", { id = id })
       ctx:publish("t" .. i .. "/k" .. i, "E")
       expect(0, "")

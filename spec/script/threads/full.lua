@@ -15,7 +15,6 @@ local sender = { type = "sender", on = { Go = function(_, m, ctx)
   end
   return true
 end } }
--- Two that flood each other from different isolates, each with a full mailbox.
 local pair = { type = "pair", mailbox = { limit = 50 }, timeout = 2, state = { got = 0 }, on = {
   Go = function(_, m, ctx) for _ = 1, m.n do ctx:send(m.to, "Ball") end return true end,
   Ball = function(self) self.got = self.got + 1 end,
@@ -37,12 +36,12 @@ return { small, sender, pair, refuse, function(ctx)
   end
   -- More than the link holds, in both directions at once.
   t = {}
-  for i = 1, 8 do t[i] = ctx:async("pair/" .. i, "Go", { to = "pair/" .. (i % 8) + 1, n = 10000 }) end
+  for i = 1, 8 do t[i] = ctx:async("pair/" .. i, "Go", { to = "pair/" .. i + 8, n = 10000 }) end
   troupe.all(t)
   for i = 1, 8 do
     local n
     for _ = 1, 500 do
-      n = ctx:call("pair/" .. i, "Got")
+      n = ctx:call("pair/" .. i + 8, "Got")
       if n == 10000 then break end
       ctx:sleep(0.01)
     end

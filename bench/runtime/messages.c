@@ -1,0 +1,89 @@
+/* Calls, sends, events and new agents, inside one process. Bodies have three fields, a number, a text and a boolean; the warm-up before
+ * the timed part fills pools and lets the collector find its pace. */
+#include <stdio.h>
+
+#include "kit.h"
+
+static const char agents[] =
+  "return {"
+  "  { type = 'echo', on = { Ask = function(self, m) return { a = m.a, b = m.b, c = m.c } end } },"
+  "  { type = 'caller', on = { Run = function(self, m, ctx)"
+  "      local to = 'echo/' .. ctx.key"
+  "      for i = 1, m.n do ctx:call(to, 'Ask', { a = i, b = 'text', c = true }) end"
+  "    end } },"
+  "  { type = 'sink', on = { Note = function(self, m) end } },"
+  "  { type = 'sender', on = { Run = function(self, m, ctx)"
+  "      for i = 1, m.n do"
+  "        ctx:send('sink', 'Note', { a = i, b = 'text', c = true })"
+  "        if i % 50 == 0 then ctx:sleep(0) end"
+  "      end"
+  "    end } },"
+  "  { type = 'publisher', on = { Run = function(self, m, ctx)"
+  "      for i = 1, m.n do"
+  "        ctx:publish('news', 'Note', { a = i, b = 'text', c = true })"
+  "        if i % 10 == 0 then ctx:sleep(0) end"
+  "      end"
+  "    end } },"
+  "  { type = 'leaf', state = { count = 0 }, on = { Wake = function(self) self.count = 1 end } },"
+  "  { type = 'maker', state = { made = 0 }, on = { Run = function(self, m, ctx)"
+  "      for i = 1, m.n do"
+  "        self.made = self.made + 1"
+  "        ctx:send('leaf/' .. self.made, 'Wake')"
+  "        if i % 100 == 0 then ctx:sleep(0) end"
+  "      end"
+  "    end } },"
+  "  { type = 'ear', on = { Note = function(self, m) end }, subscriptions = (function()"
+  "      local list = {}"
+  "      for i = 1, 100 do list[i] = { 'news', key = 'k' .. i } end"
+  "      return list"
+  "    end)() },"
+  "}";
+
+static void timed(const char *agent, long count, long operations, long warm_up) {
+  troupe_t *rt = bench_open(agents);
+  bench_run(rt, agent, warm_up);
+  bench_begin();
+  bench_run(rt, agent, count);
+  bench_settle(rt);
+  bench_end(operations);
+  troupe_free(rt);
+}
+
+static void call(long count) { timed("caller", count, count, 20000); }
+static void send(long count) { timed("sender", count, count, 20000); }
+static void publish(long count) { timed("publisher", count, 100 * count, 200); }
+static void spawn(long count) { timed("maker", count, count, 100); }
+
+static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
+  (void)type;
+  (void)body;
+  if (status) bench_die("%s", text);
+  --*(int *)ud;
+}
+
+/* Eight callers, each with an answerer of its own, all at once. */
+static void run_pairs(troupe_t *rt, long each) {
+  int open = 8;
+  char name[32];
+  for (int i = 0; i < 8; i++) {
+    snprintf(name, sizeof name, "caller/%d", i);
+    if (troupe_call(rt, name, "Run", troupe_pack(rt, "{s:I}", "n", (int64_t)each), -1, on_reply, &open))
+      bench_die("%s", troupe_error(rt));
+  }
+  while (open > 0)
+    if (troupe_run_until_idle(rt, 60000000)) bench_die("%s", troupe_error(rt));
+}
+
+static void pairs(long count) {
+  troupe_t *rt = bench_open(agents);
+  run_pairs(rt, 2000);
+  bench_begin();
+  run_pairs(rt, count / 8);
+  bench_end(count);
+  troupe_free(rt);
+}
+
+const bench_row bench_message_rows[] = {
+  { "call", 300000, call }, { "pairs", 300000, pairs }, { "send", 400000, send }, { "publish", 6000, publish },
+  { "spawn", 100000, spawn }, { NULL, 0, NULL }
+};

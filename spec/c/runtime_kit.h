@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ * A runtime for the checks of this room: its scripts' print and its log in one text, its clock moved by hand. */
+#ifndef RUNTIME_KIT_H
+#define RUNTIME_KIT_H
+
+#include "check.h"
+#include "troupe.h"
+
+extern char kit_log[65536];
+extern int64_t kit_clock; /* µs; 0: the system's */
+
+troupe_t *kit_open(const char *source); /* NULL: no memory */
+/* Work until nothing is ready. */
+void kit_work(troupe_t *rt);
+/* The clock goes on, and what is due is done. */
+void kit_pass(troupe_t *rt, double seconds);
+/* What was printed since the last call, the lines joined by a blank. */
+const char *kit_printed(void);
+/* A path in this case's own folder. */
+const char *kit_path(void);
+
+#endif

@@ -1,0 +1,101 @@
+-- A worker of several hosts: it serves all of them, and what it does not have itself it finds at the one that has it.
+-- luacheck: no max line length
+local process = require "spec.support.process"
+local sh = require "spec.support.sh"
+
+local folder
+local function script(name, text) return process.write_file(folder .. "/" .. name, text) end
+local function host() return select(2, process.troupe({ "host", "--listen", "127.0.0.1:0" }):wait_line("^listening (.*)$")) end
+local function worker(file, ...)
+  local p = process.troupe { "worker", "--host", ..., file }
+  p:wait_line("^joined ")
+  return p
+end
+
+-- What the script printed, without the lines that say where it joined.
+local function printed(out) return (out:gsub("joined [^\n]*\n", "")) end
+
+local echo = [[local where = ... return { type = "%s", on = { Ask = function() return { at = "%s" } end } }]]
+
+describe("a runtime with several uplinks", function()
+  before_each(function() folder = process.tmpdir() end)
+
+  it("joins each host, and finds a type at the first that knows it", function()
+    local a, b = host(), host()
+    worker(script("at_a.lua", echo:format("one", "a")), a)
+    worker(script("at_b.lua", echo:format("two", "b")), b)
+    worker(script("both.lua", echo:format("both", "a")), a)
+    worker(script("both2.lua", echo:format("both", "b")), b)
+    local status, out, err = sh.troupe { "run", "--host", a, "--host", b, script("p.lua", [[return function(ctx)
+      ctx:sleep(0.3)
+      for _ = 1, 3 do print(ctx:call("one", "Ask").at, ctx:call("two", "Ask").at, ctx:call("both", "Ask").at) end
+      print(select(2, ctx:pcall("three", "Ask")))
+      ctx:send("two", "Ask")
+    end]]) }
+    assert.equal(("a\tb\ta\n"):rep(3) .. "not_found: agent type three is not registered\n", printed(out), err)
+    assert.equal(0, status)
+  end)
+
+  it("is reached from each of them", function()
+    local a, b = host(), host()
+    local p = process.troupe { "worker", "--host", a, "--host", b, script("w.lua", echo:format("w", "here")) }
+    p:wait_line("^joined ")
+    p:wait_line("^joined ")
+    for _, address in ipairs { a, b } do
+      local status, out, err = sh.troupe { "call", "w", "Ask", "--host", address, "--wait", "w" }
+      assert.equal('{"at":"here"}\n', out, err)
+      assert.equal(0, status)
+    end
+  end)
+
+  it("asks those that are there while another is away", function()
+    local b = host()
+    worker(script("at_b.lua", echo:format("two", "b")), b)
+    local status, out, err = sh.troupe { "run", "--host", "unix:" .. folder .. "/nobody", "--host", b, script("p.lua", [[return function(ctx)
+      ctx:sleep(0.3) print(ctx:call("two", "Ask", {}, { timeout = 5 }).at) end]]) }
+    assert.equal("b\n", printed(out), err)
+    assert.equal(0, status)
+  end)
+
+  it("takes at most 64 of them", function()
+    local words = { "run" }
+    for _ = 1, 65 do words[#words + 1] = "--host=127.0.0.1:1" end
+    words[#words + 1] = script("w.lua", echo:format("w", "here"))
+    local status, _, err = sh.troupe(words)
+    assert.equal(2, status)
+    assert.matches("--host: more than 64", err, 1, true)
+  end)
+
+  it("keeps a proxy with a host bound to that host, for whoever may connect", function()
+    local a, b = host(), host()
+    worker(script("at_a.lua", echo:format("both", "a")), a)
+    worker(script("at_b.lua", echo:format("both", "b")), b)
+    local path = script("p.lua", ([[return function(ctx)
+      local a, b = ctx:agent("both/1", { host = "%s" }), ctx:agent("both/1", { host = "%s" })
+      for _ = 1, 2 do print(a:Ask{}.at, b:Ask{}.at, ctx:call("both/1", "Ask").at) end
+      local x = b:Ask{}
+      print(ctx:pcall("both", "Ask", { x }, { timeout = 5 }))
+    end]]):format(a, b))
+    local status, out, err = sh.troupe { "run", "--host", b, path }
+    assert.matches("permission_denied: scripts may not connect to " .. a .. " here (--allow net=" .. a .. " grants it)", err, 1, true)
+    assert.equal(1, status)
+    assert.equal("", printed(out))
+    status, out, err = sh.troupe { "run", "--host", b, "--allow", "net=" .. a, path }
+    assert.matches("^a\tb\tb\na\tb\tb\ntrue\ttable", printed(out), 1, err)
+    assert.equal(0, status)
+  end)
+
+  it("refuses what is no address, and rights that are none", function()
+    local status, out, err = sh.troupe { "run", "--allow=net", script("p.lua", [[return function(ctx)
+      for _, host in ipairs { "x", true, "http://a:1" } do print(pcall(ctx.agent, ctx, "a", { host = host })) end
+      print(pcall(ctx.agent, ctx, "a", { port = 1 }))
+    end]]) }
+    assert.matches("x\": expected host:port.*host must be an address.*boolean.*no scheme.*one option, `host`", out, 1, err)
+    assert.equal(0, status)
+    for right, why in pairs { lunch = "did you mean `launch`", ["launch=x"] = "takes no value", exec = "not available yet", [("x"):rep(500)] = "longer than" } do
+      local _; status, _, err = sh.troupe { "run", "--allow", right, script("p.lua", "return function() end") }
+      assert.matches(why, err, 1, true)
+      assert.equal(2, status)
+    end
+  end)
+end)

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ * What bodies look like outside this process, as C sets it: descriptor sets, serializers, and which encoding C's own messages go in
+ * (include/troupe.h). The work is codec/codecs.c's and script/encode.c's. */
+#include "runtime/internal.h"
+
+/* ---- descriptor sets ---- */
+
+int troupe_protobuf(troupe_t *rt, const char *name, const void *set, size_t length) {
+  tr_error *error = tr_runtime_error(rt);
+  return tr_together_protobuf(rt, tr_slice_of(name), tr_slice_make(set, length), error);
+}
+
+int tr_runtime_protobuf_file(troupe_t *rt, const char *path) {
+  tr_error *error = tr_runtime_error(rt);
+  tr_buf bytes;
+  tr_buf_init(&bytes, &rt->mem);
+  int rc = tr_runtime_read(rt, path, &bytes, error);
+  if (!rc) rc = tr_together_protobuf(rt, tr_slice_of(path), tr_buf_view(&bytes), error);
+  tr_buf_fini(&bytes);
+  return rc;
+}
+
+bool tr_runtime_has_type(const troupe_t *rt, const char *type) { return tr_codecs_type(rt->codecs, tr_slice_of(type)) != NULL; }
+
+/* ---- serializers ---- */
+
+typedef struct plugged { troupe_t *rt; troupe_encode_fn encode; troupe_decode_fn decode; void *ud; } plugged;
+
+struct troupe_output { tr_buf *bytes; tr_error *error; };
+
+int troupe_output_bytes(troupe_output_t *out, const void *bytes, size_t length) {
+  if (!out->bytes) return TROUPE_EINVALID; /* decode has none to give */
+  return tr_buf_append(out->bytes, bytes, length) ? 0 : TROUPE_EMEMORY;
+}
+
+int troupe_output_fail(troupe_output_t *out, const char *text) { return tr_error_set(out->error, TR_EINVALID, "%s", text); }
+
+static int on_encode(void *ud, tr_slice type, const tr_value *body, tr_buf *bytes, tr_error *error) {
+  plugged *self = ud;
+  troupe_output_t out = { bytes, error };
+  char *name = tr_strndup(&self->rt->mem, type.p, type.n);
+  if (!name) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  int rc = self->encode(self->ud, name, body, &out);
+  tr_free(&self->rt->mem, name, type.n + 1);
+  if (!rc) return bytes->failed ? tr_error_set(error, TR_EMEMORY, "out of memory") : 0;
+  return tr_error_set(error, rc < 0 ? rc : TR_EINVALID, "body: its serializer cannot write it");
+}
+
+static tr_value *on_decode(void *ud, tr_slice type, tr_slice bytes, tr_error *error) {
+  plugged *self = ud;
+  troupe_output_t out = { NULL, error };
+  char *name = tr_strndup(&self->rt->mem, type.p, type.n);
+  if (!name) {
+    tr_error_set(error, TR_EMEMORY, "out of memory");
+    return NULL;
+  }
+  tr_value *value = self->decode(self->ud, name, bytes.p, bytes.n, &out);
+  tr_free(&self->rt->mem, name, type.n + 1);
+  /* cppcheck-suppress returnDanglingLifetime */
+  return value;
+}
+
+static void on_release(void *ud) {
+  plugged *self = ud;
+  TR_DELETE(&self->rt->mem, self);
+}
+
+int troupe_serializer(troupe_t *rt, const char *type, const char *content_type, troupe_encode_fn encode, troupe_decode_fn decode,
+                      void *ud) {
+  tr_error *error = tr_runtime_error(rt);
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "serializers cannot be plugged in with several threads yet");
+  if (!encode || !decode) return tr_runtime_fail(rt, TR_EINVALID, "a serializer needs encode and decode");
+  plugged *self = TR_NEW(&rt->mem, plugged);
+  if (!self) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  *self = (plugged){ rt, encode, decode, ud };
+  tr_serializer_ops ops = { on_encode, on_decode, on_release, self };
+  int rc = tr_codecs_add(rt->codecs, tr_slice_of(type), tr_slice_of(content_type), &ops, error);
+  if (rc) TR_DELETE(&rt->mem, self);
+  else tr_script_plug(rt->script);
+  return rc;
+}
+
+/* ---- what C's own messages go in ---- */
+
+typedef struct chosen { size_t length; tr_slice encoding; char text[]; } chosen; /* type NUL encoding NUL */
+
+static void free_chosen(troupe_t *rt, chosen *self) {
+  if (self) tr_free(&rt->mem, self, sizeof *self + self->length + self->encoding.n + 2);
+}
+
+int troupe_encode_as(troupe_t *rt, const char *type, const char *encoding) {
+  tr_slice name = tr_slice_of(type), text = tr_slice_of(encoding);
+  void *old = NULL;
+  tr_body probe = { .kind = TR_BODY_NONE };
+  if (tr_script_find_encoding(rt->script, name, text, &probe, tr_runtime_error(rt))) return rt->error.code;
+  if (rt->encodings.count >= TR_ENCODINGS_MAX && !tr_map_get(&rt->encodings, name))
+    return tr_runtime_fail(rt, TR_ELIMIT, "more than %d message types with an encoding", TR_ENCODINGS_MAX);
+  chosen *self = tr_calloc(&rt->mem, 1, sizeof *self + name.n + text.n + 2);
+  if (!self) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  self->length = name.n;
+  memcpy(self->text, name.p, name.n);
+  memcpy(self->text + name.n + 1, text.p, text.n);
+  self->encoding = tr_slice_make(self->text + name.n + 1, text.n);
+  if (tr_map_put(&rt->encodings, tr_slice_make(self->text, name.n), self, &old)) {
+    free_chosen(rt, self);
+    return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  }
+  free_chosen(rt, old);
+  return 0;
+}
+
+int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body) {
+  const chosen *by = rt->encodings.count ? tr_map_get(&rt->encodings, tr_name_view(type)) : NULL;
+  if (!by && !tr_codecs_count(rt->codecs)) return 0;
+  return tr_script_encode(rt->script, type, by ? by->encoding : (tr_slice){ NULL, 0 }, body, &rt->error);
+}
+
+void tr_runtime_free_bodies(troupe_t *rt) {
+  size_t at = 0;
+  void *self;
+  while (tr_map_next(&rt->encodings, &at, NULL, &self)) free_chosen(rt, self);
+  tr_map_fini(&rt->encodings);
+  tr_codecs_free(rt->codecs);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ * What scripts may do beyond the sandbox: rights that whoever runs the runtime has given by name (`--allow launch`,
+ * troupe_options_t.grants). A process that a script launches gets none that are not here. */
+#include <string.h>
+
+#include "base/text.h"
+#include "runtime/internal.h"
+
+#define GRANTS_MOST 64
+#define GRANT_SIZE 400
+
+struct tr_grant {
+  tr_link all;
+  size_t size;
+  char text[];
+};
+
+static const char *const names[] = { "launch", "net", NULL };
+static const char *const later[] = { "fs.read", "fs.write", "env", "exec", "luv", NULL };
+
+static bool is_one_of(const char *const *list, const char *text, size_t n) {
+  for (; *list; list++)
+    if (strlen(*list) == n && memcmp(*list, text, n) == 0) return true;
+  return false;
+}
+
+static int check(troupe_t *rt, const char *text, size_t size) {
+  const char *equals = memchr(text, '=', size);
+  size_t n = equals ? (size_t)(equals - text) : size;
+  if (size > GRANT_SIZE) return tr_runtime_fail(rt, TR_EINVALID, "a right longer than %d bytes", GRANT_SIZE);
+  if (is_one_of(later, text, n)) return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` is not available yet", (int)n, text);
+  if (!is_one_of(names, text, n)) {
+    const char *nearest = tr_text_nearest(tr_slice_make(text, n), names);
+    return tr_runtime_fail(rt, TR_EINVALID, "`%.*s` is not a right%s%s%s", (int)n, text, nearest ? "; did you mean `" : "",
+                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT)");
+  }
+  if (equals && n == 6) return tr_runtime_fail(rt, TR_EINVALID, "the right `launch` takes no value");
+  return 0;
+}
+
+static int add(troupe_t *rt, const char *text, size_t size) {
+  int rc = check(rt, text, size);
+  if (rc) return rc;
+  if (rt->grant_count == GRANTS_MOST) return tr_runtime_fail(rt, TR_EINVALID, "more than %d rights", GRANTS_MOST);
+  struct tr_grant *grant = tr_calloc(&rt->mem, 1, sizeof *grant + size + 1);
+  if (!grant) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  grant->size = size;
+  memcpy(grant->text, text, size);
+  tr_list_push(&rt->grants, &grant->all);
+  rt->grant_count++;
+  return 0;
+}
+
+int tr_runtime_allow(troupe_t *rt, const char *list) {
+  tr_runtime_error(rt);
+  for (;;) {
+    list += strspn(list, " ");
+    size_t n = strcspn(list, " ");
+    if (n == 0) return 0;
+    int rc = add(rt, list, n);
+    if (rc) return rc;
+    list += n;
+  }
+}
+
+bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value) {
+  size_t n = strlen(name);
+  for (const tr_link *l = rt->grants.next; l != &rt->grants; l = l->next) {
+    const struct tr_grant *grant = TR_CONTAINER(l, struct tr_grant, all);
+    if (strncmp(grant->text, name, n) != 0) continue;
+    if (grant->text[n] == 0 || (value && grant->text[n] == '=' && strcmp(grant->text + n + 1, value) == 0)) return true;
+  }
+  return false;
+}
+
+const char *tr_runtime_next_grant(const troupe_t *rt, const char *after) {
+  const tr_link *l = after ? TR_CONTAINER(after, struct tr_grant, text)->all.next : rt->grants.next;
+  return l == &rt->grants ? NULL : TR_CONTAINER(l, struct tr_grant, all)->text;
+}
+
+void tr_runtime_free_grants(troupe_t *rt) {
+  tr_link *link;
+  while ((link = tr_list_pop(&rt->grants))) {
+    struct tr_grant *grant = TR_CONTAINER(link, struct tr_grant, all);
+    tr_free(&rt->mem, grant, sizeof *grant + grant->size + 1);
+  }
+}

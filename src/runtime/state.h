@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ * The files of a saved runtime, shared by those that write and read it (state_write.c says what is in one). */
+#ifndef TR_RUNTIME_STATE_H
+#define TR_RUNTIME_STATE_H
+
+#include "runtime/internal.h"
+#include "store/file.h"
+#include "store/snapshot.h"
+
+#define TR_MAIL_VERSION 2
+#define TR_STATE_WAIT TR_SECONDS(3)
+
+/* --- only.c: which agents --- */
+typedef struct tr_only { tr_mem *mem; char **items; size_t count; } tr_only; /* none: all */
+int tr_only_init(tr_only *only, tr_mem *mem, const char *const *items); /* copies; items may be NULL. TR_EINVALID, TR_EMEMORY */
+void tr_only_fini(tr_only *only);
+/* "type/key", or a type alone (its subscriptions): an item with a slash is matched with the id, one without with the type. */
+bool tr_only_has(const tr_only *only, tr_slice key);
+
+/* --- state_mail.c --- */
+int tr_mail_encode(troupe_t *rt, const tr_msg *msg, tr_buf *out, tr_error *error);
+/* Into the mailbox. passed: the time since it was saved. */
+int tr_mail_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
+
+/* --- state_write.c --- */
+typedef struct tr_state_writer tr_state_writer;
+/* Everything at once, to `out`: the number of agents that could not be saved, or a code. Between turns only. */
+int tr_state_write(troupe_t *rt, const tr_only *only, tr_buf *out, tr_error *error);
+/* At the end: what there is before the close hooks; then, when they have run, the rest. */
+tr_state_writer *tr_state_end_begin(troupe_t *rt, tr_error *error); /* NULL: out of memory */
+int tr_state_end_finish(tr_state_writer *writer, tr_buf *out, tr_error *error); /* frees it */
+void tr_state_end_drop(tr_state_writer *writer);
+/* The agents whose open turns a save has to wait for, as "a/1 (Slow), …" into `out`; how many. */
+size_t tr_state_open_turns(const troupe_t *rt, const tr_only *only, char *out, size_t size);
+
+/* --- state_read.c --- */
+/* The number of records that could not be restored, or a code, and then nothing was touched. name: for errors. */
+int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, const tr_only *only, tr_error *error);
+
+/* --- saves.c --- */
+/* Wait until nothing is open that cannot be begun again (at most so long), write, and tell: rc and, if it is not negative, the bytes
+ * (which may be taken). fn is called once, from tr_runtime_work; at once with a code where it cannot begin. */
+typedef void (*tr_save_fn)(void *ud, int rc, tr_buf *bytes, const tr_error *error);
+int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_save_fn fn, void *ud, tr_error *error);
+
+/* --- stored.c --- */
+/* Write it to the path. If the disk does not take it the error is returned, and the bytes (taken) are kept and tried again. */
+int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error);
+
+#endif

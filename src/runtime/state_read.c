@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ * Reading a state file into a runtime (state_write.c says what is in it).
+ *
+ * Everything is checked before anything is touched: that the file is sound, and that no state in it is newer than the
+ * code. Then record by record; what cannot be restored is told in the log and does not keep the others. States are only
+ * put where their instances will find them: nothing is decoded before an instance's first message.
+ *
+ * The time since it was saved counts for timers and deadlines, where the runtime goes by the system's clock. Under a
+ * clock of the embedder's own it stood still. */
+#include <string.h>
+
+#include "codec/value.h"
+#include "runtime/state.h"
+
+typedef struct reading {
+  troupe_t *rt;
+  const tr_only *only;
+  tr_snapshot_reader reader;
+  tr_time passed;
+} reading;
+
+static bool is_wanted(const reading *self, const tr_record *record) {
+  return tr_slice_is(record->kind, "saved") || !self->only || tr_only_has(self->only, record->key);
+}
+
+static int check_one(const reading *self, const tr_record *record, tr_error *error) {
+  if (!is_wanted(self, record)) return 0;
+  if (tr_slice_is(record->kind, "state") && record->part.n == 0)
+    return tr_script_can_restore(self->rt->script, record->key, record->version, error);
+  if (tr_slice_is(record->kind, "mail") && record->version > TR_MAIL_VERSION)
+    return tr_error_set(error, TR_EINVALID, "it was written by a newer troupe");
+  return 0;
+}
+
+static int check(const reading *self, const char *name, tr_error *error) {
+  const tr_snapshot *snapshot = self->reader.snapshot;
+  int rc = tr_snapshot_verify(snapshot, error);
+  tr_error why;
+  tr_error_init(&why);
+  for (size_t i = 0; !rc && i < tr_snapshot_count(snapshot); i++) {
+    tr_record record = tr_snapshot_at(snapshot, i);
+    rc = check_one(self, &record, &why);
+    if (rc) return tr_error_set(error, rc, "%s: %s", name, why.text);
+  }
+  return rc;
+}
+
+static void read_time(reading *self, tr_slice bytes) {
+  int64_t then = 0;
+  tr_value *value = tr_script_value(self->rt->script, bytes, &self->rt->error);
+  tr_error_init(&self->rt->error);
+  if (value && tr_value_as_integer(value, &then) && !self->rt->options.clock_us) {
+    self->passed = self->rt->wall_us() - then;
+    if (self->passed < 0) self->passed = 0; /* the time of day was set back */
+  }
+  tr_value_free(value);
+}
+
+static int restore_record(reading *self, size_t i, tr_error *error) {
+  troupe_t *rt = self->rt;
+  tr_record record = tr_snapshot_at(self->reader.snapshot, i);
+  tr_slice body;
+  if (!is_wanted(self, &record)) return 0;
+  int rc = tr_snapshot_read(&self->reader, i, &body, error);
+  if (rc) return rc;
+  if (tr_slice_is(record.kind, "saved")) read_time(self, body);
+  else if (tr_slice_is(record.kind, "mail")) rc = tr_mail_restore(rt, record.key, body, self->passed, error);
+  else if (tr_slice_is(record.kind, "failed")) rc = tr_error_set(error, TR_EINVALID, "it was not saved: %.*s", TR_SLICE_ARG(body));
+  else if (tr_slice_is(record.kind, "state") || tr_slice_is(record.kind, "timer") || tr_slice_is(record.kind, "subscription"))
+    rc = tr_script_restore(rt->script, record.kind, record.key, record.part, record.version, body, self->passed, error);
+  return rc; /* a kind of a later version is left alone */
+}
+
+static int restore_all(reading *self) {
+  const tr_snapshot *snapshot = self->reader.snapshot;
+  int failed = 0;
+  for (size_t i = 0; i < tr_snapshot_count(snapshot); i++) {
+    tr_error error;
+    tr_error_init(&error);
+    if (restore_record(self, i, &error) == 0) continue;
+    failed++;
+    tr_record record = tr_snapshot_at(snapshot, i);
+    tr_log_write(&self->rt->log, TR_LOG_ERROR, "restore.failed", "agent=%.*s record=%.*s error=\"%s: %s\"", TR_SLICE_ARG(record.key),
+                 TR_SLICE_ARG(record.kind), tr_error_name(error.code), error.text);
+  }
+  return failed;
+}
+
+int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, const tr_only *only, tr_error *error) {
+  reading self = { .rt = rt, .only = only };
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  tr_snapshot_reader_init(&self.reader, snapshot, &rt->mem);
+  int rc = check(&self, name, error);
+  if (!rc) rc = restore_all(&self);
+  tr_snapshot_reader_fini(&self.reader);
+  return rc;
+}
+
+/* ---- the interface ---- */
+
+static int restore(troupe_t *rt, const char *path, tr_slice bytes, const troupe_state_options_t *options) {
+  tr_snapshot *snapshot = NULL;
+  tr_only only;
+  tr_error *error = tr_runtime_error(rt);
+  uint64_t seed = tr_random_next(tr_core_random(rt->core));
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "states cannot be restored with several threads yet");
+  if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
+  int rc = tr_only_init(&only, &rt->mem, options ? options->only : NULL);
+  if (rc) return tr_runtime_fail(rt, rc, "%s", rc == TR_EMEMORY ? "out of memory" : "`only` must name 1 to 1000 agents or types");
+  rc = path ? tr_snapshot_new_file(&rt->mem, path, seed, &snapshot, error) : tr_snapshot_new(&rt->mem, bytes, seed, &snapshot, error);
+  if (!rc) rc = tr_state_restore(rt, snapshot, path ? path : "the saved bytes", &only, error);
+  tr_snapshot_free(snapshot);
+  tr_only_fini(&only);
+  return rc;
+}
+
+int troupe_restore(troupe_t *rt, const char *path) { return restore(rt, path, (tr_slice){ NULL, 0 }, NULL); }
+int troupe_restore_with(troupe_t *rt, const char *path, const troupe_state_options_t *options) {
+  return restore(rt, path, (tr_slice){ NULL, 0 }, options);
+}
+int troupe_restore_bytes(troupe_t *rt, const char *bytes, size_t length, const troupe_state_options_t *options) {
+  return restore(rt, NULL, tr_slice_make(bytes, length), options);
+}
+
+int tr_runtime_set_state(troupe_t *rt, const char *path) {
+  int rc = troupe_restore(rt, path);
+  if (rc < 0 && rc != TR_ENOT_FOUND) return rc;
+  tr_runtime_error(rt);
+  rt->state_path = tr_strndup(&rt->mem, path, strlen(path));
+  return rt->state_path ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Notes about open requests, between troupe peers only (proto/troupe.proto). */
+#ifndef TR_WIRE_NOTE_H
+#define TR_WIRE_NOTE_H
+
+#include "wire/wire.h"
+
+typedef enum {
+  TR_NOTE_CANCEL = 1, /* caller → callee: nobody waits for the answer any more; none is to be given */
+  TR_NOTE_PART = 2,   /* callee → caller: part of the answer */
+  TR_NOTE_CREDIT = 3, /* caller → callee: so many more parts may come */
+  TR_NOTE_PROBE = 4   /* caller → callee: does this request lead back to the turn that waits for it? */
+} tr_note_kind;
+
+typedef struct tr_wire_note {
+  uint64_t kind;
+  uint64_t count;      /* CREDIT: parts; PROBE: steps that are left */
+  uint64_t goal, call; /* PROBE: whose turn, and which call of it */
+  tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it */
+} tr_wire_note;
+
+/* Of a walked note; false: it is none, or of a kind not known here. */
+bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note);
+/* A frame; NULL: out of memory. */
+tr_blob *tr_wire_encode_note(tr_mem *mem, tr_slice request_id, const tr_wire_note *note);
+tr_blob *tr_wire_cancel(tr_mem *mem, tr_slice request_id);
+
+#endif
