@@ -58,9 +58,10 @@ static void on_wake(uv_async_t *async) { (void)async; }
 
 static void sleep_now(tr_isolate *isolate) {
   tr_crew *crew = isolate->crew;
-  set_status(isolate, (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0));
+  atomic_store(&isolate->next, tr_core_next_deadline(isolate->core));
+  set_status(isolate, TR_STATUS_ASLEEP | (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0));
   if (atomic_load(&crew->watching)) tr_isolate_wake(crew->isolates[0]);
-  tr_time next = tr_core_next_deadline(isolate->core);
+  tr_time next = atomic_load(&isolate->next);
   if (next != TR_NEVER) {
     tr_time wait = next - tr_runtime_now(crew->rt);
     uv_update_time(&isolate->loop);
@@ -160,14 +161,23 @@ void tr_crew_resume(tr_crew *crew) {
 static bool all_say(tr_crew *crew, uint64_t what, uint64_t *statuses, bool again) {
   for (unsigned i = 1; i < crew->count; i++) {
     uint64_t status = atomic_load(&crew->isolates[i]->status);
-    if ((status & what) != what || (again && status != statuses[i])) return false;
+    bool due = crew->rt->options.clock_us && atomic_load(&crew->isolates[i]->next) <= crew->clock;
+    if (due || (status & what) != what || (again && status != statuses[i])) return false;
     statuses[i] = status;
   }
   return true;
 }
 
-bool tr_crew_idle(tr_crew *crew, bool quiet) {
-  uint64_t statuses[TR_ISOLATES_MOST], what = quiet ? TR_STATUS_IDLE | TR_STATUS_QUIET : TR_STATUS_IDLE, sent = 0, taken = 0;
+void tr_crew_look_at_clock(tr_crew *crew) {
+  tr_time now = crew->rt->options.clock_us ? tr_runtime_now(crew->rt) : 0;
+  if (now == crew->clock || !crew->started) return;
+  crew->clock = now;
+  for (unsigned i = 1; i < crew->count; i++)
+    if (atomic_load(&crew->isolates[i]->next) <= now) uv_async_send(&crew->isolates[i]->wake);
+}
+
+bool tr_crew_is(tr_crew *crew, uint64_t what) {
+  uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
   atomic_store(&crew->watching, true); /* before the look: whoever becomes idle after it wakes us */
   if (!crew->started || !all_say(crew, what, statuses, false)) return false;
   for (unsigned i = 0; i < crew->count; i++) {

@@ -40,6 +40,7 @@ struct tr_isolate {
   uv_async_t wake;
   tr_inbox inbox;
   _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
+  _Atomic tr_time next;      /* its next timer, when it went to sleep */
   _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
   _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
   /* crossing.c */
@@ -51,7 +52,12 @@ struct tr_isolate {
   tr_job_table *jobs;        /* by caller's isolate */
 };
 
-enum { TR_STATUS_IDLE = 1, TR_STATUS_QUIET = 2, TR_STATUS_STEP = 4 };
+enum { /* tr_isolate.status */
+  TR_STATUS_ASLEEP = 1, /* nothing is ready */
+  TR_STATUS_IDLE = 2,   /* nor open */
+  TR_STATUS_QUIET = 4,  /* and no timer runs */
+  TR_STATUS_STEP = 8
+};
 
 struct tr_crew {
   troupe_t *rt;
@@ -61,6 +67,7 @@ struct tr_crew {
   uv_mutex_t log_mutex;      /* recursive: one callback of the embedder at a time */
   uv_mutex_t mutex;          /* of the pause */
   uv_cond_t paused, resumed;
+  tr_time clock;             /* of an embedder's own clock: when it was looked at last */
   unsigned paused_count, depth;
   _Atomic bool pausing, ending;
   _Atomic bool watching;     /* isolate 0 wants to know when another one becomes idle */
@@ -77,8 +84,10 @@ int tr_crew_start(tr_crew *crew);
 /* Between these two the other threads stand still between two turns, and what is theirs may be used from this one. They nest. */
 void tr_crew_pause(tr_crew *crew);
 void tr_crew_resume(tr_crew *crew);
-/* Nothing is ready, open or under way in any other isolate, nor between them; quiet: no timer runs either. Isolate 0 must be so itself. */
-bool tr_crew_idle(tr_crew *crew, bool quiet);
+/* Do all other isolates say so (TR_STATUS_…), with nothing under way between them? Isolate 0 must be so itself. */
+bool tr_crew_is(tr_crew *crew, uint64_t what);
+/* The embedder's clock moves by its own laws: wake those whose timers are due. */
+void tr_crew_look_at_clock(tr_crew *crew);
 void tr_isolate_wake(tr_isolate *isolate);
 /* The isolate of a key of this type: an index. */
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key);

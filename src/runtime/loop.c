@@ -93,6 +93,7 @@ static void stop_step(troupe_t *rt, tr_time now) {
 /* What other isolates sent. */
 static void take_in(troupe_t *rt, tr_time now) {
   tr_core_set_now(rt->core, now);
+  tr_crew_look_at_clock(rt->crew);
   atomic_store_explicit(&rt->crew->outward, tr_core_has_others(rt->core), memory_order_relaxed);
   tr_isolate_receive(rt->crew->isolates[0]);
 }
@@ -227,18 +228,20 @@ static void sleep_until(troupe_t *rt, tr_time end) {
   rt->until_idle = false;
 }
 
+static bool others_work(troupe_t *rt) { return !tr_inbox_empty(&rt->crew->isolates[0]->inbox) || !tr_crew_is(rt->crew, TR_STATUS_ASLEEP); }
+
 int troupe_poll(troupe_t *rt, int64_t budget_us) {
   int rc = begin_work(rt, "troupe_poll");
   if (rc) return rc;
   tr_time end = tr_runtime_after(tr_runtime_now(rt), budget_us > 0 ? budget_us : 0);
   if (rt->loop) turn_loop(rt, UV_RUN_NOWAIT);
   int more = tr_runtime_work(rt, budget_us);
-  if (!rt->crew || more || tr_together_idle(rt, false)) return more;
-  while (tr_runtime_now(rt) < end && !more && !tr_together_idle(rt, false)) { /* other threads are at work */
+  if (!rt->crew || more || !others_work(rt)) return more;
+  while (tr_runtime_now(rt) < end && !more && others_work(rt)) {
     sleep_until(rt, end);
     more = tr_runtime_work(rt, 1);
   }
-  return more || !tr_together_idle(rt, false);
+  return more || others_work(rt);
 }
 
 void tr_runtime_wait(troupe_t *rt, tr_time end) {

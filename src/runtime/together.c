@@ -122,5 +122,5 @@ bool tr_together_closed(troupe_t *rt) {
 
 bool tr_together_idle(troupe_t *rt, bool quiet) {
   if (quiet ? !tr_core_quiet(rt->core) : !tr_core_idle(rt->core)) return false;
-  return !rt->crew || (tr_inbox_empty(&rt->crew->isolates[0]->inbox) && tr_crew_idle(rt->crew, quiet));
+  return !rt->crew || (tr_inbox_empty(&rt->crew->isolates[0]->inbox) && tr_crew_is(rt->crew, quiet ? TR_STATUS_QUIET : TR_STATUS_IDLE));
 }

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Calls between agents: chains, order, one message at a time, circles.
 -- luacheck: read globals troupe, no max line length
 local order = {}
@@ -52,3 +51,4 @@ return { a, b, back, forth, left, right, many, function(ctx)
   assert(body.n == 2 and type == "Inner" and third == nil)
   return 0
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

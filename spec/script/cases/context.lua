@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- ctx: its fields, when it may be used, and names that do not exist.
 -- luacheck: read globals troupe, no max line length
 local kept, seen = {}, {}
@@ -57,3 +56,4 @@ return { a, b, function(ctx)
   return 0
 end }
 --? info agent.log agent=context/default text="hello | there" n="1"
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

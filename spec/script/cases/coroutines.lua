@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Waiting inside coroutines that the script makes suspends the whole turn; the script notices nothing.
 -- luacheck: read globals troupe, no max line length
 local held
@@ -100,3 +99,4 @@ return { echo, a, function(ctx)
   ctx:sleep(11)
   return 0
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- What cannot be delivered comes as a DeadLetter to whoever subscribes; none about a dead letter; reserved names.
 -- luacheck: read globals troupe, no max line length
 local got = {}
@@ -56,3 +55,4 @@ return { deaf, watcher, function(ctx)
   end
   return 0
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

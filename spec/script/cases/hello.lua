@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Agents are made at the first message; the key is the topic's source; state is each instance's own.
 -- luacheck: read globals troupe, no max line length
 local said = {}
@@ -32,3 +31,4 @@ return {
     return 0
   end,
 }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- opts.encoding, opts.metadata, the trace that goes on, and the list of subscriptions.
 -- luacheck: read globals troupe, no max line length
 local got, listed
@@ -91,3 +90,4 @@ return { echo, relay, function(ctx)
   assert(#ctx:subscriptions() == 0)
   return 0
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Proxies and placeholders.
 -- luacheck: read globals troupe, no max line length
 local log = {}
@@ -130,3 +129,4 @@ return { node "a", node "b", node "c", node "d", node "e", node "f", ab, functio
   return 0
 end }
 --? warn future.failed agent=join/default called=a/default type=Run error="not_found: nothing there" (nobody read it)
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

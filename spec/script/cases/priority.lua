@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Priority: of a message (opts), by the receiver's type table, by the sender's; high before normal before low.
 -- luacheck: no max line length
 local order = {}
@@ -41,3 +40,4 @@ return { plain, keen, chief, function(ctx)
   expect("plain", "Alarm3 Note1 Note2 Alarm4", function() ctx:send("chief", "Go") end)
   return 0
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- The type and body of an answer; handlers by kind, lists, and what nothing takes.
 -- luacheck: read globals troupe, no max line length
 local log = {}
@@ -82,3 +81,4 @@ return { agent, bare, function(ctx)
 end }
 --? warn message.unhandled agent_type=bare type=Nobody (told once)
 --? error reply.failed agent=a/default type=Bad error="invalid: reply.f: a body cannot hold a function"
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- `messages`: bad bodies are refused at the sender, at delivery and in replies, naming the field.
 -- luacheck: read globals troupe, no max line length
 local node = { name = "string" }
@@ -118,3 +117,4 @@ return { clerk, other, sender, liar, desk, function(ctx)
   return 0
 end }
 --? error reply.failed agent=sender/default type=Wrong error="invalid: reply.ok: expected boolean, got string"
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

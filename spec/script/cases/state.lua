@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Instances: default state, methods, init, failures of making.
 -- luacheck: read globals troupe, no max line length
 local default = { n = 1, nested = { list = { 1, 2 } } }
@@ -51,3 +50,4 @@ return {
   end,
 }
 --? error init.failed agent=failing/default type=init error="handler_error: spec/script/cases/state.lua
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

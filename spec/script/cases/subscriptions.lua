@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Every form of a subscription; an event once, never to its own publisher; receive in programs.
 -- luacheck: read globals troupe, no max line length
 local got = {}
@@ -78,3 +77,4 @@ return {
   end,
 }
 --? error subscription.failed topic=broken error="handler_error: spec/script/cases/subscriptions.lua
+--1 its agents and its program share a table of the file, so they have to be in one Lua state

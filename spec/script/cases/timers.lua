@@ -1,4 +1,3 @@
---1 its agents and its program share a table of the file, so they have to be in one Lua state
 -- Time: sleep, after, every, cancel, declared timers.
 -- luacheck: read globals troupe, no max line length
 local ticks, late = 0, {}
@@ -51,3 +50,4 @@ return { clock, slow, a, function(ctx)
   end
   ctx:exit(0)
 end }
+--1 its agents and its program share a table of the file, so they have to be in one Lua state
