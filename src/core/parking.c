@@ -5,6 +5,9 @@
  * that waits is not resumed, a turn that has ended stays its agent's open turn, so that the agent takes no further
  * mail and cannot send on. So a flood slows down at its source, and a queue of at most one outbox a sender waits here.
  *
+ * A call that its turn made past its outbox (tr_turn_call_now) waits here too, but blocks nobody: there is one of it for each that
+ * was made, and they have a deadline.
+ *
  * A parked delivery ends by room (the receiver took a message), by its time (the message's deadline, else
  * TR_PARK_TIME), or with its receiver. It is not begun at all where it would close a circle of waiting agents
  * (core/waits.c).

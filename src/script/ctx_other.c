@@ -174,6 +174,6 @@ static int ctx_stop(lua_State *L) {
 
 const luaL_Reg tr_ctx_other_methods[] = {
   { "subscribe", ctx_subscribe }, { "unsubscribe", ctx_unsubscribe }, { "subscriptions", ctx_subscriptions }, { "log", ctx_log }, { "stop", ctx_stop },
-  { "exit", ctx_exit },
+  { "exit", ctx_exit }, { "callback", tr_ctx_callback },
   { NULL, NULL }
 };
