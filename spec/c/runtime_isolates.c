@@ -61,7 +61,6 @@ static char *marked(const char *text, const char *mark, int n) {
 }
 
 static void run_case(const char *path, void *ud) {
-  if (getenv("DBG")) fprintf(stderr, "%s\n", path);
   troupe_t *rt;
   size_t length;
   unsigned threads = *(unsigned *)ud;

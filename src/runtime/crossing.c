@@ -87,12 +87,18 @@ static uint64_t away_put(tr_isolate *isolate, tr_msg *msg, unsigned to) {
   return away->token;
 }
 
+static tr_msg *away_find(const tr_isolate *isolate, uint64_t token) {
+  uint32_t at = (uint32_t)token;
+  if (at >= isolate->away_cap || isolate->away[at].generation != token >> 32 || !isolate->away[at].away) return NULL;
+  return isolate->away[at].away->msg;
+}
+
 /* The request, with its reference; NULL: it is not away any more. */
 static tr_msg *away_take(tr_isolate *isolate, uint64_t token) {
   uint32_t at = (uint32_t)token;
-  if (at >= isolate->away_cap || isolate->away[at].generation != token >> 32 || !isolate->away[at].away) return NULL;
+  tr_msg *msg = away_find(isolate, token);
+  if (!msg) return NULL;
   tr_away_slot *slot = &isolate->away[at];
-  tr_msg *msg = slot->away->msg;
   if (msg->holder == &slot->away->holder) msg->holder = NULL;
   TR_DELETE(isolate->mem, slot->away);
   slot->away = NULL;
@@ -110,13 +116,25 @@ static void away_cancel(tr_holder *holder, tr_msg *request) {
   tr_draft_begin(&isolate->draft, TR_PARCEL_CANCEL);
   isolate->draft.head.token = away->token;
   tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  (void)request;
+  request->reply_to.answer = NULL;
   tr_msg *msg = away_take(isolate, away->token);
   if (parcel) tr_isolate_push(isolate, to, parcel); /* else it is handled in vain */
   if (msg) tr_msg_unref(msg);
 }
 
-static const tr_holder_ops away_ops = { away_cancel };
+/* It took so many parts of the answer. */
+static void away_credit(tr_holder *holder, tr_msg *request, uint32_t parts) {
+  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
+  tr_isolate *isolate = away->isolate;
+  (void)request;
+  tr_draft_begin(&isolate->draft, TR_PARCEL_CREDIT);
+  isolate->draft.head.token = away->token;
+  isolate->draft.head.code = parts < INT32_MAX ? (int32_t)parts : INT32_MAX;
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  if (parcel) tr_isolate_push(isolate, away->to, parcel);
+}
+
+static const tr_holder_ops away_ops = { away_cancel, away_credit };
 
 /* ---- the core's far hooks ---- */
 
@@ -300,6 +318,21 @@ static void on_job_done(void *ud, tr_call *call, tr_reply *reply) {
   answer(job->isolate, job->parcel.queued.from, job->parcel.token, reply, &job->parcel);
 }
 
+/* Not bounded by the link: by the credit that the caller gave. */
+static void on_part(void *ud, tr_call *call, tr_reply *part) {
+  tr_job *job = ud;
+  tr_isolate *isolate = job->isolate;
+  tr_error error;
+  tr_error_init(&error);
+  (void)call;
+  int rc = tr_draft_answer(&isolate->draft, isolate->script, part, &error);
+  isolate->draft.head.kind = TR_PARCEL_PART;
+  isolate->draft.head.token = job->parcel.token;
+  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  if (parcel) tr_isolate_push(isolate, job->parcel.queued.from, parcel);
+  else tr_log_write(isolate->log, TR_LOG_ERROR, "part.lost", "reason=\"%s\"", rc ? error.text : "out of memory");
+}
+
 static tr_job *job_new(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_job **place = job_place(isolate, parcel->queued.from, parcel->token);
   tr_job *job = place ? isolate->mem->realloc_fn(isolate->mem->ud, NULL, 0, sizeof *job) : NULL;
@@ -339,6 +372,7 @@ static void take_message(tr_isolate *isolate, tr_parcel *parcel) {
       return;
     }
     job->call = tr_core_relay(isolate->core, msg, background, on_job_done, job);
+    if (job->call) tr_call_on_part(job->call, on_part);
     if (job->call) return;
     job_forget(job);
     send_back(isolate, &job->parcel, TR_EUNAVAILABLE);
@@ -385,6 +419,29 @@ static void take_answer(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_msg_unref(msg);
 }
 
+static void take_part(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_msg *msg = away_find(isolate, parcel->token);
+  tr_reply part;
+  tr_error error;
+  tr_error_init(&error);
+  if (!msg) return;
+  int rc = tr_parcel_reply(parcel, isolate->core, isolate->script, &part, &error);
+  tr_msg_ref(msg);
+  if (rc) { /* the rest without it would be another answer */
+    tr_msg_fail(msg, rc, error.text);
+    if (msg->holder) away_cancel(msg->holder, msg);
+  } else {
+    tr_msg_part(msg, &part);
+  }
+  tr_parcel_reply_fini(&part, isolate->core);
+  tr_msg_unref(msg);
+}
+
+static void take_credit(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token), *job = place ? *place : NULL;
+  if (job && job->parcel.token == parcel->token && job->call) tr_call_credit(job->call, (uint32_t)parcel->code);
+}
+
 static void take_subscription(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_shared_sub sub = {
     .type = tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), .topic = tr_parcel_text(parcel, TR_TEXT_TARGET_TYPE),
@@ -400,6 +457,8 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_MESSAGE: take_message(isolate, parcel); return;
   case TR_PARCEL_EVENT: take_event(isolate, parcel); break;
   case TR_PARCEL_ANSWER: take_answer(isolate, parcel); break;
+  case TR_PARCEL_PART: take_part(isolate, parcel); break;
+  case TR_PARCEL_CREDIT: take_credit(isolate, parcel); break;
   case TR_PARCEL_CANCEL: cancel_job(isolate, parcel); break;
   case TR_PARCEL_HOLD:
     tr_core_hold(isolate->core, tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), tr_parcel_text(parcel, TR_TEXT_SENDER_KEY), parcel->code);

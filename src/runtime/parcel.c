@@ -84,6 +84,8 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   head->troupe_peer = msg->troupe_peer;
   head->inside = msg->inside;
   head->via = msg->via;
+  head->window = msg->window;
+  if (msg->more) memcpy(head->resend, msg->more->token, sizeof head->resend);
   head->number = msg->number;
   head->chain = msg->chain;
   head->deadline = msg->deadline;
@@ -195,6 +197,7 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
   msg->troupe_peer = parcel->troupe_peer;
   msg->inside = parcel->inside;
   msg->via = parcel->via;
+  msg->window = parcel->window;
   msg->number = parcel->number;
   msg->chain = parcel->chain;
   msg->deadline = parcel->deadline;
@@ -203,7 +206,8 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
                take_name(parcel, TR_TEXT_SENDER_KEY, &at, names, &msg->sender_key) &&
                take_name(parcel, TR_TEXT_TARGET_TYPE, &at, names, &msg->target_type) &&
                take_name(parcel, TR_TEXT_TARGET_KEY, &at, names, &msg->target_key) &&
-               take_name(parcel, TR_TEXT_ID, &at, names, &msg->id) && read_meta(parcel, &at, tr_core_mem(core), &msg->meta) == 0;
+               take_name(parcel, TR_TEXT_ID, &at, names, &msg->id) && (!parcel->resend[0] || tr_msg_get_more(msg)) && read_meta(parcel, &at, tr_core_mem(core), &msg->meta) == 0;
+  if (msg->more) memcpy(msg->more->token, parcel->resend, sizeof parcel->resend);
   if (!whole) tr_error_set(error, TR_EMEMORY, "out of memory");
   if (whole && read_body(parcel, at, core, script, &msg->body, error) == 0) return msg;
   tr_msg_unref(msg);

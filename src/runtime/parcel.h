@@ -12,6 +12,8 @@ typedef enum {
   TR_PARCEL_MESSAGE = 0, /* a request or a send */
   TR_PARCEL_EVENT,       /* with its receivers there */
   TR_PARCEL_ANSWER,
+  TR_PARCEL_PART,        /* of an answer */
+  TR_PARCEL_CREDIT,      /* for so many (code) more parts */
   TR_PARCEL_CANCEL,      /* nobody waits for the answer any more */
   TR_PARCEL_HOLD,        /* an agent's messages wait for room (code 1), or do not any more (0) */
   TR_PARCEL_SUBSCRIPTION, /* made (code 1) or ended (0) while running */
@@ -23,13 +25,13 @@ enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET
 
 typedef struct tr_parcel {
   tr_queued queued; /* first */
-  uint8_t kind, msg_kind, priority, origin, body_kind, body_format;
+  uint8_t kind, msg_kind, priority, origin, window, body_kind, body_format;
   bool from_wire, troupe_peer, inside, background, unresolved;
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
   int32_t code;
   uint32_t via, metas; /* metas: pairs */
   uint16_t serializer;
-  uint64_t number, chain, token;
+  uint64_t number, chain, token, resend[2];
   tr_time deadline;
   uint32_t texts[TR_TEXT_COUNT]; /* lengths; UINT32_MAX: not there */
   uint32_t body;      /* bytes of it */
