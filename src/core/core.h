@@ -315,6 +315,7 @@ void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned in
 bool tr_class_is_home(const tr_class *class_, tr_slice key);
 /* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */
 tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn fn, void *ud);
+void tr_call_probe(tr_call *call, const tr_probe *probe); /* of that caller's: follow what the call waits for (probes.c) */
 /* An event that another isolate gives out: to one instance here; key NULL: to all live ones; class_ NULL: to doors, taps and classes with
  * `pinned`. Borrows; msg->number must be the same each time. */
 int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);

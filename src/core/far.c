@@ -34,12 +34,19 @@ tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn 
     tr_msg_unref(msg);
     return NULL;
   }
-  call->orphan = true; /* who called is not here */
+  call->orphan = call->relayed = true; /* who called is not here */
   call->background = background;
   call->making = true;
   tr_core_post(core, msg);
   call->making = false;
   return call;
+}
+
+void tr_call_probe(tr_call *call, const tr_probe *probe) {
+  tr_msg *msg = call->msg ? tr_msg_ref(call->msg) : NULL; /* what is found may end the call */
+  if (!msg) return;
+  tr_msg_probe(msg, probe);
+  tr_msg_unref(msg);
 }
 
 int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) {

@@ -134,7 +134,18 @@ static void away_credit(tr_holder *holder, tr_msg *request, uint32_t parts) {
   if (parcel) tr_isolate_push(isolate, away->to, parcel);
 }
 
-static const tr_holder_ops away_ops = { away_cancel, away_credit };
+static void away_probe(tr_holder *holder, tr_msg *request, const tr_probe *probe) {
+  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
+  tr_isolate *isolate = away->isolate;
+  (void)request;
+  tr_draft_begin(&isolate->draft, TR_PARCEL_PROBE);
+  isolate->draft.head.token = away->token;
+  isolate->draft.head.probe = *probe;
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  if (parcel) tr_isolate_push(isolate, away->to, parcel); /* else the next one */
+}
+
+static const tr_holder_ops away_ops = { away_cancel, away_credit, away_probe };
 
 /* ---- the core's far hooks ---- */
 
@@ -437,9 +448,19 @@ static void take_part(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_msg_unref(msg);
 }
 
-static void take_credit(tr_isolate *isolate, const tr_parcel *parcel) {
+static tr_job *job_of(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_job **place = job_place(isolate, parcel->queued.from, parcel->token), *job = place ? *place : NULL;
-  if (job && job->parcel.token == parcel->token && job->call) tr_call_credit(job->call, (uint32_t)parcel->code);
+  return job && job->parcel.token == parcel->token && job->call ? job : NULL;
+}
+
+static void take_credit(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_job *job = job_of(isolate, parcel);
+  if (job) tr_call_credit(job->call, (uint32_t)parcel->code);
+}
+
+static void take_probe(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_job *job = job_of(isolate, parcel);
+  if (job) tr_call_probe(job->call, &parcel->probe);
 }
 
 static void take_subscription(tr_isolate *isolate, const tr_parcel *parcel) {
@@ -458,6 +479,7 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_EVENT: take_event(isolate, parcel); break;
   case TR_PARCEL_ANSWER: take_answer(isolate, parcel); break;
   case TR_PARCEL_PART: take_part(isolate, parcel); break;
+  case TR_PARCEL_PROBE: take_probe(isolate, parcel); break;
   case TR_PARCEL_CREDIT: take_credit(isolate, parcel); break;
   case TR_PARCEL_CANCEL: cancel_job(isolate, parcel); break;
   case TR_PARCEL_HOLD:

@@ -85,6 +85,7 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   head->inside = msg->inside;
   head->via = msg->via;
   head->window = msg->window;
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_get_path(msg, &head->path);
   if (msg->more) memcpy(head->resend, msg->more->token, sizeof head->resend);
   head->number = msg->number;
   head->chain = msg->chain;
@@ -198,6 +199,7 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
   msg->inside = parcel->inside;
   msg->via = parcel->via;
   msg->window = parcel->window;
+  msg->path = parcel->path;
   msg->number = parcel->number;
   msg->chain = parcel->chain;
   msg->deadline = parcel->deadline;

@@ -14,6 +14,7 @@ typedef enum {
   TR_PARCEL_ANSWER,
   TR_PARCEL_PART,        /* of an answer */
   TR_PARCEL_CREDIT,      /* for so many (code) more parts */
+  TR_PARCEL_PROBE,       /* core/probes.c */
   TR_PARCEL_CANCEL,      /* nobody waits for the answer any more */
   TR_PARCEL_HOLD,        /* an agent's messages wait for room (code 1), or do not any more (0) */
   TR_PARCEL_SUBSCRIPTION, /* made (code 1) or ended (0) while running */
@@ -33,6 +34,8 @@ typedef struct tr_parcel {
   uint16_t serializer;
   uint64_t number, chain, token, resend[2];
   tr_time deadline;
+  tr_path path;
+  tr_probe probe;
   uint32_t texts[TR_TEXT_COUNT]; /* lengths; UINT32_MAX: not there */
   uint32_t body;      /* bytes of it */
   uint32_t receivers; /* bytes of them: each a type and a key (length UINT32_MAX: all live ones) */
