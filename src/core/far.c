@@ -57,20 +57,20 @@ void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held) {
   tr_class *class_ = tr_core_find_class(core, type);
   tr_agent *agent = class_ ? tr_class_find(class_, key) : NULL;
   tr_agent_extra *extra = agent ? tr_agent_get_extra(core, agent) : NULL; /* without memory it is not held: a bound is missed, nothing else */
-  if (!extra || (!held && extra->held == 0)) return; /* another instance than the one that sent it */
-  extra->held += held ? 1u : -1u;
-  if (extra->held) agent->state |= TR_AGENT_HELD;
-  else agent->state &= ~(uint32_t)TR_AGENT_HELD;
-  if (!extra->held && tr_agent_wants(agent)) tr_agent_ready(core, agent);
+  if (!extra || (!held && extra->stalls == 0)) return; /* another instance than the one that sent it */
+  extra->stalls += held ? 1u : -1u;
+  if (extra->stalls) agent->state |= TR_AGENT_STALLED;
+  else agent->state &= ~(uint32_t)TR_AGENT_STALLED;
+  if (!extra->stalls && tr_agent_wants(agent)) tr_agent_ready(core, agent);
 }
 
 void tr_core_let_go(tr_core *core) {
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(core, class_));) {
     for (tr_agent *agent = NULL; (agent = tr_class_next_mailbox(class_, agent));) {
       tr_agent_extra *extra = agent->extra;
-      if (!(agent->state & TR_AGENT_HELD)) continue;
-      extra->held = 0;
-      agent->state &= ~(uint32_t)TR_AGENT_HELD;
+      if (!(agent->state & TR_AGENT_STALLED)) continue;
+      extra->stalls = 0;
+      agent->state &= ~(uint32_t)TR_AGENT_STALLED;
       if (tr_agent_wants(agent)) tr_agent_ready(core, agent);
     }
   }

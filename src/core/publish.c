@@ -41,7 +41,7 @@ static void give_far(giving *g, tr_class *class_, tr_name *key, int isolate) {
 }
 
 static void give_key(giving *g, tr_class *class_, tr_name *key) {
-  if (is_sender(g->msg, class_, key)) return;
+  if (is_sender(g->msg, class_, key) || (class_->limited && !tr_class_serves(class_, key))) return;
   int home = g->core->far && !g->settled && !class_->pinned ? g->core->far->home(g->core->far_ud, class_, key) : -1;
   if (home >= 0) {
     give_far(g, class_, key, home);
@@ -166,6 +166,10 @@ bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   giving g = { .core = core, .msg = msg, .from = from };
   core->stats.events++;
+  if (core->leaf && !msg->from_wire && !tr_name_reserved(tr_name_view(msg->target_type))) {
+    give_out(&g);
+    return g.error;
+  }
   give_here(&g, false);
   if (core->far) {
     int err = core->far->publish(core->far_ud, g.far, msg, from);

@@ -133,6 +133,9 @@ static int make_core(troupe_t *rt) {
     .classes_changed = tr_runtime_sync_uplinks,
     .subscribed = rt->options.threads > 1 ? on_subscribed : NULL,
     .uplink = tr_runtime_uplink,
+    .launch = tr_runtime_launch,
+    .stop_launched = tr_runtime_stop_launched,
+    .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
     .ud = rt,
   };
@@ -166,6 +169,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
+  tr_list_init(&rt->launched);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
@@ -187,6 +191,7 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
+  if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
   if (rt->crew) tr_crew_close(rt->crew);
   tr_runtime_loop_close(rt);
@@ -196,6 +201,7 @@ void troupe_free(troupe_t *rt) {
   tr_script_free(rt->script);
   rt->script = NULL;
   if (rt->crew && rt->core) tr_isolate_leave(rt->crew->isolates[0]);
+  tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
   tr_runtime_free_grants(rt);
