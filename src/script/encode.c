@@ -64,6 +64,7 @@ static int walk_body(tr_script *script, const tr_body *body, const tr_sink *sink
 
 /* What was read of a message whose type nobody here knew: { type_url, value }. */
 static bool read_opaque(tr_script *script, const tr_body *body, tr_slice *url, tr_slice *value) {
+  script = tr_script_home(script);
   lua_State *L = script->L;
   bool found = false;
   if (body->kind != TR_BODY_SLOT || !lua_checkstack(L, 8)) return false;
