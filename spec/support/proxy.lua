@@ -1,5 +1,5 @@
 -- A spy between two processes: what goes through it is counted. local p = proxy.before("127.0.0.1:4711"); then give p.address
--- to the one, look at p.up and p.down (bytes from who connects and to it), at p:saw("text"). p:cut() ends all connections.
+-- to the one, look at p.up and p.down (bytes from who connects and to it), at p:saw("text"). p:cut() ends all connections; while p.closed it takes no new ones.
 local uv = require "luv"
 local guard = require "spec.support.guard"
 
@@ -33,6 +33,7 @@ function M.before(address, keep)
   self.server:listen(16, function()
     local client, server = uv.new_tcp(), uv.new_tcp()
     self.server:accept(client)
+    if self.closed then return close(client), close(server) end
     table.move({ client, server }, 1, 2, #self.handles + 1, self.handles)
     server:connect(host, tonumber(port), function(err)
       if err or client:is_closing() then return close(client), close(server) end
