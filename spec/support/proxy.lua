@@ -13,7 +13,7 @@ local function close(handle)
 end
 
 local function pipe(self, from, to, name)
-  from:read_start(function(_, data)
+  local function on_data(_, data)
     if data then
       self[name] = self[name] + #data
       self.last[name] = self.last[name]:sub(-self.keep) .. data
@@ -22,11 +22,13 @@ local function pipe(self, from, to, name)
       close(from)
       close(to)
     end
-  end)
+  end
+  from:read_start(on_data)
+  if name == "down" then self.downs[#self.downs + 1] = { from, on_data } end
 end
 
 function M.before(address, keep)
-  local self = setmetatable({ up = 0, down = 0, last = { up = "", down = "" }, keep = keep or 65536, handles = {} }, Proxy)
+  local self = setmetatable({ up = 0, down = 0, last = { up = "", down = "" }, keep = keep or 65536, handles = {}, downs = {} }, Proxy)
   local host, port = address:match("^(.*):(%d+)$")
   self.server = uv.new_tcp()
   self.server:bind("127.0.0.1", 0)
@@ -50,10 +52,19 @@ function Proxy:bytes() return self.up + self.down end
 --- Did the text go by lately, in one piece?
 function Proxy:saw(text) return (self.last.up:find(text, 1, true) or self.last.down:find(text, 1, true)) ~= nil end
 
+--- While held, nothing is read from behind the proxy, so what is sent to its clients piles up there.
+function Proxy:hold(held)
+  for _, down in ipairs(self.downs) do
+    if down[1]:is_closing() then goto next end
+    if held then down[1]:read_stop() else down[1]:read_start(down[2]) end
+    ::next::
+  end
+end
+
 --- Ends what is connected now; new connections are taken.
 function Proxy:cut()
   for _, handle in ipairs(self.handles) do close(handle) end
-  self.handles = {}
+  self.handles, self.downs = {}, {}
 end
 
 function Proxy:release()
