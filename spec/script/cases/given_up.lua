@@ -16,8 +16,8 @@ local middle = { type = "middle", on = {
   end,
   Shared = function(_, _, ctx)
     local x = ctx:agent("first"):Work {}
-    ctx:agent("last"):Work { x, seconds = 0.5 } -- somebody else needs it, too
-    return { ctx:agent("beside"):Work { x } }
+    ctx:agent("last"):Work { x = x, seconds = 0.5 } -- somebody else needs it, too
+    return { ctx:agent("beside"):Work { x = x } }
   end,
 } }
 
