@@ -33,6 +33,8 @@ typedef enum {
   TR_METHOD_SUBSCRIBE,
   TR_METHOD_UNSUBSCRIBE,
   TR_METHOD_SUBSCRIPTIONS,
+  TR_METHOD_HEALTH_CHECK, /* from here on no client-id is needed */
+  TR_METHOD_HEALTH_WATCH,
   TR_METHODS
 } tr_host_method;
 
@@ -64,12 +66,18 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
   tr_host_method method;
   bool half_closed, ended;
+  bool unknown;       /* health.c: it watches a service that there is not */
 };
 
 /* Mark a connection as having something for its owner to do. */
 void tr_host_conn_touch(tr_host_conn *conn);
 /* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
+
+/* ---- health.c ---- */
+
+void tr_health_serve(tr_host_stream *stream);
+void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
 
 /* ---- client.c ---- */
 
