@@ -1,5 +1,6 @@
 -- A spy between two processes: what goes through it is counted. local p = proxy.before("127.0.0.1:4711"); then give p.address
--- to the one, look at p.up and p.down (bytes from who connects and to it), at p:saw("text"). p:cut() ends all connections; while p.closed it takes no new ones.
+-- to the one, look at p.up and p.down (bytes from who connects and to it) and at p:saw("text"). p:cut() ends all connections;
+-- while p.closed it takes no new ones.
 local uv = require "luv"
 local guard = require "spec.support.guard"
 
