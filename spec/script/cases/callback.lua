@@ -35,4 +35,3 @@ return { maker, other, function(ctx)
   assert(not ok and e.code == "invalid", tostring(e))
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -51,4 +51,3 @@ return { a, b, back, forth, left, right, many, function(ctx)
   assert(body.n == 2 and type == "Inner" and third == nil)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

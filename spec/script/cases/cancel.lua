@@ -84,4 +84,3 @@ return { worker, shaky, function(ctx)
   assert(not ok and e.code == "unavailable" and #tries > 2 and #tries < 12, #tries)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -56,4 +56,3 @@ return { a, b, function(ctx)
   return 0
 end }
 --? info agent.log agent=context/default text="hello | there" n="1"
---1 its agents and its program share a table of the file, so they have to be in one Lua state

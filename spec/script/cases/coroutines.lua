@@ -99,4 +99,3 @@ return { echo, a, function(ctx)
   ctx:sleep(11)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -100,4 +100,3 @@ return { agent, watcher, slow, function(ctx)
   return 0
 end }
 --? error handler.failed agent=a/default type=String error="handler_error: spec/script/cases/errors.lua:3: boom" traceback="[C]: in function 'error' | spec/script/cases/errors.lua:3: in upvalue 'deep' | spec/script/cases/errors.lua:5: in function
---1 its agents and its program share a table of the file, so they have to be in one Lua state

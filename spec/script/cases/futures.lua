@@ -115,4 +115,3 @@ return { slow, user, other, function(ctx)
 end }
 --? warn future.failed agent=user/default called=nobody/default type=T error="not_found: no agent type \"nobody\" here
 --? warn future.failed agent=user/default called=slow/default type=Wait error="not_found: as told" (nobody read it)
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -31,4 +31,3 @@ return {
     return 0
   end,
 }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -106,4 +106,3 @@ return {
 --? error failures.many agent=goes/default failures=2 within=60
 --? error close.failed agent=bad/default type=close error="handler_error: spec/script/cases/life.lua
 --? error save.failed agent=unsaved/default error="invalid: state.f:
---1 its agents and its program share a table of the file, so they have to be in one Lua state

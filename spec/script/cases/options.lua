@@ -90,4 +90,3 @@ return { echo, relay, function(ctx)
   assert(#ctx:subscriptions() == 0)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -76,4 +76,3 @@ return { letters, receiver "wait", receiver "refuse", receiver "drop_oldest", le
   assert(a.got + b.got + #lost == 40, a.got .. " + " .. b.got .. " + " .. #lost)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -34,4 +34,3 @@ return { busy, strict, quick, function(ctx)
   assert(all[1].n == 1)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -129,4 +129,3 @@ return { node "a", node "b", node "c", node "d", node "e", node "f", ab, functio
   return 0
 end }
 --? warn future.failed agent=join/default called=a/default type=Run error="not_found: nothing there" (nobody read it)
---1 its agents and its program share a table of the file, so they have to be in one Lua state

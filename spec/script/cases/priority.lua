@@ -40,4 +40,3 @@ return { plain, keen, chief, function(ctx)
   expect("plain", "Alarm3 Note1 Note2 Alarm4", function() ctx:send("chief", "Go") end)
   return 0
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state

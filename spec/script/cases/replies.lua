@@ -81,4 +81,3 @@ return { agent, bare, function(ctx)
 end }
 --? warn message.unhandled agent_type=bare type=Nobody (told once)
 --? error reply.failed agent=a/default type=Bad error="invalid: reply.f: a body cannot hold a function"
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -117,4 +117,3 @@ return { clerk, other, sender, liar, desk, function(ctx)
   return 0
 end }
 --? error reply.failed agent=sender/default type=Wrong error="invalid: reply.ok: expected boolean, got string"
---1 its agents and its program share a table of the file, so they have to be in one Lua state

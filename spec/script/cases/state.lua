@@ -50,4 +50,3 @@ return {
   end,
 }
 --? error init.failed agent=failing/default type=init error="handler_error: spec/script/cases/state.lua
---1 its agents and its program share a table of the file, so they have to be in one Lua state

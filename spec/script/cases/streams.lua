@@ -120,4 +120,3 @@ return { counter, note, alone, { type = "user", on = {
   return 0
 end }
 --? error handler.failed agent=counter/default type=Count error="not_found: as told"
---1 its agents and its program share a table of the file, so they have to be in one Lua state

@@ -77,4 +77,3 @@ return {
   end,
 }
 --? error subscription.failed topic=broken error="handler_error: spec/script/cases/subscriptions.lua
---1 its agents and its program share a table of the file, so they have to be in one Lua state

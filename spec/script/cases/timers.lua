@@ -50,4 +50,3 @@ return { clock, slow, a, function(ctx)
   end
   ctx:exit(0)
 end }
---1 its agents and its program share a table of the file, so they have to be in one Lua state
