@@ -25,6 +25,12 @@ static tr_remote *remote_of(const tr_agent *agent) { return ((const tr_agent_ext
 
 /* ---- forwarding ---- */
 
+/* Its mailbox there has the bound that it had here: what is on its way must find room, beside requests. */
+static uint32_t window_of(const tr_agent *agent) {
+  uint32_t half = agent->class_->mailbox_limit / 2;
+  return half >= WINDOW ? WINDOW : half ? half : 1;
+}
+
 static void forward(tr_core *core, tr_remote *remote, tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) {
     remote->open++;
@@ -37,7 +43,7 @@ static void pump(tr_core *core, tr_remote *remote) {
   tr_agent *agent = remote->agent;
   if (!agent || remote->state != TR_REMOTE_AWAY || remote->pumping) return;
   remote->pumping = true;
-  while (remote->agent && remote->open < WINDOW) {
+  while (remote->agent && remote->open < window_of(remote->agent)) {
     tr_msg *msg = tr_mail_pop(core, agent);
     if (!msg) break;
     forward(core, remote, msg);
@@ -67,11 +73,12 @@ bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *fr
   tr_remote *remote = remote_of(to);
   if (remote->state == TR_REMOTE_LAZY) {
     remote->state = TR_REMOTE_WANTED;
+    to->state |= TR_AGENT_HELD; /* the first message goes there, too */
     tr_timer_start(core->timers, &remote->timer, core->now, remote->timer.fn);
   }
   if (remote->state != TR_REMOTE_AWAY || remote->pumping) return false;
   bool request = msg->kind == TR_MSG_REQUEST;
-  bool behind = to->mail.count > 0 || to->mail.parked > 0 || (!request && remote->open >= WINDOW);
+  bool behind = to->mail.count > 0 || to->mail.parked > 0 || (!request && remote->open >= window_of(to));
   if (behind && !(request && asked_by(from, to))) return false;
   forward(core, remote, msg);
   return true;

@@ -58,10 +58,7 @@ static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
   tr_error_init(&error);
   (void)conn;
   tr_core_set_now(l->rt->core, tr_runtime_now(l->rt));
-  bool up = tr_worker_host_is_troupe(l->worker);
-  int rc = tr_worker_feed(l->worker, bytes, &error);
-  if (!up && l->conn && tr_worker_host_is_troupe(l->worker) && l->ready) l->ready(l->ready_ud, l);
-  return rc;
+  return tr_worker_feed(l->worker, bytes, &error);
 }
 static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
   tr_launched *l = ud;
@@ -210,7 +207,6 @@ static void gone(tr_launched *l) {
     timer_at(l, now + delay);
   }
   if (l->stopping) timer_at(l, now);
-  if (l->broken && l->ready) l->ready(l->ready_ud, l);
   tr_worker_disconnected(l->worker, l->why);
   if (l->broken) tr_worker_fail_all(l->worker, l->why);
   else if (l->idle && !l->stopping && !tr_worker_idle(l->worker)) tr_launched_want(l); /* something came too late for it */
@@ -353,8 +349,7 @@ bool tr_launched_same(const tr_launched *l, const tr_launch_plan *plan) {
 
 /* ---- its agent ---- */
 
-void tr_launched_forward(tr_remote *remote, tr_msg *msg) {
-  tr_launched *l = TR_CONTAINER(remote, tr_launched, remote);
+void tr_launched_send(tr_launched *l, tr_remote *remote, tr_msg *msg) {
   if (l->broken && tr_timer_running(&l->timer) && msg->kind == TR_MSG_REQUEST) {
     tr_msg_fail(msg, TR_EUNAVAILABLE, l->why);
   } else if (l->broken && tr_timer_running(&l->timer)) {
@@ -366,12 +361,14 @@ void tr_launched_forward(tr_remote *remote, tr_msg *msg) {
   }
 }
 
-void tr_launched_left(tr_remote *remote) {
+static void on_forward(tr_remote *remote, tr_msg *msg) { tr_launched_send(TR_CONTAINER(remote, tr_launched, remote), remote, msg); }
+
+static void on_left(tr_remote *remote) {
   tr_launched *l = TR_CONTAINER(remote, tr_launched, remote);
   tr_launched_stop(l, tr_runtime_after(tr_core_now(l->rt->core), l->rt->drain));
 }
 
-static const tr_remote_ops ops = { .forward = tr_launched_forward, .left = tr_launched_left };
+static const tr_remote_ops ops = { .forward = on_forward, .left = on_left };
 
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) {
   troupe_t *rt = ud;

@@ -156,6 +156,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
   tr_list_init(&rt->launched);
+  tr_list_init(&rt->moves);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
@@ -175,8 +176,10 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
+  if (rt->core) tr_runtime_leave_moves(rt);
   if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
+  if (rt->core) tr_runtime_drop_moves(rt);
   tr_runtime_loop_close(rt);
   tr_runtime_free_operator(rt);
   tr_host_free(rt->host);
