@@ -176,19 +176,20 @@ static void cancel_unlisted(void *ud, tr_turn *turn) {
 }
 static const tr_class_ops unlisted_ops = { .run = run_unlisted, .cancel = cancel_unlisted };
 
-static tr_class *class_for(tr_core *core, tr_slice type, tr_error *error) {
+static int class_for(tr_core *core, tr_slice type, tr_class **out, tr_error *error) {
   tr_class *class_ = tr_core_find_class(core, type);
   tr_name *name = class_ ? NULL : tr_name_find(core->names, type);
   if (!class_ && name) class_ = tr_table_get(&core->unlisted, name);
-  if (class_) return class_;
   tr_class_options options = { .type = type, .ops = &unlisted_ops, .unlisted = true };
-  return tr_core_add_class(core, &options, &class_, error) ? NULL : class_;
+  *out = class_;
+  return class_ ? 0 : tr_core_add_class(core, &options, out, error);
 }
 
 int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key_text, tr_remote *remote, tr_error *error) {
+  tr_class *class_ = NULL;
   int rc = tr_key_check(key_text, error);
-  tr_class *class_ = rc ? NULL : class_for(core, type, error);
-  if (!class_) return rc ? rc : error->code;
+  if (!rc) rc = class_for(core, type, &class_, error);
+  if (rc) return rc;
   if (class_->pool > 1 || class_->exclusive_init)
     return tr_error_set(error, TR_EINVALID, "\"%.200s\" is the type of %s of this process: give another `type`", class_->type->text,
                         class_->pool > 1 ? "agents with a `pool`" : "a program");

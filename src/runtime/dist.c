@@ -144,8 +144,8 @@ static int find_there(moved *m, tr_error *error) {
   if (!tr_script_where(rt->script, id.type, &source)) return tr_error_set(error, TR_EINVALID, "%s was not loaded from a file", m->id);
   size_t argc = source.argc < 65 ? source.argc : 65;
   for (size_t i = 0; i < argc; i++) args[i] = tr_slice_of(source.args[i]);
-  char allow[4096];
-  tr_runtime_narrow(rt, NULL, SIZE_MAX, allow, sizeof allow, error);
+  char allow[TR_RIGHTS_MAX];
+  if (tr_runtime_narrow(rt, NULL, SIZE_MAX, allow, sizeof allow, error)) return error->code;
   tr_launch_plan plan = { .type = id.type, .key = id.key, .file = tr_slice_of(source.file), .args = args, .argc = argc, .allow = allow, .moved = true };
   m->launched = tr_launched_new(rt, &plan, NULL, error);
   if (!m->launched) return error->code;

@@ -90,7 +90,7 @@ static void add(words *w, const char *text) { w->items[w->count++] = text; }
 static int spawn(tr_launched *l, tr_error *error) {
   troupe_t *rt = l->rt;
   words w = { .count = 0 };
-  char allow[4096];
+  char allow[TR_RIGHTS_MAX];
   const char *program = rt->options.program && *rt->options.program ? rt->options.program : "troupe";
   add(&w, "troupe");
   add(&w, "launched");
@@ -99,9 +99,12 @@ static int spawn(tr_launched *l, tr_error *error) {
   if (l->serves_moved) add(&w, "--moved");
   if (rt->watch) add(&w, "--watch");
   snprintf(allow, sizeof allow, "%s", l->allow);
-  for (char *at = strtok(allow, " "); at; at = strtok(NULL, " ")) {
+  for (char *at = allow; *at;) { /* each with a space behind it */
+    char *end = strchr(at, ' ');
+    *end = 0;
     add(&w, "--allow");
     add(&w, at);
+    at = end + 1;
   }
   add(&w, "--agent");
   add(&w, l->id);
@@ -375,7 +378,7 @@ int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) 
   if (!tr_runtime_may(rt, "launch", NULL))
     return tr_error_set(error, TR_EPERMISSION, "scripts may not launch processes here (--allow launch grants it)");
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
-  char allow[4096];
+  char allow[TR_RIGHTS_MAX];
   int rc = tr_runtime_narrow(rt, asked->allow, asked->allow_count, allow, sizeof allow, error);
   if (rc) return rc;
   tr_launch_plan plan = { .type = asked->type, .key = asked->key, .file = asked->file, .args = asked->args, .argc = asked->argc,
