@@ -68,6 +68,7 @@ static int start(child *c, const char *program, const char *script) {
                                  .ended = on_ended, .ud = c };
   tr_error error;
   memset(c, 0, sizeof *c);
+  signal(SIGPIPE, SIG_IGN); /* it may have ended before it is spoken to */
   tr_error_init(&error);
   CHECK_INT(uv_loop_init(&c->loop), ==, 0);
   c->net = tr_net_new(check_mem(), NULL, &c->loop);
@@ -141,10 +142,10 @@ CHECK_CASE(closing_ends_a_process_and_tells_nobody) {
 }
 
 CHECK_CASE(starting_a_process_without_memory) {
-  signal(SIGPIPE, SIG_IGN); /* it may have ended before it is spoken to */
   CHECK_EACH_ALLOCATION_FAILS {
     child c;
     memset(&c, 0, sizeof c);
+    signal(SIGPIPE, SIG_IGN);
     CHECK_INT(uv_loop_init(&c.loop), ==, 0);
     c.net = tr_net_new(check_mem(), NULL, &c.loop);
     if (c.net) {
