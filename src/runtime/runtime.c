@@ -99,6 +99,8 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
 }
 
+static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
+
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
     .mem = &rt->mem,
@@ -119,6 +121,7 @@ static int make_core(troupe_t *rt) {
     .classes_changed = tr_runtime_sync_uplinks,
     .uplink = tr_runtime_uplink,
     .codecs = rt->codecs,
+    .clock = clock_of,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);

@@ -99,6 +99,8 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   tr_error error;
   tr_error_init(&error);
   script->running = NULL;
+  script->owner = 0;
+  script->memory_hard = SIZE_MAX;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
   int code = caught(L, status, &error);
@@ -156,10 +158,11 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_map_init(&script->saved, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
-  script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
+  script->L = script->codecs && tr_accounts_open(script) ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
     if (script->own_codecs) tr_codecs_free(script->codecs);
+    tr_accounts_close(script);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
@@ -171,6 +174,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
     lua_close(script->L);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_slots_close(script);
+    tr_accounts_close(script);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
@@ -196,6 +200,7 @@ void tr_script_free(tr_script *script) {
   lua_close(script->L);
   if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_slots_close(script);
+  tr_accounts_close(script);
   tr_script_free_chunks(script);
   TR_DELETE(script->mem, script);
 }
