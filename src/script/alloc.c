@@ -177,7 +177,10 @@ static void *resize(tr_script *script, void *old, size_t old_size, size_t new_si
 static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   size_t limit = script->options.memory_limit;
   if (limit && script->used + more > limit) return false;
-  if (!owner || owner != script->owner || script->accounts[owner].used + more <= script->memory_hard) return true;
+  if (!owner || owner != script->owner || !script->active) return true;
+  size_t used = script->accounts[owner].used + more;
+  if (script->meter && script->meter->memory_at && used > script->meter->memory_at) tr_meter_alarm(script); /* it may be garbage */
+  if (used <= script->memory_hard) return true;
   script->refused = more; /* Lua collects all, and asks once more; but not for string.rep */
   tr_meter_alarm(script);
   return false;

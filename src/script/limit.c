@@ -40,8 +40,9 @@ void tr_meter_alarm(tr_script *script) {
 }
 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error) {
-  *meter = (tr_meter){ .limit = def->instructions, .time_limit = def->turn_time, .warn_at = STUCK, .memory_at = def->memory,
-                       .base = co, .error = error };
+  size_t used = def->script->accounts[def->script->owner].used, limit = def->memory;
+  *meter = (tr_meter){ .limit = def->instructions, .time_limit = def->turn_time, .warn_at = STUCK, .base = co, .error = error };
+  meter->memory_at = used <= limit ? limit : used + limit / 4; /* it has too much: to give it up, its handler must run */
   tr_meter_arm(meter, co);
 }
 
