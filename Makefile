@@ -122,6 +122,7 @@ install: all ## to PREFIX, below DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/lua/5.4)
 	$(if $(CLI_OBJ),install $(BUILD)/troupe $(DESTDIR)$(PREFIX)/bin)
 	$(if $(MOD_OBJ),install -m 644 $(BUILD)/troupe.so $(DESTDIR)$(PREFIX)/lib/lua/5.4)
+	install -d $(DESTDIR)$(PREFIX)/share/troupe/agents && install -m 644 agents/* $(DESTDIR)$(PREFIX)/share/troupe/agents
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(BUILD)/libtroupe.a $(BUILD)/libtroupe.so $(DESTDIR)$(PREFIX)/lib
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@LIBRARIES@|lua5.4 $(LIBRARIES)|' src/troupe.pc.in \

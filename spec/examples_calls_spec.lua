@@ -1,10 +1,10 @@
--- examples/calls: each runs with one command and says what it shows.
+-- examples/calls, examples/stream: each runs with one command and says what it shows.
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
 
-describe("examples/calls", function()
+describe("examples/calls and stream", function()
   local function run(name)
-    local path = "examples/calls/" .. name
+    local path = "examples/" .. name
     assert.is_true(select(2, process.read_file(path):gsub("\n", "")) <= 40)
     local status, out, err = sh.troupe { "run", path }
     assert.equal(0, status, err)
@@ -24,6 +24,18 @@ right puts its lamp out
 timeout: searcher/chief did not answer within the deadline
 chief puts its lamp out
 helper puts its lamp out
-]], run "cancel.lua")
+]], run "calls/cancel.lua")
+  end)
+
+  it("stream: an answer in parts, as they are made", function()
+    assert.equal([[
+(the teller is quiet)
+Once upon a time a host was told a very long story: 12 words
+Once
+upon
+(the teller is quiet)
+(the teller is quiet)
+12 words at once
+]], run "stream/story.lua")
   end)
 end)

@@ -298,7 +298,7 @@ static void count_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *re
 static tr_msg *door_request(const char *target) {
   tr_msg *msg = kit_msg(TR_MSG_REQUEST, target, "Ask");
   msg->from_wire = true;
-  msg->reply_to = (tr_reply_to){ count_answer, NULL, 7 };
+  msg->reply_to = (tr_reply_to){ count_answer, NULL, 7, NULL };
   return msg;
 }
 

@@ -267,7 +267,7 @@ static int run_load(void *ud, tr_turn *turn) { /* no callbacks into turns: reque
     if (roll(2)) msg->deadline = K.now + TR_MILLISECONDS(roll(50));
     if (msg->kind == TR_MSG_REQUEST) {
       made++;
-      msg->reply_to = (tr_reply_to){ random_answer, NULL, 0 };
+      msg->reply_to = (tr_reply_to){ random_answer, NULL, 0, NULL };
     }
     tr_turn_post(turn, msg);
   }

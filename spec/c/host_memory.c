@@ -38,6 +38,7 @@ static void everything(stage *s) {
   if (!a->call || !b->call) return;
   try_say(a, request("0123456789012345678901234567890123456789", "t", "k", "1"));
   try_say(a, event("x", "k", "{}"));
+  try_say(a, request_with("2", "t", "k", "1", metadata("priority", "high")));
   try_say(a, request("2", "none", "k", "1"));
   stage_run(s);
   while (b->call && b->first) {

@@ -489,3 +489,30 @@ CHECK_CASE(rpc_handlers_may_send_on_another_connection) {
   end_pair(&a, &host_a);
   end_pair(&b, &host_b);
 }
+
+CHECK_CASE(rpc_lanes_change_between_messages_only) {
+  struct peer client, server;
+  peers_pair(&client, &server, defaults, defaults);
+  tr_blob *low = tr_rpc_frame(check_mem(), TR_SLICE_LITERAL("low")), *high = tr_rpc_frame(check_mem(), TR_SLICE_LITERAL("high"));
+  peer_call(&client, "/x");
+  peers_talk(&client, &server, 0);
+  CHECK_SAID(&server, "open 1 /x\n");
+  client.sizes = true;
+  CHECK_INT(tr_rpc_send_lane(server.call[1], low, TR_LANE_LOW), ==, 0);
+  peer_send_size(&server, 1, 2000000); /* the window is used up in the midst of it */
+  tr_buf_clear(&server.out);
+  CHECK_INT(tr_rpc_output(server.conn, &server.out, 100000), ==, 0);
+  size_t queued = tr_rpc_queued(server.call[1]);
+  CHECK_INT(tr_rpc_send_lane(server.call[1], high, TR_LANE_HIGH), ==, 0);
+  CHECK_INT(tr_rpc_queued(server.call[1]), ==, queued + 9);
+  peer_feed(&client, server.out.data, server.out.len);
+  peers_talk(&client, &server, 1000);
+  CHECK_SAID(&client, "headers 1\nmessage 1 (2000000)\nmessage 1 (4)\nmessage 1 (3)\n");
+  CHECK_INT(tr_rpc_queued(server.call[1]), ==, 0);
+  tr_rpc_send_lane(server.call[1], low, TR_LANE_LOW);
+  tr_rpc_cancel(server.call[1]); /* lets go of it */
+  CHECK_INT(low->refs, ==, 1);
+  tr_blob_unref(low);
+  tr_blob_unref(high);
+  end_pair(&client, &server);
+}

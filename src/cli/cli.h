@@ -66,12 +66,17 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level);
+/* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */
+#define CLI_SOCKET_MAX 90
+void cli_open_socket(troupe_t *rt);
+int cli_find_running(long *pids, int most, char *folder);
 /* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
 int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
 #define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
+extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe;
 
 #endif

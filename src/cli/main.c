@@ -5,7 +5,12 @@
 #include "base/text.h"
 #include "cli/cli.h"
 
-const cli_verb *const cli_verbs[] = { &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, NULL };
+const cli_verb *const cli_verbs[] = {
+  &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_ps, &cli_state, &cli_reload, &cli_drain, &cli_stop, NULL
+};
+/* What docs/api.md names and this version does not have. */
+static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "check", "replay",
+                                     "new", "cert", "tunnel", NULL };
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
@@ -21,7 +26,7 @@ int main(int argc, char **argv) {
     puts(troupe_version());
     return CLI_OK;
   }
-  const char *names[16];
+  const char *names[sizeof cli_verbs / sizeof *cli_verbs];
   int n = 0;
   for (; cli_verbs[n]; n++) {
     names[n] = cli_verbs[n]->name;
@@ -31,6 +36,8 @@ int main(int argc, char **argv) {
     return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);
   }
   names[n] = NULL;
+  for (int i = 0; later[i]; i++)
+    if (strcmp(name, later[i]) == 0) return cli_fail(CLI_USAGE, name, "not available yet (troupe --help lists what is)");
   const char *nearest = tr_text_nearest(tr_slice_of(name), names);
   if (nearest) return cli_fail(CLI_USAGE, name, "no such verb (did you mean %s? see troupe --help)", nearest);
   return cli_fail(CLI_USAGE, name, "no such verb (see troupe --help)");

@@ -162,6 +162,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   if (rc == CLI_OK) {
+    cli_open_socket(rt);
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
       tell_if_nothing(rt, verb);

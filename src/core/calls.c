@@ -85,6 +85,7 @@ static void keep_early(tr_call *call, tr_reply *reply) {
   call->early = TR_NEW(core->mem, struct tr_early);
   if (call->early) {
     call->early->code = reply->code;
+    call->early->unresolved = reply->unresolved;
     if (reply->code) call->early->error = tr_strndup(core->mem, reply->error.p, reply->error.n);
     call->early->error_size = call->early->error ? reply->error.n + 1 : 0;
     call->early->type = tr_name_ref(reply->type);
@@ -114,7 +115,7 @@ void tr_call_fail(tr_call *call, int code, const char *text) {
 
 static void close_early(tr_call *call) {
   struct tr_early *early = call->early;
-  tr_reply reply = { .code = early->code, .type = early->type, .body = early->body };
+  tr_reply reply = { .code = early->code, .type = early->type, .body = early->body, .unresolved = early->unresolved };
   early->body = (tr_body){ .kind = TR_BODY_NONE };
   if (early->code)
     reply.error = early->error ? tr_slice_make(early->error, early->error_size - 1)
@@ -176,7 +177,7 @@ tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud) {
   call->target_key = tr_name_ref(msg->target_key);
   call->timer_code = TR_ETIMEOUT;
   call->msg = msg;
-  msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot) };
+  msg->reply_to = (tr_reply_to){ tr_call_answer, core, token_of(core, call->slot), msg->window ? tr_call_part : NULL };
   core->stats.open_calls++;
   call->timer.fn = timer_fired;
   tr_timer_start(core->timers, &call->timer, msg->deadline, timer_fired);

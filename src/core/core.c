@@ -27,6 +27,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_local_subs_init(core);
   tr_uplinks_init(core);
   tr_results_init(core);
+  tr_resends_init(core);
   core->names = tr_names_new(mem, core->seed);
   core->timers = tr_timers_new(mem, core->now);
   if (core->names) core->router = tr_router_new(mem, core->names, core->seed);
@@ -58,6 +59,7 @@ void tr_core_free(tr_core *core) {
   free_ready(core);
   tr_calls_fini(core);
   tr_results_fini(core);
+  tr_resends_fini(core);
   tr_local_subs_fini(core);
   tr_uplinks_fini(core);
   tr_router_free(core->router);

@@ -239,11 +239,16 @@ bool tr_turn_failed(const tr_turn *turn);
 /* Its caller gave up (tr_msg_cancel), or its deadline has passed: when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
 uint64_t tr_turn_chain(tr_turn *turn); /* never 0 */
-/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox, and is refused
- * rather than made to wait where the mailbox is full. turn NULL: it is over; sender and chain are given in msg. */
+/* As tr_turn_call, for a turn that may be waiting or running: the request goes out at once, past the outbox; where the mailbox is full it
+ * waits for room, but the turn is not held up by that. turn NULL: it is over; sender and chain are given in msg. */
 tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* The answer is given later, by tr_msg_answer on a reference to turn->msg that the class ops keep: the turn's end gives none. */
 void tr_turn_defer(tr_turn *turn);
+/* Does the caller take parts of the answer? Only then the next two. */
+bool tr_turn_takes_parts(const tr_turn *turn);
+bool tr_turn_has_credit(tr_turn *turn); /* for one more; false: the turn is woken when it has */
+/* own: takes the body's content. err: why it could not be passed on. */
+int tr_turn_part(tr_turn *turn, tr_body *body);
 /* Programs: the next message of the mailbox (caller owns the reference), or NULL; with NULL the turn is woken at the next mail. */
 tr_msg *tr_turn_receive(tr_turn *turn);
 
@@ -266,15 +271,19 @@ void tr_call_cancel(tr_call *call);
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */
 void tr_call_background(tr_call *call, bool background);
+/* Parts of the answer (parts.c). The request must have a `window` when the call is made. */
+typedef void (*tr_part_fn)(void *ud, tr_call *call, tr_reply *part); /* may take part->body */
+void tr_call_on_part(tr_call *call, tr_part_fn fn);
+void tr_call_credit(tr_call *call, uint32_t parts); /* so many were taken: as many more may come */
 void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
 
 /* --- results that are kept where they were made (results.c), and bodies that refer to them (refs.c) --- */
-/* `ref` is the text of a TR_BODY_REF. Ask for the content; fn as in tr_core_call. NULL: out of memory. */
-tr_call *tr_core_fetch(tr_core *core, tr_slice ref, tr_time deadline, tr_reply_fn fn, void *ud);
-void tr_core_release(tr_core *core, tr_slice ref); /* nobody will ask for it any more */
+/* `ref` is the text of a TR_BODY_REF, via as in tr_msg. Ask for the content; fn as in tr_core_call. NULL: out of memory. */
+tr_call *tr_core_fetch(tr_core *core, tr_slice ref, uint32_t via, tr_time deadline, tr_reply_fn fn, void *ud);
+void tr_core_release(tr_core *core, tr_slice ref, uint32_t via); /* nobody will ask for it any more */
 bool tr_ref_check(tr_slice ref); /* is it one? */
 static inline bool tr_key_is_result(tr_slice key) { return tr_slice_starts(key, TR_SLICE_LITERAL(TR_RESULT_KEY)); }
 #define TR_REFS_MOST 256 /* in one body */
@@ -296,7 +305,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

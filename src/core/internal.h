@@ -12,10 +12,12 @@
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
+ *   resends.c      requests that come a second time
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
 
+#include "base/lanes.h"
 #include "base/map.h"
 #include "core/core.h"
 #include "core/pool.h"
@@ -25,7 +27,6 @@
 
 #define TR_PARK_TIME TR_SECONDS(30) /* how long a delivery waits for room where the message has no deadline */
 #define TR_SLOT_MOST 64             /* messages an agent takes in one slot */
-#define TR_LANE_RUN 8               /* messages of a higher lane before one of a lower has its turn */
 #ifdef TR_HOSTILE
 #define TR_MAILBOX_DEFAULT 2
 #define TR_PLANS_MOST 2
@@ -80,6 +81,9 @@ struct tr_core {
 
   tr_map results;              /* key → kept result */
   uint32_t resolving;          /* messages that wait for the results they refer to */
+  tr_map resends;              /* token → tr_resend */
+  tr_link answered;            /* of these, the ones that are answered, the oldest first */
+  size_t answered_count, answered_bytes;
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -142,7 +146,7 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
-  uint32_t high_run, normal_run; /* messages of this lane since one of a lower */
+  tr_lane_runs runs;
   char *halted;                /* why, of a halted one; NULL for lack of memory */
   size_t halted_size;
   tr_agent *head, *next_member; /* of a pool's members; the head's next_member is the first */
@@ -185,6 +189,8 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
+  bool starved;          /* it has no credit for another part */
+  uint32_t credit;       /* parts of its answer that it may give now */
   bool cancelled;        /* its caller gave up, or its time is over */
   tr_holder holder;      /* of its request */
   tr_timer limit;        /* a request from a door: its deadline, once the turn waits */
@@ -249,7 +255,7 @@ typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
   tr_timer timer;
   tr_agent *receiver;
-  tr_turn *turn;               /* NULL: it ended by force; nobody waits */
+  tr_turn *turn;               /* NULL: it ended by force, or nothing is blocked by this */
   tr_msg *msg;
 } tr_parking;
 
@@ -267,11 +273,13 @@ bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
 struct tr_call {
   tr_core *core;
   uint32_t slot;
+  bool patient;                /* its delivery may wait for room though no turn is blocked by that */
   bool background;             /* its turn does not wait for it now */
   bool making;                 /* tr_core_call has not returned yet: its callback must wait */
   bool orphan;                 /* the turn that made it is over */
   bool closed;                 /* answered; its callback is running */
   tr_reply_fn fn;
+  tr_part_fn part;             /* NULL: none are wanted */
   void *ud;
   tr_turn *turn;               /* who waits; NULL: nobody here, or the turn is over */
   tr_link by_turn;
@@ -288,12 +296,15 @@ struct tr_call {
     size_t error_size;
     tr_name *type;
     tr_body body;
+    bool unresolved;
   } *early;
 };
 
 tr_call *tr_call_new(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* reply_to.answer of our calls' requests */
 void tr_call_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
+int tr_call_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part); /* reply_to.part */
+void tr_turn_credit(tr_turn *turn, uint32_t parts);
 static inline tr_call *tr_call_find(const tr_core *core, uint64_t token) {
   uint32_t slot = (uint32_t)token;
   if (slot >= core->call_cap || core->call_slots[slot].generation != (uint32_t)(token >> 32)) return NULL;
@@ -340,6 +351,15 @@ void tr_results_init(tr_core *core);
 void tr_results_fini(tr_core *core);
 /* Get what the body refers to, then route the message again. Borrows; as tr_core_route. */
 int tr_refs_resolve(tr_core *core, tr_msg *msg);
+
+typedef struct tr_resend tr_resend;
+void tr_resends_init(tr_core *core);
+void tr_resends_fini(tr_core *core);
+/* A request from the wire with a token. 1: it came before, and has its answer or gets that of the first. 0: it is to be handled. */
+int tr_resend_take(tr_core *core, tr_msg *msg);
+void tr_resend_answered(tr_msg *request, tr_reply *reply); /* the first: borrows, and may turn the body into bytes */
+void tr_resend_dropped(tr_resend *r); /* the first went without an answer */
+bool tr_resend_is_awaited(const tr_resend *r); /* by a later attempt */
 
 /* ---- local subscriptions ---- */
 

@@ -118,6 +118,11 @@ int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   return 0;
 }
 
+static bool may_wait_alone(const tr_msg *msg) {
+  const tr_call *call = tr_call_of(msg);
+  return call && call->patient;
+}
+
 /* The mailbox is full: what its policy says. */
 static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   switch (to->class_->overflow) {
@@ -131,6 +136,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
     return err;
   }
   case TR_OVERFLOW_WAIT:
+    if (!from && may_wait_alone(msg)) return tr_parking_add(core, to, msg, NULL);
     if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
     break;
   case TR_OVERFLOW_REFUSE: break;
@@ -175,17 +181,11 @@ static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
 
 static tr_msg *pop_by_priority(tr_core *core, tr_agent *agent, tr_agent_extra *extra) {
   bool high = extra->high.head, normal = agent->mail.head, low = extra->low.head;
-  if (high && !((normal || low) && extra->high_run >= TR_LANE_RUN)) {
-    extra->high_run++;
-    return pop_lane(core, &extra->high);
+  switch (tr_lane_next(&extra->runs, high, normal, low)) {
+    case TR_LANE_HIGH: return pop_lane(core, &extra->high);
+    case TR_LANE_NORMAL: return pop_normal(core, agent);
+    default: return pop_lane(core, &extra->low);
   }
-  extra->high_run = 0;
-  if (normal && !(low && extra->normal_run >= TR_LANE_RUN)) {
-    extra->normal_run++;
-    return pop_normal(core, agent);
-  }
-  extra->normal_run = 0;
-  return pop_lane(core, &extra->low);
 }
 
 static tr_msg *pop(tr_core *core, tr_agent *agent) {

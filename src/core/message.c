@@ -27,6 +27,7 @@ tr_msg_more *tr_msg_get_more(tr_msg *msg) {
 }
 
 static void free_more(tr_msg *msg) {
+  if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
   TR_DELETE(msg->core->mem, msg->more);
 }
@@ -76,7 +77,10 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
   tr_reply_to to = request->reply_to;
   if (reply->code != TR_OK && reply->error.n == 0) reply->error = tr_slice_of(tr_error_default_text(reply->code));
   request->reply_to = (tr_reply_to){ .answer = answered, .ud = request->core };
-  if (request->more && request->from_wire) tr_result_keep(request, reply);
+  if (request->more && request->from_wire) {
+    tr_result_keep(request, reply);
+    if (request->more->resend) tr_resend_answered(request, reply);
+  }
   if (request->kind == TR_MSG_REQUEST && to.answer) to.answer(to.ud, to.token, request, reply);
   tr_body_release(request->core, &reply->body); /* if nobody took it */
 }
@@ -88,6 +92,7 @@ void tr_msg_fail(tr_msg *request, int code, const char *text) {
 
 void tr_msg_cancel(tr_msg *request) {
   if (request->cancelled) return;
+  if (request->more && request->more->resend && tr_resend_is_awaited(request->more->resend)) return; /* sent again, and waited for */
   request->cancelled = true;
   if (request->holder) request->holder->ops->cancel(request->holder, request);
 }
@@ -95,6 +100,46 @@ void tr_msg_cancel(tr_msg *request) {
 void tr_msg_unresolved(tr_msg *request, int code, const char *text) {
   tr_reply reply = { .code = code, .error = tr_slice_of(text ? text : tr_error_default_text(code)), .unresolved = true };
   tr_msg_answer(request, &reply);
+}
+
+tr_msg *tr_msg_again(const tr_msg *msg, bool with_body) {
+  tr_core *core = msg->core;
+  char id[TR_MSG_ID_MAX];
+  tr_msg *copy = tr_msg_new(core, TR_MSG_REQUEST);
+  if (!copy) return NULL;
+  copy->priority = msg->priority;
+  copy->troupe_peer = msg->troupe_peer;
+  copy->type = tr_name_ref(msg->type);
+  copy->sender_type = tr_name_ref(msg->sender_type);
+  copy->sender_key = tr_name_ref(msg->sender_key);
+  copy->target_type = tr_name_ref(msg->target_type);
+  copy->target_key = tr_name_ref(msg->target_key);
+  copy->chain = msg->chain;
+  copy->via = msg->via;
+  copy->id = tr_name_new(core->names, tr_msg_id(msg, id));
+  bool good = copy->id;
+  if (good && msg->more && msg->more->token[0]) {
+    good = tr_msg_get_more(copy);
+    if (good) memcpy(copy->more->token, msg->more->token, sizeof copy->more->token);
+  }
+  if (msg->meta) copy->meta = tr_meta_new(core->mem);
+  for (size_t i = 0; good && msg->meta && i < tr_meta_count(msg->meta); i++) {
+    tr_slice key, value;
+    tr_meta_at(msg->meta, i, &key, &value);
+    good = copy->meta && tr_meta_set(copy->meta, key, value) == 0;
+  }
+  if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
+    const tr_body_ops *ops = &core->body;
+    uint32_t slot = ops->copy(ops->ud, msg->body.slot);
+    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
+    good = slot;
+  } else if (with_body) {
+    copy->body = msg->body;
+    if (msg->body.kind == TR_BODY_BYTES) tr_blob_ref(msg->body.bytes);
+  }
+  if (good) return copy;
+  tr_msg_unref(copy);
+  return NULL;
 }
 
 /* ---- bodies ---- */

@@ -83,6 +83,8 @@ typedef struct tr_reply_to {
   void (*answer)(void *ud, uint64_t token, tr_msg *request, tr_reply *reply); /* called at most once; NULL: nobody waits */
   void *ud;
   uint64_t token;
+  /* A part of the answer, before it; NULL: they are dropped. May take the body. 0, or why it could not be passed on. */
+  int (*part)(void *ud, uint64_t token, tr_msg *request, tr_reply *part);
 } tr_reply_to;
 
 /* Who has a request in hand: the turn that handles it, or a door that has sent it on. Embedded in its owner, which puts itself into
@@ -90,6 +92,7 @@ typedef struct tr_reply_to {
 typedef struct tr_holder tr_holder;
 typedef struct tr_holder_ops {
   void (*cancel)(tr_holder *holder, tr_msg *request); /* nobody waits any more. It may let go of the request */
+  void (*credit)(tr_holder *holder, tr_msg *request, uint32_t parts); /* so many more parts may come; NULL: none do */
 } tr_holder_ops;
 struct tr_holder { const tr_holder_ops *ops; };
 
@@ -99,6 +102,8 @@ typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2
 /* What few messages have: made on demand, freed with the message. */
 typedef struct tr_msg_more {
   uint32_t keep_ms; /* a request of ours asks, one from the wire was asked, to keep the result where it is made; 0: not */
+  uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
+  struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
 } tr_msg_more;
 
@@ -107,6 +112,7 @@ struct tr_msg {
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
+  uint8_t window;       /* a request: so many parts of the answer may come before the caller gives credit; 0: it takes none */
   bool cancelled;       /* a request whose caller has given up: no use in handling it */
   bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
   uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
@@ -147,6 +153,13 @@ void tr_msg_unresolved(tr_msg *request, int code, const char *text);
 /* Its caller has given up. Who has it in hand hears of it, and so does, in the end, whoever it leads to; one in a mailbox is not handled.
  * Whoever cancels sees to reply_to: a door takes its own out first, a call of the core is forgotten. */
 void tr_msg_cancel(tr_msg *request);
+/* Parts of the answer (parts.c). own: takes part->body. err: as reply_to.part. */
+int tr_msg_part(tr_msg *request, tr_reply *part);
+void tr_msg_credit(tr_msg *request, uint32_t parts);
+
+/* Another request of the same, with the same id, to be sent when that one failed; with a copy of its body (a slot, or none) or without.
+ * NULL: out of memory. */
+tr_msg *tr_msg_again(const tr_msg *msg, bool with_body);
 
 void tr_body_release(tr_core *core, tr_body *body); /* and set it to TR_BODY_NONE */
 /* The body as bytes: *out gets a blob with a reference for the caller (TR_BODY_NONE gives "{}", TR_BODY_NULL "null"),

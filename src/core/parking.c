@@ -5,6 +5,9 @@
  * that waits is not resumed, a turn that has ended stays its agent's open turn, so that the agent takes no further
  * mail and cannot send on. So a flood slows down at its source, and a queue of at most one outbox a sender waits here.
  *
+ * A call that its turn made past its outbox (tr_turn_call_now) waits here too, but blocks nobody: there is one of it for each that
+ * was made, and they have a deadline.
+ *
  * A parked delivery ends by room (the receiver took a message), by its time (the message's deadline, else
  * TR_PARK_TIME), or with its receiver. It is not begun at all where it would close a circle of waiting agents
  * (core/waits.c). */
@@ -51,10 +54,12 @@ int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   parking->turn = from;
   parking->msg = tr_msg_ref(msg);
   tr_list_push(&extra->parked, &parking->by_receiver);
-  tr_list_push(&tr_turn_own(from)->parked, &parking->by_turn);
   to->mail.parked++;
   core->parkings_open++;
-  if (from->outbox.blocked++ == 0) from->agent->blocked_turns++;
+  if (from) {
+    tr_list_push(&tr_turn_own(from)->parked, &parking->by_turn);
+    if (from->outbox.blocked++ == 0) from->agent->blocked_turns++;
+  }
   core->stats.queued++;
   tr_call *call = tr_call_of(msg);
   if (call) call->parked = parking;

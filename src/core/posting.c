@@ -71,6 +71,7 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 /* ---- on their way ---- */
 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
+  if (msg->more && msg->more->token[0] && msg->from_wire && !msg->more->resend && tr_resend_take(core, msg)) return 0;
   if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
   if (!agent) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);

@@ -30,6 +30,7 @@ typedef struct wanted {
 typedef struct whole { /* a message that is being made whole */
   tr_core *core;
   tr_msg *msg;
+  tr_holder holder; /* of msg */
   size_t bytes;
   uint32_t count, missing;
   wanted items[];
@@ -76,6 +77,7 @@ static bool read_all(whole *w, tr_slice text) {
 static tr_msg *finish(whole *w) {
   tr_core *core = w->core;
   tr_msg *msg = w->msg;
+  msg->holder = NULL;
   for (uint32_t i = 0; i < w->count; i++) {
     tr_call_cancel(w->items[i].call);
     tr_body_release(core, &w->items[i].body);
@@ -131,6 +133,13 @@ static void complete(whole *w) {
   tr_msg_unref(msg);
 }
 
+static void asker_gave_up(tr_holder *holder, tr_msg *request) {
+  (void)request;
+  tr_msg_unref(finish(TR_CONTAINER(holder, whole, holder)));
+}
+
+static const tr_holder_ops holder_ops = { .cancel = asker_gave_up };
+
 /* ---- fetching ---- */
 
 static void on_fetched(void *ud, tr_call *call, tr_reply *reply) {
@@ -165,7 +174,7 @@ static bool fetch(wanted *item) {
     return true;
   }
   tr_time deadline = w->msg->deadline != TR_NEVER ? w->msg->deadline : core->now + TR_PARK_TIME;
-  item->call = tr_core_fetch(core, item->ref, deadline, on_fetched, item);
+  item->call = tr_core_fetch(core, item->ref, 0, deadline, on_fetched, item);
   w->missing++;
   return item->call;
 }
@@ -183,6 +192,8 @@ int tr_refs_resolve(tr_core *core, tr_msg *msg) {
   if (!w) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
   w->core = core;
   w->msg = tr_msg_ref(msg);
+  w->holder.ops = &holder_ops;
+  msg->holder = &w->holder;
   w->count = count;
   core->resolving++;
   int err = read_all(w, text) ? 0 : TR_EINVALID;

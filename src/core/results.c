@@ -171,14 +171,17 @@ static tr_msg *message(tr_core *core, tr_slice ref, tr_msg_kind kind) {
   return NULL;
 }
 
-tr_call *tr_core_fetch(tr_core *core, tr_slice ref, tr_time deadline, tr_reply_fn fn, void *ud) {
+tr_call *tr_core_fetch(tr_core *core, tr_slice ref, uint32_t via, tr_time deadline, tr_reply_fn fn, void *ud) {
   tr_msg *msg = message(core, ref, TR_MSG_REQUEST);
   if (!msg) return NULL;
   msg->deadline = deadline;
+  msg->via = via;
   return tr_core_call(core, msg, fn, ud);
 }
 
-void tr_core_release(tr_core *core, tr_slice ref) {
-  tr_msg *msg = message(core, ref, TR_MSG_SEND); /* without memory its time will end it */
-  if (msg) tr_core_post(core, msg);
+void tr_core_release(tr_core *core, tr_slice ref, uint32_t via) {
+  tr_msg *msg = message(core, ref, TR_MSG_SEND);
+  if (!msg) return; /* its time will end it */
+  msg->via = via;
+  tr_core_post(core, msg);
 }

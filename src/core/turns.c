@@ -26,7 +26,12 @@ static void caller_gave_up(tr_holder *holder, tr_msg *request) {
 
 static void time_is_up(tr_timer *timer) { give_up(&TR_CONTAINER(timer, tr_turn_entry, limit)->turn); }
 
-static const tr_holder_ops holder_ops = { .cancel = caller_gave_up };
+static void caller_took_parts(tr_holder *holder, tr_msg *request, uint32_t parts) {
+  (void)request;
+  tr_turn_credit(&TR_CONTAINER(holder, tr_turn_entry, holder)->turn, parts);
+}
+
+static const tr_holder_ops holder_ops = { .cancel = caller_gave_up, .credit = caller_took_parts };
 
 tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg) {
   tr_turn_entry *own = tr_pool_take_zeroed(&core->turns, core->mem);
@@ -43,6 +48,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
     tr_call *call = tr_call_of(msg);
     turn->deadline = msg->deadline;
     turn->chain = msg->chain;
+    own->credit = msg->window;
     own->holder.ops = &holder_ops;
     msg->holder = &own->holder;
     if (call) {
@@ -144,6 +150,7 @@ tr_call *tr_turn_call_now(tr_turn *turn, tr_msg *msg, tr_reply_fn fn, void *ud) 
   }
   call->turn = turn;
   call->orphan = !turn;
+  call->patient = true;
   call->background = call->making = true; /* the caller must have its call before fn may hear of it */
   if (turn) tr_list_push(&tr_turn_own(turn)->calls, &call->by_turn);
   tr_core_post(core, msg);

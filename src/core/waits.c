@@ -5,6 +5,7 @@
  *   - a turn that waits, for each call that it waits for (not those in the background):
  *       for the turn that handles the request, or, while that lies in a mailbox, for the agent to take it;
  *   - a turn whose deliveries wait for room, for the agents that have none;
+ *   - a turn that gives parts of its answer faster than its caller takes them, for that;
  *   - an agent takes its next mail when all its open turns have ended; a reentrant one when none of them waits for
  *   room.
  * Requests that belong to a call chain which the agent waits in are taken at once and are no part of it.
@@ -42,6 +43,10 @@ static void follow(walk *w, tr_turn *turn) {
   for (tr_link *link = own->parked.next; link != &own->parked && !w->found; link = link->next)
     visit_agent(w, TR_CONTAINER(link, tr_parking, by_turn)->receiver);
   if (turn->state == TR_TURN_ENDED || own->woken) return;
+  if (own->starved) {
+    const tr_call *call = tr_call_of(turn->msg);
+    if (call && call->turn) visit_turn(w, call->turn);
+  }
   for (tr_link *link = own->calls.next; link != &own->calls && !w->found; link = link->next) {
     tr_call *call = TR_CONTAINER(link, tr_call, by_turn);
     if (call->background) continue;

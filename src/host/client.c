@@ -130,7 +130,7 @@ static void forget_registrations(tr_client *client) {
 
 #define WAITING_COST 64 /* counted beside a frame's bytes */
 
-static int backlog_push(tr_client *client, tr_blob *frame, bool answer) {
+static int backlog_push(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   struct tr_backlog *log = &client->backlog;
   if (log->count == log->cap) {
     size_t cap = log->cap ? log->cap * 2 : 16;
@@ -139,15 +139,15 @@ static int backlog_push(tr_client *client, tr_blob *frame, bool answer) {
     log->items = items;
     log->cap = cap;
   }
-  log->items[log->count++] = (tr_waiting){ tr_blob_ref(frame), answer };
+  log->items[log->count++] = (tr_waiting){ tr_blob_ref(frame), answer, lane };
   log->bytes += frame->len + WAITING_COST;
   return 0;
 }
 
-static int keep(tr_client *client, tr_blob *frame, bool answer) {
+static int keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   uint64_t bound = client->host->o.session_bytes;
   if (client->backlog.bytes + frame->len + WAITING_COST > bound) return TR_EOVERLOADED;
-  return backlog_push(client, frame, answer);
+  return backlog_push(client, frame, answer, lane);
 }
 
 /* Empty it: to its stream, or as dead letters where that does not take it. */
@@ -156,7 +156,7 @@ static void backlog_leave(tr_client *client) {
   memset(&client->backlog, 0, sizeof client->backlog);
   for (size_t i = 0; i < log.count; i++) {
     int err = TR_EUNAVAILABLE;
-    if (client->stream) err = tr_client_send(client, log.items[i].frame, log.items[i].answer);
+    if (client->stream) err = tr_client_send_lane(client, log.items[i].frame, log.items[i].answer, log.items[i].lane);
     if (err && !log.items[i].answer) tr_deliver_dead(client, err, "its client did not come back");
     tr_blob_unref(log.items[i].frame);
   }
@@ -284,14 +284,18 @@ bool tr_client_has_room(const tr_client *client, size_t size) {
 }
 
 int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
-  if (!client->stream) return keep(client, frame, answer);
+  return tr_client_send_lane(client, frame, answer, TR_PRIORITY_NORMAL);
+}
+
+int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
+  if (!client->stream) return keep(client, frame, answer, lane);
   uint64_t bound = client->host->o.session_bytes;
   if (tr_rpc_queued(client->stream->call) + frame->len > (answer ? bound * 2 : bound)) {
     if (answer) doom(client);
     return TR_EOVERLOADED;
   }
-  int err = tr_rpc_send(client->stream->call, frame);
-  if (err == TR_EUNAVAILABLE) return keep(client, frame, answer); /* it is ending: its `closed` is on the way */
+  int err = tr_rpc_send_lane(client->stream->call, frame, (tr_lane_kind)lane);
+  if (err == TR_EUNAVAILABLE) return keep(client, frame, answer, lane); /* it is ending: its `closed` is on the way */
   if (err < 0) return err;
   if (!answer) client->host->stats.deliveries++;
   return 0;

@@ -119,7 +119,7 @@ static int deliver_to(delivery *d, tr_client *to) {
   }
   if (!d->frame && !(v && v->frame)) d->frame = frame_of(to->host, d->bytes, d->framed);
   tr_blob *frame = v && v->frame ? v->frame : d->frame;
-  err = frame ? tr_client_send(to, frame, false) : TR_EMEMORY;
+  err = frame ? tr_client_send_lane(to, frame, false, d->span->priority) : TR_EMEMORY;
   if (err) tr_deliver_dead(to, err, reason(err));
   return err;
 }
@@ -177,7 +177,7 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
     tr_quirk_withhold(to, "an event", tr_name_view(msg->target_type));
   } else {
-    err = tr_client_send(to, frame, false);
+    err = tr_client_send_lane(to, frame, false, msg->priority);
     if (err) dead_local(to, msg, err, reason(err));
   }
   tr_blob_unref(frame);

@@ -14,7 +14,7 @@
 
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
-typedef struct terms { tr_time deadline; bool oneway, refers; } terms;
+typedef struct terms { tr_time deadline; bool oneway, refers, resends; uint8_t priority; } terms;
 
 static tr_time parse_ms(tr_slice text) {
   if (!text.n || text.n > 12) return TR_NEVER;
@@ -31,12 +31,14 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->inner);
   tr_field field;
   tr_slice key, value, timeout = { NULL, 0 };
-  terms t = { TR_NEVER, false, false };
+  terms t = { TR_NEVER, false, false, false, TR_PRIORITY_NORMAL };
   while (tr_read_field(&reader, &field) > 0) {
     if (field.key != TR_FIELD_KEY(6) || !tr_wire_read_entry(field.value, false, &key, &value)) continue;
     if (tr_slice_is(key, TR_KEY_TIMEOUT)) timeout = value;
     else if (tr_slice_is(key, TR_KEY_ONEWAY)) t.oneway = tr_slice_is(value, "1");
     else if (tr_slice_is(key, TR_KEY_REFS)) t.refers = true;
+    else if (tr_slice_is(key, TR_KEY_RESEND)) t.resends = true;
+    else if (tr_slice_is(key, TR_KEY_PRIORITY)) t.priority = tr_wire_priority(value);
   }
   tr_time now = tr_core_now(host->core), own = parse_ms(timeout);
   t.deadline = tr_pending_deadline(host, own == TR_NEVER ? own : now + own);
@@ -92,10 +94,12 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
     return;
   }
   pending->oneway = t.oneway;
+  pending->priority = t.priority;
+  pending->resends = t.resends;
   char id[TR_PENDING_ID];
   tr_pending_write_id(pending, id);
   tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
-  code = frame ? tr_client_send(callee, frame, false) : TR_EMEMORY;
+  code = frame ? tr_client_send_lane(callee, frame, false, t.priority) : TR_EMEMORY;
   tr_blob_unref(frame);
   if (code) tr_pending_fail(pending, code, NULL);
   else tr_replay_note(caller, span);
@@ -155,7 +159,7 @@ static void on_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply 
     tr_pending_fail(pending, error.code ? error.code : TR_EMEMORY, error.code ? error.text : NULL);
     return;
   }
-  int err = takes(caller, frame, tr_pending_id(pending)) ? tr_client_send(caller, frame, true) : 0;
+  int err = takes(caller, frame, tr_pending_id(pending)) ? tr_client_send_lane(caller, frame, true, request->priority) : 0;
   tr_blob_unref(frame);
   if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
   else tr_pending_free(pending);
@@ -200,7 +204,8 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ on_local_answer, host, tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = on_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
 
@@ -257,7 +262,7 @@ static void hand_back(tr_pending *pending, const tr_wire_span *span) {
     return;
   }
   tr_blob *frame = tr_wire_splice(host->mem, span, id);
-  int err = frame ? tr_client_send(caller, frame, true) : TR_EMEMORY;
+  int err = frame ? tr_client_send_lane(caller, frame, true, pending->priority) : TR_EMEMORY;
   tr_blob_unref(frame);
   if (err == TR_EMEMORY) tr_pending_fail(pending, TR_EMEMORY, NULL);
   else tr_pending_free(pending);
@@ -360,6 +365,7 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   }
   pending->msg = tr_msg_ref(msg);
   pending->oneway = oneway;
+  pending->priority = msg->priority;
   pending->holder.ops = &tr_pending_holder_ops;
   if (!oneway) msg->holder = &pending->holder;
   char id[TR_PENDING_ID];
@@ -371,7 +377,7 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_transcode_plain(callee), &frame, &error);
   if (!code && tr_transcode_due(NULL, callee)) code = tr_transcode_frame(callee, &frame, &error);
   if (!code) code = check_frame(callee, frame, &why);
-  if (!code) code = tr_client_send(callee, frame, false);
+  if (!code) code = tr_client_send_lane(callee, frame, false, msg->priority);
   tr_blob_unref(frame);
   if (code == TR_EOVERLOADED) host->stats.overloaded++;
   if (code) tr_pending_fail(pending, code, error.text[0] ? error.text : why);

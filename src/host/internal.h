@@ -33,6 +33,8 @@ typedef enum {
   TR_METHOD_SUBSCRIBE,
   TR_METHOD_UNSUBSCRIBE,
   TR_METHOD_SUBSCRIPTIONS,
+  TR_METHOD_HEALTH_CHECK, /* from here on no client-id is needed */
+  TR_METHOD_HEALTH_WATCH,
   TR_METHODS
 } tr_host_method;
 
@@ -64,6 +66,7 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
   tr_host_method method;
   bool half_closed, ended;
+  bool unknown;       /* health.c: it watches a service that there is not */
 };
 
 /* Mark a connection as having something for its owner to do. */
@@ -71,9 +74,14 @@ void tr_host_conn_touch(tr_host_conn *conn);
 /* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
 
+/* ---- health.c ---- */
+
+void tr_health_serve(tr_host_stream *stream);
+void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
+
 /* ---- client.c ---- */
 
-typedef struct tr_waiting { tr_blob *frame; bool answer; } tr_waiting;
+typedef struct tr_waiting { tr_blob *frame; bool answer; uint8_t lane; } tr_waiting;
 
 typedef struct tr_replay { /* replay.c */
   uint64_t *marks;       /* of what went on: kind and id */
@@ -135,6 +143,8 @@ void tr_client_free(tr_client *client); /* no request is open from it or to it *
 /* Queue a frame to it, or keep it until it has a stream again (bounded). An answer passes up to twice the bound; then the
  * stream is ended. err: TR_EOVERLOADED, TR_EMEMORY. */
 int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
+/* The same with a priority (a tr_priority) in its session. */
+int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane);
 /* Would a frame of this size be taken? */
 bool tr_client_has_room(const tr_client *client, size_t size);
 /* Drop subscriptions it added for this agent type (which another client has taken). */
@@ -164,6 +174,8 @@ struct tr_pending {
   uint32_t slot, generation;
   uint8_t kind;      /* tr_pending_kind */
   bool oneway;       /* nobody waits for the answer */
+  bool resends;      /* its caller may send it again, if it loses its connection */
+  uint8_t priority;  /* of a forwarded request, and so of its answer */
   int owed;          /* an error answer that memory was short for: tried again later */
   uint32_t id_length;
   union { char text[40]; tr_blob *blob; uint32_t next_free; } id; /* the caller's request_id; blob where it is longer */
@@ -229,6 +241,7 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span);
 void tr_pending_tell_callee(tr_pending *pending);
 void tr_pending_cancel(tr_pending *pending); /* and ends it */
 void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
+void tr_pending_take_parts(tr_pending *pending); /* of a TO_LOCAL's answer, if its caller does */
 extern const tr_holder_ops tr_pending_holder_ops;
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */

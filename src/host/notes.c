@@ -11,14 +11,19 @@
 
 /* ---- to the callee ---- */
 
-static void send_cancel(tr_pending *pending) {
+static void send_note(tr_pending *pending, const tr_wire_note *note) {
   tr_client *callee = pending->callee;
   char id[TR_PENDING_ID];
-  if (!callee->troupe || !callee->stream) return;
+  if (!callee || !callee->troupe || !callee->stream) return;
   tr_pending_write_id(pending, id);
-  tr_blob *frame = tr_wire_cancel(pending->host->mem, tr_slice_make(id, sizeof id));
-  if (frame) tr_client_send(callee, frame, false);
+  tr_blob *frame = tr_wire_encode_note(pending->host->mem, tr_slice_make(id, sizeof id), note);
+  if (frame) tr_client_send_lane(callee, frame, false, pending->priority); /* it must not overtake its request */
   tr_blob_unref(frame);
+}
+
+static void send_credit(tr_pending *pending, uint32_t parts) {
+  tr_wire_note note = { .kind = TR_NOTE_CREDIT, .count = parts };
+  send_note(pending, &note);
 }
 
 static void cancel_local(tr_pending *pending) {
@@ -32,7 +37,8 @@ static void cancel_local(tr_pending *pending) {
 void tr_pending_tell_callee(tr_pending *pending) {
   if (pending->oneway || pending->owed) return;
   pending->host->stats.cancelled++;
-  if (pending->callee) send_cancel(pending);
+  tr_wire_note note = { .kind = TR_NOTE_CANCEL };
+  if (pending->callee) send_note(pending, &note);
   else if (pending->kind == TR_PENDING_TO_LOCAL && pending->msg) cancel_local(pending);
 }
 
@@ -45,7 +51,7 @@ void tr_client_cancel_calls(tr_client *client) {
   for (tr_link *link = client->calls.next, *next; link != &client->calls; link = next) {
     tr_pending *pending = TR_CONTAINER(link, tr_pending, by_caller);
     next = link->next;
-    if (!pending->oneway) tr_pending_cancel(pending);
+    if (!pending->oneway && !pending->resends) tr_pending_cancel(pending);
   }
 }
 
@@ -55,7 +61,69 @@ static void agent_gave_up(tr_holder *holder, tr_msg *request) {
   tr_pending_cancel(TR_CONTAINER(holder, tr_pending, holder));
 }
 
-const tr_holder_ops tr_pending_holder_ops = { .cancel = agent_gave_up };
+static void agent_took_parts(tr_holder *holder, tr_msg *request, uint32_t parts) {
+  (void)request;
+  send_credit(TR_CONTAINER(holder, tr_pending, holder), parts);
+}
+
+const tr_holder_ops tr_pending_holder_ops = { .cancel = agent_gave_up, .credit = agent_took_parts };
+
+/* ---- parts of answers ---- */
+
+static int check_size(const tr_host *host, size_t size) { return size <= host->o.max_message ? 0 : TR_ETOO_LARGE; }
+
+static int on_local_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
+  tr_host *host = ud;
+  tr_pending *pending = tr_pending_at(host, token);
+  tr_blob *frame = NULL;
+  if (!pending || pending->msg != request) return 0;
+  int err = tr_wire_encode_part(host->core, part, tr_pending_id(pending), &frame, NULL);
+  if (!err) err = check_size(host, frame->len - TR_WIRE_PREFIX);
+  if (!err) err = tr_client_send_lane(pending->caller, frame, false, request->priority);
+  tr_blob_unref(frame);
+  return err;
+}
+
+void tr_pending_take_parts(tr_pending *pending) {
+  if (pending->caller->troupe) pending->msg->reply_to.part = on_local_part;
+  else pending->msg->window = 0;
+}
+
+static int part_to_client(tr_pending *pending, const tr_wire_span *span) {
+  tr_host *host = pending->host;
+  tr_slice id = tr_pending_id(pending);
+  int err = check_size(host, tr_wire_splice_size(span, id));
+  if (err) return err;
+  tr_blob *frame = tr_wire_splice(host->mem, span, id);
+  err = frame ? tr_client_send_lane(pending->caller, frame, false, pending->priority) : TR_EMEMORY;
+  tr_blob_unref(frame);
+  return err;
+}
+
+static int part_to_agent(tr_pending *pending, tr_slice bytes, tr_error *error) {
+  tr_wire_in in = { 0 };
+  int err = tr_wire_decode(pending->host->core, bytes, true, &in, error);
+  if (err) return err;
+  tr_msg_part(pending->msg, &in.reply);
+  tr_wire_in_fini(&in);
+  return 0;
+}
+
+/* One that cannot be passed on ends the request: the rest without it would be another answer. */
+static void pass_part(tr_client *callee, tr_slice bytes, const tr_wire_span *span) {
+  tr_pending *pending = tr_pending_find(callee->host, span->request_id);
+  tr_error error;
+  tr_error_init(&error);
+  int err = 0;
+  if (!pending && tr_pending_was(callee->host, span->request_id)) tr_core_late(callee->host->core);
+  if (!pending || pending->callee != callee || pending->owed) return;
+  if (pending->kind == TR_PENDING_FROM_LOCAL) err = part_to_agent(pending, bytes, &error);
+  else if (pending->caller->troupe) err = part_to_client(pending, span);
+  else send_credit(pending, 1); /* a caller that cannot know what parts are: its callee is not to wait for it */
+  if (!err) return;
+  tr_pending_tell_callee(pending);
+  tr_pending_fail(pending, err, error.text[0] ? error.text : "a part of the answer could not be passed on");
+}
 
 /* ---- a note comes in ---- */
 
@@ -73,8 +141,15 @@ static tr_pending *find_call(tr_client *caller, tr_slice id) {
 
 void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
   tr_wire_note note;
-  tr_pending *pending;
-  (void)bytes;
   if (!from->troupe || !tr_wire_read_note(span, &note)) return;
-  if (note.kind == TR_NOTE_CANCEL && (pending = find_call(from, span->request_id))) tr_pending_cancel(pending);
+  if (note.kind == TR_NOTE_PART) {
+    pass_part(from, bytes, span);
+    return;
+  }
+  tr_pending *pending = find_call(from, span->request_id);
+  if (!pending) return;
+  uint32_t count = note.count < UINT32_MAX ? (uint32_t)note.count : UINT32_MAX;
+  if (note.kind == TR_NOTE_CANCEL) tr_pending_cancel(pending);
+  else if (note.kind == TR_NOTE_CREDIT && pending->callee) send_credit(pending, count);
+  else if (note.kind == TR_NOTE_CREDIT && pending->msg) tr_msg_credit(pending->msg, count);
 }

@@ -168,7 +168,8 @@ void tr_pending_free(tr_pending *pending) {
   tr_timer_stop(host->timers, &pending->guard);
   if (pending->id_length > sizeof pending->id.text) tr_blob_unref(pending->id.blob);
   pending->kind = TR_PENDING_FREE;
-  pending->oneway = false;
+  pending->oneway = pending->resends = false;
+  pending->priority = TR_PRIORITY_NORMAL;
   pending->owed = 0;
   pending->id.next_free = host->slab.first_free;
   host->slab.first_free = pending->slot + 1;
@@ -179,14 +180,14 @@ void tr_pending_free(tr_pending *pending) {
 /* ---- failing ---- */
 
 /* 0, or TR_EMEMORY. An answer that its caller cannot take counts as given. */
-static int answer_error(tr_client *caller, tr_slice id, int code, const char *text) {
+static int answer_error(tr_client *caller, tr_slice id, uint8_t priority, int code, const char *text) {
   if (caller->dotnet) {
     tr_quirk_withhold(caller, "an error answer", id);
     return 0;
   }
   tr_blob *frame = tr_wire_error(caller->host->mem, id, code, tr_slice_of(text ? text : tr_error_default_text(code)));
   if (!frame) return TR_EMEMORY;
-  int err = tr_client_send(caller, frame, true);
+  int err = tr_client_send_lane(caller, frame, true, priority);
   tr_blob_unref(frame);
   return err == TR_EMEMORY ? err : 0;
 }
@@ -211,12 +212,12 @@ void tr_pending_fail(tr_pending *pending, int code, const char *text) {
     return;
   }
   cut_off(pending);
-  if (pending->caller && answer_error(pending->caller, tr_pending_id(pending), code, text)) owe(pending, code);
+  if (pending->caller && answer_error(pending->caller, tr_pending_id(pending), pending->priority, code, text)) owe(pending, code);
   else tr_pending_free(pending);
 }
 
 void tr_pending_refuse(tr_client *caller, tr_slice id, int code, const char *text) {
-  if (!answer_error(caller, id, code, text)) return;
+  if (!answer_error(caller, id, TR_PRIORITY_NORMAL, code, text)) return;
   tr_pending *pending = tr_pending_new(caller->host, TR_PENDING_FORWARD, caller, NULL, id, TR_NEVER);
   if (pending) owe(pending, code);
   else tr_log_write(caller->host->log, TR_LOG_ERROR, "answer.lost", "client=%s reason=\"out of memory\"", caller->id);

@@ -58,6 +58,8 @@ void tr_net_conn_dirty(tr_net_conn *conn); /* something to send: flush before th
 void tr_net_conn_close(tr_net_conn *conn); /* now; closed handler follows from the loop */
 void tr_net_conn_drop(tr_net_conn *conn);  /* the same, and no handler is called any more: their ud may go at once */
 void *tr_net_conn_ud(const tr_net_conn *conn);
+/* Whose process is behind a Unix socket, as the system says; -1: it does not know. */
+int64_t tr_net_conn_peer_uid(const tr_net_conn *conn);
 /* Flush all dirty connections now (the prepare handle does it by itself; the runtime calls it after its own work). */
 void tr_net_flush(tr_net *net);
 

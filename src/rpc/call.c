@@ -44,7 +44,7 @@ static void release(tr_rpc_call *call) {
   tr_link_remove(&call->link);
   tr_link_remove(&call->credit_link);
   tr_link_remove(&call->event_link);
-  tr_rpc_queue_free(&call->out, mem);
+  tr_rpc_out_free(call);
   tr_rpc_reader_free(&call->in, mem);
 }
 
@@ -94,7 +94,7 @@ static void reset(tr_rpc_call *call, uint32_t http2_error) {
 
 void tr_rpc_cancel(tr_rpc_call *call) {
   if (call->gone || is_over(call)) return;
-  tr_rpc_queue_free(&call->out, call->conn->mem);
+  tr_rpc_out_free(call);
   reset(call, NGHTTP2_CANCEL);
   tr_rpc_call_end_later(call, TR_GRPC_CANCELLED, "cancelled");
 }
@@ -244,7 +244,7 @@ void tr_rpc_call_fail(tr_rpc_call *call, int status, const char *format, ...) {
   call->failed = true;
   call->status = status;
   keep_text(call, tr_slice_of(text));
-  tr_rpc_queue_free(&call->out, call->conn->mem);
+  tr_rpc_out_free(call);
   reset(call, NGHTTP2_CANCEL);
   tr_rpc_call_end_later(call, status, "");
 }

@@ -84,7 +84,7 @@ int tr_rpc_inflate(tr_mem *mem, tr_rpc_encoding encoding, tr_slice bytes, uint32
 
 /* --- message_out.c --- */
 
-/* A ring of framed messages; the first may be sent in part. */
+/* A ring of framed messages; the first may be sent in part. A call's normal one counts the bytes of all its lanes. */
 typedef struct tr_rpc_queue {
   tr_blob **ring;
   uint32_t cap, first, count;
@@ -92,7 +92,13 @@ typedef struct tr_rpc_queue {
   size_t bytes;    /* not yet sent */
 } tr_rpc_queue;
 
-void tr_rpc_queue_free(tr_rpc_queue *queue, tr_mem *mem);
+typedef struct tr_rpc_lanes { /* of a call that was ever given a message of high or low priority */
+  tr_rpc_queue high, low;
+  tr_rpc_queue *begun; /* whose first message is sent in part */
+  tr_lane_runs runs;
+} tr_rpc_lanes;
+
+void tr_rpc_out_free(tr_rpc_call *call); /* what is queued on it */
 /* nghttp2's two callbacks: how much there is, and giving it away. */
 ssize_t tr_rpc_on_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *data_flags,
                        nghttp2_data_source *source, void *user_data);
@@ -133,6 +139,7 @@ struct tr_rpc_call {
   tr_rpc_headers headers;
   tr_rpc_reader in;
   tr_rpc_queue out;
+  tr_rpc_lanes *lanes; /* NULL: none */
 };
 
 tr_rpc_call *tr_rpc_call_make(tr_rpc_conn *conn, int32_t stream_id);

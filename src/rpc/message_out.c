@@ -3,6 +3,9 @@
  * (tr_rpc_on_read) and then has it written (tr_rpc_on_send_data) straight from the blobs into the output buffer: one copy,
  * and as many messages in a DATA frame as fit. The two calls come one after the other with nothing between.
  *
+ * Messages of high and low priority have rings of their own, which only calls have that ever got one. Which ring is next is asked
+ * between two messages, never within one.
+ *
  * With nothing queued the provider "defers" and nghttp2 forgets the stream until it is resumed; resuming one that is not
  * deferred is an error, hence the flag. Windows that are used up are nghttp2's own affair. */
 #include "rpc/internal.h"
@@ -35,10 +38,21 @@ static void pop(tr_rpc_queue *queue) {
   queue->offset = 0;
 }
 
-void tr_rpc_queue_free(tr_rpc_queue *queue, tr_mem *mem) {
+static void free_ring(tr_rpc_queue *queue, tr_mem *mem) {
   while (queue->count > 0) pop(queue);
   tr_free(mem, queue->ring, queue->cap * sizeof *queue->ring);
-  *queue = (tr_rpc_queue){ 0 };
+  *queue = (tr_rpc_queue){ .bytes = queue->bytes };
+}
+
+void tr_rpc_out_free(tr_rpc_call *call) {
+  tr_mem *mem = call->conn->mem;
+  free_ring(&call->out, mem);
+  call->out.bytes = 0;
+  if (!call->lanes) return;
+  free_ring(&call->lanes->high, mem);
+  free_ring(&call->lanes->low, mem);
+  TR_DELETE(mem, call->lanes);
+  call->lanes = NULL;
 }
 
 /* --- in --- */
@@ -53,20 +67,30 @@ void tr_rpc_wake(tr_rpc_call *call) {
   tr_rpc_dirty(conn);
 }
 
-int tr_rpc_send(tr_rpc_call *call, tr_blob *framed) {
+static tr_rpc_queue *queue_of(tr_rpc_call *call, tr_lane_kind lane) {
+  if (lane == TR_LANE_NORMAL) return &call->out;
+  if (!call->lanes) call->lanes = TR_NEW(call->conn->mem, tr_rpc_lanes);
+  if (!call->lanes) return NULL;
+  if (call->out.offset) call->lanes->begun = &call->out;
+  return lane == TR_LANE_HIGH ? &call->lanes->high : &call->lanes->low;
+}
+
+int tr_rpc_send(tr_rpc_call *call, tr_blob *framed) { return tr_rpc_send_lane(call, framed, TR_LANE_NORMAL); }
+
+int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
   tr_rpc_conn *conn = call->conn;
-  tr_rpc_queue *queue = &call->out;
   if (call->sealed || call->gone || conn->dead) return TR_EUNAVAILABLE;
   if (framed->len == 0) return 0;
   if (conn->options.server && !call->headers_sent) {
     int err = tr_rpc_send_headers(call, NULL, 0);
     if (err) return err;
   }
-  if (queue->count == queue->cap && !grow(queue, conn->mem)) return TR_EMEMORY;
+  tr_rpc_queue *queue = queue_of(call, lane);
+  if (!queue || (queue->count == queue->cap && !grow(queue, conn->mem))) return TR_EMEMORY;
   queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = tr_blob_ref(framed);
-  queue->bytes += framed->len;
+  call->out.bytes += framed->len;
   tr_rpc_wake(call);
-  if (queue->bytes < conn->options.high_water) return 0;
+  if (call->out.bytes < conn->options.high_water) return 0;
   call->full = true;
   return 1;
 }
@@ -100,18 +124,36 @@ ssize_t tr_rpc_on_read(nghttp2_session *session, int32_t stream_id, uint8_t *buf
   return (ssize_t)n;
 }
 
-/* Move n bytes of the queue to the end of out, where there is room. */
-static void move(tr_rpc_queue *queue, tr_buf *out, size_t n) {
-  queue->bytes -= n;
+/* Where the next byte comes from. */
+static tr_rpc_queue *next_queue(tr_rpc_call *call) {
+  tr_rpc_lanes *lanes = call->lanes;
+  if (!lanes) return &call->out;
+  if (lanes->begun) return lanes->begun;
+  switch (tr_lane_next(&lanes->runs, lanes->high.count, call->out.count, lanes->low.count)) {
+    case TR_LANE_HIGH: return &lanes->high;
+    case TR_LANE_NORMAL: return &call->out;
+    default: return &lanes->low;
+  }
+}
+
+/* Move n of the queued bytes to the end of out, where there is room. */
+static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
+  call->out.bytes -= n;
   while (n > 0) {
+    tr_rpc_queue *queue = next_queue(call);
     tr_blob *blob = queue->ring[queue->first];
     size_t left = blob->len - queue->offset, taken = left < n ? left : n;
     memcpy(out->data + out->len, blob->data + queue->offset, taken);
     out->len += taken;
     n -= taken;
     queue->offset += (uint32_t)taken;
+    if (call->lanes) call->lanes->begun = taken == left ? NULL : queue;
     if (taken == left) pop(queue);
   }
+}
+
+static void give_up_room(tr_rpc_queue *queue, tr_mem *mem) {
+  if (queue->count == 0 && queue->cap > RING_KEPT) free_ring(queue, mem);
 }
 
 int tr_rpc_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
@@ -125,11 +167,14 @@ int tr_rpc_on_send_data(nghttp2_session *session, nghttp2_frame *frame, const ui
   memcpy(out->data + out->len, framehd, 9);
   out->len += 9;
   if (length > 0) {
-    tr_rpc_queue *queue = &call->out;
-    move(queue, out, length);
+    move(call, out, length);
     conn->moved = true;
-    if (queue->count == 0 && queue->cap > RING_KEPT) tr_rpc_queue_free(queue, conn->mem);
-    if (call->full && queue->bytes <= conn->options.high_water / 2 && !tr_link_in(&call->event_link)) {
+    give_up_room(&call->out, conn->mem);
+    if (call->lanes) {
+      give_up_room(&call->lanes->high, conn->mem);
+      give_up_room(&call->lanes->low, conn->mem);
+    }
+    if (call->full && call->out.bytes <= conn->options.high_water / 2 && !tr_link_in(&call->event_link)) {
       call->full = false;
       tr_list_push(&conn->writable, &call->event_link);
     }

@@ -19,6 +19,7 @@
 #include "base/blob.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/lanes.h"
 #include "base/log.h"
 
 typedef struct tr_rpc_conn tr_rpc_conn;
@@ -116,6 +117,8 @@ int tr_rpc_send_headers(tr_rpc_call *call, const tr_rpc_header *headers, size_t 
  * 0 queued · 1 queued, and the high-water mark is reached · TR_EMEMORY, TR_EUNAVAILABLE (call is ending): not queued.
  * Server: sends headers first where they were not sent. */
 int tr_rpc_send(tr_rpc_call *call, tr_blob *framed);
+/* The same with a priority among what is queued on this call. */
+int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane);
 size_t tr_rpc_queued(const tr_rpc_call *call); /* bytes queued and not yet given to tr_rpc_output */
 /* Server: end with a status after what is queued; Trailers-Only when nothing was sent. If the request side is still
  * open, RST_STREAM NO_ERROR follows. */

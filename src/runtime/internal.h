@@ -76,6 +76,9 @@ struct troupe {
   int64_t (*wall_us)(void);     /* the time of day */
   tr_time stop_deadline, drain;
   int exit_status;
+  /* operator.c */
+  struct tr_operator *operator;
+  tr_time begun;
   /* signals.c */
   struct tr_signals *signals;
   void (*on_stop)(void *ud);
@@ -147,6 +150,8 @@ void tr_runtime_save_at_end(troupe_t *rt);
 typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
 void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
 void tr_sigpipe_release(tr_sigpipe *held);
+/* operator.c */
+void tr_runtime_free_operator(troupe_t *rt);
 /* signals.c */
 void tr_runtime_free_signals(troupe_t *rt);
 

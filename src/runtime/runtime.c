@@ -155,6 +155,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
+  rt->begun = tr_runtime_now(rt);
   int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
   if (rc) {
@@ -174,6 +175,7 @@ void troupe_free(troupe_t *rt) {
   tr_state_end_drop(rt->ending);
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);
+  tr_runtime_free_operator(rt);
   tr_host_free(rt->host);
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);

@@ -53,6 +53,13 @@ void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
 /* Restore what is in this file, if it is there, and save to it when a stop has drained; a failure then makes the exit status 1. */
 int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
+/* What is in a state file, as JSON: { saved, bytes, records = [ { kind, agent, version, bytes, value } ] }, appended to out. */
+int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
+/* The socket for the operator's verbs: "unix:PATH", whose folder only its owner may enter. */
+int tr_runtime_open_operator(troupe_t *rt, const char *address);
+/* Ask such a process, and wait: each answer is given to fn. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
+int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, void (*fn)(void *ud, tr_slice json), void *ud,
+                    tr_error *error);
 /* Bodies as JSON text for printing: appended to out. */
 int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);
 

@@ -37,6 +37,9 @@ size_t tr_state_open_turns(const troupe_t *rt, const tr_only *only, char *out, s
 /* The number of records that could not be restored, or a code, and then nothing was touched. name: for errors. */
 int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, const tr_only *only, tr_error *error);
 
+/* --- state_show.c --- */
+int tr_state_show(tr_mem *mem, const tr_snapshot *snapshot, const tr_only *only, tr_buf *out, tr_error *error);
+
 /* --- saves.c --- */
 /* Wait until nothing is open that cannot be begun again (at most so long), write, and tell: rc and, if it is not negative, the bytes
  * (which may be taken). fn is called once, from tr_runtime_work; at once with a code where it cannot begin. */

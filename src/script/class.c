@@ -201,6 +201,13 @@ tr_script_class *tr_script_class_of(tr_class *class_) {
   return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
 }
 
+bool tr_script_class_about(const tr_class *class_, tr_script_about *about) {
+  const tr_script_class *self = tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
+  if (!self) return false;
+  *about = (tr_script_about){ self->file ? self->file->name : "", self->def->version, self->def->program };
+  return true;
+}
+
 static uint8_t priority(void *class_ud, const tr_name *type) {
   const tr_script_class *class_ = class_ud;
   return (uint8_t)tr_definition_priority(class_->def, type);

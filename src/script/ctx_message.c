@@ -348,9 +348,15 @@ void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via) {
   options o;
   if (lua_gettop(L) < 5) lua_settop(L, 5);
   with.wait = tr_future_new(L, lt, meta_ref);
+  if (meta_ref == lt->script->stream_ref && !(with.wait->parts = TR_NEW(lt->script->mem, tr_stream))) tr_raise_memory(L);
   lua_replace(L, 1);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
+  if (with.wait->parts && o.retry) {
+    tr_msg_unref(msg);
+    tr_fail_raise(L, TR_EINVALID, "`retry` is no option of streams: what was read of one cannot be taken back");
+  }
   msg->via = via;
+  if (with.wait->parts) msg->window = TR_STREAM_WINDOW;
   with.wait->keeps = meta_ref == lt->script->placeholder_ref;
   tr_future_start(with.wait, msg, o.retry);
   if (o.cancel) tr_token_join(o.cancel, with.wait);

@@ -84,6 +84,7 @@ void tr_future_unref(tr_future *f) {
   drop_messages(f);
   tr_future_release(f);
   tr_body_release(script->core, &f->reply);
+  if (f->parts) tr_stream_free(f);
   tr_name *const held[] = { f->reply_type, f->agent, f->key, f->type, f->asker, f->asker_key, f->from, f->from_key,
                             f->from_type };
   for (size_t i = 0; i < sizeof held / sizeof *held; i++) tr_name_unref(held[i]);
@@ -226,8 +227,15 @@ void tr_future_tell(tr_future *f) {
   if (wanted || (f->reading && tr_future_away(f))) tr_future_fetch(f);
 }
 
+/* It was cancelled, and with it go the calls that only it needs and whose turn is over. They are put behind it in script->settled. */
+static void cancel_needs(const tr_future *f) {
+  for (const tr_edge *edge = f->needs; edge; edge = edge->next)
+    if (edge->need->users == 1 && !edge->need->turn) tr_future_cancel(edge->need);
+}
+
 static void deliver(tr_future *f) {
   tr_future_tell(f);
+  if (f->code == TR_ECANCELLED) cancel_needs(f);
   if (!f->turn) tell_failure(f);
   release_edges(f);
   tr_future_let_go(f);
@@ -274,59 +282,6 @@ void tr_future_cancel(tr_future *f) {
 
 /* --- calling --- */
 
-/* Another message of the same; the body only where it is wanted. */
-static tr_msg *again(const tr_msg *msg, bool with_body) {
-  tr_core *core = msg->core;
-  char id[TR_MSG_ID_MAX];
-  tr_msg *copy = tr_msg_new(core, TR_MSG_REQUEST);
-  if (!copy) return NULL;
-  copy->priority = msg->priority;
-  copy->troupe_peer = msg->troupe_peer;
-  copy->type = tr_name_ref(msg->type);
-  copy->sender_type = tr_name_ref(msg->sender_type);
-  copy->sender_key = tr_name_ref(msg->sender_key);
-  copy->target_type = tr_name_ref(msg->target_type);
-  copy->target_key = tr_name_ref(msg->target_key);
-  copy->chain = msg->chain;
-  copy->via = msg->via;
-  copy->id = tr_name_new(tr_core_names(core), tr_msg_id(msg, id));
-  bool good = copy->id;
-  if (msg->meta) copy->meta = tr_meta_new(tr_core_mem(core));
-  for (size_t i = 0; good && msg->meta && i < tr_meta_count(msg->meta); i++) {
-    tr_slice key, value;
-    tr_meta_at(msg->meta, i, &key, &value);
-    good = copy->meta && tr_meta_set(copy->meta, key, value) == 0;
-  }
-  if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
-    const tr_body_ops *ops = tr_core_body_ops(core);
-    uint32_t slot = ops->copy(ops->ud, msg->body.slot);
-    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
-    good = slot;
-  } else if (with_body) {
-    copy->body = msg->body;
-    if (msg->body.kind == TR_BODY_BYTES) tr_blob_ref(msg->body.bytes);
-  }
-  if (good) return copy;
-  tr_msg_unref(copy);
-  return NULL;
-}
-
-/* The body of f->msg with references in it, into msg. 0, or a code. */
-static int refer(const tr_future *f, tr_msg *msg, tr_error *error) {
-  lua_State *L = f->script->L;
-  tr_blob *bytes = NULL, *refs = NULL;
-  if (!tr_msg_get_more(msg) || !lua_checkstack(L, 8)) return TR_EMEMORY;
-  int top = lua_gettop(L);
-  tr_push_ref(L, f->script->slots_ref);
-  lua_rawgeti(L, -1, f->msg->body.slot);
-  int rc = tr_refs_encode(L, lua_gettop(L), &bytes, &refs, error);
-  lua_settop(L, top);
-  if (rc) return rc;
-  msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_JSON, .bytes = bytes };
-  msg->more->refs = refs;
-  return 0;
-}
-
 static void send(tr_future *f, bool in_turn) {
   tr_core *core = f->script->core;
   tr_msg *msg = f->msg;
@@ -335,9 +290,9 @@ static void send(tr_future *f, bool in_turn) {
   tr_error error;
   tr_error_init(&error);
   int rc = 0;
-  if (f->retries || f->held) msg = again(f->msg, !f->held);
+  if (f->retries || f->held) msg = tr_msg_again(f->msg, !f->held);
   else f->msg = NULL;
-  if (msg && f->held && (rc = refer(f, msg, &error))) {
+  if (msg && f->held && (rc = tr_future_refer_body(f, msg, &error))) {
     tr_msg_unref(msg);
     msg = NULL;
   }
@@ -349,6 +304,7 @@ static void send(tr_future *f, bool in_turn) {
   } else {
     f->call = NULL;
   }
+  if (f->call && f->parts) tr_call_on_part(f->call, tr_stream_part);
   if (f->call) tr_call_background(f->call, !f->wanted);
   else if (rc && rc != TR_EMEMORY) settle_text(f, rc, error.text);
   else settle_text(f, TR_EMEMORY, "out of memory");
@@ -404,6 +360,10 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
   f->timeout = msg->deadline == TR_NEVER ? TR_NEVER : msg->deadline - tr_core_now(core);
   f->deadline = turn->deadline;
   f->retries = retries;
+  if (retries && tr_msg_get_more(msg)) { /* without memory it may be handled twice */
+    msg->more->token[0] = tr_random_next(tr_core_random(core)) | 1;
+    msg->more->token[1] = tr_random_next(tr_core_random(core));
+  }
   msg->sender_type = tr_name_ref(f->asker);
   msg->sender_key = tr_name_ref(f->asker_key);
   msg->chain = tr_turn_chain(turn);
@@ -415,17 +375,7 @@ void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries) {
 static void asker_gave_up(tr_holder *holder, tr_msg *request) {
   tr_future *f = TR_CONTAINER(holder, tr_future, holder);
   request->reply_to.answer = NULL;
-  f->refs++;
-  for (tr_edge *edge; (edge = f->needs);) {
-    tr_future *need = edge->need;
-    f->needs = edge->next;
-    tr_link_remove(&edge->link);
-    TR_DELETE(f->script->mem, edge);
-    if (tr_list_empty(&need->dependents)) tr_future_cancel(need);
-    tr_future_unref(need);
-  }
   settle_text(f, TR_ECANCELLED, "the call was cancelled");
-  tr_future_unref(f);
 }
 
 static const tr_holder_ops holder_ops = { .cancel = asker_gave_up };
@@ -454,7 +404,7 @@ void tr_futures_leave(tr_lua_turn *lt, bool failed) {
     f->refs++;
     if (failed) f->read = true;
     if (f->settled) tell_failure(f);
-    else if (failed) tr_future_cancel(f);
+    else if (failed || f->parts) tr_future_cancel(f); /* nobody can read a stream any more */
     if (!f->settled && !tr_link_in(&f->open)) release_edges(f); /* it was never begun */
     tr_future_let_go(f);
     tr_future_unref(f);
@@ -509,6 +459,11 @@ void tr_future_watch(tr_future *f, bool wanted) {
   if (tr_future_away(f)) tr_future_fetch(f);
   else if (f->asked && !f->users && f->turn->wait == f->asked_at) f->asked->more->keep_ms = 0; /* it has not gone out yet */
   if (wanted) want(f, 0);
+}
+
+void tr_future_unwatch(tr_future *f) {
+  f->watched = f->wanted = false;
+  if (f->call) tr_call_background(f->call, true);
 }
 
 int tr_future_push_value(lua_State *L, int at, tr_future *f) {

@@ -29,6 +29,7 @@
 #endif
 #define TR_TIMERS_MAX 10000 /* default of limits.timers */
 #define TR_INSTRUCTIONS 100000000u /* default of limits.instructions */
+#define TR_STREAM_WINDOW 16  /* parts of an answer that wait for who reads them */
 #define TR_COPY_MAX 4000000  /* values in one body */
 
 typedef struct tr_lua_turn tr_lua_turn;
@@ -116,7 +117,7 @@ struct tr_script {
   tr_chunk *chunks;
   /* registry references */
   int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
-      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref;
+      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref, stream_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
@@ -604,6 +605,7 @@ struct tr_future {
   tr_lua_turn *turn;   /* NULL: it is over */
   tr_link open, by_turn, by_token;
   tr_call *call;       /* NULL: not sent, or settled */
+  struct tr_stream *parts; /* stream.c; NULL: it takes none */
   tr_msg *msg;         /* to be sent yet, or again */
   tr_msg *request;     /* this one does not call: it answers that */
   tr_holder holder;    /* of that request */
@@ -619,6 +621,7 @@ struct tr_future {
   bool held;           /* its body holds placeholders whose content is elsewhere */
   bool content;        /* its receiver cannot have those: the content has to be sent */
   unsigned users;      /* edges to this one */
+  uint32_t via;        /* of its message */
   tr_blob *kept;       /* where the result is; NULL: nowhere but in `reply`, or let go */
   tr_call *fetch;      /* its content is on the way here */
   tr_msg *asked;       /* the call's message, still in the outbox of its turn's wait number asked_at */
@@ -633,6 +636,17 @@ struct tr_future {
   tr_name *agent, *key, *type, *asker, *asker_key;
   tr_name *from, *from_key, *from_type; /* whose failure it is; NULL: its own */
 };
+/* Parts that came and were not taken yet: stream.c */
+typedef struct tr_stream {
+  tr_body items[TR_STREAM_WINDOW];
+  uint32_t first, count;
+  uint32_t taken;      /* since the callee got credit */
+  bool skip;           /* nobody takes any more: only the result is wanted */
+} tr_stream;
+void tr_stream_part(void *ud, tr_call *call, tr_reply *part); /* a tr_part_fn */
+void tr_stream_free(tr_future *f);
+void tr_stream_open(lua_State *L, tr_script *script);
+extern const luaL_Reg tr_ctx_stream_methods[];
 typedef struct tr_token { tr_link futures; bool cancelled; } tr_token;
 tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref); /* [-0, +1, m] */
 void tr_future_unref(tr_future *f);
@@ -642,6 +656,7 @@ bool tr_future_refer(tr_future *f, tr_future *need);
 void tr_future_start(tr_future *f, tr_msg *msg, unsigned retries); /* takes msg */
 void tr_future_answer(tr_future *f, tr_msg *request, tr_name *type); /* its body is in f->reply */
 void tr_future_cancel(tr_future *f);
+void tr_future_unwatch(tr_future *f); /* it is not waited for at the moment */
 /* Of this turn, when it ends: a failed one's are cancelled. */
 void tr_futures_leave(tr_lua_turn *lt, bool failed);
 void tr_futures_close(tr_script *script);
@@ -665,11 +680,13 @@ void tr_future_go(tr_future *f);   /* all that it needs is there */
 /* --- kept.c --- */
 static inline bool tr_future_away(const tr_future *f) { return f->settled && !f->code && f->reply.kind == TR_BODY_REF; }
 static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr_future_away(f); }
-bool tr_future_is_remote(const tr_future *f); /* its call goes to another process */
+bool tr_future_is_remote(const tr_future *f, const tr_msg *msg); /* its call goes to another process */
 /* May its receiver fetch what it needs? Only a JSON body has places for it. */
 static inline bool tr_future_takes_refs(const tr_future *f) {
-  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && tr_future_is_remote(f);
+  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && tr_future_is_remote(f, f->msg);
 }
+/* The body of f->msg with references in it, into msg. 0, or a code. */
+int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error);
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);

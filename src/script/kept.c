@@ -17,17 +17,33 @@
 
 #define KEEP TR_SECONDS(600)
 
-bool tr_future_is_remote(const tr_future *f) {
+bool tr_future_is_remote(const tr_future *f, const tr_msg *msg) {
   tr_core *core = f->script->core;
-  return tr_router_owner(tr_core_router(core), tr_name_view(f->agent)) != tr_core_local(core);
+  return msg->via || tr_router_owner(tr_core_router(core), tr_name_view(f->agent)) != tr_core_local(core);
 }
 
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn) {
-  if (!tr_future_is_remote(f) || !tr_msg_get_more(msg)) return; /* without memory: the content comes here */
+  if (!tr_future_is_remote(f, msg) || !tr_msg_get_more(msg)) return; /* without memory: the content comes here */
   msg->more->keep_ms = (uint32_t)(KEEP / 1000);
+  f->via = msg->via;
   if (!in_turn) return;
   f->asked = msg;
   f->asked_at = f->turn->wait;
+}
+
+int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error) {
+  lua_State *L = f->script->L;
+  tr_blob *bytes = NULL, *refs = NULL;
+  if (!tr_msg_get_more(msg) || !lua_checkstack(L, 8)) return TR_EMEMORY;
+  int top = lua_gettop(L);
+  tr_push_ref(L, f->script->slots_ref);
+  lua_rawgeti(L, -1, f->msg->body.slot);
+  int rc = tr_refs_encode(L, lua_gettop(L), &bytes, &refs, error);
+  lua_settop(L, top);
+  if (rc) return rc;
+  msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_JSON, .bytes = bytes };
+  msg->more->refs = refs;
+  return 0;
 }
 
 /* ---- fetching ---- */
@@ -71,7 +87,7 @@ void tr_future_fetch(tr_future *f) {
   tr_time deadline = f->timeout == TR_NEVER ? TR_NEVER : tr_core_now(core) + f->timeout;
   if (f->turn && f->turn->turn->deadline < deadline) deadline = f->turn->turn->deadline;
   f->refs++;
-  f->fetch = tr_core_fetch(core, tr_blob_view(f->kept), deadline, on_fetched, f);
+  f->fetch = tr_core_fetch(core, tr_blob_view(f->kept), f->via, deadline, on_fetched, f);
   if (f->fetch) tr_list_push(&f->script->futures, &f->open);
   else on_fetched(f, NULL, &none);
 }
@@ -102,7 +118,7 @@ void tr_future_fetch_needs(tr_future *f) {
 void tr_future_release(tr_future *f) {
   tr_blob *kept = f->kept;
   f->kept = NULL;
-  if (kept && !f->script->closing) tr_core_release(f->script->core, tr_blob_view(kept));
+  if (kept && !f->script->closing) tr_core_release(f->script->core, tr_blob_view(kept), f->via);
   tr_blob_unref(kept);
 }
 

@@ -103,6 +103,10 @@ int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, 
 /* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
 
+/* Where a class of this room comes from; false: it is another's. The name lives as long as the class. */
+typedef struct tr_script_about { const char *file; int64_t version; bool program; } tr_script_about;
+bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
+
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);
 

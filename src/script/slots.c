@@ -100,7 +100,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
     if (!rc) body->kind = TR_BODY_NULL;
     return rc;
   }
-  if (lua_type(L, -1) == LUA_TUSERDATA) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
+  if (lua_type(L, -1) == LUA_TUSERDATA && !tr_placeholder_is(L, -1)) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   script->slots.next[slot] |= parcel << TR_SLOT_PARCEL;

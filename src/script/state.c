@@ -134,6 +134,7 @@ static int open_state(lua_State *L, void *ud) {
   tr_future_open(L, script);
   tr_token_open(L, script);
   tr_placeholder_open(L, script);
+  tr_stream_open(L, script);
   return 0;
 }
 

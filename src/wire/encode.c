@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "core/core.h"
 #include "wire/keys.h"
+#include "wire/note.h"
 #include "wire/pb_message.h"
 #include "wire/reader.h"
 
@@ -198,6 +199,18 @@ tr_blob *tr_wire_error(tr_mem *mem, tr_slice request_id, int code, tr_slice text
 
 tr_blob *tr_wire_unresolved(tr_mem *mem, tr_slice request_id, int code, tr_slice text) {
   return error_frame(mem, request_id, code, text, NULL, true);
+}
+
+int tr_wire_encode_part(tr_core *core, const tr_reply *part, tr_slice request_id, tr_blob **frame, tr_error *error) {
+  tr_format format;
+  tr_blob *body = NULL;
+  int err = body_bytes(core, &part->body, TR_FORMAT_JSON, &body, &format, error);
+  if (err) return err;
+  tr_wire_note note = { .kind = TR_NOTE_PART, .type = tr_name_view(part->type),
+                        .content_type = content_type_of(core, &part->body, format, part->meta), .data = tr_blob_view(body) };
+  *frame = tr_wire_encode_note(tr_core_mem(core), request_id, &note);
+  tr_blob_unref(body);
+  return *frame ? 0 : no_memory(error);
 }
 
 int tr_wire_encode_reply_as(tr_core *core, const tr_reply *reply, tr_slice request_id, tr_format plain, tr_blob **frame,

@@ -50,9 +50,14 @@ static void apply_oneway(tr_msg *msg, tr_slice value) {
   if (msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
 }
 
-static void apply_priority(tr_msg *msg, tr_slice value) {
-  if (tr_slice_is(value, "high")) msg->priority = TR_PRIORITY_HIGH;
-  if (tr_slice_is(value, "low")) msg->priority = TR_PRIORITY_LOW;
+static void apply_stream(tr_msg *msg, tr_slice value) {
+  uint64_t parts;
+  if (read_digits(value, 10, &parts)) msg->window = parts < UINT8_MAX ? (uint8_t)parts : UINT8_MAX;
+}
+
+uint8_t tr_wire_priority(tr_slice value) {
+  if (tr_slice_is(value, "high")) return TR_PRIORITY_HIGH;
+  return tr_slice_is(value, "low") ? TR_PRIORITY_LOW : TR_PRIORITY_NORMAL;
 }
 
 static void apply_keep(tr_msg *msg, tr_slice value) {
@@ -61,9 +66,17 @@ static void apply_keep(tr_msg *msg, tr_slice value) {
   msg->more->keep_ms = ms < KEEP_MOST ? (uint32_t)ms : KEEP_MOST;
 }
 
+static void apply_resend(tr_msg *msg, tr_slice value) {
+  uint64_t high, low;
+  if (value.n != 32 || !read_digits(tr_slice_make(value.p, 16), 16, &high) || !read_digits(tr_slice_make(value.p + 16, 16), 16, &low)) return;
+  if (high == 0 || !tr_msg_get_more(msg)) return; /* then it may be handled twice */
+  msg->more->token[0] = high;
+  msg->more->token[1] = low;
+}
+
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   if (tr_slice_is(key, TR_KEY_PRIORITY)) {
-    apply_priority(msg, value);
+    msg->priority = tr_wire_priority(value);
     return true;
   }
   if (!tr_slice_starts(key, TR_SLICE_LITERAL(TR_KEY_OURS))) return false;
@@ -72,7 +85,9 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
+  else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
+  else if (tr_slice_is(key, TR_KEY_RESEND)) apply_resend(msg, value);
   return true; /* a newer troupe's are not the script's business, either */
 }
 
@@ -96,6 +111,11 @@ static void add_more(tr_wire_pairs *pairs, const tr_msg_more *more) {
     int n = snprintf(pairs->keep, sizeof pairs->keep, "%u", (unsigned)more->keep_ms);
     tr_wire_pairs_add(pairs, TR_KEY_KEEP, tr_slice_make(pairs->keep, (size_t)n));
   }
+  if (more->token[0]) {
+    int n = snprintf(pairs->token, sizeof pairs->token, "%016llx%016llx", (unsigned long long)more->token[0],
+                     (unsigned long long)more->token[1]);
+    tr_wire_pairs_add(pairs, TR_KEY_RESEND, tr_slice_make(pairs->token, (size_t)n));
+  }
   if (more->refs) tr_wire_pairs_add(pairs, TR_KEY_REFS, tr_blob_view(more->refs));
 }
 
@@ -111,6 +131,10 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
   if (msg->chain || msg->kind != TR_MSG_EVENT) { /* of a request always: by it a peer knows us */
     int n = snprintf(pairs->chain, sizeof pairs->chain, "%llx", (unsigned long long)msg->chain);
     tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
+  }
+  if (msg->window) {
+    int n = snprintf(pairs->stream, sizeof pairs->stream, "%u", msg->window);
+    tr_wire_pairs_add(pairs, TR_KEY_STREAM, tr_slice_make(pairs->stream, (size_t)n));
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
   if (msg->more && msg->kind != TR_MSG_EVENT && !msg->from_wire) add_more(pairs, msg->more);

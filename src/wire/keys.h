@@ -19,8 +19,10 @@
 #define TR_KEY_CHAIN "troupe-chain"
 #define TR_KEY_ONEWAY "troupe-oneway"
 #define TR_KEY_ID "troupe-id"
+#define TR_KEY_STREAM "troupe-stream"
 #define TR_KEY_CODE "troupe-code"
 #define TR_KEY_ORIGIN "troupe-origin"
+#define TR_KEY_RESEND "troupe-resend"
 #define TR_KEY_KEEP "troupe-keep"
 #define TR_KEY_REFS "troupe-refs"
 #define TR_KEY_KEPT "troupe-kept"
@@ -36,12 +38,14 @@ bool tr_wire_key_reserved(tr_slice key);
  * ignored. */
 bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value);
 
+uint8_t tr_wire_priority(tr_slice value); /* a tr_priority */
+
 /* What goes out with a message beside its own metadata. */
 typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
   size_t count;
   const tr_meta *meta;
-  char timeout[24], chain[24], keep[24]; /* text of some of them */
+  char stream[4], timeout[24], chain[24], keep[24], token[40]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);

@@ -95,3 +95,8 @@ tr_blob *tr_wire_cancel(tr_mem *mem, tr_slice request_id) {
   tr_wire_note note = { .kind = TR_NOTE_CANCEL };
   return tr_wire_encode_note(mem, request_id, &note);
 }
+
+tr_blob *tr_wire_credit(tr_mem *mem, tr_slice request_id, uint32_t parts) {
+  tr_wire_note note = { .kind = TR_NOTE_CREDIT, .count = parts };
+  return tr_wire_encode_note(mem, request_id, &note);
+}

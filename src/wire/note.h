@@ -23,6 +23,9 @@ typedef struct tr_wire_note {
 bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note);
 /* A frame; NULL: out of memory. */
 tr_blob *tr_wire_encode_note(tr_mem *mem, tr_slice request_id, const tr_wire_note *note);
+tr_blob *tr_wire_credit(tr_mem *mem, tr_slice request_id, uint32_t parts);
+/* A part of the answer; err: TR_EINVALID (the body cannot be encoded), TR_EMEMORY. */
+int tr_wire_encode_part(tr_core *core, const tr_reply *part, tr_slice request_id, tr_blob **frame, tr_error *error);
 tr_blob *tr_wire_cancel(tr_mem *mem, tr_slice request_id);
 
 #endif

@@ -95,6 +95,15 @@ static int walk_response(tr_wire_span *span, tr_reader *reader) {
   return more;
 }
 
+/* Bytes of the attribute `priority` with a ce_string "high"; "low" is one less. So one look at the length passes over nearly all others. */
+enum { PRIORITY_HIGH = 2 + 8 + 2 + 2 + 4 };
+
+static void find_priority(tr_wire_span *span, tr_slice entry) {
+  tr_slice key, value;
+  if (!tr_wire_read_entry(entry, true, &key, &value) || !tr_slice_is(key, "priority")) return;
+  span->priority = tr_slice_is(value, "high") ? TR_PRIORITY_HIGH : tr_slice_is(value, "low") ? TR_PRIORITY_LOW : TR_PRIORITY_NORMAL;
+}
+
 static int walk_event(tr_wire_span *span, tr_reader *reader) {
   tr_field field;
   int more;
@@ -103,6 +112,9 @@ static int walk_event(tr_wire_span *span, tr_reader *reader) {
       case TR_FIELD_KEY(1): span->event_id = field.value; break;
       case TR_FIELD_KEY(2): span->topic_source = field.value; break;
       case TR_FIELD_KEY(4): span->topic_type = field.value; break;
+      case TR_FIELD_KEY(5):
+        if (field.value.n == PRIORITY_HIGH || field.value.n == PRIORITY_HIGH - 1) find_priority(span, field.value);
+        break;
       case TR_FIELD_KEY(6):
       case TR_FIELD_KEY(7):
       case TR_FIELD_KEY(8): /* a oneof: the last one */

@@ -39,6 +39,7 @@ typedef struct tr_wire_span {
   bool has_payload;        /* request, response */
   tr_slice event_id, topic_type, topic_source; /* event */
   bool has_binary_data, has_text_data, has_proto_data; /* event */
+  uint8_t priority;        /* event: its attribute `priority`, a tr_priority (a request's: in its metadata) */
 } tr_wire_span;
 
 /* Walk the bytes of an agents.Message (no prefix). Any field order, last one wins, unknown fields skipped, strings

@@ -18,11 +18,11 @@ static void lost_answer(tr_worker *w, int why) {
                  tr_error_name(why));
 }
 
-/* Own: takes frame (NULL: there was no memory for it). 0, or TR_EMEMORY: to be tried again. */
-static int send_answer(tr_worker *w, uint32_t session, tr_blob *frame) {
+/* The request's priority is its answer's. Own: takes frame (NULL: there was no memory for it). 0, or TR_EMEMORY: to be tried again. */
+static int send_answer(tr_worker *w, uint32_t session, uint8_t priority, tr_blob *frame) {
   int err = TR_EMEMORY;
   if (!w->channel || session != w->session) err = TR_EUNAVAILABLE;
-  else if (frame) err = tr_worker_push(w, frame, NULL, 0, NULL);
+  else if (frame) err = tr_worker_push(w, priority, frame, NULL, 0, NULL);
   tr_blob_unref(frame);
   if (!err || err == TR_EMEMORY) return err;
   lost_answer(w, err);
@@ -33,10 +33,10 @@ static int send_answer(tr_worker *w, uint32_t session, tr_blob *frame) {
 
 static int send_error(tr_worker *w, uint32_t session, tr_slice id, int code, const char *text) {
   if (!text || !text[0]) text = tr_error_default_text(code);
-  return send_answer(w, session, tr_wire_error(w->mem, id, code, tr_slice_of(text)));
+  return send_answer(w, session, TR_PRIORITY_NORMAL, tr_wire_error(w->mem, id, code, tr_slice_of(text)));
 }
 
-static int send_reply(tr_worker *w, uint32_t session, tr_slice id, const tr_reply *reply) {
+static int send_reply(tr_worker *w, uint32_t session, tr_slice id, uint8_t priority, const tr_reply *reply) {
   tr_error error;
   tr_error_init(&error);
   tr_blob *frame = NULL;
@@ -46,7 +46,7 @@ static int send_reply(tr_worker *w, uint32_t session, tr_slice id, const tr_repl
                         (unsigned)(frame->len - TR_WIRE_PREFIX), (unsigned)w->o.max_message);
     tr_blob_unref(frame);
   }
-  return code ? send_error(w, session, id, code, error.text) : send_answer(w, session, frame);
+  return code ? send_error(w, session, id, code, error.text) : send_answer(w, session, priority, frame);
 }
 
 /* For a request that never became a job: there is no place to remember the debt in. Ending the session tells its caller. */
@@ -98,9 +98,8 @@ static void owe(tr_worker_job *job, int code) {
 
 static void on_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   (void)token;
-  (void)request;
   tr_worker_job *job = ud;
-  if (send_reply(job->worker, job->session, id_of(job), reply)) owe(job, reply->code ? reply->code : TR_EMEMORY);
+  if (send_reply(job->worker, job->session, id_of(job), request->priority, reply)) owe(job, reply->code ? reply->code : TR_EMEMORY);
   else tr_worker_job_fini(job);
 }
 
@@ -113,21 +112,29 @@ static tr_worker_job *new_job(tr_worker *w, tr_msg *msg, tr_slice id) {
   tr_finder_added(&w->jobs_by_id, &job->link);
   w->n_jobs++;
   msg->reply_to = (tr_reply_to){ .answer = on_answer, .ud = job };
+  if (msg->window) tr_worker_take_parts(job);
   return job;
+}
+
+/* It goes on without us. */
+static void leave_job(tr_worker_job *job) {
+  job->msg->reply_to.answer = NULL;
+  tr_worker_job_fini(job);
 }
 
 void tr_worker_forget_jobs(tr_worker *w) {
   tr_timer_stop(w->timers, &w->debt_timer);
   while (!tr_list_empty(&w->debts)) tr_worker_job_fini(TR_CONTAINER(w->debts.next, tr_worker_job, link));
-  while (!tr_list_empty(&w->jobs)) {
-    tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
-    job->msg->reply_to.answer = NULL; /* it goes on without us */
-    tr_worker_job_fini(job);
-  }
+  while (!tr_list_empty(&w->jobs)) leave_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
 }
 
+/* One that may come again is not cancelled: its next attempt gets its answer (core/resends.c). */
 void tr_worker_cancel_jobs(tr_worker *w) {
-  while (!tr_list_empty(&w->jobs)) tr_worker_cancel_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
+  while (!tr_list_empty(&w->jobs)) {
+    tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
+    if (job->msg->more && job->msg->more->resend) leave_job(job);
+    else tr_worker_cancel_job(job);
+  }
 }
 
 /* ---- what comes ---- */
@@ -142,7 +149,7 @@ static void take_request(tr_worker *w, tr_msg *msg, tr_slice id) {
     int code = tr_core_post(w->core, msg);
     tr_reply none = { .body = { .kind = TR_BODY_NULL } };
     if (code) answer_error(w, id, code, NULL);
-    else settle(w, send_reply(w, w->session, id, &none));
+    else settle(w, send_reply(w, w->session, id, TR_PRIORITY_NORMAL, &none));
   } else if (new_job(w, msg, id)) {
     tr_core_post(w->core, msg);
   } else {

@@ -9,6 +9,7 @@
 #define TR_WORKER_INTERNAL_H
 
 #include "base/finder.h"
+#include "base/lanes.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "wire/wire.h"
@@ -61,22 +62,32 @@ typedef struct tr_worker_item {
   bool native;     /* for a host that takes the native format: not for any other */
 } tr_worker_item;
 
-typedef struct tr_worker_queue { /* a ring; items are numbered for ever */
+typedef struct tr_worker_ring { /* items are numbered for ever */
   tr_worker_item *items;
   size_t cap;                      /* a power of two, or 0 */
   uint64_t first, handed, last;    /* [first, handed): with rpc, not yet written; [handed, last): waiting */
+} tr_worker_ring;
+
+typedef struct tr_worker_queue {
+  tr_worker_ring lanes[TR_LANES];  /* by tr_lane_kind; high and low are empty where nothing has a priority */
+  tr_lane_runs runs;
   uint64_t bytes, given;           /* in it; given to this session's stream */
 } tr_worker_queue;
 
-/* Queue a frame (takes references of its own). Events and requests are taken up to queue_bytes, answers up to twice that; *number
+/* Queue a frame (takes references of its own) with a tr_priority. Events and requests are taken up to queue_bytes, answers up to twice that; *number
  * (may be NULL) is the item's. err: TR_EOVERLOADED, TR_EMEMORY. */
-int tr_worker_push(tr_worker *w, tr_blob *frame, tr_msg *event, uint64_t token, uint64_t *number);
+int tr_worker_push(tr_worker *w, uint8_t priority, tr_blob *frame, tr_msg *event, uint64_t token, uint64_t *number);
 void tr_worker_unqueue(tr_worker *w, uint64_t number); /* it will not be sent, if it still waits */
 void tr_worker_pump(tr_worker *w, size_t limit);       /* give rpc about so much */
 void tr_worker_written(tr_worker *w);                  /* rpc has written some */
 void tr_worker_rewind(tr_worker *w, bool all_written); /* the stream is gone: what was not written waits for the next one */
 void tr_worker_queue_fini(tr_worker *w, const char *reason); /* events become dead letters */
-static inline bool tr_worker_queue_empty(const tr_worker_queue *queue) { return queue->first == queue->last; }
+bool tr_worker_is_handed(const tr_worker *w, uint64_t number); /* rpc has it, or had */
+static inline bool tr_worker_ring_empty(const tr_worker_ring *ring) { return ring->first == ring->last; }
+static inline bool tr_worker_queue_empty(const tr_worker_queue *queue) {
+  return tr_worker_ring_empty(&queue->lanes[TR_LANE_NORMAL]) && tr_worker_ring_empty(&queue->lanes[TR_LANE_HIGH]) &&
+         tr_worker_ring_empty(&queue->lanes[TR_LANE_LOW]);
+}
 
 /* ---- requests.c: requests of agents here that wait for an answer from there ---- */
 
@@ -142,6 +153,7 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span);
 /* Nobody here waits for its answer any more: the host hears of it, if the request has left. The entry is the caller's to end. */
 void tr_worker_tell_cancelled(tr_worker_request *request);
 tr_msg *tr_worker_request_take(tr_worker_request *request); /* end it; the reference is the caller's */
+void tr_worker_take_parts(tr_worker_job *job); /* of its answer, if its caller does */
 void tr_worker_cancel_job(tr_worker_job *job); /* nobody waits for its answer any more */
 extern const tr_holder_ops tr_worker_holder_ops;
 

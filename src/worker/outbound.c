@@ -37,7 +37,7 @@ static void send_event(tr_dest *dest, tr_msg *msg) {
   int code = w->state == TR_WORKER_OFF || w->leave >= TR_LEAVE_CANCEL ? TR_EUNAVAILABLE : 0;
   if (!code) code = encode_event(w, msg, &frame, &error);
   if (!code) code = check_size(w, frame, &error);
-  if (!code) code = tr_worker_push(w, frame, msg, 0, NULL);
+  if (!code) code = tr_worker_push(w, msg->priority, frame, msg, 0, NULL);
   tr_blob_unref(frame);
   if (code) tr_core_dead_letter(w->core, msg, code, text_of(&error, code));
 }
@@ -60,7 +60,7 @@ void tr_worker_send_request(tr_worker *w, tr_msg *msg) {
   tr_error_init(&error);
   int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_worker_plain(w), &frame, &error);
   if (!code) code = check_size(w, frame, &error);
-  if (!code) code = tr_worker_push(w, frame, NULL, tr_worker_request_token(request), &request->number);
+  if (!code) code = tr_worker_push(w, msg->priority, frame, NULL, tr_worker_request_token(request), &request->number);
   tr_blob_unref(frame);
   if (code) tr_worker_request_fail(request, code, text_of(&error, code));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What is to be sent on the channel: one ring, in order, bounded by bytes.
+ * What is to be sent on the channel: a ring for each priority, each in order, bounded by bytes together.
  *
  * rpc is given only as much as the socket is about to take, and an item stays here until its last byte was written out.
  * So when a stream is lost it is known exactly what never left: that waits for the next stream, in order and without
@@ -12,31 +12,36 @@
 #define AHEAD 65536 /* given to rpc beyond what it is asked for */
 #define STALE TR_MILLISECONDS(10) /* what waited so long has its time left written anew */
 
-static tr_worker_item *at(tr_worker_queue *queue, uint64_t number) { return &queue->items[number & (queue->cap - 1)]; }
+/* The number that others know an item by: its place in its ring, and which ring. */
+#define LANE_SHIFT 62
+static uint64_t name_of(tr_lane_kind lane, uint64_t place) { return (uint64_t)lane << LANE_SHIFT | place; }
+static uint64_t place_of(uint64_t number) { return number & ((UINT64_C(1) << LANE_SHIFT) - 1); }
 
-static bool grow(tr_worker *w) {
-  tr_worker_queue *queue = &w->queue;
-  size_t cap = queue->cap ? queue->cap * 2 : FIRST_CAP;
+static tr_worker_item *at(tr_worker_ring *ring, uint64_t place) { return &ring->items[place & (ring->cap - 1)]; }
+
+static bool grow(tr_worker *w, tr_worker_ring *ring) {
+  size_t cap = ring->cap ? ring->cap * 2 : FIRST_CAP;
   tr_worker_item *items = tr_calloc(w->mem, cap, sizeof *items);
   if (!items) return false;
-  for (uint64_t i = queue->first; i < queue->last; i++) items[i & (cap - 1)] = *at(queue, i);
-  tr_free(w->mem, queue->items, queue->cap * sizeof *items);
-  queue->items = items;
-  queue->cap = cap;
+  for (uint64_t i = ring->first; i < ring->last; i++) items[i & (cap - 1)] = *at(ring, i);
+  tr_free(w->mem, ring->items, ring->cap * sizeof *items);
+  ring->items = items;
+  ring->cap = cap;
   return true;
 }
 
-int tr_worker_push(tr_worker *w, tr_blob *frame, tr_msg *event, uint64_t token, uint64_t *number) {
+int tr_worker_push(tr_worker *w, uint8_t priority, tr_blob *frame, tr_msg *event, uint64_t token, uint64_t *number) {
   tr_worker_queue *queue = &w->queue;
+  tr_worker_ring *ring = &queue->lanes[priority];
   bool answer = !event && !token;
   uint64_t bound = answer ? w->o.queue_bytes * 2 : w->o.queue_bytes;
   if (queue->bytes + frame->len + COST > bound) return TR_EOVERLOADED;
-  if (queue->last - queue->first == queue->cap && !grow(w)) return TR_EMEMORY;
-  *at(queue, queue->last) = (tr_worker_item){ .frame = tr_blob_ref(frame), .event = event ? tr_msg_ref(event) : NULL,
-                                              .token = token, .since = tr_core_now(w->core), .native = w->native };
+  if (ring->last - ring->first == ring->cap && !grow(w, ring)) return TR_EMEMORY;
+  *at(ring, ring->last) = (tr_worker_item){ .frame = tr_blob_ref(frame), .event = event ? tr_msg_ref(event) : NULL,
+                                            .token = token, .since = tr_core_now(w->core), .native = w->native };
   queue->bytes += frame->len + COST;
-  if (number) *number = queue->last;
-  queue->last++;
+  if (number) *number = name_of((tr_lane_kind)priority, ring->last);
+  ring->last++;
   tr_worker_touch(w);
   return 0;
 }
@@ -53,16 +58,27 @@ static void clear(tr_worker_queue *queue, tr_worker_item *item) {
 }
 
 /* What waits at the front and is not to be sent any more. */
-static void skip_cleared(tr_worker_queue *queue) {
-  while (queue->first == queue->handed && queue->first < queue->last && !at(queue, queue->first)->frame)
-    queue->handed = ++queue->first;
+static void skip_cleared(tr_worker_ring *ring) {
+  while (ring->first == ring->handed && ring->first < ring->last && !at(ring, ring->first)->frame)
+    ring->handed = ++ring->first;
+}
+
+static tr_worker_ring *ring_of(const tr_worker *w, uint64_t number) {
+  uint64_t lane = number >> LANE_SHIFT;
+  return lane < TR_LANES ? (tr_worker_ring *)&w->queue.lanes[lane] : NULL;
 }
 
 void tr_worker_unqueue(tr_worker *w, uint64_t number) {
-  tr_worker_queue *queue = &w->queue;
-  if (number < queue->handed || number >= queue->last) return;
-  clear(queue, at(queue, number));
-  skip_cleared(queue);
+  tr_worker_ring *ring = ring_of(w, number);
+  uint64_t place = place_of(number);
+  if (!ring || place < ring->handed || place >= ring->last) return;
+  clear(&w->queue, at(ring, place));
+  skip_cleared(ring);
+}
+
+bool tr_worker_is_handed(const tr_worker *w, uint64_t number) {
+  const tr_worker_ring *ring = ring_of(w, number);
+  return ring && place_of(number) < ring->handed;
 }
 
 /* own: takes frame. */
@@ -97,10 +113,22 @@ static bool make_plain(tr_worker *w, tr_worker_item *item) {
   return frame != NULL;
 }
 
+static bool waits(const tr_worker_ring *ring) { return ring->handed < ring->last; }
+
+/* The ring whose turn it is; NULL: nothing waits. */
+static tr_worker_ring *next_ring(tr_worker_queue *queue) {
+  tr_worker_ring *lanes = queue->lanes;
+  bool high = waits(&lanes[TR_LANE_HIGH]), normal = waits(&lanes[TR_LANE_NORMAL]), low = waits(&lanes[TR_LANE_LOW]);
+  if (!high && !low) return normal ? &lanes[TR_LANE_NORMAL] : NULL;
+  return &lanes[tr_lane_next(&queue->runs, high, normal, low)];
+}
+
 void tr_worker_pump(tr_worker *w, size_t limit) {
   tr_worker_queue *queue = &w->queue;
-  while (w->channel && queue->handed < queue->last && tr_rpc_queued(w->channel) < limit + AHEAD) {
-    tr_worker_item *item = at(queue, queue->handed);
+  while (w->channel && tr_rpc_queued(w->channel) < limit + AHEAD) {
+    tr_worker_ring *ring = next_ring(queue);
+    if (!ring) return;
+    tr_worker_item *item = at(ring, ring->handed);
     refresh(w, item);
     if (!make_plain(w, item)) return; /* at the next output again */
     if (item->frame) {
@@ -108,51 +136,61 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
       queue->given += item->frame->len;
     }
     item->end = queue->given;
-    queue->handed++;
+    ring->handed++;
   }
 }
 
 /* Take out what rpc was given up to this many bytes of the stream. */
-static void confirm(tr_worker *w, uint64_t written) {
-  tr_worker_queue *queue = &w->queue;
-  while (queue->first < queue->handed && at(queue, queue->first)->end <= written) {
-    tr_worker_item *item = at(queue, queue->first);
+static void confirm_ring(tr_worker *w, tr_worker_ring *ring, uint64_t written) {
+  while (ring->first < ring->handed && at(ring, ring->first)->end <= written) {
+    tr_worker_item *item = at(ring, ring->first);
     tr_worker_request *request = item->token ? tr_worker_request_at(w, item->token) : NULL;
     if (request) request->sent = true;
-    clear(queue, item);
-    queue->first++;
+    clear(&w->queue, item);
+    ring->first++;
   }
+}
+
+static void confirm(tr_worker *w, uint64_t written) {
+  for (int lane = 0; lane < TR_LANES; lane++) confirm_ring(w, &w->queue.lanes[lane], written);
 }
 
 void tr_worker_written(tr_worker *w) {
   if (w->channel) confirm(w, w->queue.given - tr_rpc_queued(w->channel));
 }
 
-void tr_worker_rewind(tr_worker *w, bool all_written) {
-  tr_worker_queue *queue = &w->queue;
-  if (all_written) confirm(w, queue->given);
-  queue->handed = queue->first;
-  queue->given = 0;
-  for (uint64_t i = queue->first; i < queue->last; i++) {
-    tr_worker_item *item = at(queue, i);
+static void rewind_ring(tr_worker *w, tr_worker_ring *ring) {
+  ring->handed = ring->first;
+  for (uint64_t i = ring->first; i < ring->last; i++) {
+    tr_worker_item *item = at(ring, i);
     if (item->event || item->token || !item->frame) continue;
-    clear(queue, item);
+    clear(&w->queue, item);
     w->dropped++;
   }
-  skip_cleared(queue);
+  skip_cleared(ring);
 }
 
-void tr_worker_queue_fini(tr_worker *w, const char *reason) {
-  tr_worker_queue *queue = &w->queue;
-  while (queue->first < queue->last) {
-    tr_worker_item *item = at(queue, queue->first++);
+void tr_worker_rewind(tr_worker *w, bool all_written) {
+  if (all_written) confirm(w, w->queue.given);
+  w->queue.given = 0;
+  for (int lane = 0; lane < TR_LANES; lane++) rewind_ring(w, &w->queue.lanes[lane]);
+}
+
+static void fini_ring(tr_worker *w, tr_worker_ring *ring, const char *reason) {
+  while (ring->first < ring->last) {
+    tr_worker_item *item = at(ring, ring->first++);
     tr_msg *event = item->event ? tr_msg_ref(item->event) : NULL;
-    if (queue->handed < queue->first) queue->handed = queue->first;
-    clear(queue, item);
+    if (ring->handed < ring->first) ring->handed = ring->first;
+    clear(&w->queue, item);
     if (!event) continue;
     tr_core_dead_letter(w->core, event, TR_EUNAVAILABLE, reason);
     tr_msg_unref(event);
   }
-  tr_free(w->mem, queue->items, queue->cap * sizeof *queue->items);
-  *queue = (tr_worker_queue){ 0 };
+  tr_free(w->mem, ring->items, ring->cap * sizeof *ring->items);
+  *ring = (tr_worker_ring){ 0 };
+}
+
+void tr_worker_queue_fini(tr_worker *w, const char *reason) {
+  for (int lane = 0; lane < TR_LANES; lane++) fini_ring(w, &w->queue.lanes[lane], reason);
+  w->queue = (tr_worker_queue){ 0 };
 }

@@ -1,0 +1,121 @@
+-- The stock agents of agents/, each with a program that uses it as its page says.
+local sh = require "spec.support.sh"
+local process = require "spec.support.process"
+
+-- Runs agents/NAME.lua beside a program: its lines, and the log.
+local function use(name, program, ...)
+  local path = process.write_file(process.tmpdir() .. "/program.lua", program)
+  local status, out, err = sh.troupe { "run", "--log", "debug", "agents/" .. name .. ".lua", path, "--", ... }
+  assert.equal(0, status, err)
+  return out, err
+end
+
+describe("agents/", function()
+  it("echo answers with what it got", function()
+    local out = use("echo", [[return function(ctx)
+      local body, type = ctx:call("echo", "Any", { n = { 1, troupe.null } })
+      print(type, body.n[1], #ctx:call("echo", "Text", "abc"))
+      ctx:send("echo", "Event")
+      ctx:sleep(0.01)
+      local count = ctx:call("echo", "EchoCount")
+      print(count.requests, count.events)
+    end]])
+    assert.equal("Any\t1\t3\n2\t1\n", out)
+  end)
+
+  it("logger writes a line for each event of its topics", function()
+    local _, err = use("logger", [[return function(ctx)
+      ctx:publish("chat", "Said", { text = 'a "b"', n = { 1, 2 } })
+      ctx:publish("home.attic", "Reading", 21)
+      ctx:publish("other", "Unseen")
+      ctx:sleep(0.01)
+      assert(ctx:call("logger/log", "LoggerCount").lines == 2)
+    end]], "chat", "home.*")
+    assert.matches('agent=logger/log text="event" .-topic="chat/default"', err)
+    assert.matches('text="{ n = { 1, 2 }, text = \\"a \\\\\\"b\\\\\\"\\" }"', err, 1, true)
+    assert.matches('topic="home.attic/default"', err, 1, true)
+    assert.not_matches('topic="other', err)
+  end)
+
+  it("timer publishes later, and again and again until it is cancelled", function()
+    local out = use("timer", [[return function(ctx)
+      ctx:subscribe("bell")
+      local id = ctx:call("timer", "Every", { seconds = 0.01, topic = "bell", type = "Ring", body = { n = 1 } }).id
+      ctx:call("timer", "After", { seconds = 0.005, topic = "bell", type = "Once" })
+      print(#ctx:call("timer", "Timers").list)
+      local body, type = ctx:receive(5)
+      print(type)
+      for _ = 1, 3 do body, type = ctx:receive(5) print(type, body.n) end
+      print(ctx:call("timer", "Cancel", { id = id }).cancelled, #ctx:call("timer", "Timers").list)
+      print(ctx:call("timer", "Cancel", { id = id }).cancelled, ctx:pcall("timer", "After", { seconds = -1, topic = "t", type = "T" }))
+    end]])
+    assert.matches("^2\nOnce\nRing\t1\nRing\t1\nRing\t1\ntrue\t0\nfalse\tfalse\tinvalid: ", out)
+  end)
+
+  it("router passes events on by its rules", function()
+    local out = use("router", [[return function(ctx)
+      ctx:subscribe("alarms")
+      print(ctx:call("router", "SetRules", { rules = {
+        { type = "Reading", where = { room = "attic" }, to = "alarms", as = "Alert" },
+        { prefix = "Log", agent = "nobody" },
+        { type = "Noise" } } }).rules)
+      ctx:publish("route", "Reading", { room = "attic", value = 70 })
+      for _, type in ipairs { "Reading", "LogLine", "Noise", "Other" } do ctx:publish("route", type, { room = "cellar" }) end
+      local body, type = ctx:receive(5)
+      print(type, body.value)
+      ctx:sleep(0.01)
+      local n = ctx:call("router", "Routed")
+      print(n.passed, n.dropped, n.unmatched)
+      print(ctx:pcall("router", "SetRules", { rules = { { typ = "Reading" } } }))
+    end]])
+    assert.matches("^3\nAlert\t70\n2\t1\t2\nfalse\tinvalid: body.rules%[1%].*typ", out)
+  end)
+
+  it("recorder keeps the last events for whoever comes late", function()
+    local out = use("recorder", [[return function(ctx)
+      for n = 1, 1500 do ctx:publish("chat", "Said", { n = n }) if n % 100 == 0 then ctx:sleep(0) end end
+      ctx:sleep(0.01)
+      local all = ctx:call("recorder", "Last").events
+      print(#all, all[1].body.n, all[#all].body.n, all[1].topic, all[1].type)
+      print(ctx:call("recorder", "Last", { n = 2 }).events[1].body.n)
+      print(ctx:call("recorder", "Forget").forgotten, #ctx:call("recorder", "Last").events)
+    end]], "chat")
+    assert.equal("1000\t501\t1500\tchat/default\tSaid\n1499\n1000\t0\n", out)
+  end)
+
+  it("deadletters shows what could not be delivered, and sends it again", function()
+    local out = use("deadletters", [[
+      return { { type = "picky", mailbox = { limit = 1, overflow = "refuse" }, on = {
+        Job = function(_, m, ctx) print("job", m.n) ctx:sleep(0.01) end } },
+        function(ctx)
+          ctx:send("nobody", "Lost", { n = 1 })
+          for n = 1, 3 do ctx:send("picky", "Job", { n = n }) end
+          ctx:sleep(0.1)
+          local letters = ctx:call("deadletters", "Letters").letters
+          print(#letters, letters[#letters].reason, letters[#letters].agent)
+          local again = ctx:call("deadletters", "Again", { number = letters[1].number }).sent
+          ctx:sleep(0.1)
+          print(again)
+          local counts = ctx:call("deadletters", "Counts")
+          print(counts.total, counts.counts["not_found Lost"])
+          print((select(2, ctx:pcall("deadletters", "Again", { number = 99 }))))
+        end }]])
+    assert.matches("\n3\tnot_found\tnobody/default\njob\t3\ntrue\n3\t1\nnot_found: there is no letter 99", out)
+  end)
+
+  it("run behind a host as the page shows", function()
+    local session = process.read_file("agents/README.md"):match("```sh\n(.-)```")
+    local host = process.troupe { "host", "--listen", "127.0.0.1:0" }
+    local address = select(2, host:wait_line("^listening (.*)$"))
+    local _, worker, call = session:match("^(.-)\n(.-)\n(.-)\n")
+    local function real(line) return "exec " .. line:gsub("^troupe", process.program):gsub("127%.0%.0%.1:50051", address) end
+    process.start({ "/bin/sh", "-c", real(worker) }):wait_line("^joined ")
+    assert.equal('{"n":1}\n', (select(2, sh(real(call)))))
+  end)
+
+  it("has a page for each", function()
+    local page = process.read_file("agents/README.md")
+    local names = select(2, sh "ls agents")
+    for name in names:gmatch("(%w+)%.lua") do assert.matches("\n## " .. name .. "\n", page) end
+  end)
+end)

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ * The operator's verbs: they ask a running process by its socket (socket.c; what it answers: runtime/operator_verbs.c), and
+ * say it in words, or with --json as it came. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#define PIDS_MAX 256
+#define BODY_MAX 16384
+
+typedef struct cli_operate {
+  const cli_verb *verb;
+  const cli_args *args;
+  troupe_t *rt;       /* for values */
+  char address[CLI_SOCKET_MAX + 40];
+  char body[BODY_MAX];
+  tr_time timeout;
+  void (*say)(struct cli_operate *op, const troupe_value_t *answer);
+  int answers;
+} cli_operate;
+
+static bool has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
+
+/* ---- values ---- */
+
+static const char *text(const troupe_value_t *map, const char *key) {
+  const char *found = troupe_value_string(troupe_value_get(map, key), NULL);
+  return found ? found : "";
+}
+static int64_t number(const troupe_value_t *map, const char *key) {
+  int64_t value = 0;
+  const troupe_value_t *found = troupe_value_get(map, key);
+  if (found) troupe_value_integer(found, &value);
+  return value;
+}
+static void print_json(cli_operate *op, const troupe_value_t *value) {
+  size_t length;
+  char *json = troupe_value_to_json(op->rt, value, &length);
+  if (json) fwrite(json, 1, length, stdout);
+  troupe_free_text(op->rt, json, length);
+}
+static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
+/* ---- saying ---- */
+
+static void say_ps(cli_operate *op, const troupe_value_t *answer) {
+  double uptime = 0;
+  (void)op;
+  troupe_value_number(troupe_value_get(answer, "uptime_s"), &uptime);
+  printf("%lld  troupe %s  %s for %.0f s", (long long)number(answer, "pid"), text(answer, "version"), text(answer, "stage"), uptime);
+  const troupe_value_t *doors = troupe_value_get(answer, "doors"), *agents = troupe_value_get(answer, "agents");
+  for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
+    const troupe_value_t *door = troupe_value_at(doors, i);
+    bool host = strcmp(text(door, "kind"), "host") == 0;
+    printf("  %s %s%s%s%s", host ? "host" : "listening", text(door, "address"), host ? " (" : "", text(door, "state"), host ? ")" : "");
+  }
+  putchar('\n');
+  for (size_t i = 0; agents && i < troupe_value_length(agents); i++) {
+    const troupe_value_t *agent = troupe_value_at(agents, i);
+    bool program = false;
+    troupe_value_boolean(troupe_value_get(agent, "program"), &program);
+    if (program) printf("  program  %s\n", text(agent, "file"));
+    else
+      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", text(agent, "type"),
+             (long long)number(agent, "instances"), plural(number(agent, "instances")), (long long)number(agent, "queued"),
+             (long long)number(agent, "turns"), (long long)number(agent, "version"), text(agent, "file"));
+  }
+}
+
+static void say_reload(cli_operate *op, const troupe_value_t *answer) {
+  (void)op;
+  printf("reloaded %lld file%s\n", (long long)number(answer, "files"), plural(number(answer, "files")));
+}
+
+static void say_stop(cli_operate *op, const troupe_value_t *answer) {
+  (void)op;
+  (void)answer;
+}
+
+static void say_saved(cli_operate *op, const troupe_value_t *answer) {
+  int64_t failed = number(answer, "failed");
+  bool saved = troupe_value_get(answer, "bytes") != NULL;
+  (void)op;
+  printf("%s %s", saved ? "saved" : "restored", text(answer, "path"));
+  if (saved) printf(", %lld bytes", (long long)number(answer, "bytes"));
+  if (failed) printf("; %lld could not be (the process's log says which)", (long long)failed);
+  putchar('\n');
+}
+
+static void say_state(cli_operate *op, const troupe_value_t *answer) {
+  const troupe_value_t *records = troupe_value_get(answer, "records");
+  size_t count = records ? troupe_value_length(records) : 0;
+  printf("saved %s, %lld bytes, %zu record%s\n", text(answer, "saved"), (long long)number(answer, "bytes"), count, count == 1 ? "" : "s");
+  for (size_t i = 0; i < count; i++) {
+    const troupe_value_t *record = troupe_value_at(records, i);
+    const char *part = text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
+    printf("%-12s %s%s%s version %lld  ", text(record, "kind"), text(record, of), *part ? " " : "", part,
+           (long long)number(record, "version"));
+    print_json(op, troupe_value_get(record, "value"));
+    putchar('\n');
+  }
+}
+
+/* ---- asking ---- */
+
+static void say(cli_operate *op, tr_slice json) {
+  op->answers++;
+  if (has(op, "json")) {
+    fwrite(json.p, 1, json.n, stdout);
+    putchar('\n');
+  } else {
+    troupe_value_t *value = troupe_value_from_json(op->rt, json.p, json.n);
+    if (value) op->say(op, value);
+    troupe_value_free(value);
+  }
+  fflush(stdout);
+}
+
+static void on_answer(void *ud, tr_slice json) { say(ud, json); }
+
+static int ask(cli_operate *op, const char *what) {
+  tr_error error;
+  tr_error_init(&error);
+  int rc = tr_operator_ask(op->address, what, op->body, op->timeout, on_answer, op, &error);
+  if (strcmp(what, "stop") == 0 && op->answers && rc == TR_EUNAVAILABLE) rc = 0; /* it has ended, and its socket with it */
+  if (rc) return cli_fail(CLI_FAILED, op->verb->name, "%s: %s", tr_error_name(rc), error.text);
+  return CLI_OK;
+}
+
+static int begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
+  *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
+  if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
+  signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
+  op->rt = cli_runtime("error");
+  return op->rt ? CLI_OK : CLI_FAILED;
+}
+
+static void set_address(cli_operate *op, const char *folder, long pid) {
+  snprintf(op->address, sizeof op->address, "unix:%s/%ld.sock", folder, pid);
+}
+
+/* The one that is meant. */
+static int choose(cli_operate *op) {
+  const char *host = cli_get(op->verb, op->args, "host"), *wanted = cli_get(op->verb, op->args, "pid");
+  char folder[CLI_SOCKET_MAX], list[400] = "";
+  long pids[PIDS_MAX];
+  if (host) {
+    if (strncmp(host, "unix:", 5))
+      return cli_fail(CLI_USAGE, op->verb->name, "--host: an operator's socket is unix:PATH; asking over the network needs rights, which are not there yet");
+    snprintf(op->address, sizeof op->address, "%s", host);
+    return CLI_OK;
+  }
+  int count = cli_find_running(pids, PIDS_MAX, folder);
+  for (int i = 0; i < count; i++) {
+    size_t n = strlen(list);
+    if (wanted && pids[i] != strtol(wanted, NULL, 10)) continue;
+    set_address(op, folder, pids[i]);
+    if (wanted) return CLI_OK;
+    if (n < sizeof list - 20) snprintf(list + n, sizeof list - n, "%s%ld", n ? ", " : "", pids[i]);
+  }
+  if (wanted) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user runs as process %s (see troupe ps)", wanted);
+  if (count == 0) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user is running");
+  if (count > 1) return cli_fail(CLI_USAGE, op->verb->name, "several are running: %s (choose one with --pid)", list);
+  return CLI_OK;
+}
+
+static int run_one(const cli_verb *verb, const cli_args *args, const char *what, void (*say_it)(cli_operate *op, const troupe_value_t *answer),
+                   const char *body) {
+  cli_operate op;
+  int rc = begin(&op, verb, args);
+  if (rc) return rc;
+  op.say = say_it;
+  if (body) snprintf(op.body, sizeof op.body, "%s", body);
+  if (strcmp(what, "stop") == 0) op.timeout = 0; /* as long as it takes */
+  rc = choose(&op);
+  if (rc == CLI_OK) rc = ask(&op, what);
+  troupe_free(op.rt);
+  return rc;
+}
+
+/* ---- ps, reload, stop, drain ---- */
+
+static int run_ps(const cli_verb *verb, cli_args *args) {
+  long pids[PIDS_MAX];
+  char folder[CLI_SOCKET_MAX];
+  if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return run_one(verb, args, "ps", say_ps, NULL);
+  cli_operate op;
+  int rc = begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
+  if (rc) return rc;
+  op.say = say_ps;
+  for (int i = 0; i < count; i++) {
+    tr_error error;
+    tr_error_init(&error);
+    set_address(&op, folder, pids[i]);
+    int asked = tr_operator_ask(op.address, "ps", op.body, op.timeout, on_answer, &op, &error);
+    if (asked == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
+    if (asked) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(asked), error.text);
+  }
+  troupe_free(op.rt);
+  return rc;
+}
+
+static int run_reload(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "reload", say_reload, NULL); }
+
+static int run_stop(const cli_verb *verb, cli_args *args) {
+  char body[80] = "{}";
+  tr_time drain;
+  if (!cli_seconds(verb, args, "drain", -1, &drain)) return CLI_USAGE;
+  if (drain >= 0) snprintf(body, sizeof body, "{\"drain\":%.6f}", (double)drain / 1e6);
+  return run_one(verb, args, "stop", say_stop, body);
+}
+
+static int run_drain(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "stop", say_stop, "{\"drain\":1e9}"); }
+
+/* ---- state ---- */
+
+#define ONLY_MAX 64
+
+static int split_only(const cli_verb *verb, const cli_args *args, char *copy, size_t size, const char *items[ONLY_MAX + 1]) {
+  const char *given = cli_get(verb, args, "only");
+  int count = 0;
+  snprintf(copy, size, "%s", given ? given : "");
+  for (char *word = strtok(copy, ","); word; word = strtok(NULL, ",")) {
+    if (count == ONLY_MAX) return cli_fail(CLI_USAGE, verb->name, "--only: more than %d names", ONLY_MAX);
+    items[count++] = word;
+  }
+  items[count] = NULL;
+  if (given && count == 0) return cli_fail(CLI_USAGE, verb->name, "--only names no agent");
+  return CLI_OK;
+}
+
+static int state_body(cli_operate *op, const char *path, const char *const *only) {
+  char full[5000], folder[4096];
+  troupe_value_t *map = troupe_value_map(op->rt), *list = only[0] ? troupe_value_array(op->rt) : NULL;
+  if (path && path[0] != '/' && getcwd(folder, sizeof folder)) snprintf(full, sizeof full, "%s/%s", folder, path);
+  else snprintf(full, sizeof full, "%s", path ? path : "");
+  if (path) troupe_value_set(map, "path", troupe_pack(op->rt, "s", full));
+  for (int i = 0; list && only[i]; i++) troupe_value_push(list, troupe_pack(op->rt, "s", only[i]));
+  if (list) troupe_value_set(map, "only", list);
+  if (op->timeout > 0) troupe_value_set(map, "timeout", troupe_pack(op->rt, "F", (double)op->timeout / 1e6));
+  size_t length;
+  char *json = troupe_value_to_json(op->rt, map, &length);
+  int rc = json && length < sizeof op->body ? CLI_OK : cli_fail(CLI_USAGE, op->verb->name, "names and path are too long, or not UTF-8");
+  if (rc == CLI_OK) memcpy(op->body, json, length + 1);
+  troupe_free_text(op->rt, json, length);
+  troupe_value_free(map);
+  return rc;
+}
+
+static int show_file(cli_operate *op, const char *path, const char *const *only) {
+  tr_mem mem;
+  tr_buf out;
+  tr_mem_init(&mem);
+  tr_buf_init(&out, &mem);
+  int rc = tr_runtime_show_state(op->rt, path, only[0] ? only : NULL, &out);
+  if (rc) rc = cli_fail(CLI_FAILED, op->verb->name, "%s: %s", troupe_error_name(rc), troupe_error(op->rt));
+  else say(op, tr_buf_view(&out));
+  tr_buf_fini(&out);
+  return rc;
+}
+
+static int run_state(const cli_verb *verb, cli_args *args) {
+  static const char *const whats[] = { "state.show", "state.save", "state.restore" };
+  const char *what = NULL, *path = args->count > 1 ? args->words[1] : NULL, *only[ONLY_MAX + 1];
+  char copy[4096];
+  cli_operate op;
+  for (int i = 0; i < 3; i++)
+    if (strcmp(args->words[0], whats[i] + 6) == 0) what = whats[i];
+  if (!what) return cli_fail(CLI_USAGE, verb->name, "%s: expected show, save or restore", args->words[0]);
+  int rc = split_only(verb, args, copy, sizeof copy, only);
+  if (rc == CLI_OK) rc = begin(&op, verb, args);
+  if (rc) return rc;
+  if (!cli_seconds(verb, args, "timeout", TR_SECONDS(3), &op.timeout)) rc = CLI_USAGE;
+  op.say = what == whats[0] ? say_state : say_saved;
+  if (rc == CLI_OK && what == whats[0] && path) {
+    rc = show_file(&op, path, only);
+  } else if (rc == CLI_OK) {
+    rc = choose(&op);
+    if (rc == CLI_OK) rc = state_body(&op, path, only);
+    op.timeout += TR_SECONDS(30); /* it says itself when its time is up */
+    if (rc == CLI_OK) rc = ask(&op, what);
+  }
+  troupe_free(op.rt);
+  return rc;
+}
+
+/* ---- the verbs ---- */
+
+#define WHICH_OPTIONS                                                                                        \
+  { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
+  { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \
+  { "json", 0, NULL, "print what the process answers as it is", NULL }
+
+static const cli_option ps_options[] = {
+  WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+};
+static const cli_option stop_options[] = {
+  WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },
+};
+static const cli_option drain_options[] = { WHICH_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option state_options[] = {
+  WHICH_OPTIONS, { "only", 0, "NAME,…", "ids, types, or patterns of them with *: \"game/7,player,log_*\"", NULL },
+  { "timeout", 't', "S", "wait so long for open turns (3)", NULL }, { NULL, 0, NULL, NULL, NULL },
+};
+
+const cli_verb cli_ps = {
+  "ps", "[--pid PID]", "List what runs: processes, their doors, their agents.", "  troupe ps\n  troupe ps --pid 4711 --json", ps_options, 0, 0, run_ps,
+};
+const cli_verb cli_reload = {
+  "reload", "[--pid PID]", "Let a running process reload its files that have changed.", "  troupe reload", ps_options, 0, 0, run_reload,
+};
+const cli_verb cli_stop = {
+  "stop", "[--pid PID] [--drain S]", "End a running process as by SIGTERM, and wait until it has ended.", "  troupe stop --drain 10", stop_options, 0, 0, run_stop,
+};
+const cli_verb cli_drain = {
+  "drain", "[--pid PID]", "End a running process when all that is queued is done, however long that takes.", "  troupe drain", drain_options, 0, 0, run_drain,
+};
+const cli_verb cli_state = {
+  "state", "show|save|restore [FILE]", "Save or restore a running process's agents, or look at them; show FILE looks into a file.",
+  "  troupe state save world.state --only 'game/*'\n  troupe state show world.state --json\n  troupe state restore world.state", state_options, 1, 2, run_state,
+};

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ * Asking a running process by its operator's socket, for the program: on a loop of its own, until it has answered. */
+#include "net/net.h"
+#include "ops/admin.h"
+#include "runtime/runtime.h"
+
+typedef struct asking {
+  tr_mem mem;
+  uv_loop_t loop;
+  uv_timer_t timer;
+  tr_net *net;
+  tr_net_conn *conn;
+  tr_admin_ask *ask;
+  void (*fn)(void *ud, tr_slice json);
+  void *ud;
+  tr_error *error;
+  bool over;
+  int rc;
+} asking;
+
+static void end(asking *self, int rc, tr_slice text) {
+  if (self->over) return;
+  self->over = true;
+  self->rc = rc;
+  if (rc) tr_error_set(self->error, rc, "%.*s", (int)text.n, text.n ? text.p : "");
+  uv_stop(&self->loop);
+}
+
+static void on_reply(void *ud, tr_slice body) {
+  asking *self = ud;
+  if (!self->over) self->fn(self->ud, body);
+}
+static void on_over(void *ud, int code, tr_slice text) { end(ud, code, text); }
+static void on_dirty(void *ud) {
+  asking *self = ud;
+  if (self->conn) tr_net_conn_dirty(self->conn);
+}
+
+static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
+  asking *self = ud;
+  (void)conn;
+  return tr_admin_ask_feed(self->ask, bytes, (int64_t)(uv_hrtime() / 1000), self->error);
+}
+static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
+  (void)conn;
+  return tr_admin_ask_output(((asking *)ud)->ask, out, limit);
+}
+static bool on_finished(void *ud, tr_net_conn *conn) {
+  (void)conn;
+  return ((asking *)ud)->over;
+}
+static void on_closed(void *ud, tr_net_conn *conn, const char *reason) {
+  asking *self = ud;
+  (void)conn;
+  self->conn = NULL;
+  end(self, TR_EUNAVAILABLE, reason ? tr_slice_of(reason) : TR_SLICE_LITERAL("the process closed the connection"));
+}
+static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_closed };
+
+static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
+  asking *self = ud;
+  self->conn = conn;
+  if (conn) tr_net_conn_dirty(conn);
+  else end(self, TR_EUNAVAILABLE, tr_slice_of(reason));
+}
+
+static void on_time(uv_timer_t *timer) {
+  end(timer->data, TR_ETIMEOUT, TR_SLICE_LITERAL("no answer within the time (--timeout)"));
+}
+
+static void close_loop(asking *self) {
+  if (self->conn) tr_net_conn_drop(self->conn);
+  uv_close((uv_handle_t *)&self->timer, NULL);
+  if (self->net) tr_net_close(self->net);
+  uv_run(&self->loop, UV_RUN_DEFAULT);
+  uv_loop_close(&self->loop);
+  tr_net_free(self->net);
+  tr_admin_ask_free(self->ask);
+}
+
+int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, void (*fn)(void *ud, tr_slice json), void *ud,
+                    tr_error *error) {
+  asking self = { .fn = fn, .ud = ud, .error = error };
+  tr_admin_ask_options options = { .mem = &self.mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,
+                                   .dirty = on_dirty, .ud = &self };
+  tr_mem_init(&self.mem);
+  if (uv_loop_init(&self.loop) < 0) return tr_error_set(error, TR_EIO, "cannot make an event loop");
+  uv_timer_init(&self.loop, &self.timer);
+  self.timer.data = &self;
+  self.net = tr_net_new(&self.mem, NULL, &self.loop);
+  self.ask = tr_admin_ask_new(&options);
+  if (!self.net || !self.ask) {
+    end(&self, TR_EMEMORY, TR_SLICE_LITERAL("out of memory"));
+  } else if (tr_net_connect(self.net, tr_slice_of(address), &handlers, &self, on_dialed, &self, NULL, error)) {
+    self.over = true;
+    self.rc = error->code;
+  } else {
+    if (timeout > 0) uv_timer_start(&self.timer, on_time, (uint64_t)(timeout / 1000), 0);
+    while (!self.over) uv_run(&self.loop, UV_RUN_ONCE);
+  }
+  self.over = true;
+  close_loop(&self);
+  return self.rc;
+}
