@@ -23,6 +23,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_dest_init(&core->local, NULL);
   tr_list_init(&core->classes);
   tr_list_init(&core->retired);
+  tr_list_init(&core->at_doors);
   core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
   tr_uplinks_init(core);

@@ -85,6 +85,10 @@ struct tr_core {
   tr_link answered;            /* of these, the ones that are answered, the oldest first */
   size_t answered_count, answered_bytes;
 
+  /* calls whose requests are behind a door: probes.c */
+  tr_link at_doors;
+  tr_timer probe_timer;
+
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
   tr_agent *held;              /* that were ready while frozen, the last one first */
@@ -189,6 +193,9 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
+  uint64_t mark;         /* in paths; 0: none yet */
+  uint64_t goal, passed; /* of the last probe that it sent; of the last one that went by */
+  tr_time probed_at;
   bool starved;          /* it has no credit for another part */
   uint32_t credit;       /* parts of its answer that it may give now */
   bool cancelled;        /* its caller gave up, or its time is over */
@@ -245,6 +252,8 @@ void tr_frozen_look(tr_core *core);
 /* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
+/* Does the agent wait in this request's own call chain? Then it takes it at once. */
+bool tr_mail_is_nested(const tr_agent *to, const tr_msg *msg);
 /* The next that may be handled now, with its reference; or NULL. */
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent);
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
@@ -268,6 +277,16 @@ void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent s
  * keeps its own agent from taking mail even where that is reentrant. */
 bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
 
+/* ---- circles over several processes: probes.c ---- */
+
+void tr_call_left(tr_call *call); /* its request goes out by a door */
+void tr_probe_agent(tr_agent *agent, const tr_probe *probe); /* follow what its next mail waits for (waits.c) */
+void tr_probe_turn(tr_turn *turn, const tr_probe *probe);
+void tr_probe_is_back(tr_turn *turn, const tr_probe *probe); /* at the turn that sent it */
+uint64_t tr_turn_mark(tr_turn *turn);
+typedef enum { TR_LED_NO, TR_LED_YES, TR_LED_MAYBE } tr_led;
+tr_led tr_msg_led_by(const tr_msg *msg, const tr_turn *turn); /* did it lead to this request, which came by a door? */
+
 /* ---- calls ---- */
 
 struct tr_call {
@@ -289,6 +308,8 @@ struct tr_call {
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
   tr_msg *msg;                 /* not counted: a request does not go before its call is closed. NULL: answered already */
+  tr_link by_door;             /* core->at_doors */
+  tr_time probe_at, probe_step;
   tr_name *target_type, *target_key;
   struct tr_early { /* the answer, if it came while `making` */
     int code;
@@ -320,6 +341,8 @@ void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
 void tr_call_time_out(tr_msg *request); /* answer it so */
+void tr_call_deadlock(tr_call *call);   /* fail it so */
+uint64_t tr_call_token(const tr_call *call);
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */

@@ -48,7 +48,7 @@ static tr_msg *lane_pop(tr_core *core, tr_envelope **head, tr_envelope **tail) {
 #define CLIMB_MOST 256
 
 /* The turn that made the request which this one handles; NULL: none here. *beyond: it may have been made for one here all the same,
- * by another process or a turn that is over. */
+ * by another process that does not say, or a turn that is over. */
 static tr_turn *caller_of(const tr_turn *turn, bool *beyond) {
   if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST) return NULL;
   const tr_call *call = tr_call_of(turn->msg);
@@ -61,8 +61,11 @@ static tr_turn *caller_of(const tr_turn *turn, bool *beyond) {
 static bool called_by(const tr_turn *from, const tr_turn *turn) {
   bool beyond = false, other = false;
   int steps = 0;
-  for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond))
+  for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond)) {
     if (at == turn) return true;
+    tr_led led = at->msg && at->msg->from_wire ? tr_msg_led_by(at->msg, turn) : TR_LED_MAYBE;
+    if (led != TR_LED_MAYBE) return led == TR_LED_YES;
+  }
   if (!beyond) return false;
   for (const tr_turn *at = turn; at && steps < CLIMB_MOST * CLIMB_MOST; at = caller_of(at, &other))
     for (const tr_turn *up = from; up && steps++ < CLIMB_MOST * CLIMB_MOST; up = caller_of(up, &other))
@@ -70,12 +73,12 @@ static bool called_by(const tr_turn *from, const tr_turn *turn) {
   return true;
 }
 
-/* Does the agent wait, in this request's own call chain? */
-static bool is_nested(const tr_agent *to, const tr_msg *msg) {
+bool tr_mail_is_nested(const tr_agent *to, const tr_msg *msg) {
   if (!msg->chain || !(to->state & TR_AGENT_LIVE) || to->class_->reentrant) return false;
   const tr_call *call = tr_call_of(msg);
   for (const tr_turn *turn = to->turn; turn; turn = turn->below)
-    if (turn->chain == msg->chain && (!call || !call->turn || called_by(call->turn, turn))) return true;
+    if (turn->chain == msg->chain && (call && call->turn ? called_by(call->turn, turn) : tr_msg_led_by(msg, turn) != TR_LED_NO))
+      return true;
   return false;
 }
 
@@ -155,7 +158,7 @@ static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) 
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   if (to->class_->pool > 1) to = tr_members_pick(core, to);
   if (msg->kind == TR_MSG_REQUEST) {
-    if (to->turn && is_nested(to, msg))
+    if (to->turn && tr_mail_is_nested(to, msg))
       return tr_agent_turn_count(to) < TR_NESTED_MOST ? push_nested(core, to, msg) : TR_ELIMIT;
     if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
     tr_call *call = tr_call_of(msg);

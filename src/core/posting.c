@@ -81,6 +81,8 @@ static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from)
 
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  tr_call *call = msg->kind == TR_MSG_REQUEST ? tr_call_of(msg) : NULL;
+  if (call) tr_call_left(call);
   dest->ops->request(dest, msg);
   return 0;
 }

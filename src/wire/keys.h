@@ -45,7 +45,7 @@ typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
   size_t count;
   const tr_meta *meta;
-  char stream[4], timeout[24], chain[24], keep[24], token[40]; /* text of some of them */
+  char stream[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);
