@@ -1,6 +1,6 @@
 -- Memory of each agent: whose it is, what comes past the limit, what cannot buy it back, and that it is never the sender who pays.
 -- luacheck: read globals troupe, no max line length
--- luacheck: ignore 511 542
+-- luacheck: ignore 511 542 211 241
 --? handler.failed agent=a/Table type=Table error="limit_exceeded: a/Table, Table: spec/script/cases/limits_memory.lua:
 --? agent.memory agent=keeper/default type=Keep
 local function text(n) return ("x"):rep(n) end
