@@ -67,6 +67,8 @@ typedef struct troupe_options {
   int64_t (*clock_us)(void *userdata); /* monotonic; without it the system's monotonic clock */
   void (*wake)(void *userdata);        /* work arrived while idle: call troupe_poll soon */
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
+  const char *program;                 /* the troupe program, which launched agents run in: a path, or a name in PATH; NULL: "troupe" */
+  size_t launch_max;                   /* how many processes may be launched; 0: 64 */
   const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
 } troupe_options_t;
 

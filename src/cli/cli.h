@@ -26,7 +26,7 @@ typedef struct cli_option {
 typedef struct cli_verb {
   const char *name;
   const char *usage;             /* what follows the name */
-  const char *summary;           /* one line */
+  const char *summary;           /* one line; NULL: not for people, in no help */
   const char *example;           /* lines, each a command */
   const cli_option *options;     /* ends with a NULL name */
   int minimum, maximum;          /* positional arguments; maximum -1: any number */
@@ -77,6 +77,6 @@ int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
 extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
-extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe;
+extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe, cli_launched;
 
 #endif

@@ -225,13 +225,14 @@ void tr_runtime_sync_uplinks(void *ud) {
 }
 
 void tr_runtime_leave(troupe_t *rt, tr_time deadline) {
+  tr_runtime_stop_processes(rt, deadline);
   FOR_EACH_UPLINK(rt, uplink) tr_worker_stop(uplink->worker, deadline);
   if (rt->host) tr_host_drain(rt->host, deadline);
 }
 
 bool tr_runtime_left(const troupe_t *rt) {
   FOR_EACH_UPLINK(rt, uplink) if (tr_worker_get_state(uplink->worker) != TR_WORKER_OFF) return false;
-  return !rt->host || tr_host_drained(rt->host);
+  return tr_list_empty(&rt->launched) && (!rt->host || tr_host_drained(rt->host));
 }
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */

@@ -34,6 +34,14 @@ tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 /* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
 int tr_runtime_allow(troupe_t *rt, const char *list);
 
+/* This process was launched by another, to which it speaks over descriptor 3: serve this agent. moved: none until it is moved here. */
+int tr_runtime_serve_parent(troupe_t *rt, const char *agent, bool moved);
+/* The path of the program that runs, for troupe_options_t.program; written to out, where need be. */
+const char *tr_runtime_own_program(char *out, size_t size);
+/* What this process has launched: fn (may be NULL) for each; how many there are. */
+typedef struct tr_launched_info { const char *id, *file, *reason; int pid; unsigned failures; } tr_launched_info; /* pid 0: not running */
+size_t tr_runtime_each_launched(const troupe_t *rt, void (*fn)(void *ud, const tr_launched_info *info), void *ud);
+
 typedef struct tr_uplink tr_uplink;
 /* Called at every change of an uplink's state. */
 typedef void (*tr_uplink_fn)(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason);

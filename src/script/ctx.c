@@ -18,7 +18,7 @@ static const char *const names[] = {
   /* methods, for suggestions */
   "publish", "send", "call", "pcall", "async", "stream", "yield", "agent", "sleep", "after", "every", "cancel", "log", "now", "subscribe",
   "unsubscribe", "subscriptions", "callback",
-  "receive",
+  "receive", "launch",
   "stop", "exit", NULL
 };
 #define FIELD_COUNT (FIELD_TRACE + 1)
@@ -149,6 +149,7 @@ void tr_ctx_open(lua_State *L, tr_script *script) {
   add_methods(L, script, tr_ctx_time_methods);
   add_methods(L, script, tr_ctx_other_methods);
   add_methods(L, script, tr_ctx_agent_methods);
+  add_methods(L, script, tr_ctx_launch_methods);
   add_methods(L, script, tr_ctx_stream_methods);
   lua_pushcclosure(L, get, 1);
   lua_setfield(L, -2, "__index");

@@ -703,6 +703,7 @@ int tr_ipairs(lua_State *L);
 void tr_async(lua_State *L, tr_lua_turn *lt, int meta_ref, uint32_t via);
 /* Push a proxy for the agent whose id is on the top, made by the ctx at 1. lua: [-1, +1, m] */
 void tr_proxy_push(lua_State *L, uint32_t via);
+bool tr_proxy_push_id(lua_State *L, int at); /* the id of the proxy at `at`; false: it is none, and nothing is pushed */
 uint32_t tr_check_uplink(lua_State *L, int at); /* the number of the uplink to the address at `at`, or raises */
 extern const luaL_Reg tr_token_functions[], tr_gather_functions[], tr_placeholder_functions[];
 
@@ -712,6 +713,8 @@ enum { TR_UP_SLOTS = 1, TR_UP_AGENTS, TR_UP_TOPICS, TR_UP_TYPES, TR_UP_COUNT = T
 void tr_ctx_open(lua_State *L, tr_script *script);
 /* The running turn, if the ctx at index 1 is its agent's; else an error. */
 tr_lua_turn *tr_ctx_turn(lua_State *L);
+extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[],
+    tr_ctx_launch_methods[];
 extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
 int tr_ctx_callback(lua_State *L); /* callback.c */
 extern const char *const tr_ctx_field_names[];
