@@ -102,8 +102,31 @@ static int to_named(tr_core *core, tr_msg *msg) {
                 : tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the connection that this proxy is bound to was closed");
 }
 
+void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
+  core->intercept = fn;
+  core->intercept_ud = ud;
+}
+
+/* 0: it goes on. */
+static int intercept(tr_core *core, tr_msg *msg) {
+  tr_error why;
+  if (core->intercepting) return 0; /* what the interceptor itself sends */
+  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return 0; /* ours */
+  tr_error_init(&why);
+  core->intercepting = true;
+  int rc = core->intercept(core->intercept_ud, msg, &why);
+  core->intercepting = false;
+  if (rc == 0) return 0;
+  if (rc != TR_INTERCEPT_DROP) return tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+  core->stats.dropped++;
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_ECANCELLED, "the message was dropped by an interceptor");
+  return TR_ECANCELLED;
+}
+
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
+  int err = core->intercept ? intercept(core, msg) : 0;
+  if (err) return err;
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;

@@ -250,6 +250,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   if (!meter) return;
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
+  if (script->home && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
     script->pause = TR_PAUSE_SLICE;
     lua_yield(L, 0);
