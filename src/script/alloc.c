@@ -40,6 +40,8 @@ static uint32_t account_new(tr_script *script) {
   uint32_t id = script->account_first_free;
   if (id) {
     script->account_first_free = script->accounts[id].next;
+  } else if (script->accounts == script->no_accounts) {
+    return 0; /* a state of somebody else's: he counts its memory, if anybody does */
   } else {
     if (script->account_count == script->account_cap) {
       uint32_t cap = script->account_cap * 2;
@@ -55,15 +57,23 @@ static uint32_t account_new(tr_script *script) {
   return id;
 }
 
-bool tr_accounts_open(tr_script *script) {
-  script->account_cap = 64;
-  script->accounts = tr_calloc(script->mem, script->account_cap, sizeof *script->accounts);
-  script->account_count = TR_ACCOUNT_TRANSIT + 1;
+void tr_accounts_init(tr_script *script) {
+  script->accounts = script->no_accounts;
   script->memory_hard = SIZE_MAX;
-  return script->accounts != NULL;
+}
+
+bool tr_accounts_open(tr_script *script) {
+  enum { FIRST = 64 };
+  tr_account *accounts = tr_calloc(script->mem, FIRST, sizeof *accounts);
+  if (!accounts) return false;
+  script->accounts = accounts;
+  script->account_cap = FIRST;
+  script->account_count = TR_ACCOUNT_TRANSIT + 1;
+  return true;
 }
 
 void tr_accounts_close(tr_script *script) {
+  if (script->accounts == script->no_accounts) return;
   tr_free(script->mem, script->accounts, script->account_cap * sizeof *script->accounts);
 }
 

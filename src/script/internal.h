@@ -93,6 +93,7 @@ void tr_script_free_chunks(tr_script *script);
 /* Whose memory it is. Numbers; 0 is the runtime itself. None of these raises. */
 typedef struct tr_account { size_t used; uint32_t parent, next; } tr_account;
 enum { TR_ACCOUNT_TRANSIT = 1 }; /* bodies that nobody has taken, and what those who are gone left behind */
+void tr_accounts_init(tr_script *script); /* none but the runtime's own */
 bool tr_accounts_open(tr_script *script);
 void tr_accounts_close(tr_script *script);
 uint32_t tr_account_new(tr_script *script);               /* of an agent */
@@ -130,7 +131,7 @@ struct tr_script {
   tr_script *foreign; /* the one whose home this is */
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
   size_t used;  /* bytes of the Lua state */
-  tr_account *accounts; /* alloc.c */
+  tr_account *accounts, no_accounts[2]; /* alloc.c */
   uint32_t account_count, account_cap, account_first_free;
   uint32_t owner;       /* to whom what is allocated now is charged */
   size_t memory_hard;   /* what it is refused */

@@ -113,7 +113,7 @@ static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
   const tr_lua_turn *lt = script->running;
   uint32_t id = lt->instance->account;
   size_t limit = lt->def->memory;
-  if (!script->refused && script->accounts[id].used <= meter->memory_at) return;
+  if (!id || (!script->refused && script->accounts[id].used <= meter->memory_at)) return;
   if (!script->refused) {
     if (script->accounts[id].used > limit) lua_gc(L, LUA_GCSTEP, 0);
     if (script->accounts[id].used > limit) lua_gc(L, LUA_GCCOLLECT);

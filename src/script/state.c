@@ -146,6 +146,7 @@ static int open_state(lua_State *L, void *ud) {
 
 void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
+  tr_accounts_init(script);
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
   tr_list_init(&script->letters);

@@ -194,7 +194,7 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   script->pause = TR_PAUSE_NONE;
   if (status == LUA_OK && !lt->meter.killed) {
     tr_error error;
-    bool small = script->accounts[script->owner].used <= lt->def->memory / 2;
+    bool small = !script->owner || script->accounts[script->owner].used <= lt->def->memory / 2;
     return small || tr_meter_memory_fine(L, lt, &error) ? done(L, lt, count) : failed_by_memory(lt, &error);
   }
   if (status != LUA_YIELD) return failed(lt, status);
