@@ -100,6 +100,8 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
 }
 
+static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
+
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
     .mem = &rt->mem,
@@ -123,6 +125,7 @@ static int make_core(troupe_t *rt) {
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
+    .clock = clock_of,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);

@@ -41,6 +41,7 @@ typedef struct tr_script_options {
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
+  tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
 } tr_script_options;
 
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
