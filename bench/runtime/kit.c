@@ -36,7 +36,9 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
 }
 
 troupe_t *bench_open(const char *lua) {
-  troupe_options_t options = { .size = sizeof options, .allocate = allocate, .log = on_log, .seed = 42 };
+  /* The count is of one thread; with several the library's own allocator is used, and nothing counted. */
+  troupe_options_t options = { .size = sizeof options, .allocate = bench_threads > 1 ? NULL : allocate, .log = on_log, .seed = 42,
+                               .threads = bench_threads };
   troupe_t *rt;
   if (troupe_new(&rt, &options)) bench_die("no runtime");
   if (lua && troupe_load(rt, "bench.lua", lua, 0)) bench_die("%s", troupe_error(rt));
