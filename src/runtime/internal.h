@@ -91,6 +91,7 @@ struct troupe {
   tr_link calls;
   troupe_intercept_fn intercept; /* intercept.c */
   void *intercept_ud;
+  tr_map letter_kinds; /* letters.c: of the dead letters so far */
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
@@ -141,6 +142,10 @@ void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
 void tr_runtime_close_doors(troupe_t *rt);
+/* letters.c: one more of them, for the log */
+void tr_runtime_letter(troupe_t *rt, tr_msg *msg, int code, const char *reason);
+void tr_runtime_letters_init(troupe_t *rt, uint64_t seed);
+void tr_runtime_letters_fini(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
 /* NULL: out of memory, or error says what is wrong with it. */

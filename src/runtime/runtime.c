@@ -94,9 +94,7 @@ static void on_wake(void *ud) {
 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   troupe_t *rt = ud;
-  tr_log_write(&rt->log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
-               msg->kind == TR_MSG_EVENT ? "topic" : "agent", msg->target_type ? msg->target_type->text : "",
-               msg->target_key ? msg->target_key->text : "", tr_error_name(code), reason);
+  tr_runtime_letter(rt, msg, code, reason);
   if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
 }
 
@@ -154,6 +152,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
+  tr_runtime_letters_init(rt, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
@@ -189,6 +188,7 @@ void troupe_free(troupe_t *rt) {
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
+  tr_runtime_letters_fini(rt);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
