@@ -1,7 +1,7 @@
 -- A mailbox that fills: told at its bound or at 1024, then at each doubling, with who sent most, what, and where it is handled.
 -- luacheck: no max line length
---? warn mailbox.crowded agent=small/default messages=20 limit=20 top_sender=noisy/a sent=15 type=Many handler=spec/script/cases/crowded.lua:8
---? warn mailbox.crowded agent=large/default messages=1024 limit=10000 top_sender=crowded/default sent=1024 type=Much handler=spec/script/cases/crowded.lua:11
+--? warn mailbox.crowded agent=small/default messages=20 limit=20 top_sender=noisy/a sent=15 type=Many handler=spec/script/cases/crowded.lua:7
+--? warn mailbox.crowded agent=large/default messages=1024 limit=10000 top_sender=crowded/default sent=1024 type=Much handler=spec/script/cases/crowded.lua:10
 --? warn mailbox.crowded agent=large/default messages=2048 limit=10000 top_sender=crowded/default sent=2048 type=Much
 local small = { type = "small", mailbox = { limit = 20 }, on = {
   Many = function() end,
