@@ -63,6 +63,7 @@ void tr_core_free(tr_core *core) {
   tr_resends_fini(core);
   tr_local_subs_fini(core);
   tr_uplinks_fini(core);
+  if (core->unlisted.cap) tr_table_fini(&core->unlisted);
   tr_router_free(core->router);
   tr_timers_free(core->timers);
   tr_names_free(core->names);

@@ -151,7 +151,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
 /* It ends, or all does. */
 static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
   if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
-    return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
+    return (to->state & TR_AGENT_HALTED) || (to->close_why != TR_CLOSE_IDLE && to->close_why != TR_CLOSE_MOVED);
   return core->draining && ((msg->from_wire && !msg->inside) || (core->ended && !(to->state & TR_AGENT_LIVE)));
 }
 
@@ -161,11 +161,14 @@ int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
     if (to->turn && tr_mail_is_nested(to, msg))
       return tr_agent_turn_count(to) < TR_NESTED_MOST ? push_nested(core, to, msg) : TR_ELIMIT;
     if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
+    if ((to->state & TR_AGENT_REMOTE) && tr_remote_takes(core, to, msg, from)) return 0;
     tr_call *call = tr_call_of(msg);
     if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
     if (call) call->at = to;
   } else if (refuses(core, to, msg)) {
     return TR_EUNAVAILABLE;
+  } else if ((to->state & TR_AGENT_REMOTE) && tr_remote_takes(core, to, msg, from)) {
+    return 0;
   }
   if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
   return tr_mail_push(core, to, msg);
@@ -242,17 +245,21 @@ void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text
     tr_parking_fail(core, TR_CONTAINER(extra->parked.next, tr_parking, by_receiver), code, text);
 }
 
-tr_msg *tr_turn_receive(tr_turn *turn) {
-  tr_agent *agent = turn->agent;
-  tr_core *core = tr_agent_core(agent);
+tr_msg *tr_mail_pop(tr_core *core, tr_agent *agent) {
   for (tr_msg *msg; (msg = pop(core, agent));) {
     tr_call *call = tr_call_of(msg);
     if (call) call->at = NULL;
     if (!in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
-  agent->state |= TR_AGENT_RECEIVING;
   return NULL;
+}
+
+tr_msg *tr_turn_receive(tr_turn *turn) {
+  tr_agent *agent = turn->agent;
+  tr_msg *msg = tr_mail_pop(tr_agent_core(agent), agent);
+  if (!msg) agent->state |= TR_AGENT_RECEIVING;
+  return msg;
 }
 
 size_t tr_agent_mail_count(const tr_agent *agent) {

@@ -65,6 +65,8 @@ tr_meta *tr_meta_new(tr_mem *mem);
 void tr_meta_free(tr_meta *meta);
 int tr_meta_set(tr_meta *meta, tr_slice key, tr_slice value);
 tr_slice tr_meta_get(const tr_meta *meta, tr_slice key); /* {NULL, 0} when absent */
+/* May a sender give this key? Not those that the protocol, or troupe itself, has. TR_EINVALID. */
+int tr_meta_key_check(tr_slice key, tr_error *error);
 size_t tr_meta_count(const tr_meta *meta);
 void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value);
 
@@ -118,6 +120,7 @@ typedef struct tr_msg_more {
   uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+  tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 
 struct tr_msg {

@@ -271,6 +271,7 @@ static void finish(tr_core *core, tr_turn *turn) {
   if (own->above) own->above->below = turn->below;
   else agent->turn = turn->below;
   if (turn->below) tr_turn_own(turn->below)->above = own->above;
+  if (agent->state & TR_AGENT_HELD) tr_remote_look(core, agent);
   tr_timer_stop(core->timers, &own->limit);
   let_go(turn);
   if (turn->msg) tr_msg_unref(turn->msg);

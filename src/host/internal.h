@@ -228,6 +228,11 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
 /* An event that a client will not get: counted, logged with doubling. */
 void tr_deliver_dead(tr_client *client, int code, const char *why);
 
+/* A request of a client was answered here: tr_reply_to.answer, with its pending's token. */
+void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
+/* placed.c: a request that stands for something else. own: takes msg. */
+void tr_placed(tr_client *caller, tr_msg *msg, tr_slice id);
+
 void tr_unary_serve(tr_host_stream *stream);
 
 void tr_control_open(tr_host_stream *stream, tr_slice client_id);

@@ -67,6 +67,12 @@ static void apply_id(tr_msg *msg, tr_slice value) {
   msg->id = id;
 }
 
+static void apply_as(tr_msg *msg, tr_slice value) {
+  tr_name *as = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
+  if (as && tr_msg_get_more(msg) && !msg->more->as) msg->more->as = as;
+  else tr_name_unref(as);
+}
+
 static void apply_oneway(tr_msg *msg, tr_slice value) {
   if (msg->kind == TR_MSG_REQUEST && tr_slice_is(value, "1")) msg->kind = TR_MSG_SEND;
 }
@@ -106,6 +112,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_CHAIN)) apply_chain(msg, value);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
+  else if (tr_slice_is(key, TR_KEY_AS)) apply_as(msg, value);
   else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   else if (tr_slice_is(key, TR_KEY_RESEND)) apply_resend(msg, value);
@@ -132,6 +139,7 @@ static void add_more(tr_wire_pairs *pairs, const tr_msg_more *more) {
     int n = snprintf(pairs->keep, sizeof pairs->keep, "%u", (unsigned)more->keep_ms);
     tr_wire_pairs_add(pairs, TR_KEY_KEEP, tr_slice_make(pairs->keep, (size_t)n));
   }
+  if (more->as) tr_wire_pairs_add(pairs, TR_KEY_AS, tr_name_view(more->as));
   if (more->token[0]) {
     int n = snprintf(pairs->token, sizeof pairs->token, "%016llx%016llx", (unsigned long long)more->token[0],
                      (unsigned long long)more->token[1]);

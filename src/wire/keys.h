@@ -19,6 +19,7 @@
 #define TR_KEY_CHAIN "troupe-chain"
 #define TR_KEY_ONEWAY "troupe-oneway"
 #define TR_KEY_ID "troupe-id"
+#define TR_KEY_AS "troupe-as"
 #define TR_KEY_STREAM "troupe-stream"
 #define TR_KEY_CODE "troupe-code"
 #define TR_KEY_ORIGIN "troupe-origin"
