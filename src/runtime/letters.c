@@ -16,47 +16,55 @@
 
 typedef struct letter_kind { uint64_t count; size_t size; char key[]; } letter_kind;
 
-static void forget_all(troupe_t *rt) {
+static void forget_all(tr_letter_log *letters) {
   size_t at = 0;
   tr_slice key;
   void *value;
-  while (tr_map_next(&rt->letter_kinds, &at, &key, &value)) {
+  while (tr_map_next(&letters->kinds, &at, &key, &value)) {
     letter_kind *kind = value;
-    tr_map_remove(&rt->letter_kinds, key);
-    tr_free(&rt->mem, kind, sizeof *kind + kind->size);
+    tr_map_remove(&letters->kinds, key);
+    tr_free(letters->mem, kind, sizeof *kind + kind->size);
   }
 }
 
 /* How many there have been of this kind, this one included; 1 where memory ran out. */
-static uint64_t count_of(troupe_t *rt, tr_slice key) {
-  letter_kind *kind = tr_map_get(&rt->letter_kinds, key);
+static uint64_t count_of(tr_letter_log *letters, tr_slice key) {
+  letter_kind *kind = tr_map_get(&letters->kinds, key);
   if (kind) return ++kind->count;
-  if (rt->letter_kinds.count >= KINDS_MOST) forget_all(rt);
-  kind = tr_alloc(&rt->mem, sizeof *kind + key.n);
+  if (letters->kinds.count >= KINDS_MOST) forget_all(letters);
+  kind = tr_alloc(letters->mem, sizeof *kind + key.n);
   if (!kind) return 1;
   kind->count = 1;
   kind->size = key.n;
   memcpy(kind->key, key.p, key.n);
-  if (tr_map_put(&rt->letter_kinds, tr_slice_make(kind->key, key.n), kind, NULL))
-    tr_free(&rt->mem, kind, sizeof *kind + kind->size);
+  if (tr_map_put(&letters->kinds, tr_slice_make(kind->key, key.n), kind, NULL))
+    tr_free(letters->mem, kind, sizeof *kind + kind->size);
   return 1;
 }
 
-void tr_runtime_letter(troupe_t *rt, tr_msg *msg, int code, const char *reason) {
+static void tell(tr_letter_log *letters, const tr_log *log, const tr_msg *msg, int code, const char *reason) {
   char key[400], times[60] = "";
   const char *target = msg->target_type ? msg->target_type->text : "";
   int n = snprintf(key, sizeof key, "%d %d %.180s %.180s", code, msg->kind == TR_MSG_EVENT, target, msg->type->text);
-  uint64_t count = count_of(rt, tr_slice_make(key, (size_t)n));
+  uint64_t count = count_of(letters, tr_slice_make(key, (size_t)n));
   if (count & (count - 1)) return;
   if (count > 1) snprintf(times, sizeof times, " count=%llu", (unsigned long long)count);
-  tr_log_write(&rt->log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"%s", msg->type->text,
+  tr_log_write(log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"%s", msg->type->text,
                msg->kind == TR_MSG_EVENT ? "topic" : "agent", target, msg->target_key ? msg->target_key->text : "",
                tr_error_name(code), reason, times);
 }
 
-void tr_runtime_letters_init(troupe_t *rt, uint64_t seed) { tr_map_init(&rt->letter_kinds, &rt->mem, seed); }
+void tr_runtime_dead_letter(tr_letter_log *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason) {
+  tell(letters, log, msg, code, reason);
+  if (script) tr_script_dead_letter(script, msg, code, reason);
+}
 
-void tr_runtime_letters_fini(troupe_t *rt) {
-  forget_all(rt);
-  tr_map_fini(&rt->letter_kinds);
+void tr_letter_log_init(tr_letter_log *letters, tr_mem *mem, uint64_t seed) {
+  letters->mem = mem;
+  tr_map_init(&letters->kinds, mem, seed);
+}
+
+void tr_letter_log_fini(tr_letter_log *letters) {
+  forget_all(letters);
+  tr_map_fini(&letters->kinds);
 }
