@@ -8,7 +8,7 @@ const char *const tr_later_methods[] = { "launch", NULL };
 const char *const tr_later_options[] = { NULL };
 const char *const tr_later_functions[] = { NULL };
 const char *const tr_later_keys[] = {
-  "shards", "vm",
+  "vm",
   "turn_ms", "memory", NULL /* the last two: of limits */
 };
 
