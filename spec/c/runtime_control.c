@@ -119,6 +119,22 @@ CHECK_CASE(control_saves_and_loads_states_of_workers_and_hosts) {
   close_net(&n);
 }
 
+CHECK_CASE(control_states_have_their_shards) {
+  net n;
+  open_net(&n);
+  CHECK_INT(troupe_load(n.host, "h.lua", "return { type = 'h', shards = { 'log', 'bag' }, state = { n = 1, log = { 5 }, bag = {} }, on = {"
+                                         " Get = function(self) print(self.log[1], self.bag.x) end } }", 0), ==, 0);
+  troupe_send(n.host, "h/1", "Get", NULL);
+  turn(&n);
+  CHECK_STR(kit_printed(), "5\tnil");
+  CHECK_STR(ask(&n, "h", "1", NULL), "r1 SaveStateResponse {\"troupe-version\":0,\"state\":{\"n\":1},\"shards\":{\"log\":[5],\"bag\":{}}}");
+  CHECK_STR(ask(&n, "h", "1", "{\"troupe-version\":0,\"state\":{\"n\":1},\"shards\":{\"log\":[6],\"bag\":{\"x\":7}}}"), "r1 LoadStateResponse ");
+  troupe_send(n.host, "h/1", "Get", NULL);
+  turn(&n);
+  CHECK_STR(kit_printed(), "6\t7");
+  close_net(&n);
+}
+
 CHECK_CASE(control_requests_that_nobody_can_answer_are_dropped) {
   net n;
   open_net(&n);

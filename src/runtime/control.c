@@ -2,8 +2,8 @@
  * Requests of the control channel (docs/wire.md §12): SaveState and LoadState of one of our agents, asked for by a host that we
  * joined, AutoGen's or troupe's, or through the host that we are.
  *
- * A state goes as JSON text: { "troupe-version": the version of the agent's code, "state": … }; one without these two is
- * taken for a state of the code's own version. Saving waits for the agent's open turn, as every save does. */
+ * A state goes as JSON text: { "troupe-version": the version of the agent's code, "state": …, "shards": { … } where it has
+ * any }; one without the first two is taken for a state of the code's own version. Saving waits for the agent's open turn, as every save does. */
 #include <string.h>
 
 #include "codec/json.h"
@@ -85,29 +85,54 @@ static int set_id(control *self, tr_slice type, tr_slice key, tr_error *error) {
 
 /* ---- SaveState ---- */
 
-static int state_json(control *self, const tr_buf *bytes, tr_buf *out, tr_error *error) {
-  tr_snapshot *snapshot = NULL;
-  tr_snapshot_reader reader;
+static int put_native(tr_snapshot_reader *reader, size_t at, tr_buf *out, tr_error *error) {
   tr_slice body;
-  int rc = tr_snapshot_new(&self->rt->mem, tr_buf_view(bytes), 1, &snapshot, error);
-  if (rc) return rc;
-  size_t at = tr_snapshot_find(snapshot, TR_SLICE_LITERAL("state"), tr_slice_of(self->id), TR_SLICE_LITERAL(""));
-  size_t failed = tr_snapshot_find_key(snapshot, TR_SLICE_LITERAL("failed"), tr_slice_of(self->id));
-  tr_snapshot_reader_init(&reader, snapshot, &self->rt->mem);
-  if (at != TR_SNAPSHOT_NONE) {
+  tr_json_writer writer;
+  int rc = tr_snapshot_read(reader, at, &body, error);
+  tr_json_writer_init(&writer, out, error);
+  tr_sink sink = tr_json_sink(&writer);
+  return rc ? rc : tr_native_parse(body, &sink, error);
+}
+
+static int put_shards(tr_snapshot_reader *reader, size_t main, tr_buf *out, tr_error *error) {
+  const tr_snapshot *snapshot = reader->snapshot;
+  const char *before = ",\"shards\":{";
+  int rc = 0;
+  for (size_t at = main; !rc && (at = tr_snapshot_next_key(snapshot, at)) != TR_SNAPSHOT_NONE; before = ",") {
     tr_json_writer writer;
-    rc = tr_snapshot_read(&reader, at, &body, error);
-    tr_buf_printf(out, "{\"troupe-version\":%u,\"state\":", (unsigned)tr_snapshot_at(snapshot, at).version);
     tr_json_writer_init(&writer, out, error);
     tr_sink sink = tr_json_sink(&writer);
-    if (!rc) rc = tr_native_parse(body, &sink, error);
-    tr_buf_text(out, "}");
-    if (!rc && out->failed) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
-  } else if (failed != TR_SNAPSHOT_NONE && tr_snapshot_read(&reader, failed, &body, error) == 0) {
-    rc = tr_error_set(error, TR_EINVALID, "%.*s", TR_SLICE_ARG(body));
-  } else {
-    rc = tr_error_set(error, TR_ENOT_FOUND, "%s is not in memory and has no saved state", self->id);
+    tr_buf_text(out, before);
+    rc = sink.string(sink.ud, tr_snapshot_at(snapshot, at).part);
+    tr_buf_text(out, ":");
+    if (!rc) rc = put_native(reader, at, out, error);
   }
+  if (before[1] == 0) tr_buf_text(out, "}");
+  return rc;
+}
+
+static int read_json(const control *self, tr_snapshot_reader *reader, tr_buf *out, tr_error *error) {
+  const tr_snapshot *snapshot = reader->snapshot;
+  tr_slice id = tr_slice_of(self->id), body;
+  size_t at = tr_snapshot_find(snapshot, TR_SLICE_LITERAL("state"), id, TR_SLICE_LITERAL(""));
+  size_t failed = tr_snapshot_find_key(snapshot, TR_SLICE_LITERAL("failed"), id);
+  if (failed != TR_SNAPSHOT_NONE && tr_snapshot_read(reader, failed, &body, error) == 0)
+    return tr_error_set(error, TR_EINVALID, "%.*s", TR_SLICE_ARG(body));
+  if (at == TR_SNAPSHOT_NONE) return tr_error_set(error, TR_ENOT_FOUND, "%s is not in memory and has no saved state", self->id);
+  tr_buf_printf(out, "{\"troupe-version\":%u,\"state\":", (unsigned)tr_snapshot_at(snapshot, at).version);
+  int rc = put_native(reader, at, out, error);
+  if (!rc) rc = put_shards(reader, at, out, error);
+  tr_buf_text(out, "}");
+  return !rc && out->failed ? tr_error_set(error, TR_EMEMORY, "out of memory") : rc;
+}
+
+static int state_json(const control *self, const tr_buf *bytes, tr_buf *out, tr_error *error) {
+  tr_snapshot *snapshot = NULL;
+  tr_snapshot_reader reader;
+  int rc = tr_snapshot_new(&self->rt->mem, tr_buf_view(bytes), 1, &snapshot, error);
+  if (rc) return rc;
+  tr_snapshot_reader_init(&reader, snapshot, &self->rt->mem);
+  rc = read_json(self, &reader, out, error);
   tr_snapshot_reader_fini(&reader);
   tr_snapshot_free(snapshot);
   return rc;
@@ -142,25 +167,31 @@ static const tr_value *read_state(troupe_t *rt, tr_slice json, tr_value **owned,
   return *owned;
 }
 
-static int load(control *self, tr_slice type, tr_slice json, tr_error *error) {
-  troupe_t *rt = self->rt;
-  tr_script_about about;
-  tr_value *owned;
+static int load_part(const control *self, tr_slice part, int64_t version, const tr_value *state, tr_error *error) {
   tr_buf bytes;
   tr_native_writer writer;
-  if (!tr_script_class_about(tr_core_find_class(rt->core, type), &about) || about.program)
-    return tr_error_set(error, TR_EINVALID, "%s is no agent that has a state", self->id);
-  int64_t version = about.version;
-  const tr_value *state = read_state(rt, json, &owned, &version, error);
-  tr_buf_init(&bytes, &rt->mem);
+  tr_buf_init(&bytes, &self->rt->mem);
   tr_native_writer_init(&writer, &bytes, error);
   tr_sink sink = tr_native_sink(&writer);
-  int rc = state ? tr_value_walk(state, &sink, error) : error->code ? error->code : TR_EINVALID;
+  int rc = tr_value_walk(state, &sink, error);
   if (!rc && bytes.failed) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   if (!rc)
-    rc = tr_script_restore(rt->script, TR_SLICE_LITERAL("state"), tr_slice_of(self->id), (tr_slice){ NULL, 0 }, version, tr_buf_view(&bytes), 0,
-                           error);
+    rc = tr_script_restore(self->rt->script, TR_SLICE_LITERAL("state"), tr_slice_of(self->id), part, version, tr_buf_view(&bytes), 0, error);
   tr_buf_fini(&bytes);
+  return rc;
+}
+
+static int load(const control *self, tr_slice type, tr_slice json, tr_error *error) {
+  tr_script_about about;
+  tr_value *owned;
+  if (!tr_script_class_about(tr_core_find_class(self->rt->core, type), &about) || about.program)
+    return tr_error_set(error, TR_EINVALID, "%s is no agent that has a state", self->id);
+  int64_t version = about.version;
+  const tr_value *state = read_state(self->rt, json, &owned, &version, error);
+  const tr_value *shards = state && state != owned ? tr_value_get(owned, TR_SLICE_LITERAL("shards")) : NULL;
+  int rc = state ? load_part(self, (tr_slice){ NULL, 0 }, version, state, error) : error->code ? error->code : TR_EINVALID;
+  for (size_t i = 0; !rc && shards && tr_value_get_kind(shards) == TR_VALUE_MAP && i < tr_value_length(shards); i++)
+    rc = load_part(self, tr_value_key_at(shards, i), version, tr_value_at(shards, i), error);
   tr_value_free(owned);
   return rc;
 }
