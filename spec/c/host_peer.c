@@ -420,7 +420,7 @@ pcall *call_open(peer *p, const char *method, const char *client_id, const tr_rp
   if (client_id) headers[n++] = (tr_rpc_header){ TR_SLICE_LITERAL("client-id"), tr_slice_of(client_id) };
   for (size_t i = 0; i < count; i++) headers[n++] = more[i];
   char path[96];
-  snprintf(path, sizeof path, "/agents.AgentRpc/%s", method);
+  snprintf(path, sizeof path, *method == '/' ? "%s" : "/agents.AgentRpc/%s", method);
   c->call = tr_rpc_call_new(p->rpc, tr_slice_of(path), headers, n, -1);
   if (c->call) tr_rpc_call_set_ud(c->call, c);
   else *c = (pcall){ .next = c->next, .on = p, .end = &c->first, .closed = true, .status = -1 };

@@ -425,6 +425,75 @@ CHECK_CASE(wire_bodies_that_cannot_be_encoded_are_refused) {
   tr_core_free(core);
 }
 
+/* ---- serializers and the native format ---- */
+
+static uint16_t find_cbor(void *ud, tr_slice type, tr_slice content_type) {
+  (void)ud;
+  return tr_slice_is(type, "T") && tr_slice_is(content_type, "application/cbor") ? 4711 : 0;
+}
+static tr_slice name_cbor(void *ud, uint16_t serializer) {
+  (void)ud;
+  CHECK_INT(serializer, ==, 4711);
+  return TR_SLICE_LITERAL("application/cbor");
+}
+static int to_json(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error) {
+  (void)ud, (void)body, (void)error;
+  CHECK_INT(format, ==, TR_FORMAT_JSON);
+  return tr_buf_text(out, "\"it\"") ? 0 : TR_EMEMORY;
+}
+
+static tr_core *core_with_ops(void) {
+  tr_core *core = core_or_fail();
+  tr_body_ops ops = { .release = release_slot, .copy = copy_slot, .encode = encode_slot, .recode = to_json, .find = find_cbor,
+                      .content_type = name_cbor, .ud = &released };
+  tr_core_set_body_ops(core, &ops);
+  return core;
+}
+
+/* There and back by each kind of message; in another content type, or of another message type, it is just bytes. */
+CHECK_CASE(wire_bodies_of_a_serializer_carry_its_number) {
+  tr_core *core = core_with_ops();
+  tr_msg_kind kinds[] = { TR_MSG_EVENT, TR_MSG_REQUEST };
+  for (int i = 0; i < 3; i++) {
+    tr_msg *msg = new_msg(core, kinds[i % 2], i < 2 ? "T" : "U", "\xa0");
+    msg->body.format = TR_FORMAT_OTHER;
+    msg->body.serializer = 4711;
+    tr_blob *frame = i % 2 ? encode_request(msg) : encode_event(msg, (tr_slice){ 0, 0 });
+    tr_wire_in in;
+    decode(core, content(frame), &in);
+    CHECK_INT(in.msg->body.kind, ==, TR_BODY_BYTES);
+    CHECK_INT(in.msg->body.format, ==, i < 2 ? TR_FORMAT_OTHER : TR_FORMAT_BYTES);
+    CHECK_INT(in.msg->body.serializer, ==, i < 2 ? 4711 : 0);
+    CHECK_SLICE(tr_blob_view(in.msg->body.bytes), "\xa0");
+    CHECK_SLICE(tr_meta_get(in.msg->meta, TR_SLICE_LITERAL("content-type")), i < 2 ? "" : "application/cbor");
+    tr_wire_in_fini(&in);
+    tr_blob_unref(frame);
+    tr_msg_unref(msg);
+  }
+  tr_core_free(core);
+}
+
+CHECK_CASE(wire_bodies_in_the_native_format_where_it_is_taken) {
+  tr_core *core = core_with_ops();
+  tr_error error = { 0 };
+  tr_blob *frame = NULL;
+  for (int i = 0; i < 2; i++) {
+    tr_msg *msg = new_msg(core, TR_MSG_REQUEST, "T", "\x01\x62");
+    msg->body.format = TR_FORMAT_NATIVE;
+    CHECK_INT(tr_wire_encode_request_as(msg, TR_SLICE_LITERAL("1"), i ? TR_FORMAT_NATIVE : TR_FORMAT_JSON, &frame, &error), ==, 0);
+    tr_wire_span span;
+    tr_wire_body body;
+    CHECK_INT(tr_wire_walk(content(frame), &span, &error), ==, 0);
+    tr_wire_read_body(&span, &body);
+    CHECK_SLICE(body.content_type, i ? TR_WIRE_NATIVE : "application/json");
+    CHECK_SLICE(body.data, i ? "\x01\x62" : "\"it\"");
+    CHECK_SLICE(body.type, "T");
+    tr_blob_unref(frame);
+    tr_msg_unref(msg);
+  }
+  tr_core_free(core);
+}
+
 CHECK_CASE(wire_texts_that_are_not_utf8_do_not_leave) {
   tr_core *core = core_or_fail();
   tr_blob *frame = NULL;

@@ -150,8 +150,9 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
     return;
   }
   f->channel = c;
-  tr_rpc_header version = { TR_SLICE_LITERAL("troupe-version"), TR_SLICE_LITERAL("1") };
-  if (f->troupe) tr_rpc_send_headers(call, &version, 1); /* AutoGen's sends none before its first message */
+  tr_rpc_header headers[] = { { TR_SLICE_LITERAL("troupe-version"), TR_SLICE_LITERAL("1") },
+                              { TR_SLICE_LITERAL("troupe-accepts"), TR_SLICE_LITERAL("native") } };
+  if (f->troupe) tr_rpc_send_headers(call, headers, f->native ? 2 : 1); /* AutoGen's sends none before its first message */
 }
 
 /* AutoGen's host hands a request to its type's worker, and the answer back; here only where that is the sender itself. */

@@ -52,6 +52,7 @@ struct place {
   tr_host *host;
   /* a scripted one */
   bool troupe;        /* it announces itself */
+  bool native;        /* and that it takes the native format */
   bool mute;          /* it takes connections and says nothing at all */
   bool holds;         /* it does not notice that streams end */
   bool manual;        /* unary calls wait for fcall_answer */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Fuzz target: any bytes as an agents.Message and as the messages of the unary calls. What is walked can be spliced
- * and is then walked again; what is decoded can be encoded and decoded again. */
+ * and is then walked again, and given another body, which is then the one it has; what is decoded can be encoded and decoded
+ * again. */
 #include <stdlib.h>
 
 #include "core/core.h"
@@ -12,6 +13,20 @@ static tr_slice content(const tr_blob *frame) {
   return tr_slice_make(frame->data + TR_WIRE_PREFIX, frame->len - TR_WIRE_PREFIX);
 }
 
+static void recast(tr_mem *mem, const tr_wire_span *span) {
+  tr_wire_body before, after, other = { TR_SLICE_LITERAL("Type"), TR_SLICE_LITERAL("x/y"), TR_SLICE_LITERAL("data"), false };
+  tr_wire_span again;
+  tr_wire_read_body(span, &before);
+  other.proto_data = span->kind == TR_WIRE_EVENT && before.proto_data;
+  tr_blob *frame = tr_wire_recast(mem, span, &other);
+  if (tr_wire_walk(content(frame), &again, NULL) || again.kind != span->kind) abort();
+  tr_wire_read_body(&again, &after);
+  if (!tr_slice_equal(after.type, other.type) || !tr_slice_equal(after.content_type, other.content_type)) abort();
+  if (!tr_slice_equal(after.data, other.data) || after.proto_data != other.proto_data) abort();
+  if (!tr_slice_equal(again.request_id, span->request_id) || !tr_slice_equal(again.event_id, span->event_id)) abort();
+  tr_blob_unref(frame);
+}
+
 static void walk(tr_mem *mem, tr_slice bytes) {
   tr_wire_span span, again;
   int err = tr_wire_walk(bytes, &span, NULL);
@@ -20,11 +35,18 @@ static void walk(tr_mem *mem, tr_slice bytes) {
   (void)tr_wire_event_attribute(span.inner, "dataschema");
   (void)tr_wire_metadata(span.inner, span.kind, "troupe-code");
   (void)tr_wire_check(&span, NULL);
+  if (span.kind >= TR_WIRE_REQUEST && span.kind <= TR_WIRE_EVENT) recast(mem, &span);
   if (span.kind != TR_WIRE_REQUEST && span.kind != TR_WIRE_RESPONSE) return;
   tr_blob *frame = tr_wire_splice(mem, &span, TR_SLICE_LITERAL("new id"));
   if (tr_wire_walk(content(frame), &again, NULL) || !tr_slice_is(again.request_id, "new id")) abort();
   if (!tr_slice_equal(again.target_key, span.target_key) || !tr_slice_equal(again.error, span.error)) abort();
   tr_blob_unref(frame);
+}
+
+/* A body in the native format, which is never decoded here. */
+static int recode(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error) {
+  (void)ud, (void)body, (void)format, (void)error;
+  return tr_buf_text(out, "{}") ? 0 : TR_EMEMORY;
 }
 
 static void decode(tr_core *core, tr_slice bytes) {
@@ -63,7 +85,7 @@ static void decode_others(tr_slice bytes) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   tr_mem mem;
   tr_mem_init(&mem);
-  tr_core_options options = { .mem = &mem };
+  tr_core_options options = { .mem = &mem, .body = { .recode = recode } };
   tr_core *core = tr_core_new(&options);
   tr_slice bytes = tr_slice_make(data, size);
   walk(&mem, bytes);

@@ -6,11 +6,11 @@
 #include "cli/cli.h"
 
 const cli_verb *const cli_verbs[] = {
-  &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_ps, &cli_state, &cli_reload, &cli_drain, &cli_stop, NULL
+  &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_ps, &cli_state, &cli_reload, &cli_drain, &cli_stop,
+  &cli_check, &cli_new, &cli_launched, NULL
 };
 /* What docs/api.md names and this version does not have. */
-static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "check", "replay",
-                                     "new", "cert", "tunnel", NULL };
+static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "replay", "cert", "tunnel", NULL };
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
@@ -29,8 +29,8 @@ int main(int argc, char **argv) {
   const char *names[sizeof cli_verbs / sizeof *cli_verbs];
   int n = 0;
   for (; cli_verbs[n]; n++) {
-    names[n] = cli_verbs[n]->name;
-    if (strcmp(name, names[n])) continue;
+    names[n] = cli_verbs[n]->summary ? cli_verbs[n]->name : "";
+    if (strcmp(name, cli_verbs[n]->name)) continue;
     cli_args args;
     int rc = cli_parse(cli_verbs[n], argc - 2, argv + 2, &args);
     return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);

@@ -160,7 +160,7 @@ static void option_help(const cli_option *option, FILE *out) {
 }
 
 void cli_help(const cli_verb *verb, FILE *out) {
-  fprintf(out, "troupe %s %s\n\n%s\n\n", verb->name, verb->usage, verb->summary);
+  fprintf(out, "troupe %s %s\n\n%s\n\n", verb->name, verb->usage, verb->summary ? verb->summary : "");
   for (const cli_option *option = verb->options; option->name; option++) option_help(option, out);
   option_help(&help_option, out);
   fprintf(out, "\nFor example:\n%s\n", verb->example);
@@ -168,7 +168,8 @@ void cli_help(const cli_verb *verb, FILE *out) {
 
 void cli_help_all(FILE *out) {
   fprintf(out, "troupe: a Lua-scriptable agent host\n\nusage: troupe VERB …   (troupe VERB --help tells more)\n\n");
-  for (int i = 0; cli_verbs[i]; i++) fprintf(out, "  %-10s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
+  for (int i = 0; cli_verbs[i]; i++)
+    if (cli_verbs[i]->summary) fprintf(out, "  %-10s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
   fprintf(out, "\n  --version  versions of troupe and of the libraries in it\n\n"
                "An agent is a Lua file that returns a table:\n"
                "  return { type = \"greeter\", on = { Greeting = function(self, message, ctx) return { content = \"hello\" } end } }\n");

@@ -35,7 +35,9 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
 }
 
 troupe_t *cli_runtime(const char *log_level) {
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO };
+  static char program[4096];
+  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO,
+                               .program = tr_runtime_own_program(program, sizeof program) };
   static const char *const levels[] = { "error", "warn", "info", "debug" };
   if (log_level) {
     int level = -1;

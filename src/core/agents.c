@@ -69,6 +69,7 @@ tr_agent *tr_class_get(tr_class *class_, tr_slice key_text, tr_error *error) {
     tr_error_set(error, TR_EUNAVAILABLE, "%s", extra->halted ? extra->halted : tr_error_default_text(TR_EUNAVAILABLE));
     return NULL;
   }
+  if (agent->state & TR_AGENT_HELD) return agent; /* elsewhere */
   int err = tr_agent_make(core, agent, error);
   if (!err) return agent;
   tr_agent_stop(core, agent, err, error ? error->text : NULL);
@@ -95,7 +96,7 @@ tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after) {
 }
 
 int tr_agent_start(tr_agent *agent) {
-  if (agent->state & (TR_AGENT_LIVE | TR_AGENT_DEAD | TR_AGENT_HALTED) || agent->turn) return 0;
+  if (agent->state & (TR_AGENT_LIVE | TR_AGENT_DEAD | TR_AGENT_HALTED | TR_AGENT_HELD) || agent->turn) return 0;
   agent->state |= TR_AGENT_START;
   tr_agent_ready(tr_agent_core(agent), agent);
   return 0;
@@ -112,6 +113,7 @@ void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text) 
   tr_link_remove(&agent->by_class);
   while (agent->turn) tr_turn_abort(core, agent->turn, code, text);
   tr_mail_fail_all(core, agent, code, text);
+  if (agent->state & TR_AGENT_REMOTE) tr_remote_left(core, agent);
   if ((agent->state & TR_AGENT_MADE) && class_->ops->drop) class_->ops->drop(class_->ud, agent);
   if (agent->extra) {
     tr_agent_extra *extra = agent->extra;
@@ -152,3 +154,6 @@ void tr_agent_end_slot(tr_core *core, tr_agent *agent) {
     tr_agent_ready(core, agent);
   }
 }
+
+bool tr_agent_is_halted(const tr_agent *agent) { return (agent->state & TR_AGENT_HALTED) != 0; }
+bool tr_agent_is_live(const tr_agent *agent) { return (agent->state & TR_AGENT_LIVE) != 0; }

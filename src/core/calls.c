@@ -22,6 +22,8 @@ static uint64_t token_of(const tr_core *core, uint32_t slot) {
   return (uint64_t)core->call_slots[slot].generation << 32 | slot;
 }
 
+uint64_t tr_call_token(const tr_call *call) { return token_of(call->core, call->slot); }
+
 static int slots_grow(tr_core *core) {
   uint32_t cap = core->call_cap ? core->call_cap * 2 : SLOTS_FIRST;
   if (core->call_cap > UINT32_MAX / 2) return TR_EMEMORY;
@@ -53,6 +55,7 @@ static void detach(tr_call *call) {
   struct tr_call_slot *slot = &core->call_slots[call->slot];
   tr_timer_stop(core->timers, &call->timer);
   tr_link_remove(&call->by_turn);
+  tr_link_remove(&call->by_door);
   slot->call = NULL;
   slot->generation++;
   slot->next = core->call_free;
@@ -141,6 +144,12 @@ static void tell(tr_error *error, const char *format, const tr_name *type, const
   tr_error_parse(error, tr_slice_of(text));
 }
 
+void tr_call_deadlock(tr_call *call) {
+  tr_error error = { 0 };
+  tell(&error, "waiting for %s/%s closes a circle of waiting agents", call->target_type, call->target_key);
+  fail_and_cancel(call, TR_EDEADLOCK, error.text);
+}
+
 static void timer_fired(tr_timer *timer) {
   tr_call *call = TR_CONTAINER(timer, tr_call, timer);
   tr_error error = { 0 };
@@ -152,8 +161,11 @@ static void timer_fired(tr_timer *timer) {
     tr_parking_fail(call->core, call->parked, TR_EOVERLOADED, NULL);
     return;
   }
-  if (call->timer_code == TR_EDEADLOCK) tell(&error, "waiting for %s/%s closes a circle of waiting agents", call->target_type, call->target_key);
-  else if (call->timer_code == TR_ETIMEOUT) tell(&error, NO_ANSWER, call->target_type, call->target_key);
+  if (call->timer_code == TR_EDEADLOCK) {
+    tr_call_deadlock(call);
+    return;
+  }
+  if (call->timer_code == TR_ETIMEOUT) tell(&error, NO_ANSWER, call->target_type, call->target_key);
   fail_and_cancel(call, call->timer_code, error.text[0] ? error.text : NULL);
 }
 

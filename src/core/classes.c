@@ -32,6 +32,11 @@ static int hear_direct_topics(tr_class *class_, tr_error *error) {
   return err;
 }
 
+static int add_unlisted(tr_core *core, tr_class *class_) {
+  if (core->unlisted.cap == 0) tr_table_init(&core->unlisted, core->mem, offsetof(tr_class, type));
+  return tr_table_add(&core->unlisted, class_);
+}
+
 int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error) {
   tr_dest *owner = NULL;
   int err = tr_agent_type_check(options->type, error);
@@ -40,21 +45,27 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
     return tr_error_set(error, TR_EINVALID, "agent type \"%.*s\" has no run or no cancel", TR_SLICE_ARG(options->type));
   tr_class *class_ = TR_NEW(core->mem, tr_class);
   if (!class_) return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
-  err = tr_router_register(core->router, options->type, &core->local, &owner);
+  class_->unlisted = options->unlisted;
+  err = options->unlisted ? 0 : tr_router_register(core->router, options->type, &core->local, &owner);
   if (err) {
     TR_DELETE(core->mem, class_);
     return tr_error_set(error, err, "agent type \"%.*s\": %s", TR_SLICE_ARG(options->type),
                         err == TR_EEXISTS ? "it is there already" : tr_error_default_text(err));
   }
   class_->core = core;
-  class_->type = tr_name_new(core->names, options->type); /* it exists: the router has it */
+  class_->type = tr_name_new(core->names, options->type); /* it exists, if the router has it */
+  if (options->unlisted && (!class_->type || add_unlisted(core, class_))) {
+    tr_name_unref(class_->type);
+    TR_DELETE(core->mem, class_);
+    return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  }
   class_->ops = options->ops;
   set_options(class_, options);
   tr_list_init(&class_->agents);
   tr_list_init(&class_->subs);
   tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
   tr_list_push(&core->classes, &class_->link);
-  tr_router_type(core->router, class_->type)->user = class_;
+  if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
   err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
   if (err) tr_core_remove_class(core, class_);
   else if (out) *out = class_;
@@ -68,6 +79,7 @@ void tr_class_release(tr_class *class_) {
     if (class_->ops->gone) class_->ops->gone(class_->ud);
   }
   tr_table_fini(&class_->by_key);
+  tr_class_free_served(class_);
   tr_name_unref(class_->type);
   TR_DELETE(class_->core->mem, class_);
 }
@@ -86,7 +98,8 @@ static void hide(tr_core *core, tr_class *class_) {
   class_->removed = true;
   class_->sub_count++;
   tr_link_remove(&class_->link);
-  tr_router_unregister(core->router, tr_name_view(class_->type), &core->local);
+  if (class_->unlisted) tr_table_remove(&core->unlisted, class_);
+  else tr_router_unregister(core->router, tr_name_view(class_->type), &core->local);
   tr_local_subs_drop_class(class_);
 }
 

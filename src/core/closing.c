@@ -10,23 +10,23 @@
 #include "core/internal.h"
 
 const char *tr_close_why_name(tr_close_why why) {
-  static const char *const names[] = { "stop", "drain", "idle", "removed" };
+  static const char *const names[] = { "stop", "drain", "idle", "removed", "moved" };
   return names[why];
 }
 
 static const char *why_text(const tr_agent *agent) {
   static const char *const texts[] = { "the agent was stopped", "the runtime is stopping", "the agent was put out of memory",
-                                       "its agent type was removed" };
+                                       "its agent type was removed", "the agent was moved" };
   return texts[agent->close_why];
 }
 
 bool tr_agent_is_closing(const tr_agent *agent) { return agent->state & TR_AGENT_CLOSING; }
 
 void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why) {
-  bool idle = why == TR_CLOSE_IDLE;
+  bool idle = why == TR_CLOSE_IDLE || why == TR_CLOSE_MOVED;
   if ((agent->state & (TR_AGENT_DEAD | TR_AGENT_STOP)) || agent->class_->exclusive_init) return;
   if (agent->state & TR_AGENT_CLOSING) {
-    if (agent->close_why == TR_CLOSE_IDLE) agent->close_why = (uint8_t)why;
+    if (agent->close_why == TR_CLOSE_IDLE || agent->close_why == TR_CLOSE_MOVED) agent->close_why = (uint8_t)why;
     if (tr_agent_wants(agent)) tr_agent_ready(core, agent); /* the turn it waited for may have been dropped */
     return;
   }
@@ -41,13 +41,13 @@ void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why) {
 }
 
 void tr_agent_closed(tr_core *core, tr_agent *agent) {
-  if (agent->close_why == TR_CLOSE_IDLE) agent->state |= TR_AGENT_RESET;
+  if (agent->close_why == TR_CLOSE_IDLE || agent->close_why == TR_CLOSE_MOVED) agent->state |= TR_AGENT_RESET;
   else tr_agent_stop_in_slot(core, agent, TR_EUNAVAILABLE, why_text(agent));
 }
 
 void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns) {
   if ((agent->state & TR_AGENT_ENDING) || *turns == 0) return;
-  if (agent->close_why != TR_CLOSE_IDLE) tr_mail_fail_all(core, agent, TR_EUNAVAILABLE, why_text(agent));
+  if (agent->close_why != TR_CLOSE_IDLE && agent->close_why != TR_CLOSE_MOVED) tr_mail_fail_all(core, agent, TR_EUNAVAILABLE, why_text(agent));
   tr_turn *turn = agent->class_->has_close ? tr_turn_new(core, agent, TR_TURN_CLOSE, NULL) : NULL;
   if (!turn) {
     tr_agent_closed(core, agent);
@@ -70,8 +70,12 @@ void tr_agent_reset(tr_core *core, tr_agent *agent) {
   if ((agent->state & TR_AGENT_MADE) && class_->ops->drop) class_->ops->drop(class_->ud, agent);
   agent->user = NULL;
   agent->ready_turns = NULL;
-  agent->state &= TR_AGENT_QUEUED | TR_AGENT_HALTED | TR_AGENT_MEMBER | (halted ? 0 : TR_AGENT_START);
+  agent->state &= TR_AGENT_QUEUED | TR_AGENT_HALTED | TR_AGENT_MEMBER | TR_AGENT_REMOTE | TR_AGENT_HELD | (halted ? 0 : TR_AGENT_START);
   if (halted) return;
+  if (agent->state & TR_AGENT_HELD) {
+    tr_remote_gone(core, agent);
+    return;
+  }
   if (tr_agent_wants(agent)) tr_agent_ready(core, agent);
   else tr_agent_leave(core, agent, TR_EUNAVAILABLE, NULL); /* nobody wants it now */
 }

@@ -23,6 +23,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_dest_init(&core->local, NULL);
   tr_list_init(&core->classes);
   tr_list_init(&core->retired);
+  tr_list_init(&core->at_doors);
   core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
   tr_uplinks_init(core);
@@ -62,6 +63,7 @@ void tr_core_free(tr_core *core) {
   tr_resends_fini(core);
   tr_local_subs_fini(core);
   tr_uplinks_fini(core);
+  if (core->unlisted.cap) tr_table_fini(&core->unlisted);
   tr_router_free(core->router);
   tr_timers_free(core->timers);
   tr_names_free(core->names);

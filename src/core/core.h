@@ -98,6 +98,7 @@ typedef struct tr_class_options {
   uint32_t pool;            /* so many instances may share a key, the least busy takes the message; 0: one */
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
   uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
+  bool unlisted;            /* remote.c: the router does not know it */
   bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
@@ -171,13 +172,15 @@ void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
 size_t tr_agent_mail_count(const tr_agent *agent);
 size_t tr_agent_turn_count(const tr_agent *agent);
 
-typedef enum { TR_CLOSE_STOP = 0, TR_CLOSE_DRAIN, TR_CLOSE_IDLE, TR_CLOSE_REMOVED } tr_close_why;
-const char *tr_close_why_name(tr_close_why why); /* "stop", "drain", "idle", "removed" */
+typedef enum { TR_CLOSE_STOP = 0, TR_CLOSE_DRAIN, TR_CLOSE_IDLE, TR_CLOSE_REMOVED, TR_CLOSE_MOVED } tr_close_why;
+const char *tr_close_why_name(tr_close_why why); /* "stop", "drain", "idle", "removed", "moved" */
 /* End it in good order: its open turns go on to their end, its mail is answered `unavailable` and new mail refused, a TR_TURN_CLOSE
  * runs where the class has one, and then it leaves memory. TR_CLOSE_IDLE keeps the mail: the next instance with this key gets it.
  * Programs (exclusive_init) are left alone. */
 void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why);
 bool tr_agent_is_closing(const tr_agent *agent);
+bool tr_agent_is_halted(const tr_agent *agent);
+bool tr_agent_is_live(const tr_agent *agent); /* its INIT turn is over, or it needs none */
 /* Make its state anew, now: open turns are cancelled (`unavailable`), it is dropped, made and initialised again; its mail stays. The
  * instance whose turn is just running is restarted when that turn returns. */
 void tr_agent_restart(tr_core *core, tr_agent *agent);
@@ -200,6 +203,39 @@ bool tr_class_requeues(const tr_class *class_);
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
 int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
+
+/* --- instances that are elsewhere (remote.c) --- */
+typedef struct tr_remote tr_remote;
+typedef struct tr_remote_ops {
+  /* Bring msg there (borrowed). A request ends in tr_msg_answer; for any other tr_remote_done is called once it was handled or is lost. */
+  void (*forward)(tr_remote *remote, tr_msg *msg);
+  void (*wanted)(tr_remote *remote); /* lazily held: its first message has come */
+  void (*quiet)(tr_remote *remote);  /* held: no turn of it is open any more */
+  void (*left)(tr_remote *remote);   /* the agent has left for good: nothing is forwarded any more */
+} tr_remote_ops;
+typedef enum { TR_REMOTE_LAZY = 0, TR_REMOTE_WANTED, TR_REMOTE_HELD, TR_REMOTE_AWAY } tr_remote_state;
+struct tr_remote { /* embedded in its owner; ops is the owner's to set, the rest the core's */
+  const tr_remote_ops *ops;
+  tr_agent *agent;  /* NULL: none, or it has left */
+  tr_timer timer;
+  uint32_t open;    /* forwarded, not done */
+  uint8_t state;    /* tr_remote_state */
+  bool pumping;
+};
+/* The first step of a move: its open turns go on, its mail waits; ->quiet follows, not from inside this call. lazy: nothing happens until a
+ * message comes for it; then ->wanted. err: TR_EINVALID, TR_EEXISTS, TR_EUNAVAILABLE, TR_EMEMORY. */
+int tr_agent_hold(tr_core *core, tr_agent *agent, tr_remote *remote, bool lazy, tr_error *error);
+void tr_agent_unhold(tr_core *core, tr_agent *agent); /* as if nothing had been */
+/* The last one: the instance is closed (TR_CLOSE_MOVED) and dropped, its mail and all that comes is forwarded. */
+void tr_agent_go(tr_core *core, tr_agent *agent);
+void tr_remote_done(tr_core *core, tr_remote *remote);
+/* An id whose instance is elsewhere from the beginning; its type need not be here. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
+int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key, tr_remote *remote, tr_error *error);
+tr_remote *tr_core_find_remote(const tr_core *core, tr_slice type, tr_slice key); /* NULL: not elsewhere */
+/* This process serves another one: all that is published here goes to the uplink, which decides who gets it, here too. */
+void tr_core_set_leaf(tr_core *core);
+/* Of this class only such keys are served here, the others as if it were not here. p NULL: none but those added. TR_EMEMORY. */
+int tr_class_serve_only(tr_class *class_, tr_slice key);
 
 /* --- turns (for class ops) --- */
 typedef enum { TR_TURN_INIT = 0, TR_TURN_MESSAGE = 1, TR_TURN_CLOSE = 2 } tr_turn_kind;
@@ -276,6 +312,12 @@ typedef void (*tr_part_fn)(void *ud, tr_call *call, tr_reply *part); /* may take
 void tr_call_on_part(tr_call *call, tr_part_fn fn);
 void tr_call_credit(tr_call *call, uint32_t parts); /* so many were taken: as many more may come */
 void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
+/* From now on fn sees every message before it is given to anybody (NULL: nobody does), but those that are sent while it runs. It may change
+ * msg's type and body; then it drops `frame`. 0; TR_INTERCEPT_DROP: nobody gets it, a request is answered `cancelled`; a code: it cannot
+ * be delivered for that reason, told in *why. */
+#define TR_INTERCEPT_DROP 1
+typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
+void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
@@ -297,6 +339,7 @@ typedef enum {
 /* dest->bound and ->events are the caller's to set before; ->number is given. Where there are several, a message for a type that
  * nobody here has goes to the first that knows it: they are asked in the order of their adding, the connected ones first; the next is
  * asked where one says that the type is not registered, which is remembered for a second. */
+void tr_core_set_uplink_events(tr_core *core, tr_dest *uplink, tr_uplink_events events); /* of one that was added, or will be */
 int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
 void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
 /* An uplink was answered `not_found` with this text: was the message sent on to another one? Then its answer is that one's. */
@@ -305,7 +348,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated, dropped;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

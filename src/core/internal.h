@@ -12,6 +12,7 @@
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
+ *   remote.c       instances that are in another process
  *   resends.c      requests that come a second time
  *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
 #ifndef TR_CORE_INTERNAL_H
@@ -46,6 +47,9 @@ struct tr_core {
   const tr_log *log;
   tr_core_hooks hooks;
   tr_body_ops body;
+  tr_intercept_fn intercept; /* NULL: none */
+  void *intercept_ud;
+  bool intercepting;
   tr_names *names;
   tr_router *router;
   tr_timers *timers;
@@ -57,6 +61,8 @@ struct tr_core {
 
   tr_dest local;               /* our classes, as the router sees them */
   tr_link classes, retired;
+  tr_table unlisted;           /* classes that the router does not know, by type: remote.c */
+  bool leaf;                   /* what is published goes to the uplink only */
   tr_time close_deadline;      /* of the CLOSE turns of a drain */
   tr_dest **uplinks;
   uint32_t uplink_count, uplink_cap, last_uplink;
@@ -85,6 +91,10 @@ struct tr_core {
   tr_link answered;            /* of these, the ones that are answered, the oldest first */
   size_t answered_count, answered_bytes;
 
+  /* calls whose requests are behind a door: probes.c */
+  tr_link at_doors;
+  tr_timer probe_timer;
+
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
   tr_agent *held;              /* that were ready while frozen, the last one first */
@@ -112,6 +122,10 @@ struct tr_class {
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
+  bool unlisted;               /* not in the router, but in core->unlisted */
+  bool limited;                /* only these keys are served: */
+  tr_name **served;
+  uint32_t served_count;
   bool reentrant, has_init, has_close, exclusive_init, requeue;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
@@ -136,6 +150,8 @@ enum { /* tr_agent.state */
   TR_AGENT_RESET = 512,   /* drop and make it anew when its slot ends */
   TR_AGENT_HALTED = 1024, /* out of use: extra->halted says why */
   TR_AGENT_MEMBER = 2048, /* of a pool, not its head: it is not in the table of keys */
+  TR_AGENT_REMOTE = 8192, /* extra->remote: elsewhere, or on its way */
+  TR_AGENT_HELD = 16384,  /* with that: it takes no mail here */
   TR_AGENT_NEEDED = 4096, /* frozen: an open turn waits for it to take its mail */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
@@ -146,6 +162,7 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
+  tr_remote *remote;
   tr_lane_runs runs;
   char *halted;                /* why, of a halted one; NULL for lack of memory */
   size_t halted_size;
@@ -164,6 +181,13 @@ void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text);
 void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns);
 void tr_agent_closed(tr_core *core, tr_agent *agent); /* its CLOSE turn is over */
 void tr_agent_reset(tr_core *core, tr_agent *agent);  /* what RESET and HALTED ask for, out of its slot */
+/* remote.c */
+bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *from); /* and it went on, past the mailbox */
+void tr_remote_look(tr_core *core, tr_agent *agent); /* a held one's last turn may be over */
+void tr_remote_gone(tr_core *core, tr_agent *agent); /* its instance was dropped */
+void tr_remote_left(tr_core *core, tr_agent *agent);
+bool tr_class_serves(const tr_class *class_, const tr_name *key);
+void tr_class_free_served(tr_class *class_);
 /* members.c: who of a pool takes the next message, and what a leaving one leaves behind. */
 tr_agent *tr_members_pick(tr_core *core, tr_agent *head);
 void tr_members_leave(tr_core *core, tr_agent *agent);
@@ -189,6 +213,9 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   tr_link parked;        /* deliveries of it that wait for room */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
+  uint64_t mark;         /* in paths; 0: none yet */
+  uint64_t goal, passed; /* of the last probe that it sent; of the last one that went by */
+  tr_time probed_at;
   bool starved;          /* it has no credit for another part */
   uint32_t credit;       /* parts of its answer that it may give now */
   bool cancelled;        /* its caller gave up, or its time is over */
@@ -216,7 +243,7 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 #define TR_NESTED_MOST 200
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
-  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING)) return false;
+  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD)) return false;
   if (!agent->turn) return true;
   return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
          !agent->blocked_turns;
@@ -245,9 +272,12 @@ void tr_frozen_look(tr_core *core);
 /* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
+/* Does the agent wait in this request's own call chain? Then it takes it at once. */
+bool tr_mail_is_nested(const tr_agent *to, const tr_msg *msg);
 /* The next that may be handled now, with its reference; or NULL. */
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent);
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
+tr_msg *tr_mail_pop(tr_core *core, tr_agent *agent); /* the next, whoever it is for: with its reference; or NULL */
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
 tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
 
@@ -267,6 +297,16 @@ void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent s
 /* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which
  * keeps its own agent from taking mail even where that is reentrant. */
 bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
+
+/* ---- circles over several processes: probes.c ---- */
+
+void tr_call_left(tr_call *call); /* its request goes out by a door */
+void tr_probe_agent(tr_agent *agent, const tr_probe *probe); /* follow what its next mail waits for (waits.c) */
+void tr_probe_turn(tr_turn *turn, const tr_probe *probe);
+void tr_probe_is_back(tr_turn *turn, const tr_probe *probe); /* at the turn that sent it */
+uint64_t tr_turn_mark(tr_turn *turn);
+typedef enum { TR_LED_NO, TR_LED_YES, TR_LED_MAYBE } tr_led;
+tr_led tr_msg_led_by(const tr_msg *msg, const tr_turn *turn); /* did it lead to this request, which came by a door? */
 
 /* ---- calls ---- */
 
@@ -289,6 +329,8 @@ struct tr_call {
   tr_turn *by;                 /* which turn handles it; else NULL */
   tr_parking *parked;          /* its delivery waits for room */
   tr_msg *msg;                 /* not counted: a request does not go before its call is closed. NULL: answered already */
+  tr_link by_door;             /* core->at_doors */
+  tr_time probe_at, probe_step;
   tr_name *target_type, *target_key;
   struct tr_early { /* the answer, if it came while `making` */
     int code;
@@ -320,6 +362,8 @@ void tr_call_drop(tr_msg *msg, tr_link *dropped);
 void tr_calls_free_dropped(tr_link *dropped);
 void tr_call_fail(tr_call *call, int code, const char *text);
 void tr_call_time_out(tr_msg *request); /* answer it so */
+void tr_call_deadlock(tr_call *call);   /* fail it so */
+uint64_t tr_call_token(const tr_call *call);
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
 /* ---- posting ---- */

@@ -48,7 +48,7 @@ static tr_msg *lane_pop(tr_core *core, tr_envelope **head, tr_envelope **tail) {
 #define CLIMB_MOST 256
 
 /* The turn that made the request which this one handles; NULL: none here. *beyond: it may have been made for one here all the same,
- * by another process or a turn that is over. */
+ * by another process that does not say, or a turn that is over. */
 static tr_turn *caller_of(const tr_turn *turn, bool *beyond) {
   if (!turn->msg || turn->msg->kind != TR_MSG_REQUEST) return NULL;
   const tr_call *call = tr_call_of(turn->msg);
@@ -61,8 +61,11 @@ static tr_turn *caller_of(const tr_turn *turn, bool *beyond) {
 static bool called_by(const tr_turn *from, const tr_turn *turn) {
   bool beyond = false, other = false;
   int steps = 0;
-  for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond))
+  for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond)) {
     if (at == turn) return true;
+    tr_led led = at->msg && at->msg->from_wire ? tr_msg_led_by(at->msg, turn) : TR_LED_MAYBE;
+    if (led != TR_LED_MAYBE) return led == TR_LED_YES;
+  }
   if (!beyond) return false;
   for (const tr_turn *at = turn; at && steps < CLIMB_MOST * CLIMB_MOST; at = caller_of(at, &other))
     for (const tr_turn *up = from; up && steps++ < CLIMB_MOST * CLIMB_MOST; up = caller_of(up, &other))
@@ -70,12 +73,12 @@ static bool called_by(const tr_turn *from, const tr_turn *turn) {
   return true;
 }
 
-/* Does the agent wait, in this request's own call chain? */
-static bool is_nested(const tr_agent *to, const tr_msg *msg) {
+bool tr_mail_is_nested(const tr_agent *to, const tr_msg *msg) {
   if (!msg->chain || !(to->state & TR_AGENT_LIVE) || to->class_->reentrant) return false;
   const tr_call *call = tr_call_of(msg);
   for (const tr_turn *turn = to->turn; turn; turn = turn->below)
-    if (turn->chain == msg->chain && (!call || !call->turn || called_by(call->turn, turn))) return true;
+    if (turn->chain == msg->chain && (call && call->turn ? called_by(call->turn, turn) : tr_msg_led_by(msg, turn) != TR_LED_NO))
+      return true;
   return false;
 }
 
@@ -148,21 +151,24 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
 /* It ends, or all does. */
 static bool refuses(const tr_core *core, const tr_agent *to, const tr_msg *msg) {
   if (to->state & (TR_AGENT_CLOSING | TR_AGENT_HALTED))
-    return (to->state & TR_AGENT_HALTED) || to->close_why != TR_CLOSE_IDLE;
+    return (to->state & TR_AGENT_HALTED) || (to->close_why != TR_CLOSE_IDLE && to->close_why != TR_CLOSE_MOVED);
   return core->draining && ((msg->from_wire && !msg->inside) || (core->ended && !(to->state & TR_AGENT_LIVE)));
 }
 
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   if (to->class_->pool > 1) to = tr_members_pick(core, to);
   if (msg->kind == TR_MSG_REQUEST) {
-    if (to->turn && is_nested(to, msg))
+    if (to->turn && tr_mail_is_nested(to, msg))
       return tr_agent_turn_count(to) < TR_NESTED_MOST ? push_nested(core, to, msg) : TR_ELIMIT;
     if (refuses(core, to, msg)) return TR_EUNAVAILABLE;
+    if ((to->state & TR_AGENT_REMOTE) && tr_remote_takes(core, to, msg, from)) return 0;
     tr_call *call = tr_call_of(msg);
     if (call && from && to->turn && !call->background && tr_waits_in_circle(from, to, false)) return TR_EDEADLOCK;
     if (call) call->at = to;
   } else if (refuses(core, to, msg)) {
     return TR_EUNAVAILABLE;
+  } else if ((to->state & TR_AGENT_REMOTE) && tr_remote_takes(core, to, msg, from)) {
+    return 0;
   }
   if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
   return tr_mail_push(core, to, msg);
@@ -239,17 +245,21 @@ void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text
     tr_parking_fail(core, TR_CONTAINER(extra->parked.next, tr_parking, by_receiver), code, text);
 }
 
-tr_msg *tr_turn_receive(tr_turn *turn) {
-  tr_agent *agent = turn->agent;
-  tr_core *core = tr_agent_core(agent);
+tr_msg *tr_mail_pop(tr_core *core, tr_agent *agent) {
   for (tr_msg *msg; (msg = pop(core, agent));) {
     tr_call *call = tr_call_of(msg);
     if (call) call->at = NULL;
     if (!in_vain(msg)) return msg;
     tr_msg_unref(msg);
   }
-  agent->state |= TR_AGENT_RECEIVING;
   return NULL;
+}
+
+tr_msg *tr_turn_receive(tr_turn *turn) {
+  tr_agent *agent = turn->agent;
+  tr_msg *msg = tr_mail_pop(tr_agent_core(agent), agent);
+  if (!msg) agent->state |= TR_AGENT_RECEIVING;
+  return msg;
 }
 
 size_t tr_agent_mail_count(const tr_agent *agent) {

@@ -29,6 +29,7 @@ tr_msg_more *tr_msg_get_more(tr_msg *msg) {
 static void free_more(tr_msg *msg) {
   if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
+  tr_name_unref(msg->more->as);
   TR_DELETE(msg->core->mem, msg->more);
 }
 
@@ -39,8 +40,9 @@ static void answered(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
   tr_core_late(ud);
 }
 
+/* Of what is no request, somebody may wait to hear that it was handled: it is answered when it goes. */
 static bool is_waited_for(const tr_msg *msg) {
-  return msg->kind == TR_MSG_REQUEST && msg->reply_to.answer && msg->reply_to.answer != answered;
+  return msg->reply_to.answer && msg->reply_to.answer != answered;
 }
 
 bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
@@ -50,7 +52,9 @@ void tr_msg_unref(tr_msg *msg) {
   tr_core *core = msg->core;
   if (is_waited_for(msg)) {
     msg->refs = 1; /* whoever hears the answer may keep the request */
-    tr_msg_fail(msg, TR_EUNAVAILABLE, "the request was dropped without an answer");
+    tr_reply handled = { .body = { .kind = TR_BODY_NULL } };
+    if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_EUNAVAILABLE, "the request was dropped without an answer");
+    else tr_msg_answer(msg, &handled);
     if (--msg->refs > 0) return;
   }
   if (msg->body.kind >= TR_BODY_SLOT) tr_body_release(core, &msg->body);
@@ -81,7 +85,7 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
     tr_result_keep(request, reply);
     if (request->more->resend) tr_resend_answered(request, reply);
   }
-  if (request->kind == TR_MSG_REQUEST && to.answer) to.answer(to.ud, to.token, request, reply);
+  if (to.answer) to.answer(to.ud, to.token, request, reply);
   tr_body_release(request->core, &reply->body); /* if nobody took it */
 }
 

@@ -65,6 +65,8 @@ tr_meta *tr_meta_new(tr_mem *mem);
 void tr_meta_free(tr_meta *meta);
 int tr_meta_set(tr_meta *meta, tr_slice key, tr_slice value);
 tr_slice tr_meta_get(const tr_meta *meta, tr_slice key); /* {NULL, 0} when absent */
+/* May a sender give this key? Not those that the protocol, or troupe itself, has. TR_EINVALID. */
+int tr_meta_key_check(tr_slice key, tr_error *error);
 size_t tr_meta_count(const tr_meta *meta);
 void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value);
 
@@ -90,14 +92,27 @@ typedef struct tr_reply_to {
 /* Who has a request in hand: the turn that handles it, or a door that has sent it on. Embedded in its owner, which puts itself into
  * msg->holder and takes itself out again. */
 typedef struct tr_holder tr_holder;
+typedef struct tr_probe { /* goes after requests, and finds circles: probes.c */
+  uint64_t goal, call; /* whose it is; for that alone */
+  uint32_t steps;      /* doors that it may still pass */
+} tr_probe;
 typedef struct tr_holder_ops {
   void (*cancel)(tr_holder *holder, tr_msg *request); /* nobody waits any more. It may let go of the request */
   void (*credit)(tr_holder *holder, tr_msg *request, uint32_t parts); /* so many more parts may come; NULL: none do */
+  void (*probe)(tr_holder *holder, tr_msg *request, const tr_probe *probe); /* follow what the answer waits for; NULL: it waits for nothing */
 } tr_holder_ops;
 struct tr_holder { const tr_holder_ops *ops; };
 
 typedef enum { TR_MSG_EVENT = 0, TR_MSG_REQUEST = 1, TR_MSG_SEND = 2 } tr_msg_kind; /* SEND: to one agent, no answer */
 typedef enum { TR_PRIORITY_NORMAL = 0, TR_PRIORITY_HIGH = 1, TR_PRIORITY_LOW = 2 } tr_priority;
+
+/* The turns that led to a request which came by a door, the newest first, by their marks: probes.c. */
+#define TR_PATH_MOST 4
+typedef struct tr_path {
+  uint64_t marks[TR_PATH_MOST];
+  uint8_t count;
+  bool cut; /* there are more */
+} tr_path;
 
 /* What few messages have: made on demand, freed with the message. */
 typedef struct tr_msg_more {
@@ -105,6 +120,7 @@ typedef struct tr_msg_more {
   uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+  tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 
 struct tr_msg {
@@ -126,6 +142,7 @@ struct tr_msg {
   uint64_t number;      /* this isolate's number of the message; see tr_msg_id */
   uint64_t chain;       /* call chain; 0: none yet (posting gives one to a request) */
   tr_reply_to reply_to; /* REQUEST */
+  tr_path path;         /* REQUEST, from a door */
   tr_holder *holder;    /* REQUEST: NULL while it is on its way or lies in a mailbox */
   tr_blob *frame;       /* cache of the wire room: the whole agents.Message, gRPC-framed */
   tr_meta *meta;        /* owned; NULL for most */
@@ -156,6 +173,9 @@ void tr_msg_cancel(tr_msg *request);
 /* Parts of the answer (parts.c). own: takes part->body. err: as reply_to.part. */
 int tr_msg_part(tr_msg *request, tr_reply *part);
 void tr_msg_credit(tr_msg *request, uint32_t parts);
+/* Circles over several processes (probes.c). */
+void tr_msg_probe(tr_msg *request, const tr_probe *probe);
+void tr_msg_get_path(const tr_msg *msg, tr_path *path); /* of a request that goes out by a door */
 
 /* Another request of the same, with the same id, to be sent when that one failed; with a copy of its body (a slot, or none) or without.
  * NULL: out of memory. */

@@ -70,17 +70,28 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 
 /* ---- on their way ---- */
 
-static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
-  if (msg->more && msg->more->token[0] && msg->from_wire && !msg->more->resend && tr_resend_take(core, msg)) return 0;
-  if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
-  tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
-  if (!agent) return tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
+static int to_agent(tr_core *core, tr_agent *agent, tr_msg *msg, tr_turn *from) {
   int err = tr_mail_deliver(core, agent, msg, from);
   return err ? tr_core_refused(core, msg, agent, err) : 0;
 }
 
+static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
+  if (msg->more && msg->more->token[0] && msg->from_wire && !msg->more->resend && tr_resend_take(core, msg)) return 0;
+  if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
+  tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
+  return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
+}
+
+/* An agent whose type is not here, but elsewhere (remote.c); or NULL. */
+static tr_agent *find_unlisted(const tr_core *core, const tr_msg *msg) {
+  const tr_class *class_ = tr_table_get(&core->unlisted, msg->target_type);
+  return class_ ? tr_table_get(&class_->by_key, msg->target_key) : NULL;
+}
+
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  tr_call *call = msg->kind == TR_MSG_REQUEST ? tr_call_of(msg) : NULL;
+  if (call) tr_call_left(call);
   dest->ops->request(dest, msg);
   return 0;
 }
@@ -91,8 +102,31 @@ static int to_named(tr_core *core, tr_msg *msg) {
                 : tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the connection that this proxy is bound to was closed");
 }
 
+void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
+  core->intercept = fn;
+  core->intercept_ud = ud;
+}
+
+/* 0: it goes on. */
+static int intercept(tr_core *core, tr_msg *msg) {
+  tr_error why;
+  if (core->intercepting) return 0; /* what the interceptor itself sends */
+  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return 0; /* ours */
+  tr_error_init(&why);
+  core->intercepting = true;
+  int rc = core->intercept(core->intercept_ud, msg, &why);
+  core->intercepting = false;
+  if (rc == 0) return 0;
+  if (rc != TR_INTERCEPT_DROP) return tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+  core->stats.dropped++;
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_ECANCELLED, "the message was dropped by an interceptor");
+  return TR_ECANCELLED;
+}
+
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
+  int err = core->intercept ? intercept(core, msg) : 0;
+  if (err) return err;
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -106,6 +140,12 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
   bool here = type && type->dest == &core->local;
+  tr_agent *elsewhere = core->unlisted.count ? find_unlisted(core, msg) : NULL;
+  if (elsewhere) return to_agent(core, elsewhere, msg, from);
+  if (here && !result && ((const tr_class *)type->user)->limited && !tr_class_serves(type->user, msg->target_key)) {
+    type = NULL;
+    here = false;
+  }
   if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);

@@ -32,7 +32,7 @@ static void give(giving *g, tr_agent *agent) {
 }
 
 static void give_key(giving *g, tr_class *class_, tr_name *key) {
-  if (is_sender(g->msg, class_, key)) return;
+  if (is_sender(g->msg, class_, key) || (class_->limited && !tr_class_serves(class_, key))) return;
   tr_agent *agent = tr_agent_obtain(class_, key);
   if (agent) give(g, agent);
   else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
@@ -141,6 +141,10 @@ bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   giving g = { .core = core, .msg = msg, .from = from };
   core->stats.events++;
+  if (core->leaf && !msg->from_wire && !tr_name_reserved(tr_name_view(msg->target_type))) {
+    give_out(&g);
+    return g.error;
+  }
   give_here(&g);
   if (!msg->from_wire || msg->inside) give_out(&g);
   else if (core->listening && !tr_name_reserved(tr_name_view(msg->target_type))) give_up(&g, TR_UPLINK_ALL);

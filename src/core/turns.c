@@ -31,7 +31,12 @@ static void caller_took_parts(tr_holder *holder, tr_msg *request, uint32_t parts
   tr_turn_credit(&TR_CONTAINER(holder, tr_turn_entry, holder)->turn, parts);
 }
 
-static const tr_holder_ops holder_ops = { .cancel = caller_gave_up, .credit = caller_took_parts };
+static void caller_probes(tr_holder *holder, tr_msg *request, const tr_probe *probe) {
+  (void)request;
+  tr_probe_turn(&TR_CONTAINER(holder, tr_turn_entry, holder)->turn, probe);
+}
+
+static const tr_holder_ops holder_ops = { .cancel = caller_gave_up, .credit = caller_took_parts, .probe = caller_probes };
 
 tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg) {
   tr_turn_entry *own = tr_pool_take_zeroed(&core->turns, core->mem);
@@ -266,6 +271,7 @@ static void finish(tr_core *core, tr_turn *turn) {
   if (own->above) own->above->below = turn->below;
   else agent->turn = turn->below;
   if (turn->below) tr_turn_own(turn->below)->above = own->above;
+  if (agent->state & TR_AGENT_HELD) tr_remote_look(core, agent);
   tr_timer_stop(core->timers, &own->limit);
   let_go(turn);
   if (turn->msg) tr_msg_unref(turn->msg);

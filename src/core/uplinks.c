@@ -130,6 +130,12 @@ void tr_core_remove_uplink(tr_core *core, tr_dest *uplink) {
   forget_hints(core);
 }
 
+void tr_core_set_uplink_events(tr_core *core, tr_dest *uplink, tr_uplink_events events) {
+  bool added = tr_uplink_named(core, uplink->number) == uplink;
+  if (added) core->listening += (events == TR_UPLINK_ALL) - (uplink->events == TR_UPLINK_ALL);
+  uplink->events = (uint8_t)events;
+}
+
 void tr_uplinks_fini(tr_core *core) {
   forget_hints(core);
   tr_table_fini(&core->hints);

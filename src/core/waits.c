@@ -12,7 +12,7 @@
  *
  * A circle can only be closed by a new wait, so looking from there is enough; where the new wait's target has no open
  * turn, which is nearly always, there is nothing to walk. The walk is bounded: past WALK_MOST turns it gives up, and
- * the deadline ends such a wait. */
+ * the deadline ends such a wait. What waits behind a door is followed by probes: probes.c. */
 #include "core/internal.h"
 
 #define WALK_MOST 4096
@@ -20,12 +20,21 @@
 
 typedef struct walk {
   const tr_turn *goal;
+  const tr_probe *probe; /* or: that comes from another process */
   bool goal_blocked, found;
   unsigned count, steps;
   tr_turn *pending[PENDING_MOST];
 } walk;
 
 static void visit_turn(walk *w, tr_turn *turn) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  if (w->probe && own->goal == w->probe->goal) {
+    w->found = true;
+    tr_probe_is_back(turn, w->probe);
+    return;
+  }
+  if (w->probe && own->passed == w->probe->goal) return;
+  if (w->probe) own->passed = w->probe->goal;
   if (turn == w->goal) w->found = true;
   else if (w->count < PENDING_MOST) w->pending[w->count++] = turn;
 }
@@ -35,6 +44,14 @@ static void visit_agent(walk *w, const tr_agent *agent) {
   if (!all && !agent->blocked_turns && !(w->goal_blocked && w->goal->agent == agent)) return;
   for (tr_turn *turn = agent->turn; turn && !w->found; turn = turn->below)
     if (all || turn->outbox.blocked || (turn == w->goal && w->goal_blocked)) visit_turn(w, turn);
+}
+
+/* It waits for what is behind a door: that is for the probe to see. */
+static void pass_on(const walk *w, const tr_call *call) {
+  tr_holder *holder = call->msg ? call->msg->holder : NULL;
+  if (!w->probe || w->probe->steps == 0 || !holder || !holder->ops->probe) return;
+  tr_probe next = { .goal = w->probe->goal, .call = w->probe->call, .steps = w->probe->steps - 1 };
+  holder->ops->probe(holder, call->msg, &next);
 }
 
 static void follow(walk *w, tr_turn *turn) {
@@ -52,13 +69,31 @@ static void follow(walk *w, tr_turn *turn) {
     if (call->background) continue;
     if (call->by) visit_turn(w, call->by);
     else if (call->at) visit_agent(w, call->at);
+    else pass_on(w, call);
   }
+}
+
+static void run(walk *w) {
+  while (!w->found && w->count > 0 && w->steps++ < WALK_MOST) follow(w, w->pending[--w->count]);
 }
 
 bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked) {
   walk w = { .goal = turn, .goal_blocked = blocked };
   if (!agent->turn) return false;
   visit_agent(&w, agent);
-  while (!w.found && w.count > 0 && w.steps++ < WALK_MOST) follow(&w, w.pending[--w.count]);
+  run(&w);
   return w.found;
+}
+
+void tr_probe_turn(tr_turn *turn, const tr_probe *probe) {
+  walk w = { .probe = probe };
+  visit_turn(&w, turn);
+  run(&w);
+}
+
+void tr_probe_agent(tr_agent *agent, const tr_probe *probe) {
+  walk w = { .probe = probe };
+  if (!agent->turn) return;
+  visit_agent(&w, agent);
+  run(&w);
 }

@@ -215,6 +215,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   client->told = false;
   forget_confirmed(client);
   tr_replay_begin(client, stream->call);
+  if (client->host->o.parent && !client->dest.number) tr_core_add_uplink(client->host->core, &client->dest);
   backlog_leave(client);
   tr_client_tell(client);
 }
@@ -241,6 +242,7 @@ void tr_client_settle(tr_client *client) {
 void tr_client_free(tr_client *client) {
   tr_host *host = client->host;
   drop_stream(client);
+  if (client->dest.number) tr_core_remove_uplink(host->core, &client->dest);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
   backlog_leave(client);

@@ -20,6 +20,8 @@ static const char *const paths[TR_METHODS] = {
   [TR_METHOD_SUBSCRIBE] = "/agents.AgentRpc/AddSubscription",
   [TR_METHOD_UNSUBSCRIBE] = "/agents.AgentRpc/RemoveSubscription",
   [TR_METHOD_SUBSCRIPTIONS] = "/agents.AgentRpc/GetSubscriptions",
+  [TR_METHOD_HEALTH_CHECK] = "/grpc.health.v1.Health/Check",
+  [TR_METHOD_HEALTH_WATCH] = "/grpc.health.v1.Health/Watch",
 };
 
 static bool is_unary(const tr_host_stream *stream) { return stream->method > TR_METHOD_CONTROL; }
@@ -51,7 +53,7 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
     return;
   }
   tr_slice id = tr_rpc_call_header(call, "client-id");
-  if (!id.p) {
+  if (!id.p && method < TR_METHOD_HEALTH_CHECK) {
     refuse(call, TR_GRPC_INVALID_ARGUMENT, "client-id metadata not found.");
     return;
   }
@@ -111,7 +113,8 @@ static void on_half_closed(void *ud, tr_rpc_call *call) {
   if (!stream || stream->ended) return;
   stream->half_closed = true;
   if (!is_unary(stream)) return; /* it goes on receiving */
-  if (stream->message) tr_unary_serve(stream);
+  if (stream->message && stream->method >= TR_METHOD_HEALTH_CHECK) tr_health_serve(stream);
+  else if (stream->message) tr_unary_serve(stream);
   else tr_host_stream_end(stream, TR_GRPC_INTERNAL, "no message on a unary call");
 }
 

@@ -59,6 +59,7 @@ void tr_host_drain(tr_host *host, tr_time deadline) {
   host->draining = 1;
   for (tr_link *link = host->conns.next; link != &host->conns; link = link->next) {
     tr_host_conn *conn = TR_CONTAINER(link, tr_host_conn, link);
+    tr_health_drain(conn);
     tr_rpc_goaway(conn->rpc, 0, "the host is shutting down");
     tr_host_conn_touch(conn);
   }

@@ -146,7 +146,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   return false;
 }
 
-static void on_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
+void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   tr_host *host = ud;
   tr_pending *pending = tr_pending_at(host, token);
   if (!pending || pending->msg != request) return;
@@ -192,6 +192,10 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
   in.msg = NULL;
   tr_wire_in_fini(&in);
   tr_replay_note(caller, span);
+  if (msg->more && msg->more->as) {
+    tr_placed(caller, msg, span->request_id);
+    return;
+  }
   if (msg->kind != TR_MSG_REQUEST) {
     post_oneway(caller, msg, span->request_id);
     return;
@@ -204,7 +208,7 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ .answer = on_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_pending_token(pending) };
   if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }

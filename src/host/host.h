@@ -32,6 +32,9 @@ typedef struct tr_host_options {
   uint32_t max_connections_per_address; /* 0: 10 000 */
   tr_time silent;            /* a connection that completes no preface and no call is closed after this; 0: 30 s */
   uint32_t max_clients, max_types_per_client, max_subs_per_client; /* 0: 100 000, 10 000, 10 000 */
+  bool parent;               /* whoever opens a stream is the process that launched this one: it is our uplink */
+  /* An agent is moved here: keep this state for it. NULL: never. err: TR_ENOT_FOUND, TR_EEXISTS (it is live here), TR_EINVALID. */
+  int (*restore)(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
   const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
   const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
@@ -42,6 +45,8 @@ typedef struct tr_host_options {
   void *ud;
 } tr_host_options;
 
+/* json_only and protobuf_only (see the options), for types that are registered from now on. */
+void tr_host_set_formats(tr_host *host, const char *json_only, const char *protobuf_only);
 tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);

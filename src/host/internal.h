@@ -33,6 +33,8 @@ typedef enum {
   TR_METHOD_SUBSCRIBE,
   TR_METHOD_UNSUBSCRIBE,
   TR_METHOD_SUBSCRIPTIONS,
+  TR_METHOD_HEALTH_CHECK, /* from here on no client-id is needed */
+  TR_METHOD_HEALTH_WATCH,
   TR_METHODS
 } tr_host_method;
 
@@ -64,12 +66,18 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
   tr_host_method method;
   bool half_closed, ended;
+  bool unknown;       /* health.c: it watches a service that there is not */
 };
 
 /* Mark a connection as having something for its owner to do. */
 void tr_host_conn_touch(tr_host_conn *conn);
 /* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
+
+/* ---- health.c ---- */
+
+void tr_health_serve(tr_host_stream *stream);
+void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
 
 /* ---- client.c ---- */
 
@@ -219,6 +227,11 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
 /* An event that a client will not get: counted, logged with doubling. */
 void tr_deliver_dead(tr_client *client, int code, const char *why);
+
+/* A request of a client was answered here: tr_reply_to.answer, with its pending's token. */
+void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
+/* placed.c: a request that stands for something else. own: takes msg. */
+void tr_placed(tr_client *caller, tr_msg *msg, tr_slice id);
 
 void tr_unary_serve(tr_host_stream *stream);
 

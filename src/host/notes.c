@@ -66,7 +66,17 @@ static void agent_took_parts(tr_holder *holder, tr_msg *request, uint32_t parts)
   send_credit(TR_CONTAINER(holder, tr_pending, holder), parts);
 }
 
-const tr_holder_ops tr_pending_holder_ops = { .cancel = agent_gave_up, .credit = agent_took_parts };
+static void send_probe(tr_pending *pending, const tr_probe *probe) {
+  tr_wire_note note = { .kind = TR_NOTE_PROBE, .count = probe->steps, .goal = probe->goal, .call = probe->call };
+  send_note(pending, &note);
+}
+
+static void agent_probes(tr_holder *holder, tr_msg *request, const tr_probe *probe) {
+  (void)request;
+  send_probe(TR_CONTAINER(holder, tr_pending, holder), probe);
+}
+
+const tr_holder_ops tr_pending_holder_ops = { .cancel = agent_gave_up, .credit = agent_took_parts, .probe = agent_probes };
 
 /* ---- parts of answers ---- */
 
@@ -152,4 +162,8 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
   if (note.kind == TR_NOTE_CANCEL) tr_pending_cancel(pending);
   else if (note.kind == TR_NOTE_CREDIT && pending->callee) send_credit(pending, count);
   else if (note.kind == TR_NOTE_CREDIT && pending->msg) tr_msg_credit(pending->msg, count);
+  if (note.kind != TR_NOTE_PROBE) return;
+  tr_probe probe = { note.goal, note.call, tr_wire_probe_steps(&note) };
+  if (pending->callee) send_probe(pending, &probe);
+  else if (pending->msg) tr_msg_probe(pending->msg, &probe);
 }

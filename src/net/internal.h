@@ -15,7 +15,7 @@ struct tr_net {
   uv_loop_t *loop;
   uv_prepare_t flush;
   bool flush_open, closing;
-  tr_link conns, listeners, dials, dirty;
+  tr_link conns, listeners, dials, dirty, processes;
   size_t handles;                 /* open libuv handles and requests of ours */
   tr_buf out;                     /* one output buffer for all connections: filled and written at once */
   char *read_buffer;              /* one input buffer: bytes are handed on before the next read */

@@ -2,6 +2,7 @@
  * tr_net itself: what hangs on one loop, the flush before it sleeps, and the end of everything.
  * Read conn.c next. */
 #include "net/internal.h"
+#include "net/process.h"
 
 static void on_prepare(uv_prepare_t *handle) { tr_net_flush(handle->data); }
 
@@ -15,6 +16,7 @@ tr_net *tr_net_new(tr_mem *mem, const tr_log *log, uv_loop_t *loop) {
   tr_list_init(&net->listeners);
   tr_list_init(&net->dials);
   tr_list_init(&net->dirty);
+  tr_list_init(&net->processes);
   tr_buf_init(&net->out, mem);
   net->read_buffer = tr_alloc(mem, TR_NET_READ_SIZE);
   if (!net->read_buffer || !tr_buf_reserve(&net->out, TR_NET_WRITE_SIZE + 65536)) goto fail;
@@ -48,6 +50,7 @@ void tr_net_close(tr_net *net) {
     next = l->next;
     tr_net_conn_close(TR_CONTAINER(l, tr_net_conn, all));
   }
+  tr_process_drop_all(net);
   if (net->flush_open) {
     net->flush_open = false;
     uv_close((uv_handle_t *)&net->flush, on_flush_closed);

@@ -64,7 +64,13 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   }
   rc = tr_net_listen(rt->net, tr_slice_of(address), on_accept, rt, rt->bound, NULL, error);
-  if (rc) return rc;
+  if (rc) {
+    if (rt->listeners == 0) { /* made for this one */
+      tr_host_free(rt->host);
+      rt->host = NULL;
+    }
+    return rc;
+  }
   rt->listeners++;
   if (bound) *bound = rt->bound;
   return 0;
@@ -241,13 +247,14 @@ void tr_runtime_sync_uplinks(void *ud) {
 }
 
 void tr_runtime_leave(troupe_t *rt, tr_time deadline) {
+  tr_runtime_stop_processes(rt, deadline);
   FOR_EACH_UPLINK(rt, uplink) tr_worker_stop(uplink->worker, deadline);
   if (rt->host) tr_host_drain(rt->host, deadline);
 }
 
 bool tr_runtime_left(const troupe_t *rt) {
   FOR_EACH_UPLINK(rt, uplink) if (tr_worker_get_state(uplink->worker) != TR_WORKER_OFF) return false;
-  return !rt->host || tr_host_drained(rt->host);
+  return tr_list_empty(&rt->launched) && (!rt->host || tr_host_drained(rt->host));
 }
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What scripts may do beyond the sandbox: rights that whoever runs the runtime has given by name (`--allow launch`,
  * troupe_options_t.grants). A process that a script launches gets none that are not here. */
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -76,6 +78,28 @@ bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value) {
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after) {
   const tr_link *l = after ? TR_CONTAINER(after, struct tr_grant, text)->all.next : rt->grants.next;
   return l == &rt->grants ? NULL : TR_CONTAINER(l, struct tr_grant, all)->text;
+}
+
+int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error) {
+  size_t at = 0;
+  out[0] = 0;
+  if (count == SIZE_MAX) {
+    for (const char *own = NULL; (own = tr_runtime_next_grant(rt, own));)
+      if (strcmp(own, "launch") != 0 && at < size) at += (size_t)snprintf(out + at, size - at, "%s ", own);
+    return 0;
+  }
+  for (size_t i = 0; i < count; i++) {
+    char name[GRANT_SIZE + 1], *equals;
+    snprintf(name, sizeof name, "%.*s", (int)(rights[i].n < GRANT_SIZE ? rights[i].n : GRANT_SIZE), rights[i].p);
+    if (strchr(name, ' ') || rights[i].n > GRANT_SIZE) return tr_error_set(error, TR_EINVALID, "allow[%zu] is no right", i + 1);
+    equals = strchr(name, '=');
+    if (equals) *equals = 0;
+    if (!tr_runtime_may(rt, name, equals ? equals + 1 : NULL))
+      return tr_error_set(error, TR_EPERMISSION, "a right that this process has not cannot be handed on (--allow %.*s grants it)",
+                          TR_SLICE_ARG(rights[i]));
+    if (at < size) at += (size_t)snprintf(out + at, size - at, "%.*s ", TR_SLICE_ARG(rights[i]));
+  }
+  return 0;
 }
 
 void tr_runtime_free_grants(troupe_t *rt) {

@@ -47,6 +47,10 @@ struct troupe {
   tr_host *host;
   tr_host_options host_options;
   tr_link uplinks;
+  tr_link launched;   /* launch.c */
+  tr_host_conn *parent; /* leaf.c: this process was launched */
+  tr_class *leaf_class;
+  tr_name *leaf_key;
   tr_link grants;
   size_t grant_count;
   size_t listeners;
@@ -85,12 +89,15 @@ struct troupe {
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;
+  troupe_intercept_fn intercept; /* intercept.c */
+  void *intercept_ud;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
   /* bodies.c */
   tr_codecs *codecs;
   tr_map encodings; /* of troupe_encode_as, by message type */
+  tr_buf given[2];  /* of troupe_give: "TYPE,TYPE," for JSON, for protobuf */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */
@@ -115,6 +122,19 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* Those of these rights (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
+int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
+/* launch.c: the script's hooks; the end of all processes, in order and at once */
+int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error);
+int tr_runtime_stop_launched(void *ud, tr_slice type, tr_slice key, tr_error *error);
+void tr_runtime_stop_processes(troupe_t *rt, tr_time deadline);
+void tr_runtime_drop_processes(troupe_t *rt);
+/* leaf.c, dist.c: the script's and the host's hooks */
+void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
+int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
+/* forward.c */
+void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
+void tr_runtime_print(troupe_t *rt, tr_slice line); /* a line of a script's print */
 /* doors.c */
 int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */

@@ -69,8 +69,7 @@ static void log_sink(void *ud, tr_log_level level, const char *event, const char
 }
 
 /* The callback takes a C string: a NUL within the line is shown as \0 rather than ending it. */
-static void on_print(void *ud, tr_slice line) {
-  troupe_t *rt = ud;
+void tr_runtime_print(troupe_t *rt, tr_slice line) {
   tr_buf text;
   if (!rt->options.log) return;
   tr_buf_init(&text, &rt->mem);
@@ -85,6 +84,8 @@ static void on_print(void *ud, tr_slice line) {
   if (!text.failed) rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", (const char *)text.data);
   tr_buf_fini(&text);
 }
+
+static void on_print(void *ud, tr_slice line) { tr_runtime_print(ud, line); }
 
 static void on_wake(void *ud) {
   troupe_t *rt = ud;
@@ -118,6 +119,9 @@ static int make_core(troupe_t *rt) {
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
     .uplink = tr_runtime_uplink,
+    .launch = tr_runtime_launch,
+    .stop_launched = tr_runtime_stop_launched,
+    .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
     .ud = rt,
   };
@@ -151,6 +155,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
+  tr_list_init(&rt->launched);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
@@ -170,6 +175,7 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
+  if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
   tr_runtime_loop_close(rt);
   tr_runtime_free_operator(rt);
@@ -177,6 +183,7 @@ void troupe_free(troupe_t *rt) {
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
+  tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
   tr_runtime_free_grants(rt);
@@ -206,6 +213,9 @@ int troupe_load(troupe_t *rt, const char *name, const char *source, size_t lengt
   tr_slice text = length ? tr_slice_make(source, length) : tr_slice_of(source);
   return after_load(rt, tr_script_load(rt->script, name, text, NULL, 0, error));
 }
+
+void tr_runtime_tick(troupe_t *rt) { begin_load(rt); }
+void tr_runtime_loaded(troupe_t *rt) { after_load(rt, 0); }
 
 int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt, path, NULL, 0); }
 

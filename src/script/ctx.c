@@ -18,7 +18,7 @@ static const char *const names[] = {
   /* methods, for suggestions */
   "publish", "send", "call", "pcall", "async", "stream", "yield", "agent", "sleep", "after", "every", "cancel", "log", "now", "subscribe",
   "unsubscribe", "subscriptions", "callback",
-  "receive",
+  "receive", "launch",
   "stop", "exit", NULL
 };
 #define FIELD_COUNT (FIELD_TRACE + 1)
@@ -27,7 +27,12 @@ static bool is_ctx(lua_State *L, int at) {
   if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return false;
   tr_push_ref(L, tr_script_of(L)->ctx_ref);
   bool same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  if (!same && tr_script_of(L)->home && lua_rawlen(L, at) == sizeof(tr_instance)) { /* of another runtime, or when none runs */
+    same = tr_raw_field(L, -1, "__name") == LUA_TSTRING && strcmp(lua_tostring(L, -1), "ctx") == 0;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   return same;
 }
 
@@ -149,6 +154,7 @@ void tr_ctx_open(lua_State *L, tr_script *script) {
   add_methods(L, script, tr_ctx_time_methods);
   add_methods(L, script, tr_ctx_other_methods);
   add_methods(L, script, tr_ctx_agent_methods);
+  add_methods(L, script, tr_ctx_launch_methods);
   add_methods(L, script, tr_ctx_stream_methods);
   lua_pushcclosure(L, get, 1);
   lua_setfield(L, -2, "__index");

@@ -2,6 +2,7 @@
  * ctx:subscribe, ctx:unsubscribe, ctx:log, ctx:stop, ctx:exit. */
 #include <ctype.h>
 
+#include "core/id.h"
 #include "script/internal.h"
 
 static void changed(tr_script *script) {
@@ -148,9 +149,23 @@ static int ctx_exit(lua_State *L) {
   return 0;
 }
 
+/* ctx:stop(proxy): of an agent that was launched. */
+static int stop_launched(lua_State *L, tr_lua_turn *lt) {
+  const tr_script_options *options = &lt->script->options;
+  tr_agent_id id;
+  tr_error error;
+  tr_error_init(&error);
+  if (!tr_proxy_push_id(L, 2)) tr_fail_raise(L, TR_EINVALID, "stop takes a proxy of ctx:launch, or nothing, not %s", tr_type_name(L, 2));
+  if (tr_agent_id_parse(tr_slice_of(lua_tostring(L, -1)), TR_SLICE_LITERAL("default"), &id, &error)) tr_fail_raise_error(L, &error);
+  if (!options->stop_launched) tr_fail_raise(L, TR_ENOT_FOUND, "%s was not launched by this process", lua_tostring(L, -1));
+  if (options->stop_launched(options->ud, id.type, id.key, &error)) tr_fail_raise_error(L, &error);
+  return 0;
+}
+
 /* A program's end is the end of all. */
 static int ctx_stop(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
+  if (!lua_isnoneornil(L, 2)) return stop_launched(L, lt);
   lua_settop(L, 1);
   if (lt->def->program) return ctx_exit(L);
   char id[2 * 4096 + 2];
@@ -159,6 +174,7 @@ static int ctx_stop(lua_State *L) {
   tr_shards_forget(lt->script, tr_slice_of(id), lt->instance->def);
   tr_sleepers_remove(lt->script, tr_slice_of(id));
   tr_agent_close(lt->script->core, lt->turn->agent, TR_CLOSE_STOP);
+  if (lt->script->options.stopped) lt->script->options.stopped(lt->script->options.ud, lt->turn->agent);
   return 0;
 }
 

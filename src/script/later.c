@@ -4,7 +4,7 @@
  * its list. */
 #include "script/internal.h"
 
-const char *const tr_later_methods[] = { "launch", NULL };
+const char *const tr_later_methods[] = { NULL };
 const char *const tr_later_options[] = { NULL };
 const char *const tr_later_functions[] = { NULL };
 const char *const tr_later_keys[] = {

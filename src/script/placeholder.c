@@ -184,6 +184,12 @@ void tr_proxy_push(lua_State *L, uint32_t via) {
   lua_setmetatable(L, -2);
 }
 
+bool tr_proxy_push_id(lua_State *L, int at) {
+  if (!is_proxy(L, at)) return false;
+  lua_getiuservalue(L, at, PROXY_ID);
+  return true;
+}
+
 uint32_t tr_check_uplink(lua_State *L, int at) {
   const tr_script *script = tr_script_of(L);
   tr_slice address;

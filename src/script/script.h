@@ -15,6 +15,15 @@
 
 typedef struct tr_script tr_script;
 
+typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed, file and args without zero bytes */
+  tr_slice type, key, file;
+  const tr_slice *args;
+  size_t argc;
+  const tr_slice *allow; /* rights to hand on; */
+  size_t allow_count;    /* SIZE_MAX: not said */
+  bool lazy;
+} tr_script_launch;
+
 typedef struct tr_script_options {
   tr_core *core;
   /* Source of a file or module: 0 and *text (released by the script through free_text), or negative with error text. */
@@ -25,6 +34,10 @@ typedef struct tr_script_options {
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
   /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
   int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
+  /* Bind this id to a process of its own. err: TR_EPERMISSION, TR_EEXISTS, TR_ELIMIT, TR_EINVALID, TR_EUNAVAILABLE, TR_EMEMORY. */
+  int (*launch)(void *ud, const tr_script_launch *asked, tr_error *error);
+  int (*stop_launched)(void *ud, tr_slice type, tr_slice key, tr_error *error); /* TR_ENOT_FOUND */
+  void (*stopped)(void *ud, const tr_agent *agent);                           /* it called ctx:stop */
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
@@ -98,6 +111,11 @@ int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding,
 /* Make the body what `encoding` says ("protobuf", a content type, … as opts.encoding; n 0: what is plugged in for JSON). err: TR_EINVALID
  * naming the field, TR_EMEMORY. */
 int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error);
+
+/* What a loaded agent type says of itself; the caller's. NULL: no such type (then error->code is 0), or out of memory. */
+tr_value *tr_script_describe(tr_script *script, tr_slice type, tr_error *error);
+bool tr_script_has_agents(const tr_script *script, tr_slice type);
+#define TR_GET_TYPE "troupe.get" /* a request of this type is answered with null as soon as its agent is ready */
 
 /* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);

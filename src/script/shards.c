@@ -54,10 +54,9 @@ void tr_shards_forget(tr_script *script, tr_slice id, const tr_definition *def) 
 
 /* The instance whose `self` is at index 1; NULL: it is gone, and with it its parts. */
 static tr_instance *owner(lua_State *L) {
-  tr_push_ref(L, tr_script_of(L)->owners_ref);
   lua_pushvalue(L, 1);
-  tr_instance *instance = lua_rawget(L, -2) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
-  lua_pop(L, 2);
+  tr_instance *instance = lua_rawget(L, lua_upvalueindex(3)) == LUA_TUSERDATA ? lua_touserdata(L, -1) : NULL;
+  lua_pop(L, 1);
   return instance && instance->agent ? instance : NULL;
 }
 
@@ -65,7 +64,7 @@ static tr_instance *owner(lua_State *L) {
 static bool fetch(lua_State *L, tr_instance *instance, int self, tr_slice name) {
   char id[2 * 4096 + 2];
   tr_error error;
-  tr_script *script = tr_script_of(L);
+  tr_script *script = instance->class_->script;
   tr_agent_name(instance->agent, id, sizeof id);
   const tr_saved *saved = find(script, tr_slice_of(id), name);
   if (!saved) return false;
@@ -85,7 +84,7 @@ static bool fetch(lua_State *L, tr_instance *instance, int self, tr_slice name) 
   return true;
 }
 
-/* upvalues: the methods or nil, the names */
+/* upvalues: the methods or nil, the names, the owners */
 static int on_index(lua_State *L) {
   lua_pushvalue(L, 2);
   if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) {
@@ -110,9 +109,9 @@ static int on_newindex(lua_State *L) {
     tr_slice name;
     const tr_instance *instance = owner(L);
     name.p = lua_tolstring(L, 2, &name.n);
-    if (instance && instance->live && tr_script_of(L)->running) {
+    if (instance && instance->live && instance->class_->script->running) {
       tr_agent_name(instance->agent, id, sizeof id);
-      forget(tr_script_of(L), tr_slice_of(id), name);
+      forget(instance->class_->script, tr_slice_of(id), name);
     }
   }
   lua_settop(L, 3);
@@ -130,7 +129,8 @@ void tr_shards_open(lua_State *L, tr_script *script) {
 }
 
 void tr_shards_own(lua_State *L, int at) {
-  tr_push_ref(L, tr_script_of(L)->owners_ref);
+  const tr_instance *instance = lua_touserdata(L, at);
+  tr_push_ref(L, instance->class_->script->owners_ref);
   lua_pushvalue(L, -2);
   lua_pushvalue(L, at);
   lua_rawset(L, -3);
@@ -147,7 +147,8 @@ static void make_meta(lua_State *L, tr_definition *def) {
     if (def->methods_ref == LUA_NOREF) lua_pushnil(L);
     else tr_push_ref(L, def->methods_ref);
     lua_pushvalue(L, names);
-    lua_pushcclosure(L, i == 0 ? on_index : on_newindex, 2);
+    tr_push_ref(L, def->script->owners_ref);
+    lua_pushcclosure(L, i == 0 ? on_index : on_newindex, 3);
     lua_setfield(L, -2, i == 0 ? "__index" : "__newindex");
   }
   lua_pushboolean(L, 0);
@@ -210,7 +211,7 @@ void tr_shards_hide(lua_State *L, const tr_instance *instance) {
   const tr_definition *def = instance->def;
   tr_agent_name(instance->agent, id, sizeof id);
   for (size_t i = 0; i < def->shard_count; i++) {
-    if (!find(tr_script_of(L), tr_slice_of(id), shard_at(def, i))) continue;
+    if (!find(instance->class_->script, tr_slice_of(id), shard_at(def, i))) continue;
     lua_pushstring(L, def->shards[i].text);
     lua_pushnil(L);
     lua_rawset(L, -3);
@@ -224,7 +225,7 @@ void tr_shards_settle(lua_State *L, tr_instance *instance) {
   lua_getiuservalue(L, -1, 1);
   for (size_t i = 0; i < instance->def->shard_count; i++) {
     lua_pushstring(L, instance->def->shards[i].text);
-    if (lua_rawget(L, -2) != LUA_TNIL) forget(tr_script_of(L), tr_slice_of(id), shard_at(instance->def, i));
+    if (lua_rawget(L, -2) != LUA_TNIL) forget(instance->class_->script, tr_slice_of(id), shard_at(instance->def, i));
     lua_pop(L, 1);
   }
   lua_pop(L, 2);
@@ -238,8 +239,9 @@ void tr_shards_adopt(lua_State *L, tr_instance *instance, const tr_definition *d
 bool tr_shard_is_away(lua_State *L, const tr_instance *instance, const tr_definition *def, tr_slice name) {
   char id[2 * 4096 + 2];
   if (!def->shard_count || !tr_shard_is(def, name)) return false;
+  (void)L;
   tr_agent_name(instance->agent, id, sizeof id);
-  return find(tr_script_of(L), tr_slice_of(id), name) != NULL;
+  return find(instance->class_->script, tr_slice_of(id), name) != NULL;
 }
 
 typedef struct save_call { tr_instance *instance; tr_shard_fn fn; void *ud; tr_error *error; } save_call;

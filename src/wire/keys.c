@@ -39,11 +39,38 @@ static void apply_timeout(tr_msg *msg, tr_slice value) {
   msg->deadline = now + TR_MILLISECONDS(ms);
 }
 
+/* "CHAIN.MARK.MARK", the newest first; "~" at the end: there are more. */
+static void apply_chain(tr_msg *msg, tr_slice value) {
+  tr_path path = { .count = 0 };
+  uint64_t chain = 0, *to = &chain;
+  if (value.n && value.p[value.n - 1] == '~') path.cut = true, value.n--;
+  for (;;) {
+    const char *dot = value.n ? memchr(value.p, '.', value.n) : NULL;
+    tr_slice part = dot ? tr_slice_make(value.p, (size_t)(dot - value.p)) : value;
+    if (!read_digits(part, 16, to)) return;
+    if (!dot) break;
+    value = tr_slice_make(dot + 1, value.n - part.n - 1);
+    if (path.count == TR_PATH_MOST) {
+      path.cut = true;
+      break;
+    }
+    to = &path.marks[path.count++];
+  }
+  msg->chain = chain;
+  msg->path = path;
+}
+
 static void apply_id(tr_msg *msg, tr_slice value) {
   tr_name *id = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
   if (!id) return;
   tr_name_unref(msg->id);
   msg->id = id;
+}
+
+static void apply_as(tr_msg *msg, tr_slice value) {
+  tr_name *as = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
+  if (as && tr_msg_get_more(msg) && !msg->more->as) msg->more->as = as;
+  else tr_name_unref(as);
 }
 
 static void apply_oneway(tr_msg *msg, tr_slice value) {
@@ -82,9 +109,10 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   if (!tr_slice_starts(key, TR_SLICE_LITERAL(TR_KEY_OURS))) return false;
   msg->troupe_peer = true; /* nobody else writes such keys, and every request of ours has one */
   if (tr_slice_is(key, TR_KEY_TIMEOUT)) apply_timeout(msg, value);
-  else if (tr_slice_is(key, TR_KEY_CHAIN)) (void)read_digits(value, 16, &msg->chain);
+  else if (tr_slice_is(key, TR_KEY_CHAIN)) apply_chain(msg, value);
   else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
+  else if (tr_slice_is(key, TR_KEY_AS)) apply_as(msg, value);
   else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   else if (tr_slice_is(key, TR_KEY_RESEND)) apply_resend(msg, value);
@@ -111,12 +139,22 @@ static void add_more(tr_wire_pairs *pairs, const tr_msg_more *more) {
     int n = snprintf(pairs->keep, sizeof pairs->keep, "%u", (unsigned)more->keep_ms);
     tr_wire_pairs_add(pairs, TR_KEY_KEEP, tr_slice_make(pairs->keep, (size_t)n));
   }
+  if (more->as) tr_wire_pairs_add(pairs, TR_KEY_AS, tr_name_view(more->as));
   if (more->token[0]) {
     int n = snprintf(pairs->token, sizeof pairs->token, "%016llx%016llx", (unsigned long long)more->token[0],
                      (unsigned long long)more->token[1]);
     tr_wire_pairs_add(pairs, TR_KEY_RESEND, tr_slice_make(pairs->token, (size_t)n));
   }
   if (more->refs) tr_wire_pairs_add(pairs, TR_KEY_REFS, tr_blob_view(more->refs));
+}
+
+static tr_slice chain_text(const tr_msg *msg, char *out, size_t size) {
+  tr_path path = { .count = 0 };
+  if (msg->kind == TR_MSG_REQUEST && msg->chain) tr_msg_get_path(msg, &path);
+  size_t n = (size_t)snprintf(out, size, "%llx", (unsigned long long)msg->chain);
+  for (uint8_t i = 0; i < path.count; i++) n += (size_t)snprintf(out + n, size - n, ".%llx", (unsigned long long)path.marks[i]);
+  if (path.cut) out[n++] = '~';
+  return tr_slice_make(out, n);
 }
 
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
@@ -129,8 +167,7 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
     tr_wire_pairs_add(pairs, TR_KEY_TIMEOUT, tr_slice_make(pairs->timeout, (size_t)n));
   }
   if (msg->chain || msg->kind != TR_MSG_EVENT) { /* of a request always: by it a peer knows us */
-    int n = snprintf(pairs->chain, sizeof pairs->chain, "%llx", (unsigned long long)msg->chain);
-    tr_wire_pairs_add(pairs, TR_KEY_CHAIN, tr_slice_make(pairs->chain, (size_t)n));
+    tr_wire_pairs_add(pairs, TR_KEY_CHAIN, chain_text(msg, pairs->chain, sizeof pairs->chain));
   }
   if (msg->window) {
     int n = snprintf(pairs->stream, sizeof pairs->stream, "%u", msg->window);

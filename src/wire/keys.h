@@ -19,6 +19,7 @@
 #define TR_KEY_CHAIN "troupe-chain"
 #define TR_KEY_ONEWAY "troupe-oneway"
 #define TR_KEY_ID "troupe-id"
+#define TR_KEY_AS "troupe-as"
 #define TR_KEY_STREAM "troupe-stream"
 #define TR_KEY_CODE "troupe-code"
 #define TR_KEY_ORIGIN "troupe-origin"
@@ -45,7 +46,7 @@ typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
   size_t count;
   const tr_meta *meta;
-  char stream[4], timeout[24], chain[24], keep[24], token[40]; /* text of some of them */
+  char stream[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);

@@ -19,6 +19,11 @@ typedef struct tr_wire_note {
   tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it */
 } tr_wire_note;
 
+#define TR_PROBE_STEPS 64
+static inline uint32_t tr_wire_probe_steps(const tr_wire_note *note) { /* whatever a peer says */
+  return note->count < TR_PROBE_STEPS ? (uint32_t)note->count : TR_PROBE_STEPS;
+}
+
 /* Of a walked note; false: it is none, or of a kind not known here. */
 bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note);
 /* A frame; NULL: out of memory. */

@@ -44,7 +44,18 @@ static void agent_took_parts(tr_holder *holder, tr_msg *msg, uint32_t parts) {
   push(w, tr_wire_credit(w->mem, tr_slice_make(id, sizeof id), parts));
 }
 
-const tr_holder_ops tr_worker_holder_ops = { .cancel = agent_gave_up, .credit = agent_took_parts };
+static void agent_probes(tr_holder *holder, tr_msg *msg, const tr_probe *probe) {
+  const tr_worker_request *request = TR_CONTAINER(holder, tr_worker_request, holder);
+  tr_worker *w = request->worker;
+  char id[TR_WORKER_ID];
+  tr_wire_note note = { .kind = TR_NOTE_PROBE, .count = probe->steps, .goal = probe->goal, .call = probe->call };
+  (void)msg;
+  if (!w->troupe || !w->channel || w->over || !has_left(request)) return;
+  tr_worker_request_id(request, id);
+  push(w, tr_wire_encode_note(w->mem, tr_slice_make(id, sizeof id), &note));
+}
+
+const tr_holder_ops tr_worker_holder_ops = { .cancel = agent_gave_up, .credit = agent_took_parts, .probe = agent_probes };
 
 /* ---- agents here give parts of their answers ---- */
 
@@ -117,4 +128,5 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
   tr_worker_job *job = TR_CONTAINER(link, tr_worker_job, link);
   if (note.kind == TR_NOTE_CANCEL) tr_worker_cancel_job(job);
   else if (note.kind == TR_NOTE_CREDIT) tr_msg_credit(job->msg, note.count < UINT32_MAX ? (uint32_t)note.count : UINT32_MAX);
+  else if (note.kind == TR_NOTE_PROBE) tr_msg_probe(job->msg, &(tr_probe){ note.goal, note.call, tr_wire_probe_steps(&note) });
 }

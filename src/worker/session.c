@@ -136,7 +136,7 @@ static void on_goaway(void *ud, tr_rpc_conn *conn, uint32_t error, tr_slice debu
   (void)conn;
   tr_worker *w = ud;
   w->goaway = true;
-  tr_log_write(w->log, TR_LOG_INFO, "uplink.goaway", "host=%s error=%u reason=\"%.*s\"", w->address, (unsigned)error,
+  tr_log_write(w->log, w->o.inside ? TR_LOG_DEBUG : TR_LOG_INFO, "uplink.goaway", "host=%s error=%u reason=\"%.*s\"", w->address, (unsigned)error,
                (int)tr_utf8_cut(debug, 160), debug.n ? debug.p : "");
   if (w->state == TR_WORKER_JOINING) tr_worker_over(w, false, "the host is shutting down");
 }

@@ -205,6 +205,11 @@ void tr_worker_start(tr_worker *worker) {
   dial(worker);
 }
 
+void tr_worker_fail_all(tr_worker *worker, const char *text) {
+  tr_worker_requests_fail(worker, false, text);
+  if (!worker->rpc) tr_worker_queue_fini(worker, text);
+}
+
 void tr_worker_connected(tr_worker *worker) {
   if (worker->state == TR_WORKER_OFF || worker->link != TR_LINK_DIALING) return;
   worker->link = TR_LINK_UP;

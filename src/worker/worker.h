@@ -54,6 +54,8 @@ void tr_worker_start(tr_worker *worker); /* begins with dial() */
 /* Leave: cancel OpenChannel (RST_STREAM CANCEL as AutoGen's workers do) after what is queued was sent, or at the deadline; then hang_up
  * and TR_WORKER_OFF. */
 void tr_worker_stop(tr_worker *worker, tr_time deadline);
+/* All that waits to be sent, and every open request, fails with `unavailable`; it goes on as it is. */
+void tr_worker_fail_all(tr_worker *worker, const char *text);
 void tr_worker_connected(tr_worker *worker);
 void tr_worker_disconnected(tr_worker *worker, const char *reason);
 int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negative: hang up after flushing */

@@ -11,7 +11,7 @@ local a = { type = "a", subscriptions = { "chat" }, on = {
   Again = function(_, _, ctx) return rawequal(kept.a, ctx) and kept.a.id end,
   Names = function(_, _, ctx)
     for name, text in pairs {
-      publsh = "ctx has no `publsh`; did you mean `publish`?", launch = "ctx:launch is not available yet", xyzzy = "ctx has no `xyzzy`",
+      publsh = "ctx has no `publsh`; did you mean `publish`?", lunch = "ctx has no `lunch`; did you mean `launch`?", xyzzy = "ctx has no `xyzzy`",
     } do
       local ok, e = pcall(function() return ctx[name] end)
       assert(not ok and e.message == text, tostring(e))
