@@ -67,7 +67,7 @@ static int save_sub(tr_script_class *class_, const tr_sub_spec *sub, const tr_st
   tr_buf bytes;
   tr_error error;
   if (sub->custom) {
-    if (tr_script_class_once(class_, "unsaved:subscription", (tr_slice){ NULL, 0 }))
+    if (tr_script_class_once(class_, "unsaved:subscription", TR_SLICE_LITERAL("")))
       tr_log_write(tr_core_log(class_->script->core), TR_LOG_WARN, "save.subscription",
                    "agent_type=%s: one with a function is not saved (told once)", class_->def->type);
     return 0;
