@@ -230,6 +230,20 @@ TROUPE_API int troupe_listen(troupe_t *rt, const char *address, const char **bou
 /* Become a worker of a host, troupe's or AutoGen's. Returns at once; joining goes on while polling, again and again until the host is there. */
 TROUPE_API int troupe_connect(troupe_t *rt, const char *address);
 
+/* --- moving --- */
+typedef struct troupe_to_dist_options {
+  size_t size;      /* sizeof(troupe_to_dist_options_t) */
+  const char *host; /* a runtime that listens there and has the agent's type; NULL: a process is launched for it (troupe_options_t.program) */
+  bool lazy;        /* at its first message rather than now */
+} troupe_to_dist_options_t;
+/* status 0: it has moved. Else it goes on here, and text says why. Once. */
+typedef void (*troupe_done_fn)(void *ud, int status, const char *text);
+/* Move a live agent, with its state (save, restore), its timers and its mail. Who calls it, sends to it or publishes what it hears does
+ * not notice: open turns end here, what is in its mailbox goes after it, in order. options NULL: now, into a process. fn may be NULL; it is
+ * not called where an error is returned. TROUPE_ENOT_FOUND, TROUPE_EEXISTS: it is elsewhere already; TROUPE_EINVALID: it cannot be moved
+ * (from memory, with a `pool`, a program). */
+TROUPE_API int troupe_to_dist(troupe_t *rt, const char *agent, const troupe_to_dist_options_t *options, troupe_done_fn fn, void *ud);
+
 /* --- values --- */
 typedef enum {
   TROUPE_NULL = 0, TROUPE_BOOLEAN, TROUPE_INTEGER, TROUPE_NUMBER, TROUPE_STRING, TROUPE_BYTES, TROUPE_ARRAY, TROUPE_MAP

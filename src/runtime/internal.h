@@ -48,6 +48,7 @@ struct troupe {
   tr_host_options host_options;
   tr_link uplinks;
   tr_link launched;   /* launch.c */
+  tr_link moves;      /* dist.c */
   tr_host_conn *parent; /* leaf.c: this process was launched */
   tr_class *leaf_class;
   tr_name *leaf_key;
@@ -122,7 +123,8 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
-/* Those of these rights (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
+#define TR_RIGHTS_MAX 8192
+/* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
 /* launch.c: the script's hooks; the end of all processes, in order and at once */
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error);
@@ -132,10 +134,14 @@ void tr_runtime_drop_processes(troupe_t *rt);
 /* leaf.c, dist.c: the script's and the host's hooks */
 void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
+/* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
+void tr_runtime_leave_moves(troupe_t *rt);
+void tr_runtime_drop_moves(troupe_t *rt);
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
 void tr_runtime_print(troupe_t *rt, tr_slice line); /* a line of a script's print */
 /* doors.c */
+tr_uplink *tr_runtime_uplink_to(troupe_t *rt, const char *address, tr_error *error); /* found, or made as for a script; NULL: *error */
 int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);

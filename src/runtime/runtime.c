@@ -100,6 +100,8 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
 }
 
+static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
+
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
     .mem = &rt->mem,
@@ -123,6 +125,7 @@ static int make_core(troupe_t *rt) {
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
+    .clock = clock_of,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -156,6 +159,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
   tr_list_init(&rt->launched);
+  tr_list_init(&rt->moves);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
@@ -175,8 +179,10 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
+  if (rt->core) tr_runtime_leave_moves(rt);
   if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
+  if (rt->core) tr_runtime_drop_moves(rt);
   tr_runtime_loop_close(rt);
   tr_runtime_free_operator(rt);
   tr_host_free(rt->host);

@@ -27,6 +27,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   tr_instance *instance = lua_newuserdatauv(L, sizeof *instance, 1);
   memset(instance, 0, sizeof *instance);
   instance->class_ = class_;
+  instance->account = tr_account_new(script);
   tr_list_init(&instance->timers);
   tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
@@ -185,6 +186,8 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);
+  tr_account_leave(script, instance->account);
+  instance->account = 0;
   instance->agent = NULL;
   instance->def = NULL;
   agent->user = NULL;

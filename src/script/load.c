@@ -61,6 +61,7 @@ static int read_program(lua_State *L, tr_stage *stage, bool *has_program) {
   *has_program = true;
   tr_definition *def = add_definition(L, stage);
   def->program = true;
+  def->memory = SIZE_MAX / 4; /* nobody could give it another */
   def->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }

@@ -41,6 +41,7 @@ typedef struct tr_script_options {
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
+  tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
 } tr_script_options;
 
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
@@ -93,6 +94,11 @@ int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version,
  * time has gone by since it was saved, for timers. */
 int tr_script_restore(tr_script *script, tr_slice kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes, tr_time passed,
                       tr_error *error);
+/* Nothing of this instance is kept any more: it is elsewhere. */
+void tr_script_forget(tr_script *script, tr_slice id);
+/* Where an agent type's code comes from, if that is a file; borrowed. */
+typedef struct tr_script_source { const char *file; char *const *args; size_t argc; } tr_script_source;
+bool tr_script_where(const tr_script *script, tr_slice type, tr_script_source *out);
 /* States that are kept because their instances are not in memory. */
 size_t tr_script_saved_count(const tr_script *script);
 size_t tr_script_saved_bytes(const tr_script *script);
