@@ -223,6 +223,7 @@ static void do_load(control *self, tr_slice value) {
   tr_error_init(&error);
   int rc = tr_wire_decode_load_request(value, &type, &key, &state, &error);
   if (!rc) rc = set_id(self, type, key, &error);
+  if (!rc && self->rt->crew) rc = tr_error_set(&error, TR_EINVALID, "states cannot be restored with several threads yet");
   if (!rc) rc = load(self, type, state, &error);
   answer_load(self, rc ? error.text : NULL);
   tr_free(&self->rt->mem, self, self->size);
