@@ -54,6 +54,10 @@ static void decode(tr_core *core, tr_slice bytes) {
   tr_blob *frame = NULL;
   int err = tr_wire_decode(core, bytes, false, &in, NULL);
   if (err || in.kind == TR_WIRE_EMPTY) return;
+  if (in.kind == TR_WIRE_NOTE) { /* never encoded from what was decoded */
+    tr_wire_in_fini(&in);
+    return;
+  }
   if (in.kind == TR_WIRE_EVENT) err = tr_wire_encode_event(in.msg, (tr_slice){ NULL, 0 }, &frame, NULL);
   if (in.kind == TR_WIRE_REQUEST) err = tr_wire_encode_request(in.msg, in.request_id, &frame, NULL);
   if (in.kind == TR_WIRE_RESPONSE) err = tr_wire_encode_reply(core, &in.reply, in.request_id, &frame, NULL);
