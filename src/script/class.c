@@ -334,7 +334,7 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
   char *key = tr_alloc(mem, size);
   if (!key) return false;
   memcpy(key, what, n);
-  memcpy(key + n, text.p, text.n);
+  if (text.n) memcpy(key + n, text.p, text.n);
   key[size - 1] = 0;
   tr_slice view = tr_slice_make(key, size - 1);
   if (!tr_map_get(&class_->told, view) && !tr_map_put(&class_->told, view, key, NULL)) return true;
