@@ -18,6 +18,8 @@ typedef enum {
   TR_STAGE_DONE    /* troupe_run returns */
 } tr_stage;
 
+typedef struct tr_crew tr_crew;       /* isolate.h */
+typedef struct tr_isolate tr_isolate;
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
 typedef struct tr_c_subscriptions tr_c_subscriptions;
@@ -41,6 +43,7 @@ struct troupe {
   bool bad_value; /* and that was a value that could not be made */
   tr_core *core;
   tr_script *script;
+  tr_crew *crew;      /* the isolates, this one among them; NULL: there is only this one */
   bool started;       /* tr_script_start was called for all that is loaded */
   bool in_poll, in_loop; /* no re-entry from callbacks */
   /* doors.c */
@@ -110,6 +113,19 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
+void tr_runtime_dead_letter(const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
+/* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
+int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
+int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
+int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
+int tr_together_start(troupe_t *rt, tr_error *error);
+void tr_together_drain(troupe_t *rt);
+void tr_together_drop(troupe_t *rt, tr_dropped_fn fn);
+void tr_together_close(troupe_t *rt, tr_time deadline);
+bool tr_together_closed(troupe_t *rt);
+/* Is nothing left in any isolate (quiet: no timer either)? */
+bool tr_together_idle(troupe_t *rt, bool quiet);
 /* loop.c */
 int tr_runtime_loop_open(troupe_t *rt);
 void tr_runtime_loop_close(troupe_t *rt);
@@ -139,7 +155,6 @@ void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
-void tr_runtime_print(troupe_t *rt, tr_slice line); /* a line of a script's print */
 /* doors.c */
 tr_uplink *tr_runtime_uplink_to(troupe_t *rt, const char *address, tr_error *error); /* found, or made as for a script; NULL: *error */
 int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */

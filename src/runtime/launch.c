@@ -40,7 +40,7 @@ static tr_log_level level_of(tr_slice *line) {
 static void on_line(void *ud, bool error, tr_slice line) {
   tr_launched *l = ud;
   if (!error) {
-    tr_runtime_print(l->rt, line);
+    tr_runtime_print(l->rt, &l->rt->mem, line);
     return;
   }
   tr_log_level level = level_of(&line);
@@ -375,6 +375,7 @@ static const tr_remote_ops ops = { .forward = on_forward, .left = on_left };
 
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) {
   troupe_t *rt = ud;
+  if (rt->crew) return tr_error_set(error, TR_EINVALID, "processes cannot be launched with several threads yet");
   if (!tr_runtime_may(rt, "launch", NULL))
     return tr_error_set(error, TR_EPERMISSION, "scripts may not launch processes here (--allow launch grants it)");
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");

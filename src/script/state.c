@@ -164,6 +164,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_script_init(script, mem);
   script->options = *options;
   script->core = options->core;
+  script->next_sub = options->first_sub;
   script->codecs = options->codecs;
   script->own_codecs = !options->codecs;
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
