@@ -99,3 +99,26 @@ static void run_all(unsigned threads) {
 CHECK_CASE(script_programs_with_one_thread) { run_all(1); }
 CHECK_CASE(script_programs_with_two_threads) { run_all(2); }
 CHECK_CASE(script_programs_with_four_threads) { run_all(4); }
+
+/* One thread at a time: nothing has been started. */
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  tr_mem *mem = check_mem();
+  (void)ud;
+  if (new_size == 0) {
+    tr_free(mem, ptr, old_size);
+    return NULL;
+  }
+  return tr_realloc(mem, ptr, old_size, new_size);
+}
+
+CHECK_CASE(isolates_are_made_and_loaded_or_nothing_is) {
+  troupe_options_t options = { .size = sizeof options, .seed = 1, .allocate = allocate, .threads = 3 };
+  CHECK_EACH_ALLOCATION_FAILS {
+    troupe_t *rt;
+    int rc = troupe_new(&rt, &options);
+    if (!rc) rc = troupe_load(rt, "a.lua", "return { { type = 'a', on = { A = print } }, { type = 'b', on = { B = print } } }", 0);
+    if (rc || !check_mem_refused()) CHECK_INT(rc, ==, check_mem_refused() ? TR_EMEMORY : 0);
+    if (rc && rt) CHECK(tr_core_next_class(rt->core, NULL) == NULL); /* all or nothing */
+    troupe_free(rt);
+  }
+}

@@ -49,7 +49,8 @@ describe("--threads", function()
   it("ends with the status that any of them gives to ctx:exit", function()
     for i = 1, 4 do
       local status = sh.troupe { "run", "--threads", "4", script("e.lua", [[
-        return { type = "e", autostart = { "k]] .. i .. [[" }, init = function(_, ctx) ctx:exit(40 + ]] .. i .. [[) end, on = { A = print } }]]) }
+        return { type = "e", autostart = { "k]] .. i .. [[" }, on = { A = print },
+          init = function(_, ctx) ctx:exit(40 + ]] .. i .. [[) end }]]) }
       assert.equal(40 + i, status)
     end
   end)
