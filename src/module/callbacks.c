@@ -96,8 +96,8 @@ void tr_module_report(tr_lua_runtime *self, const char *what, const char *text) 
   char line[1000];
   size_t at = 0;
   for (; *text && at + 4 < sizeof line; text++) {
-    if (*text != '\n') line[at++] = *text == '\t' ? ' ' : *text;
-    else at += (size_t)snprintf(line + at, sizeof line - at, " |");
+    if (*text == '\n') at += (size_t)snprintf(line + at, sizeof line - at, " | ");
+    else if (*text != '\t') line[at++] = *text;
   }
   line[at] = 0;
   tr_log_write(tr_runtime_log(self->rt), TR_LOG_ERROR, "callback.failed", "in=%s error=\"%s\"", what, line);
