@@ -1,7 +1,6 @@
 -- Messages of a program: publish, send, call, subscribe, the interceptor, serializers.
 local module = require "spec.support.troupe"
 local loop = require "spec.support.loop"
-local process = require "spec.support.process"
 local troupe, open, raised, logged = module.troupe, module.open, module.raised, module.logged
 
 module.describe("messages of a program", describe, function(mode)
