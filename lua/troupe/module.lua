@@ -13,7 +13,9 @@ Runtime.__name = "troupe.runtime"
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
 
 -- What comes before a store is read: its states and mail need to know the agents.
-local before_store = { load = true, reload = true, intercept = true, subscribe = true, unsubscribe = true, serializer = true, protobuf = true }
+local before_store = {
+  load = true, reload = true, intercept = true, subscribe = true, unsubscribe = true, serializer = true, protobuf = true,
+}
 
 local function check(self, name)
   if getmetatable(self) ~= Runtime then fail("invalid", "call rt:%s with a colon", name) end
