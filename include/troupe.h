@@ -201,6 +201,9 @@ TROUPE_API int troupe_agents(troupe_t *rt, void (*fn)(void *ud, const troupe_age
 TROUPE_API troupe_value_t *troupe_metadata(troupe_t *rt, const char *agent);
 
 /* --- bodies: what they look like outside this process; within it they stay values --- */
+/* As a host: workers of this agent type are given bodies in "json", or in "protobuf", only; of the types that were loaded. Before they
+ * join. (AutoGen's .NET workers get protobuf always, others what they publish in.) */
+TROUPE_API int troupe_give(troupe_t *rt, const char *agent_type, const char *encoding);
 /* Message types from a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE), for scripts, C and the
  * host alike. name is shown in errors; the same name again replaces what it brought. All of it or nothing. Copied. TROUPE_EINVALID,
  * TROUPE_EEXISTS: another set has one of its files or types differently. */

@@ -97,6 +97,7 @@ struct troupe {
   /* bodies.c */
   tr_codecs *codecs;
   tr_map encodings; /* of troupe_encode_as, by message type */
+  tr_buf given[2];  /* of troupe_give: "TYPE,TYPE," for JSON, for protobuf */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */

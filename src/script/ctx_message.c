@@ -209,7 +209,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   if (o.encoding.n) {
     msg->body.format = form.format;
     msg->body.serializer = form.serializer;
-  } else {
+  } else if (lt->script->plugged) {
     tr_encoding_default(lt->script, type, &msg->body);
   }
   msg->type = tr_name_ref(type);

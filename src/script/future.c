@@ -195,7 +195,7 @@ void tr_future_go(tr_future *f) {
       tr_body_release(f->script->core, &reply.body);
       reply.body.kind = TR_BODY_NULL;
     }
-    if (tr_reply_encode(f->script, request, reply.type, &reply.body, &call.error)) {
+    if (tr_reply_asks(f->script, request) && tr_reply_encode(f->script, request, reply.type, &reply.body, &call.error)) {
       reply.code = call.error.code;
       reply.error = tr_slice_of(call.error.text);
     }

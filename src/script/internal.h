@@ -139,6 +139,7 @@ struct tr_script {
   bool closing;         /* tr_script_free is at work */
   tr_codecs *codecs;    /* the options', or our own: */
   bool own_codecs;
+  bool plugged;         /* there are serializers */
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
@@ -229,11 +230,15 @@ int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *er
 /* --- encode.c: bodies in other forms --- */
 /* None of these raises. */
 extern const char tr_encoding_unknown[];
-void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing */
+void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing, where script->plugged */
 /* Make the body what its format says, where that is protobuf or a serializer's; placeholders must be there. err: TR_EINVALID naming
  * the field, TR_EMEMORY, a serializer's own; the body is as it was then. */
 int tr_body_encode(tr_script *script, tr_slice type, tr_body *body, tr_error *error);
-/* The body of an answer in what its request came in, if that can be. */
+/* The body of an answer in what its request came in, if that can be. Only where tr_reply_asks. */
+static inline bool tr_reply_asks(const tr_script *script, const tr_msg *request) {
+  uint8_t format = request->body.format;
+  return script->plugged || format == TR_FORMAT_PROTOBUF || format == TR_FORMAT_OTHER;
+}
 int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *type, tr_body *body, tr_error *error);
 tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error); /* of TR_FORMAT_OTHER; the caller's */
 int tr_body_recode(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);

@@ -228,7 +228,7 @@ static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_err
 }
 
 tr_body_ops tr_slots_ops(tr_script *script) {
-  bool plugged = tr_codecs_count(script->codecs) > 0;
+  bool plugged = script->plugged;
   return (tr_body_ops){ .release = release, .copy = copy_body, .encode = encode, .recode = tr_body_recode,
                         .find = plugged ? tr_serializer_find : NULL, .content_type = tr_serializer_content_type, .ud = script,
                         .fill = tr_fill_body };

@@ -164,6 +164,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   script->codecs = options->codecs;
   script->own_codecs = !options->codecs;
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
+  script->plugged = tr_codecs_count(script->codecs) > 0;
   tr_map_init(&script->saved, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;

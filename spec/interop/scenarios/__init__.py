@@ -2,7 +2,7 @@
 
 # Importing a module declares its scenarios.
 # isort: off
-from . import demo, mixed, errors, program, many, payloads  # noqa: F401
+from . import demo, mixed, errors, program, many, payloads, placeholders  # noqa: F401
 from . import registration, streams, control, limits  # noqa: F401
 from . import autogen_host, reconnect, protobuf  # noqa: F401
 
