@@ -27,6 +27,12 @@ describe("in plain Lua", function()
     assert.is_true(lines <= 40, lines .. " lines")
   end)
 
+  it("the README's program runs", function()
+    local program = process.read_file("README.md"):match("\n```Lua\n(.-)\n```")
+    local status, out, err = lua(program)
+    assert.same({ 0, "hello Anna\n", "" }, { status, out, err })
+  end)
+
   it("make install puts it on Lua's path", function()
     local root = process.tmpdir()
     local status, _, err = sh(("make BUILD=%s DESTDIR=%s PREFIX=/usr/local install"):format(build, root))
