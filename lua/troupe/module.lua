@@ -110,7 +110,7 @@ end
 
 -- agents ------------------------------------------------------------------------------------------------------------
 
---- rt:load(path | table, …): files, and agents as tables. After a path, a list { args = {…} } goes to its chunk.
+--- rt:load(path | table, …): files, and agents (or lists of them) as tables; each all or nothing.
 function Runtime:load(...)
   local core = check(self, "load")
   if select("#", ...) == 0 then fail("invalid", "rt:load takes paths and tables") end
