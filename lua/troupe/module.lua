@@ -201,6 +201,23 @@ local function check_keys(what, given, known)
   end
 end
 
+local dist_keys = { host = true, launch = true, lazy = true }
+
+--- rt:to_dist(id, { host = ADDRESS | launch = true, lazy = }): a live agent from a file goes on in another process. Waits until it has
+--- moved, unless `lazy`: then it moves at its first message.
+function Runtime:to_dist(id, options)
+  local core = check(self, "to_dist")
+  if type(id) ~= "string" then fail("invalid", "rt:to_dist takes an agent's id") end
+  options = options or {}
+  check_keys("rt:to_dist", options, dist_keys)
+  if options.host and options.launch then fail("invalid", "rt:to_dist: either `host` or `launch`") end
+  if options.lazy then
+    core:to_dist(id, options.host, true)
+    return kick(self)
+  end
+  await(self, "to_dist", function(answer) core:to_dist(id, options.host, false, answer) end)
+end
+
 local serializer_keys = { type = true, content_type = true, encode = true, decode = true }
 
 function Runtime:serializer(options)
@@ -353,7 +370,6 @@ local function later(name)
   return function() fail("invalid", "%s is not available yet", name) end
 end
 
-Runtime.to_dist = later "rt:to_dist"
 troupe.pool = later "troupe.pool"
 package.preload["troupe.testing"] = function() fail("invalid", "troupe.testing is not available yet") end
 
