@@ -389,7 +389,11 @@ local function check_options(options)
     local fits = type(value) == expected or key == "allow" and type(value) == "table" or key == "log" and value == false
     if not fits then fail("invalid", "troupe.runtime: `%s` must be a %s, not a %s", key, expected, type(value)) end
   end
-  if options.threads and options.threads ~= 1 then fail("invalid", "troupe.runtime: several threads are not available yet") end
+  local threads = options.threads or 1
+  if not math.tointeger(threads) or threads < 1 or threads > 64 then fail("invalid", "troupe.runtime: `threads` must be 1 to 64") end
+  if threads > 1 and (options.log or options.clock) then
+    fail("invalid", "troupe.runtime: with `threads`, `log` may only be false, and `clock` not given: any thread would call them")
+  end
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
@@ -414,7 +418,9 @@ function troupe.runtime(options)
   local self = { anchors = {}, store = options.store }
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
-    log = log_of(options), wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
+    threads = math.tointeger(options.threads or 1),
+    log = log_of(options),
+    wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end

@@ -74,6 +74,8 @@ static int runtime_new(lua_State *L) {
   luaL_setmetatable(L, TR_RUNTIME_META);
   tr_module_callbacks_open(L, self, -1);
   troupe_options_t options = { .size = sizeof options };
+  lua_getfield(L, 1, "threads");
+  options.threads = self->threads = (unsigned)luaL_optinteger(L, -1, 1);
   tr_module_options(L, &options, self);
   lua_getfield(L, 1, "seed");
   lua_getfield(L, 1, "grants");
