@@ -173,36 +173,6 @@ static int restore(lua_State *L) {
   return 1;
 }
 
-typedef struct done_call { tr_anchor *anchor; int status; const char *text; } done_call;
-
-/* fn(true) or fn(false, error) */
-static int done_main(lua_State *L) {
-  const done_call *call = lua_touserdata(L, 1);
-  tr_module_anchored(L, call->anchor);
-  lua_pushboolean(L, call->status == 0);
-  if (call->status) tr_foreign_push_error(L, call->status, call->text, NULL, NULL);
-  lua_call(L, call->status ? 2 : 1, 0);
-  tr_module_release(L, call->anchor);
-  return 0;
-}
-
-static void on_done(void *ud, int status, const char *text) {
-  done_call call = { ud, status, text };
-  if (call.anchor->self->L) tr_module_protect(call.anchor->self, "rt:to_dist", done_main, &call, NULL);
-}
-
-/* self:to_dist(id, host | nil, lazy, fn | nil) */
-static int to_dist(lua_State *L) {
-  tr_lua_runtime *self = tr_module_check(L);
-  const char *id = luaL_checkstring(L, 2);
-  troupe_to_dist_options_t options = { .size = sizeof options, .host = luaL_optstring(L, 3, NULL), .lazy = lua_toboolean(L, 4) };
-  tr_anchor *anchor = lua_isnoneornil(L, 5) ? NULL : tr_module_anchor(L, self, 5);
-  int rc = troupe_to_dist(self->rt, id, &options, anchor ? on_done : NULL, anchor);
-  if (rc && anchor) tr_module_release(L, anchor);
-  tr_module_result(L, self, rc);
-  return 0;
-}
-
 static int set_store(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   tr_module_result(L, self, tr_runtime_set_state(self->rt, luaL_checkstring(L, 2)));
@@ -211,6 +181,6 @@ static int set_store(lua_State *L) {
 
 const luaL_Reg tr_module_agent_methods[] = {
   { "load_file", load_file }, { "load_table", load_table }, { "reload", reload }, { "put", put }, { "self_of", self_of },
-  { "agents", agents }, { "metadata", metadata }, { "save", save }, { "restore", restore }, { "set_store", set_store }, { "to_dist", to_dist },
+  { "agents", agents }, { "metadata", metadata }, { "save", save }, { "restore", restore }, { "set_store", set_store },
   { NULL, NULL }
 };
