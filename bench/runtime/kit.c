@@ -8,7 +8,7 @@
 
 const char *bench_troupe = "build/troupe";
 unsigned bench_threads = 1;
-static size_t bytes;
+static _Atomic size_t bytes; /* with several isolates, threads share it */
 static double cpu_at, wall_at;
 
 void bench_die(const char *format, ...) {
@@ -36,9 +36,8 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
 }
 
 troupe_t *bench_open(const char *lua) {
-  /* The count is of one thread; with several the library's own allocator is used, and nothing counted. */
-  troupe_options_t options = { .size = sizeof options, .allocate = bench_threads > 1 ? NULL : allocate, .log = on_log, .seed = 42,
-                               .threads = bench_threads };
+  troupe_options_t options = { .size = sizeof options, .allocate = allocate, .log = on_log, .seed = 42 };
+  options.threads = bench_threads > 1 ? bench_threads : 0;
   troupe_t *rt;
   if (troupe_new(&rt, &options)) bench_die("no runtime");
   if (lua && troupe_load(rt, "bench.lua", lua, 0)) bench_die("%s", troupe_error(rt));
