@@ -2,7 +2,7 @@
  * troupe: a Lua-scriptable agent host, embedded.
  *
  * One header, C and C++. A troupe_t is one runtime; any number of them may live in a process. It starts no thread, installs no
- * signal handler, prints nothing, never exits or aborts, and has no global state.
+ * signal handler (but libuv's for SIGCHLD where a process is launched), prints nothing, never exits or aborts, and has no global state.
  *
  *   troupe_t *rt;
  *   if (troupe_new(&rt, NULL)) return 1;
@@ -70,6 +70,10 @@ typedef struct troupe_options {
   const char *program;                 /* the troupe program, which launched agents run in: a path, or a name in PATH; NULL: "troupe" */
   size_t launch_max;                   /* how many processes may be launched; 0: 64 */
   const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
+  /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
+   * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
+   * it must not call the runtime. */
+  unsigned threads;
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
@@ -201,6 +205,9 @@ TROUPE_API int troupe_agents(troupe_t *rt, void (*fn)(void *ud, const troupe_age
 TROUPE_API troupe_value_t *troupe_metadata(troupe_t *rt, const char *agent);
 
 /* --- bodies: what they look like outside this process; within it they stay values --- */
+/* As a host: workers of this agent type are given bodies in "json", or in "protobuf", only; of the types that were loaded. Before they
+ * join. (AutoGen's .NET workers get protobuf always, others what they publish in.) */
+TROUPE_API int troupe_give(troupe_t *rt, const char *agent_type, const char *encoding);
 /* Message types from a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE), for scripts, C and the
  * host alike. name is shown in errors; the same name again replaces what it brought. All of it or nothing. Copied. TROUPE_EINVALID,
  * TROUPE_EEXISTS: another set has one of its files or types differently. */
@@ -226,6 +233,20 @@ TROUPE_API int troupe_serializer(troupe_t *rt, const char *type, const char *con
 TROUPE_API int troupe_listen(troupe_t *rt, const char *address, const char **bound);
 /* Become a worker of a host, troupe's or AutoGen's. Returns at once; joining goes on while polling, again and again until the host is there. */
 TROUPE_API int troupe_connect(troupe_t *rt, const char *address);
+
+/* --- moving --- */
+typedef struct troupe_to_dist_options {
+  size_t size;      /* sizeof(troupe_to_dist_options_t) */
+  const char *host; /* a runtime that listens there and has the agent's type; NULL: a process is launched for it (troupe_options_t.program) */
+  bool lazy;        /* at its first message rather than now */
+} troupe_to_dist_options_t;
+/* status 0: it has moved. Else it goes on here, and text says why. Once. */
+typedef void (*troupe_done_fn)(void *ud, int status, const char *text);
+/* Move a live agent, with its state (save, restore), its timers and its mail. Who calls it, sends to it or publishes what it hears does
+ * not notice: open turns end here, what is in its mailbox goes after it, in order. options NULL: now, into a process. fn may be NULL; it is
+ * not called where an error is returned. TROUPE_ENOT_FOUND, TROUPE_EEXISTS: it is elsewhere already; TROUPE_EINVALID: it cannot be moved
+ * (from memory, with a `pool`, a program). */
+TROUPE_API int troupe_to_dist(troupe_t *rt, const char *agent, const troupe_to_dist_options_t *options, troupe_done_fn fn, void *ud);
 
 /* --- values --- */
 typedef enum {

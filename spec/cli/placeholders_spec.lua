@@ -192,6 +192,49 @@ describe("placeholders between processes", function()
   end)
 end)
 
+describe("placeholders in a circle", function()
+  local circle = [[
+local name, other = ...
+return { type = name, on = { Go = function(_, m, ctx)
+  if not m.first then return { got = name } end
+  ctx:sleep(0.5) -- both are at work before they ask each other
+  local x = ctx:agent(other):Go {}
+  local y = ctx:agent("echo"):Use { x }
+  return { got = y.got }
+end } }]]
+  local echo = 'return { type = "echo", on = { Use = function(_, m) return { got = m } end } }'
+  local folder
+  local function file(name, text) return process.write_file(folder .. "/" .. name .. ".lua", text) end
+  -- Two callers, since within one call's own chain an agent that waits answers.
+  local function check(address)
+    local calls, deadlocks = {}, 0
+    for _, type in ipairs { "p", "q" } do
+      calls[#calls + 1] = process.troupe { "call", type, "Go", '{"first":true}', "--host", address, "--timeout", "20" }
+    end
+    for _, call in ipairs(calls) do
+      call:wait(9)
+      if call.err:match("deadlock: .*%(from [pq]/default, Go%)\n") then deadlocks = deadlocks + 1 end
+    end
+    assert.is_true(deadlocks > 0, calls[1].err .. calls[2].err)
+  end
+  before_each(function() folder = process.tmpdir() end)
+
+  it("are an error, not a hang: in one process", function()
+    local all = ("return { (load([==[%s]==]))('p', 'q'), (load([==[%s]==]))('q', 'p'), (load([==[%s]==]))() }")
+    local run = process.troupe { "run", "--listen", "127.0.0.1:0", file("all", all:format(circle, circle, echo)) }
+    check(select(2, run:wait_line("^listening (.*)$")))
+  end)
+
+  it("are an error, not a hang: over three", function()
+    local host = process.troupe { "host", "--listen", "127.0.0.1:0" }
+    local address, path = select(2, host:wait_line("^listening (.*)$")), file("circle", circle)
+    process.troupe({ "worker", "--host", address, path, "--", "p", "q" }):wait_line("^joined ")
+    process.troupe({ "worker", "--host", address, path, "--", "q", "p" }):wait_line("^joined ")
+    process.troupe({ "worker", "--host", address, file("echo", echo) }):wait_line("^joined ")
+    check(address)
+  end)
+end)
+
 describe("the graph of six agents", function()
   it("takes the time of the longest path over two workers", function()
     local host = process.troupe { "host", "--listen", "127.0.0.1:0" }

@@ -70,6 +70,12 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 
 /* ---- on their way ---- */
 
+static int to_isolate(tr_core *core, int isolate, tr_msg *msg, tr_turn *from) {
+  tr_call *call = tr_call_of(msg);
+  if (call) tr_call_left(call);
+  return core->far->send(core->far_ud, isolate, msg, from);
+}
+
 static int to_agent(tr_core *core, tr_agent *agent, tr_msg *msg, tr_turn *from) {
   int err = tr_mail_deliver(core, agent, msg, from);
   return err ? tr_core_refused(core, msg, agent, err) : 0;
@@ -78,6 +84,8 @@ static int to_agent(tr_core *core, tr_agent *agent, tr_msg *msg, tr_turn *from) 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
   if (msg->more && msg->more->token[0] && msg->from_wire && !msg->more->resend && tr_resend_take(core, msg)) return 0;
   if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
+  int home = core->far && !class_->pinned ? core->far->home(core->far_ud, class_, msg->target_key) : -1;
+  if (home >= 0) return to_isolate(core, home, msg, from);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
   return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
 }
@@ -107,26 +115,30 @@ void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
   core->intercept_ud = ud;
 }
 
-/* 0: it goes on. */
-static int intercept(tr_core *core, tr_msg *msg) {
+/* true: it goes on. */
+static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   tr_error why;
-  if (core->intercepting) return 0; /* what the interceptor itself sends */
-  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return 0; /* ours */
+  *result = 0;
+  if (core->intercepting) return true; /* what the interceptor itself sends */
+  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return true; /* ours */
   tr_error_init(&why);
   core->intercepting = true;
   int rc = core->intercept(core->intercept_ud, msg, &why);
   core->intercepting = false;
-  if (rc == 0) return 0;
-  if (rc != TR_INTERCEPT_DROP) return tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+  if (rc == 0) return true;
+  if (rc != TR_INTERCEPT_DROP) {
+    *result = tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+    return false;
+  }
   core->stats.dropped++;
   if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_ECANCELLED, "the message was dropped by an interceptor");
-  return TR_ECANCELLED;
+  return false; /* whoever sent it has done nothing wrong */
 }
 
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
-  int err = core->intercept ? intercept(core, msg) : 0;
-  if (err) return err;
+  int refused;
+  if (core->intercept && !intercept(core, msg, &refused)) return refused;
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -137,6 +149,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
+  if (msg->via && core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
   bool here = type && type->dest == &core->local;
@@ -149,6 +162,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
+  if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   tr_dest *uplink = msg->from_wire && !msg->inside ? NULL : tr_uplink_pick(core, msg->target_type);
   return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
 }

@@ -15,6 +15,8 @@
 #include "core/core.h"
 #include "rpc/rpc.h"
 
+struct tr_wire_control;
+
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 
@@ -38,9 +40,13 @@ typedef struct tr_host_options {
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
+  /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
+  void (*control)(void *ud, const struct tr_wire_control *message);
   void *ud;
 } tr_host_options;
 
+/* json_only and protobuf_only (see the options), for types that are registered from now on. */
+void tr_host_set_formats(tr_host *host, const char *json_only, const char *protobuf_only);
 tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);
@@ -49,6 +55,7 @@ void tr_host_free(tr_host *host);
  * back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
 tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error);
 void *tr_host_conn_socket(const tr_host_conn *conn);
+void *tr_host_conn_ud(const tr_host_conn *conn); /* tr_host_options.ud */
 /* 0, or negative: flush what tr_host_output gives and close. */
 int tr_host_feed(tr_host_conn *conn, tr_slice bytes, tr_error *error);
 int tr_host_output(tr_host_conn *conn, tr_buf *out, size_t limit);
@@ -60,6 +67,9 @@ void tr_host_conn_closed(tr_host_conn *conn);
  * have been answered or `deadline` is reached. tr_host_drained becomes true. */
 void tr_host_drain(tr_host *host, tr_time deadline);
 bool tr_host_drained(const tr_host *host);
+
+/* Route a control message of this process to its destination, a client's control channel; or drop it. */
+void tr_host_control(tr_host *host, const struct tr_wire_control *message);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;

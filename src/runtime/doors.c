@@ -5,13 +5,21 @@
 #include <string.h>
 
 #include "runtime/internal.h"
+#include "wire/wire.h"
 
 /* ---- listeners ---- */
+
+/* What comes is of now, not of when an agent ran last: a deadline in it counts from here. */
+static void tick(const tr_host_conn *conn) {
+  troupe_t *rt = tr_host_conn_ud(conn);
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+}
 
 static int host_data(void *ud, tr_net_conn *socket, tr_slice bytes) {
   (void)socket;
   tr_error error;
   tr_error_init(&error);
+  tick(ud);
   return tr_host_feed(ud, bytes, &error);
 }
 static int host_output(void *ud, tr_net_conn *socket, tr_buf *out, size_t limit) {
@@ -25,9 +33,12 @@ static bool host_finished(void *ud, tr_net_conn *socket) {
 static void host_closed(void *ud, tr_net_conn *socket, const char *reason) {
   (void)socket;
   (void)reason;
+  tick(ud);
   tr_host_conn_closed(ud);
 }
 static const tr_net_handlers host_handlers = { host_data, host_output, host_finished, host_closed };
+
+static void host_control(void *ud, const tr_wire_control *message) { tr_runtime_control(ud, NULL, message); }
 
 static void host_dirty(void *ud, tr_host_conn *conn) {
   (void)ud;
@@ -55,7 +66,9 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
+    rt->host_options.control = host_control;
     rt->host_options.ud = rt;
+    rt->host_options.restore = tr_runtime_take_state;
     rt->host = tr_host_new(&rt->host_options);
     if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   }
@@ -134,6 +147,17 @@ static void worker_dirty(void *ud, tr_worker *worker) {
   if (uplink->conn) tr_net_conn_dirty(uplink->conn);
 }
 
+static void worker_control(void *ud, tr_worker *worker, tr_slice bytes) {
+  tr_uplink *uplink = ud;
+  tr_wire_control message = { 0 };
+  tr_error error;
+  (void)worker;
+  tr_error_init(&error);
+  if (tr_wire_walk_control(bytes, &message, &error))
+    tr_log_write(&uplink->rt->log, TR_LOG_WARN, "control.malformed", "host=%s error=\"%s\"", uplink->address, error.text);
+  else tr_runtime_control(uplink->rt, uplink, &message);
+}
+
 static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, const char *reason) {
   tr_uplink *uplink = ud;
   if (reason && state == TR_WORKER_DIALING)
@@ -164,6 +188,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   options->hang_up = worker_hang_up;
   options->dirty = worker_dirty;
   options->changed = worker_changed;
+  if (!options->bound) options->control = worker_control;
   options->ud = uplink;
   uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {
@@ -196,20 +221,32 @@ static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
 
 /* An uplink that a script asks for takes what is bound to it and nothing else: neither what nobody here knows nor events. Our types
  * are known there, so that agents there find those here. */
+tr_uplink *tr_runtime_uplink_to(troupe_t *rt, const char *text, tr_error *error) {
+  tr_address parsed;
+  char address[TR_ADDRESS_MAX];
+  tr_worker_options options = { .register_types = true, .bound = true, .events = TR_UPLINK_NONE };
+  if (tr_address_parse(tr_slice_of(text), &parsed, error)) return NULL;
+  tr_address_format(&parsed, address, sizeof address);
+  tr_uplink *uplink = find_uplink(rt, address);
+  if (!uplink) uplink = make_uplink(rt, address, &options, NULL, NULL);
+  if (!uplink) tr_error_set(error, rt->error.code, "%s", rt->error.text);
+  return uplink;
+}
+
 int tr_runtime_uplink(void *ud, tr_slice text, uint32_t *number, tr_error *error) {
   troupe_t *rt = ud;
   tr_address parsed;
   char address[TR_ADDRESS_MAX];
-  tr_worker_options options = { .register_types = true, .bound = true, .events = TR_UPLINK_NONE };
   int rc = tr_address_parse(text, &parsed, error);
   if (rc) return rc;
   tr_address_format(&parsed, address, sizeof address);
-  tr_uplink *uplink = find_uplink(rt, address);
-  if (!uplink && !tr_runtime_may(rt, "net", address))
-    return tr_error_set(error, TR_EPERMISSION, "scripts may not connect to %s here (--allow net=%s grants it)", address, address);
-  if (!uplink && rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
-  if (!uplink) uplink = make_uplink(rt, address, &options, NULL, NULL);
-  if (!uplink) return tr_error_set(error, rt->error.code, "%s", rt->error.text);
+  if (!find_uplink(rt, address)) {
+    if (!tr_runtime_may(rt, "net", address))
+      return tr_error_set(error, TR_EPERMISSION, "scripts may not connect to %s here (--allow net=%s grants it)", address, address);
+    if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
+  }
+  tr_uplink *uplink = tr_runtime_uplink_to(rt, address, error);
+  if (!uplink) return error->code;
   *number = tr_worker_dest(uplink->worker)->number;
   return *number ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }

@@ -93,7 +93,7 @@ static void drop_subscriber(void *ud, tr_agent *agent) {
   (void)ud;
   (void)agent;
 }
-static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber, NULL };
+static const tr_class_ops subscriber_ops = { .make = make_subscriber, .run = run_subscriber, .cancel = cancel_subscriber, .drop = drop_subscriber };
 
 static int need_subscriber(troupe_t *rt) {
   if (!rt->subscriptions) {
@@ -107,7 +107,7 @@ static int need_subscriber(troupe_t *rt) {
   char type[64], uuid[37];
   tr_uuid(tr_core_random(rt->core), uuid);
   snprintf(type, sizeof type, "subscriber-%s", uuid);
-  tr_class_options options = { .type = tr_slice_of(type), .ops = &subscriber_ops, .ud = rt };
+  tr_class_options options = { .type = tr_slice_of(type), .ops = &subscriber_ops, .ud = rt, .pinned = true };
   return tr_core_add_class(rt->core, &options, &rt->subscriber, &rt->error);
 }
 

@@ -27,8 +27,8 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   tr_instance *instance = lua_newuserdatauv(L, sizeof *instance, 1);
   memset(instance, 0, sizeof *instance);
   instance->class_ = class_;
+  instance->account = tr_account_new(script);
   tr_list_init(&instance->timers);
-  tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -72,7 +72,7 @@ void tr_instance_set_methods(lua_State *L, const tr_definition *def) {
 const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at) {
   const tr_definition *def = instance->def;
   at = lua_absindex(L, at);
-  if (def->meta_ref != LUA_NOREF) {
+  if (def->methods_ref != LUA_NOREF) {
     tr_push_ref(L, def->methods_ref);
     const char *name = clash(L, lua_gettop(L) - 1, lua_gettop(L));
     lua_pop(L, 1);
@@ -80,8 +80,9 @@ const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at) {
       lua_pop(L, 1);
       return name;
     }
-    tr_instance_set_methods(L, def);
   }
+  tr_instance_set_methods(L, def);
+  if (def->shard_count) tr_shards_own(L, at);
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
   return NULL;
@@ -106,18 +107,20 @@ void tr_instance_make_self(lua_State *L, tr_instance *instance, int at) {
     }
   }
   tr_instance_set_methods(L, def); /* a clash was found at load */
+  if (def->shard_count) tr_shards_own(L, at);
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
 }
 
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def) {
   int self = lua_gettop(L);
-  (void)instance;
   if (def->state_ref == LUA_NOREF || def->state_is_function) return;
   tr_push_ref(L, def->state_ref);
   for (lua_pushnil(L); lua_next(L, self + 1);) {
+    tr_slice name = { lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "", 0 };
+    name.n = strlen(name.p);
     lua_pushvalue(L, -2);
-    if (lua_rawget(L, self) == LUA_TNIL) {
+    if (lua_rawget(L, self) == LUA_TNIL && !tr_shard_is_away(L, instance, def, name)) {
       lua_pop(L, 1);
       tr_clone_top(L);
       lua_pushvalue(L, -2);
@@ -161,8 +164,10 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
       lua_settop(L, top);
       return;
     }
+    if (instance->def->shard_count) tr_shards_adopt(L, instance, def);
     tr_instance_defaults(L, instance, def);
     tr_instance_set_methods(L, def);
+    if (def->shard_count) tr_shards_own(L, at);
     lua_settop(L, top);
   }
   tr_instance_set_def(instance, def);
@@ -175,11 +180,13 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script *script = class_->script;
   tr_instance *instance = agent->user;
   if (!instance) return;
-  if (script->keep) tr_instance_keep(instance);
+  if (tr_script_home(script)->keep) tr_instance_keep(instance);
   if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);
+  tr_account_leave(script, instance->account);
+  instance->account = 0;
   instance->agent = NULL;
   instance->def = NULL;
   agent->user = NULL;
@@ -192,7 +199,15 @@ static void gone(void *class_ud) {
   tr_script_class_free(class_);
 }
 
-static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .gone = gone };
+static void place(void *class_ud, const tr_msg *msg, char *out, size_t size) {
+  const tr_script_class *class_ = class_ud;
+  lua_Debug ar;
+  if (!lua_checkstack(class_->script->L, 4)) return;
+  tr_handler_place(class_->script->L, class_->def, msg, &ar);
+  snprintf(out, size, "%s:%d", ar.short_src, ar.linedefined);
+}
+
+static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .place = place, .gone = gone };
 
 tr_script_class *tr_script_class_of(tr_class *class_) {
   return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
@@ -331,7 +346,7 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
   char *key = tr_alloc(mem, size);
   if (!key) return false;
   memcpy(key, what, n);
-  memcpy(key + n, text.p, text.n);
+  if (text.n) memcpy(key + n, text.p, text.n);
   key[size - 1] = 0;
   tr_slice view = tr_slice_make(key, size - 1);
   if (!tr_map_get(&class_->told, view) && !tr_map_put(&class_->told, view, key, NULL)) return true;

@@ -23,6 +23,9 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->requests.star.ref = def->events.star.ref = LUA_NOREF;
   def->timeout = TR_SECONDS(30);
   def->instructions = TR_INSTRUCTIONS;
+  def->turn_time = TR_MILLISECONDS(5000);
+  def->memory = (size_t)64 << 20;
+  def->timer_limit = TR_TIMERS_MAX;
   tr_list_init(&def->subs);
   return def;
 }
@@ -53,6 +56,7 @@ void tr_definition_unref(tr_definition *def) {
   tr_free(mem, def->priorities, def->priority_count * sizeof *def->priorities);
   tr_free(mem, def->replies, def->reply_count * sizeof *def->replies);
   for (size_t i = 0; i < def->autostart_count; i++) tr_free(mem, def->autostart[i].text, def->autostart[i].size);
+  tr_shards_free(def);
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);
   tr_free(mem, def->type, def->type_size);
   tr_link_remove(&def->link);

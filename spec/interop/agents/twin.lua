@@ -41,6 +41,17 @@ return {
 
     Quiet = function() end,
 
+    Text = function(_, message)
+      return message.text
+    end,
+
+    -- What agent `from` says is passed on to agent `to`, and what that says is read here.
+    Pass = function(_, message, ctx)
+      local text = ctx:agent(message.from):Text { text = message.text }
+      local last = ctx:agent(message.to):Ask { text = text }
+      return { text = last.text, by = last.by, again = ctx:agent(message.from):Text(last) .. "" }
+    end,
+
     Square = function(_, message, ctx)
       ctx:sleep(message.wait)
       return { number = message.number, square = message.number * message.number, caller = message.caller }, "Squared"
