@@ -103,6 +103,7 @@ typedef struct troupe_stats {
   uint64_t kept_states, kept_bytes;      /* of instances that are not in memory: idle, or restored and not used yet */
   uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
   uint64_t memory;                       /* bytes */
+  uint64_t dropped;                      /* by an interceptor, since the beginning */
 } troupe_stats_t;
 TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
 
@@ -143,12 +144,66 @@ typedef void (*troupe_reply_fn)(void *ud, int status, const char *text, const ch
  * when an error is returned, never. */
 TROUPE_API int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body, int64_t timeout_us,
                            troupe_reply_fn fn, void *ud);
+/* More about one message: the same three with these. options may be NULL. */
+typedef struct troupe_message_options {
+  size_t size;                 /* sizeof(troupe_message_options_t). All others may be zero. */
+  int64_t timeout_us;          /* of a call: as above; for others how long it is worth delivering. 0: the default */
+  int priority;                /* 1 high, -1 low */
+  const char *id;              /* message id */
+  const char *encoding;        /* as in troupe_encode_as, for this one */
+  const char *const *metadata; /* names and values in turn, NULL ends */
+} troupe_message_options_t;
+TROUPE_API int troupe_publish_with(troupe_t *rt, const char *topic, const char *type, troupe_value_t *body,
+                                   const troupe_message_options_t *options);
+TROUPE_API int troupe_send_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body,
+                                const troupe_message_options_t *options);
+TROUPE_API int troupe_call_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body,
+                                const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
 typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, const troupe_value_t *body);
 /* Events of a topic type ("chat"), or of all that begin so ("home.*"). Returns an id > 0, or an error. */
 TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
 TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
 
+/* A message on its way, as an interceptor sees it. */
+typedef struct troupe_message {
+  const char *kind;           /* "request", "send", "event" */
+  const char *target;         /* "type/key" of the agent, or "topic/source" */
+  const char *type;
+  const char *sender;         /* "type/key"; NULL: no agent sent it */
+  const char *id;
+  const troupe_value_t *body; /* NULL: it cannot be read here; it goes on as it is */
+  const char *new_type;       /* set by the interceptor to change it; borrowed until it returns */
+  troupe_value_t *new_body;   /* likewise; taken */
+  const char *error;          /* why, where it returns an error; borrowed until the next call on the runtime */
+} troupe_message_t;
+enum { TROUPE_PASS = 0, TROUPE_DROP = 1 };
+/* TROUPE_PASS; TROUPE_DROP: nobody gets it, and a request is answered `cancelled`; a TROUPE_E…: a request is answered that, anything else
+ * is a dead letter. */
+typedef int (*troupe_intercept_fn)(void *ud, troupe_message_t *message);
+/* fn sees every message before it is delivered: sent by agents, from C, and from the wire; not those that are sent while it runs, nor replies.
+ * One at a time; NULL: none any more. troupe_stats_t.dropped counts what it dropped. */
+TROUPE_API int troupe_intercept(troupe_t *rt, troupe_intercept_fn fn, void *ud);
+
+/* --- agents --- */
+/* Make an instance of an agent type of this process, as its first message would. fn is called as by troupe_call, without type and body, once its
+ * `init` has run; or with the error that kept it from being made. timeout_us as there. TROUPE_ENOT_FOUND: no such type here. */
+TROUPE_API int troupe_get(troupe_t *rt, const char *agent, int64_t timeout_us, troupe_reply_fn fn, void *ud);
+typedef struct troupe_agent {
+  const char *id, *type, *key;
+  const char *state;      /* "new" (its init has not ended), "idle", "working", "closing", "halted" (by `failures`) */
+  uint64_t mailbox;       /* messages that wait */
+  uint64_t turns;         /* open ones: several where calls are nested, or it is reentrant */
+} troupe_agent_t;
+/* fn for each instance in memory, programs and what C subscribed with aside; it must not make or stop any. Returns how many. */
+TROUPE_API int troupe_agents(troupe_t *rt, void (*fn)(void *ud, const troupe_agent_t *agent), void *ud);
+/* What is known of an agent's type: { type, description?, version, messages: [..], subscriptions: [{..}], where: "file" | "table" }, or of one in
+ * another process { type, where: "remote" }. agent: an id or a type. NULL: see troupe_error (not_found). Free it. */
+TROUPE_API troupe_value_t *troupe_metadata(troupe_t *rt, const char *agent);
+
 /* --- bodies: what they look like outside this process; within it they stay values --- */
+/* As a host: workers of this agent type are given bodies in "json", or in "protobuf", only; of the types that were loaded. Before they
+ * join. (AutoGen's .NET workers get protobuf always, others what they publish in.) */
+TROUPE_API int troupe_give(troupe_t *rt, const char *agent_type, const char *encoding);
 /* Message types from a google.protobuf.FileDescriptorSet (protoc --include_imports --descriptor_set_out=FILE), for scripts, C and the
  * host alike. name is shown in errors; the same name again replaces what it brought. All of it or nothing. Copied. TROUPE_EINVALID,
  * TROUPE_EEXISTS: another set has one of its files or types differently. */

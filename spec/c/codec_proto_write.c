@@ -225,7 +225,7 @@ CHECK_CASE(proto_any_has_its_type_anywhere) {
   kit_reads(tree, S("\x2a\x0d\x0a\x09" "demo.Item\x18\x01"),
             "{\"children\":[],\"named\":{},\"any\":{\"type_url\":\"demo.Item\",\"value\":\"\",\"_unknown\":\"GAE=\"}}");
   kit_read_fails(tree, S("\x2a\x0f\x0a\x09" "demo.Item\x12\x02\x0a\x01"),
-                 "protobuf demo.Item, byte 17: cut short or malformed");
+                 "protobuf demo.Item, byte 17: cut short or malformed (at any)");
   tr_proto_pool_free(pool);
 }
 

@@ -69,6 +69,15 @@ CHECK_CASE(c_speaks_protobuf) {
   troupe_free(rt);
 }
 
+CHECK_CASE(c_says_what_workers_are_given) {
+  troupe_t *rt = open_runtime();
+  CHECK_INT(troupe_give(rt, "clerk", "xml"), ==, TROUPE_EINVALID);
+  CHECK_STR(troupe_error(rt), "workers can be given \"json\" or \"protobuf\"");
+  CHECK_INT(troupe_give(rt, "no type,", "json"), ==, TROUPE_EINVALID);
+  for (int i = 0; i < 100; i++) CHECK_INT(troupe_give(rt, i % 2 ? "clerk" : "desk", i % 3 ? "json" : "protobuf"), ==, 0);
+  troupe_free(rt);
+}
+
 /* "name=NAME" */
 static int encode_pair(void *ud, const char *type, const troupe_value_t *body, troupe_output_t *out) {
   const char *name = troupe_value_string(troupe_value_get(body, "name"), NULL);

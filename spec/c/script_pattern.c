@@ -9,8 +9,8 @@
 #include "script/internal.h"
 
 static lua_State *open_both(tr_script *none) {
-  lua_State *L = luaL_newstate();
-  *(tr_script **)lua_getextraspace(L) = none; /* a script without a turn: nothing is charged */
+  none->mem = check_mem();
+  lua_State *L = lua_newstate(tr_script_allocate, none); /* a script without a turn: nothing is charged */
   luaL_openlibs(L);
   lua_newtable(L);
   luaL_setfuncs(L, tr_pattern_functions, 0);
@@ -77,6 +77,7 @@ CHECK_CASE(patterns_are_those_of_the_distribution_on_a_corpus) {
   lua_getglobal(L, "compared");
   CHECK_INT(lua_tointeger(L, -1), >, 50000);
   lua_close(L);
+  tr_script_free_chunks(none);
   free(none);
 }
 
@@ -99,6 +100,7 @@ CHECK_CASE(patterns_are_those_of_the_distribution_at_random) {
       "  same('find', s, p) same('match', s, p, math.random(-3, 5)) same('gmatch', s, p) same('gsub', s, p, '<%0>') same('gsub', s, p, '%1')\n"
       "end");
   lua_close(L);
+  tr_script_free_chunks(none);
   free(none);
 }
 
@@ -116,5 +118,6 @@ CHECK_CASE(patterns_that_would_take_for_ever_end_with_an_error) {
       "slow('find', ('a'):rep(300), ('(.*)'):rep(8) .. 'b') slow('match', ('('):rep(100000), '%b()')\n"
       "slow('find', ('a'):rep(1000000), ('a'):rep(500000) .. 'b', 1, true)");
   lua_close(L);
+  tr_script_free_chunks(none);
   free(none);
 }

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "codec/json.h"
 
@@ -125,7 +126,7 @@ CHECK_CASE(malformed_protobuf_is_a_dead_letter_or_invalid) {
   host h = { 0 };
   open_with(&h, "spec/data/proto/a.lua", agents);
   expect_letter(&h, "demo.Item", "\x0a\x05" "ab", 4, "invalid demo.Item protobuf demo.Item, byte ");
-  expect_letter(&h, "demo.Item", "\x0a\x02\xff\xfe", 4, "the string name is not UTF-8 (refused by echo/x)");
+  expect_letter(&h, "demo.Item", "\x0a\x02\xff\xfe", 4, "the string name is not UTF-8 (at name) (refused by echo/x)");
   expect_letter(&h, "demo.Item", "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f", 10, "invalid demo.Item"); /* a length beyond all */
   expect_letter(&h, "demo.Maps", "\x0a\x04\x0a\x02\xff\xfe", 6, "a map's key that is not UTF-8");
   expect_letter(&h, "demo.Item", "\x0b", 1, "invalid demo.Item"); /* a group */
@@ -214,6 +215,39 @@ CHECK_CASE(codecs_survive_the_nth_failed_allocation) {
     tr_codecs_free(codecs);
   }
   CHECK_INT(allocations_of_load, >, 4);
+}
+
+/* The file belongs to the script: a change of it is a change of the script. */
+static void copy_file(const char *from, const char *to) {
+  size_t n;
+  const char *bytes = check_file(from, &n);
+  FILE *file = fopen(to, "wb");
+  CHECK(file && fwrite(bytes, 1, n, file) == n && fclose(file) == 0);
+}
+
+CHECK_CASE(changed_descriptor_file_reloads_its_script) {
+  host h = { 0 };
+  char folder[] = "/tmp/troupe-protobuf-XXXXXX", desc[64], script[64];
+  size_t changed = 0;
+  CHECK(mkdtemp(folder));
+  snprintf(desc, sizeof desc, "%s/types.desc", folder);
+  snprintf(script, sizeof script, "%s/a.lua", folder);
+  copy_file("spec/data/proto/legacy.desc", desc);
+  FILE *file = fopen(script, "w");
+  CHECK(file && fputs("troupe.protobuf 'types.desc'\nreturn { type = 'a', on = { Go = function(_, _, ctx)\n"
+                      "  ctx:send('a', 'demo.Item', {}, { encoding = 'protobuf' }) return 'sent' end } }", file) >= 0 && fclose(file) == 0);
+  host_open(&h);
+  h.from_disk = true;
+  if (host_load(&h, script)) CHECK_FAIL("%s", h.error.text);
+  CHECK_STR(host_call(&h, "a", "Go", NULL), "invalid: body: no descriptor of the message type \"demo.Item\" is loaded (see troupe.protobuf)");
+  copy_file("spec/data/proto/demo.proto", desc);
+  CHECK_INT(host_reload(&h, &changed), !=, 0);
+  copy_file("spec/data/proto/demo.desc", desc);
+  if (host_reload(&h, &changed)) CHECK_FAIL("%s", h.error.text);
+  CHECK_INT(changed, ==, 1);
+  CHECK_STR(host_call(&h, "a", "Go", NULL), "Go \"sent\"");
+  host_close(&h);
+  unlink(desc), unlink(script), rmdir(folder);
 }
 
 /* ---- serializers ---- */

@@ -2,7 +2,7 @@
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
 
-local verbs = { "run", "host", "worker", "call", "publish", "subscribe" }
+local verbs = { "run", "host", "worker", "call", "publish", "subscribe", "check", "new" }
 
 describe("troupe", function()
   it("tells its verbs with --help, and ends with 0", function()

@@ -73,9 +73,15 @@ int cli_find_running(long *pids, int most, char *folder);
 /* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
 int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
 #define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
+/* files.c: fn for each file that the words name, and each *.lua directly in a folder, until it returns other than CLI_OK. */
+typedef int (*cli_file_fn)(const char *path, void *ud);
+int cli_each_file(const cli_verb *verb, const cli_args *args, cli_file_fn fn, void *ud);
+/* Load them all, what follows -- as the chunks' arguments. CLI_OK, or told. */
+int cli_load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
+extern const cli_verb cli_check, cli_new;
 extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe, cli_launched;
 

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The verbs that stay: run, host, worker. They differ only in which doors they open; the files, the ready lines, the signals and the
  * end are the same. */
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 
@@ -21,52 +19,6 @@
   { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
   { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
   { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
-
-/* ---- files ---- */
-
-static int load_file(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *path) {
-  tr_slice rest[64];
-  int n = args->rest_count;
-  if (n > 64) return cli_fail(CLI_USAGE, verb->name, "more than 64 arguments after --");
-  for (int i = 0; i < n; i++) rest[i] = tr_slice_of(args->rest[i]);
-  if (tr_runtime_load(rt, path, rest, (size_t)n)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
-  return CLI_OK;
-}
-
-static int is_script(const struct dirent *entry) {
-  size_t n = strlen(entry->d_name);
-  if (n < 5 || entry->d_name[0] == '.' || strcmp(entry->d_name + n - 4, ".lua")) return 0;
-  return n < 9 || strcmp(entry->d_name + n - 9, "_spec.lua") != 0;
-}
-
-/* The scripts directly in a folder, in order of their names; shared modules lie in subfolders. */
-static int load_folder(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *folder) {
-  struct dirent **entries;
-  int n = scandir(folder, &entries, is_script, alphasort), rc = CLI_OK;
-  if (n < 0) return cli_fail(CLI_FAILED, verb->name, "%s: cannot be read", folder);
-  if (n == 0) rc = cli_fail(CLI_FAILED, verb->name, "%s: there is no *.lua directly in this folder", folder);
-  for (int i = 0; i < n; i++) {
-    char path[4096];
-    if (rc == CLI_OK) {
-      size_t length = strlen(folder);
-      snprintf(path, sizeof path, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", entries[i]->d_name);
-      rc = load_file(rt, verb, args, path);
-    }
-    free(entries[i]);
-  }
-  free(entries);
-  return rc;
-}
-
-static int load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
-  for (int i = 0; i < args->count; i++) {
-    struct stat st;
-    bool folder = stat(args->words[i], &st) == 0 && S_ISDIR(st.st_mode);
-    int rc = folder ? load_folder(rt, verb, args, args->words[i]) : load_file(rt, verb, args, args->words[i]);
-    if (rc) return rc;
-  }
-  return CLI_OK;
-}
 
 /* ---- doors ---- */
 
@@ -153,7 +105,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = allow_all(rt, verb, args);
-  if (rc == CLI_OK) rc = load_all(rt, verb, args);
+  if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));

@@ -172,8 +172,8 @@ static int read_unknown(tr_slice name, tr_slice message, const tr_sink *sink, tr
   tr_buf url;
   tr_buf_init(&url, mem);
   tr_buf_text(&url, TR_PROTO_URL);
-  if (!tr_buf_slice(&url, name)) return no_memory(error);
-  int rc = sink->begin_map(sink->ud, 2);
+  tr_buf_slice(&url, name);
+  int rc = url.failed ? no_memory(error) : sink->begin_map(sink->ud, 2);
   if (!rc) rc = sink->key(sink->ud, TR_SLICE_LITERAL("type_url"));
   if (!rc) rc = sink->string(sink->ud, tr_buf_view(&url));
   if (!rc) rc = sink->key(sink->ud, TR_SLICE_LITERAL("value"));

@@ -9,9 +9,12 @@
  * read again where it lies. A message that is merged from several pieces is a chain of several entries, so merging
  * costs nothing that is not there.
  *
- * Depth is limited by TR_DEPTH_MAX, so recursion is.
+ * Depth is limited by TR_DEPTH_MAX, so recursion is. What went wrong deep inside gets its path as the levels give up, each putting its
+ * own part in front; so nothing is kept for it while all is well.
  *
  * Read next: proto.h for what is promised, proto_write.c for the way back. */
+#include <stdio.h>
+
 #include "base/text.h"
 #include "codec/proto_types.h"
 #include "codec/proto_wire.h"
@@ -38,6 +41,9 @@ typedef struct parser {
   entry *entries;
   size_t count, cap;
   entry first[FIRST_ENTRIES];
+  size_t path_at; /* of what went wrong: path[path_at…] */
+  bool path_cut;  /* there is more in front of it */
+  char path[120];
 } parser;
 
 typedef struct level { const tr_proto_type *type; size_t base; } level; /* base: of its slots */
@@ -48,6 +54,28 @@ static int bad(parser *self, const tr_proto_type *type, size_t at, const char *w
 }
 
 static int no_memory(parser *self) { return tr_error_set(self->error, TR_EMEMORY, "reading protobuf: out of memory"); }
+
+/* An error comes up through this part. */
+static int below(parser *self, int err, tr_slice part) {
+  bool dot = self->path_at < sizeof self->path && self->path[self->path_at] != '[';
+  if (err != TR_EINVALID || self->path_cut) return err;
+  if ((self->path_cut = part.n + dot > self->path_at)) return err;
+  if (dot) self->path[--self->path_at] = '.';
+  self->path_at -= part.n;
+  if (part.n) memcpy(self->path + self->path_at, part.p, part.n);
+  return err;
+}
+
+static int below_item(parser *self, int err, size_t number) {
+  char text[32];
+  return below(self, err, tr_slice_make(text, (size_t)snprintf(text, sizeof text, "[%zu]", number)));
+}
+
+static void tell_path(parser *self) {
+  size_t n = strlen(self->error->text);
+  snprintf(self->error->text + n, sizeof self->error->text - n, " (at %s%.*s)", self->path_cut ? "…" : "",
+           (int)(sizeof self->path - self->path_at), self->path + self->path_at);
+}
 
 /* ---- entries ---- */
 
@@ -227,10 +255,10 @@ static int give_packed(parser *self, const tr_proto_type *type, const tr_proto_f
 static int give_array(parser *self, const tr_proto_type *type, const tr_proto_field *field, uint32_t at) {
   int err = deeper(self, type);
   if (!err) err = self->sink->begin_array(self->sink->ud, count_items(self, field, at));
-  for (; at && !err; at = self->entries[at].next) {
+  for (size_t i = 1; at && !err; at = self->entries[at].next, i++) {
     tr_proto_token token = token_at(self, at);
     if (is_packed(field, &token)) err = give_packed(self, type, field, token.bytes);
-    else err = give_value(self, type, field, at, true);
+    else err = below_item(self, give_value(self, type, field, at, true), i);
   }
   self->depth--;
   return err ? err : self->sink->end_array(self->sink->ud);
@@ -252,11 +280,12 @@ static int give_map(parser *self, const tr_proto_type *type, const tr_proto_fiel
   for (uint32_t i = at; i; i = self->entries[i].next) n++;
   int err = deeper(self, type);
   if (!err) err = self->sink->begin_map(self->sink->ud, n);
-  for (; at && !err; at = self->entries[at].next) {
+  for (size_t number = 1; at && !err; at = self->entries[at].next, number++) {
     level pair = { map->message, self->count };
     err = scan(self, map->message, at, true, &pair);
     if (!err) err = give_map_key(self, map, slot(self, pair, 0)->at);
     if (!err) err = give_value(self, map->message, tr_proto_map_value(map), slot(self, pair, 1)->at, false);
+    if (err) err = below_item(self, err, number);
     drop(self, pair);
   }
   self->depth--;
@@ -299,7 +328,7 @@ static int give_unknown(parser *self, uint32_t at) {
 
 /* ---- messages ---- */
 
-static int give_field(parser *self, level in, const tr_proto_field *field) {
+static int give_field_value(parser *self, level in, const tr_proto_field *field) {
   uint32_t at = slot(self, in, field->index)->at;
   if (!at && field->required)
     return tr_error_set(self->error, TR_EINVALID, "protobuf %.*s: the required field %.*s is missing",
@@ -310,6 +339,11 @@ static int give_field(parser *self, level in, const tr_proto_field *field) {
   if (field->is_map) return give_map(self, in.type, field, at);
   if (field->repeated) return give_array(self, in.type, field, at);
   return give_value(self, in.type, field, at, false);
+}
+
+static int give_field(parser *self, level in, const tr_proto_field *field) {
+  int err = give_field_value(self, in, field);
+  return err ? below(self, err, field->name) : 0;
 }
 
 static bool has_unknown(parser *self, level in) { return slot(self, in, in.type->count)->at && !in.type->own_unknown; }
@@ -378,8 +412,11 @@ int tr_proto_parse(tr_mem *mem, const tr_proto_type *type, tr_slice bytes, const
   self.entries = self.first;
   self.count = WHOLE + 1;
   self.cap = FIRST_ENTRIES;
+  self.path_at = sizeof self.path;
+  self.path_cut = false;
   self.first[0] = self.first[WHOLE] = (entry){ 0, 0 };
   int err = give_message(&self, type, WHOLE, false);
   if (self.entries != self.first) tr_free(mem, self.entries, self.cap * sizeof(entry));
+  if (err == TR_EINVALID && error && self.path_at < sizeof self.path) tell_path(&self);
   return err;
 }

@@ -154,3 +154,6 @@ void tr_agent_end_slot(tr_core *core, tr_agent *agent) {
     tr_agent_ready(core, agent);
   }
 }
+
+bool tr_agent_is_halted(const tr_agent *agent) { return (agent->state & TR_AGENT_HALTED) != 0; }
+bool tr_agent_is_live(const tr_agent *agent) { return (agent->state & TR_AGENT_LIVE) != 0; }

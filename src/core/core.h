@@ -179,6 +179,8 @@ const char *tr_close_why_name(tr_close_why why); /* "stop", "drain", "idle", "re
  * Programs (exclusive_init) are left alone. */
 void tr_agent_close(tr_core *core, tr_agent *agent, tr_close_why why);
 bool tr_agent_is_closing(const tr_agent *agent);
+bool tr_agent_is_halted(const tr_agent *agent);
+bool tr_agent_is_live(const tr_agent *agent); /* its INIT turn is over, or it needs none */
 /* Make its state anew, now: open turns are cancelled (`unavailable`), it is dropped, made and initialised again; its mail stays. The
  * instance whose turn is just running is restarted when that turn returns. */
 void tr_agent_restart(tr_core *core, tr_agent *agent);
@@ -310,6 +312,13 @@ typedef void (*tr_part_fn)(void *ud, tr_call *call, tr_reply *part); /* may take
 void tr_call_on_part(tr_call *call, tr_part_fn fn);
 void tr_call_credit(tr_call *call, uint32_t parts); /* so many were taken: as many more may come */
 void tr_core_late(tr_core *core); /* count an answer that came for a request which was given up */
+/* From now on fn sees every message before it is given to anybody (NULL: nobody does), but those that are sent while it runs. It may change
+ * msg's type and body; then it drops `frame`. 0; TR_INTERCEPT_DROP: nobody gets it, a request is answered `cancelled`; a code: it cannot
+ * be delivered for that reason, told in *why. */
+#define TR_INTERCEPT_DROP 1
+typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
+void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
+bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
@@ -340,7 +349,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 const char *tr_core_unregistered(tr_slice type, char *out);
 
 typedef struct tr_core_stats {
-  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated;
+  uint64_t turns, events, requests, sends, replies, late_replies, dead_letters, overloaded, failures, cancelled, repeated, dropped;
   size_t agents, open_turns, open_calls, queued;
   size_t results, result_bytes; /* kept for others */
 } tr_core_stats;

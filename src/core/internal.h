@@ -47,6 +47,9 @@ struct tr_core {
   const tr_log *log;
   tr_core_hooks hooks;
   tr_body_ops body;
+  tr_intercept_fn intercept; /* NULL: none */
+  void *intercept_ud;
+  bool intercepting;
   tr_names *names;
   tr_router *router;
   tr_timers *timers;

@@ -65,6 +65,8 @@ tr_meta *tr_meta_new(tr_mem *mem);
 void tr_meta_free(tr_meta *meta);
 int tr_meta_set(tr_meta *meta, tr_slice key, tr_slice value);
 tr_slice tr_meta_get(const tr_meta *meta, tr_slice key); /* {NULL, 0} when absent */
+/* May a sender give this key? Not those that the protocol, or troupe itself, has. TR_EINVALID. */
+int tr_meta_key_check(tr_slice key, tr_error *error);
 size_t tr_meta_count(const tr_meta *meta);
 void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value);
 

@@ -90,3 +90,17 @@ void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value) {
   if (key) *key = key_of(e);
   if (value) *value = tr_slice_make(e->value, e->value_length);
 }
+
+/* What the wire has keys of its own for (wire/keys.c): it would be lost there. */
+static const char *const wire_keys[] = { "priority", "content-type", "datacontenttype", "dataschema", "agagentsendertype",
+                                         "agagentsenderkey", "agmsgkind" };
+
+int tr_meta_key_check(tr_slice key, tr_error *error) {
+  if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-")))
+    return tr_error_set(error, TR_EINVALID, "metadata.%.*s: names that begin with \"troupe-\" are reserved", TR_SLICE_ARG(key));
+  for (size_t i = 0; i < sizeof wire_keys / sizeof *wire_keys; i++)
+    if (tr_slice_is(key, wire_keys[i]))
+      return tr_error_set(error, TR_EINVALID, "metadata.%.*s is reserved%s", TR_SLICE_ARG(key),
+                          i == 0 ? " (give the option `priority`)" : "");
+  return 0;
+}

@@ -41,6 +41,8 @@ typedef struct tr_host_options {
   void *ud;
 } tr_host_options;
 
+/* json_only and protobuf_only (see the options), for types that are registered from now on. */
+void tr_host_set_formats(tr_host *host, const char *json_only, const char *protobuf_only);
 tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);

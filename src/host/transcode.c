@@ -46,6 +46,7 @@ void tr_transcode_know(tr_client *client, tr_slice accepts) {
   client->speaks_native = native;
   if (client->format_told) return;
   if (client->dotnet) client->takes = PROTOBUF;
+  else if (!client->troupe && client->published) client->takes = client->published;
   else client->takes = (uint8_t)(JSON | (native ? NATIVE : 0) | (protobuf ? PROTOBUF : 0));
 }
 
@@ -59,6 +60,11 @@ void tr_transcode_registered(tr_client *client, tr_slice agent_type) {
   if (!json && !(o->protobuf_only && lists(tr_slice_of(o->protobuf_only), name))) return;
   client->format_told = true;
   client->takes = json ? JSON : PROTOBUF;
+}
+
+void tr_host_set_formats(tr_host *host, const char *json_only, const char *protobuf_only) {
+  host->o.json_only = json_only;
+  host->o.protobuf_only = protobuf_only;
 }
 
 static int format_of(const tr_wire_body *body) {

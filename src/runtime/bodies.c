@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What bodies look like outside this process, as C sets it: descriptor sets, serializers, and which encoding C's own messages go in
  * (include/troupe.h). The work is codec/codecs.c's and script/encode.c's. */
+#include "core/id.h"
 #include "runtime/internal.h"
 
 /* ---- descriptor sets ---- */
@@ -114,7 +115,29 @@ int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body) {
   return tr_script_encode(rt->script, type, by ? by->encoding : (tr_slice){ NULL, 0 }, body, &rt->error);
 }
 
+int troupe_give(troupe_t *rt, const char *agent_type, const char *encoding) {
+  tr_error *error = tr_runtime_error(rt);
+  bool protobuf = strcmp(encoding, "protobuf") == 0;
+  if (!protobuf && strcmp(encoding, "json") != 0) return tr_runtime_fail(rt, TR_EINVALID, "workers can be given \"json\" or \"protobuf\"");
+  if (tr_agent_type_check(tr_slice_of(agent_type), error)) return error->code;
+  tr_buf *list = &rt->given[protobuf];
+  if (!list->mem) tr_buf_init(list, &rt->mem);
+  if (list->len > 1u << 20) return tr_runtime_fail(rt, TR_ELIMIT, "more than 1 MiB of agent types");
+  if (!tr_buf_reserve(list, strlen(agent_type) + 2)) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  if (list->len) list->len--; /* its NUL */
+  tr_buf_printf(list, "%s,", agent_type);
+  tr_buf_byte(list, 0);
+  const char *json = (const char *)rt->given[0].data, *other = (const char *)rt->given[1].data;
+  if (rt->host) tr_host_set_formats(rt->host, json, other);
+  if (json) rt->host_options.json_only = json;
+  if (other) rt->host_options.protobuf_only = other;
+  return 0;
+}
+
 void tr_runtime_free_bodies(troupe_t *rt) {
+  for (int i = 0; i < 2; i++)
+    if (rt->given[i].mem) tr_buf_fini(&rt->given[i]);
+
   size_t at = 0;
   void *self;
   while (tr_map_next(&rt->encodings, &at, NULL, &self)) free_chosen(rt, self);

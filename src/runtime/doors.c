@@ -60,7 +60,13 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   }
   rc = tr_net_listen(rt->net, tr_slice_of(address), on_accept, rt, rt->bound, NULL, error);
-  if (rc) return rc;
+  if (rc) {
+    if (rt->listeners == 0) { /* made for this one */
+      tr_host_free(rt->host);
+      rt->host = NULL;
+    }
+    return rc;
+  }
   rt->listeners++;
   if (bound) *bound = rt->bound;
   return 0;

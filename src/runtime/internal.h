@@ -89,12 +89,15 @@ struct troupe {
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;
+  troupe_intercept_fn intercept; /* intercept.c */
+  void *intercept_ud;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
   /* bodies.c */
   tr_codecs *codecs;
   tr_map encodings; /* of troupe_encode_as, by message type */
+  tr_buf given[2];  /* of troupe_give: "TYPE,TYPE," for JSON, for protobuf */
 };
 
 /* A time that far from now; one beyond all times is TR_NEVER. */

@@ -12,16 +12,21 @@
 static void on_timer(uv_timer_t *timer) { ((troupe_t *)timer->data)->timer_at = TR_NEVER; }
 static void on_busy(uv_idle_t *idle) { (void)idle; }
 
+/* When something is due next. */
+static tr_time next_time(const troupe_t *rt) {
+  tr_time next = tr_core_next_deadline(rt->core);
+  if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  tr_time saves = tr_runtime_saves_next(rt), stores = tr_runtime_store_next(rt);
+  if (saves < next) next = saves;
+  return stores < next ? stores : next;
+}
+
 /* Make the loop sleep exactly as long as the core allows. */
 static void arm(troupe_t *rt, bool more) {
   if (more) uv_idle_start(&rt->busy, on_busy);
   else uv_idle_stop(&rt->busy);
-  tr_time next = tr_core_next_deadline(rt->core);
-  if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  tr_time next = next_time(rt);
   if (rt->until_idle && rt->until < next) next = rt->until;
-  tr_time saves = tr_runtime_saves_next(rt), stores = tr_runtime_store_next(rt);
-  if (saves < next) next = saves;
-  if (stores < next) next = stores;
   if (next == rt->timer_at) return;
   rt->timer_at = next;
   if (next == TR_NEVER) {
@@ -265,3 +270,31 @@ void tr_runtime_on_exit(void *ud, int status) {
 void tr_runtime_exit(troupe_t *rt, int status) { tr_runtime_on_exit(rt, status); }
 void tr_runtime_set_drain(troupe_t *rt, tr_time drain) { rt->drain = drain; }
 bool tr_runtime_stopping(const troupe_t *rt) { return rt->stage != TR_STAGE_RUNNING; }
+
+/* ---- for those that wait in a way of their own ---- */
+
+bool tr_runtime_working(const troupe_t *rt) { return rt->in_poll || rt->in_loop; }
+bool tr_runtime_has_doors(const troupe_t *rt) { return tr_runtime_has_door(rt); }
+int tr_runtime_exit_status(const troupe_t *rt) { return rt->exit_status; }
+bool tr_runtime_ended(troupe_t *rt) { return rt->stage == TR_STAGE_DONE || at_end(rt); }
+
+int tr_runtime_turn(troupe_t *rt) {
+  int rc = begin_work(rt, "waiting");
+  if (rc == 0) rc = tr_runtime_loop_open(rt);
+  if (rc == 0) turn_loop(rt, UV_RUN_ONCE);
+  return rc;
+}
+
+void tr_runtime_interrupt(troupe_t *rt) {
+  if (rt->loop && rt->in_loop) uv_stop(rt->loop);
+}
+
+int64_t tr_runtime_next(troupe_t *rt) {
+  if (!rt->started) return 0;
+  tr_time now = tr_runtime_now(rt), next = next_time(rt);
+  int64_t wait = next == TR_NEVER ? -1 : next > now ? next - now : 0;
+  if (!rt->loop || rt->stage == TR_STAGE_DONE) return wait;
+  uv_update_time(rt->loop);
+  int timeout = uv_backend_timeout(rt->loop); /* of the doors: back-off, saves */
+  return timeout >= 0 && (wait < 0 || timeout * INT64_C(1000) < wait) ? timeout * INT64_C(1000) : wait;
+}

@@ -62,8 +62,45 @@ static int set_target(troupe_t *rt, tr_msg *msg, tr_slice type, tr_slice key) {
   return msg->target_type && msg->target_key ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
 }
 
+static int encode(troupe_t *rt, tr_msg *msg, const troupe_message_options_t *options) {
+  if (!options || !options->encoding) return tr_runtime_encode(rt, msg->type, &msg->body);
+  return tr_script_encode(rt->script, msg->type, tr_slice_of(options->encoding), &msg->body, &rt->error);
+}
+
+static int add_metadata(troupe_t *rt, tr_msg *msg, const char *const *pairs) {
+  msg->meta = tr_meta_new(&rt->mem);
+  if (!msg->meta) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  for (; pairs[0]; pairs += 2) {
+    tr_slice key = tr_slice_of(pairs[0]), value = tr_slice_of(pairs[1]);
+    if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) return tr_runtime_fail(rt, TR_EINVALID, "metadata.%s is not UTF-8", pairs[0]);
+    int rc = tr_meta_key_check(key, &rt->error);
+    if (rc) return rc;
+    if (tr_meta_set(msg->meta, key, value)) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  }
+  return 0;
+}
+
+static int apply(troupe_t *rt, tr_msg *msg, const troupe_message_options_t *options) {
+  tr_slice id = tr_slice_of(options->id ? options->id : "");
+  if (options->priority) msg->priority = options->priority > 0 ? TR_PRIORITY_HIGH : TR_PRIORITY_LOW;
+  if (options->timeout_us > 0) msg->deadline = tr_runtime_after(tr_core_now(rt->core), options->timeout_us);
+  if (options->id && (!id.n || id.n > 256 || !tr_utf8_valid(id)))
+    return tr_runtime_fail(rt, TR_EINVALID, "id must be UTF-8 text of 1 to 256 bytes");
+  if (options->id) msg->id = tr_name_new(tr_core_names(rt->core), id);
+  if (options->id && !msg->id) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  return options->metadata ? add_metadata(rt, msg, options->metadata) : 0;
+}
+
+/* Those of this version, of a caller that may be older; NULL: none. */
+static const troupe_message_options_t *read_options(const troupe_message_options_t *given, troupe_message_options_t *out) {
+  memset(out, 0, sizeof *out);
+  if (given) memcpy(out, given, given->size < sizeof *out ? given->size : sizeof *out);
+  return given ? out : NULL;
+}
+
 /* A message to a topic or an agent, with its body taken; NULL: rt->error says why. */
-static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *value) {
+static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *value,
+                            const troupe_message_options_t *options) {
   bool bad = rt->bad_value && !value;
   rt->bad_value = false;
   if (bad) return NULL; /* troupe_pack's error stands */
@@ -96,7 +133,8 @@ static tr_msg *make_message(troupe_t *rt, tr_msg_kind kind, const char *target, 
   msg->troupe_peer = true;
   msg->type = tr_name_new(tr_core_names(rt->core), tr_slice_of(type));
   rc = body_from_value(rt, value, &msg->body);
-  if (rc == 0 && msg->type) rc = tr_runtime_encode(rt, msg->type, &msg->body);
+  if (rc == 0 && msg->type) rc = encode(rt, msg, options);
+  if (rc == 0 && options) rc = apply(rt, msg, options);
   if (rc == 0) rc = msg->type ? set_target(rt, msg, id.type, id.key) : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   if (rc == 0) return msg;
   tr_msg_unref(msg);
@@ -109,9 +147,11 @@ static int refuse(troupe_t *rt, tr_msg *msg) {
   return tr_runtime_fail(rt, TR_EUNAVAILABLE, "the runtime is stopping");
 }
 
-static int post(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *body) {
+static int post(troupe_t *rt, tr_msg_kind kind, const char *target, const char *type, troupe_value_t *body,
+                const troupe_message_options_t *given) {
+  troupe_message_options_t options;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
-  tr_msg *msg = make_message(rt, kind, target, type, body);
+  tr_msg *msg = make_message(rt, kind, target, type, body, read_options(given, &options));
   if (!msg) return rt->error.code;
   if (tr_runtime_stopping(rt)) return refuse(rt, msg);
   int rc = tr_core_post(rt->core, msg);
@@ -119,11 +159,20 @@ static int post(troupe_t *rt, tr_msg_kind kind, const char *target, const char *
 }
 
 int troupe_publish(troupe_t *rt, const char *topic, const char *type, troupe_value_t *body) {
-  return post(rt, TR_MSG_EVENT, topic, type, body);
+  return post(rt, TR_MSG_EVENT, topic, type, body, NULL);
+}
+
+int troupe_publish_with(troupe_t *rt, const char *topic, const char *type, troupe_value_t *body,
+                        const troupe_message_options_t *options) {
+  return post(rt, TR_MSG_EVENT, topic, type, body, options);
 }
 
 int troupe_send(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body) {
-  return post(rt, TR_MSG_SEND, agent, type, body);
+  return post(rt, TR_MSG_SEND, agent, type, body, NULL);
+}
+
+int troupe_send_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body, const troupe_message_options_t *options) {
+  return post(rt, TR_MSG_SEND, agent, type, body, options);
 }
 
 /* ---- call ---- */
@@ -154,8 +203,16 @@ static void on_reply(void *ud, tr_call *core_call, tr_reply *reply) {
 
 int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body, int64_t timeout_us, troupe_reply_fn fn,
                 void *ud) {
+  troupe_message_options_t options = { .size = sizeof options, .timeout_us = timeout_us };
+  return troupe_call_with(rt, agent, type, body, &options, fn, ud);
+}
+
+int troupe_call_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body,
+                     const troupe_message_options_t *given, troupe_reply_fn fn, void *ud) {
+  troupe_message_options_t options;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
-  tr_msg *msg = make_message(rt, TR_MSG_REQUEST, agent, type, body);
+  tr_msg *msg = make_message(rt, TR_MSG_REQUEST, agent, type, body, read_options(given, &options));
+  int64_t timeout_us = options.timeout_us;
   if (!msg) return rt->error.code;
   if (tr_runtime_stopping(rt)) return refuse(rt, msg);
   tr_c_call *call = TR_NEW(&rt->mem, tr_c_call);

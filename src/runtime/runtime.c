@@ -214,6 +214,9 @@ int troupe_load(troupe_t *rt, const char *name, const char *source, size_t lengt
   return after_load(rt, tr_script_load(rt->script, name, text, NULL, 0, error));
 }
 
+void tr_runtime_tick(troupe_t *rt) { begin_load(rt); }
+void tr_runtime_loaded(troupe_t *rt) { after_load(rt, 0); }
+
 int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt, path, NULL, 0); }
 
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc) {

@@ -68,6 +68,17 @@ int tr_runtime_open_operator(troupe_t *rt, const char *address);
 /* Ask such a process, and wait: each answer is given to fn. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
 int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, void (*fn)(void *ud, tr_slice json), void *ud,
                     tr_error *error);
+/* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
+bool tr_runtime_working(const troupe_t *rt);
+int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happened */
+void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
+bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */
+int64_t tr_runtime_next(troupe_t *rt);   /* µs until troupe_poll is due, if nothing comes by a socket before; -1: it is not */
+bool tr_runtime_has_doors(const troupe_t *rt);
+int tr_runtime_exit_status(const troupe_t *rt);
+/* Before and after agents are added by tr_runtime_script. */
+void tr_runtime_tick(troupe_t *rt);
+void tr_runtime_loaded(troupe_t *rt);
 /* Bodies as JSON text for printing: appended to out. */
 int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);
 

@@ -13,6 +13,7 @@ void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats) {
     .failures = core.failures, .agents = core.agents, .open_turns = core.open_turns, .open_calls = core.open_calls,
     .queued = core.queued, .kept_states = tr_script_saved_count(rt->script), .kept_bytes = tr_script_saved_bytes(rt->script),
     .unsaved_bytes = rt->unstored_bytes, .unsaved_tries = rt->store_tries, .memory = rt->mem.used,
+    .dropped = core.dropped,
   };
   memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
 }

@@ -201,6 +201,19 @@ int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *er
   return rc;
 }
 
+int tr_value_into(const tr_value *value, lua_State *L, bool keep_nulls, tr_error *error) {
+  lua_sink state = { .L = L, .keep_nulls = keep_nulls, .error = error };
+  tr_sink sink = sink_of(&state);
+  return tr_value_walk(value, &sink, error);
+}
+
+int tr_walk_into(lua_State *from, int at, lua_State *L, bool keep_nulls, tr_error *error) {
+  lua_sink state = { .L = L, .keep_nulls = keep_nulls, .error = error };
+  tr_sink sink = sink_of(&state);
+  tr_need_stack(L, 8);
+  return tr_walk(from, at, &sink, error);
+}
+
 /* --- the builder --- */
 
 struct tr_script_builder {

@@ -5,7 +5,7 @@
 #include "core/id.h"
 #include "script/internal.h"
 
-enum { UP_SLOTS = 1, UP_AGENT, UP_TYPE }; /* upvalues: the table of bodies in flight, the agent's name, the message type */
+enum { UP_SLOTS = 1, UP_AGENT, UP_TYPE, UP_SCRIPT }; /* upvalues: the table of bodies in flight, the agent's name, the message type */
 
 /* No argument: no body; one: the body; more: an array of them. Leaves it on the top. */
 static void gather(lua_State *L) {
@@ -23,8 +23,30 @@ static void gather(lua_State *L) {
   }
 }
 
+typedef struct body_call { tr_body body; int rc; tr_error *error; } body_call;
+
+static int make_body(lua_State *L) { /* value, slots, the call */
+  body_call *call = lua_touserdata(L, 3);
+  call->rc = tr_body_from(L, 1, 2, "body", &call->body, call->error);
+  return 0;
+}
+
+/* The value on the top as a body of this script, whichever runs. */
+static int body_of(lua_State *L, tr_script *script, tr_body *body, tr_error *error) {
+  body_call call = { { .kind = TR_BODY_NONE }, 0, error };
+  lua_pushcfunction(L, make_body);
+  lua_insert(L, -2);
+  lua_pushvalue(L, lua_upvalueindex(UP_SLOTS));
+  lua_pushlightuserdata(L, &call);
+  tr_script *before = tr_foreign_enter(script);
+  int status = lua_pcall(L, 3, 0, 0);
+  tr_foreign_leave(script, before);
+  *body = call.body;
+  return status ? tr_error_set(error, TR_EMEMORY, "out of memory") : call.rc;
+}
+
 static int called(lua_State *L) {
-  tr_script *script = tr_script_of(L);
+  tr_script *script = tr_foreign_handle_at(L, lua_upvalueindex(UP_SCRIPT));
   tr_error error;
   tr_agent_id id;
   tr_slice name, type;
@@ -33,7 +55,7 @@ static int called(lua_State *L) {
   type.p = lua_tolstring(L, lua_upvalueindex(UP_TYPE), &type.n);
   gather(L);
   tr_body body;
-  if (tr_body_from(L, lua_gettop(L), lua_upvalueindex(UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
+  if (body_of(L, script, &body, &error)) tr_fail_raise_error(L, &error);
   int rc = tr_agent_id_parse(name, TR_SLICE_LITERAL("default"), &id, &error);
   tr_msg *msg = rc ? NULL : tr_msg_new(script->core, TR_MSG_SEND);
   if (msg) {
@@ -61,6 +83,7 @@ int tr_ctx_callback(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(TR_UP_SLOTS));
   lua_pushstring(L, name);
   lua_pushlstring(L, type->text, type->len);
-  lua_pushcclosure(L, called, 3);
+  tr_foreign_handle_push(L, lt->script);
+  lua_pushcclosure(L, called, UP_SCRIPT);
   return 1;
 }

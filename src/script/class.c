@@ -36,7 +36,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   agent->user = instance;
   instance->agent = agent;
   tr_instance_set_def(instance, class_->def);
-  if (script->sleepers.count) tr_sleepers_wake(instance);
+  if (tr_script_home(script)->sleepers.count) tr_sleepers_wake(instance);
   tr_script_timers_sync(instance, class_->def);
   lua_remove(L, -2);
   return instance;
@@ -176,7 +176,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_instance *instance = agent->user;
   if (!instance) return;
   if (script->keep) tr_instance_keep(instance);
-  if (!instance->live && instance->timer_count && script->saved.count) tr_sleepers_return(instance);
+  if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);
@@ -256,7 +256,7 @@ tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr
   tr_list_init(&class_->run_subs);
   tr_list_init(&class_->idle);
   tr_map_init(&class_->told, script->mem, 0);
-  class_->restores = script->saved.count > 0; /* there may be some for it */
+  class_->restores = tr_script_home(script)->saved.count > 0; /* there may be some for it */
   tr_list_push(&script->classes, &class_->all);
   tr_list_push(&file->classes, &class_->by_file);
   tr_class_options options = tr_script_class_options(class_, def);
@@ -293,7 +293,7 @@ tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type) {
     tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     if (class_->file && tr_slice_is(type, class_->def->type)) return class_;
   }
-  return NULL;
+  return script->foreign ? tr_script_class_find(script->foreign, type) : NULL;
 }
 
 void tr_script_class_restores(tr_script_class *class_) {

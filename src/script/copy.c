@@ -138,7 +138,7 @@ static bool copy_placeholder(tr_copy *copy, tr_future *f) {
   if (tr_future_away(f)) return copy_away(copy, f);
   if (f->code) return wrong_as(copy, f->code, "%s", tr_future_error(f, true, text));
   if (f->has_value) lua_getiuservalue(L, -1, 1);
-  else if (f->reply.kind == TR_BODY_SLOT) { /* as it came, nulls and all */
+  else if (f->reply.kind == TR_BODY_SLOT && !f->script->home) { /* as it came, nulls and all */
     tr_push_ref(L, f->script->slots_ref);
     lua_rawgeti(L, -1, f->reply.slot);
     lua_remove(L, -2);

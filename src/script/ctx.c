@@ -27,7 +27,12 @@ static bool is_ctx(lua_State *L, int at) {
   if (lua_type(L, at) != LUA_TUSERDATA || !lua_getmetatable(L, at)) return false;
   tr_push_ref(L, tr_script_of(L)->ctx_ref);
   bool same = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  if (!same && tr_script_of(L)->home && lua_rawlen(L, at) == sizeof(tr_instance)) { /* of another runtime, or when none runs */
+    same = tr_raw_field(L, -1, "__name") == LUA_TSTRING && strcmp(lua_tostring(L, -1), "ctx") == 0;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
   return same;
 }
 

@@ -31,10 +31,6 @@ tr_time tr_check_seconds(lua_State *L, int at, const char *what) {
   return (tr_time)llround(seconds * 1e6);
 }
 
-/* What the wire has keys of its own for (wire/keys.c): it would be lost there. */
-static const char *const wire_keys[] = { "priority", "content-type", "datacontenttype", "dataschema", "agagentsendertype",
-                                         "agagentsenderkey", "agmsgkind", NULL };
-
 static void check_metadata(lua_State *L, int at) {
   if (lua_type(L, at) != LUA_TTABLE)
     tr_fail_raise(L, TR_EINVALID, "metadata must be a table of strings, not %s", tr_type_name(L, at));
@@ -45,11 +41,9 @@ static void check_metadata(lua_State *L, int at) {
     key.p = lua_tolstring(L, -2, &key.n);
     value.p = lua_tolstring(L, -1, &value.n);
     if (!tr_utf8_valid(key) || !tr_utf8_valid(value)) tr_fail_raise(L, TR_EINVALID, "metadata.%s is not UTF-8", key.p);
-    if (tr_slice_starts(key, TR_SLICE_LITERAL("troupe-")))
-      tr_fail_raise(L, TR_EINVALID, "metadata.%s: names that begin with \"troupe-\" are reserved", key.p);
-    if (tr_name_in(wire_keys, key.p))
-      tr_fail_raise(L, TR_EINVALID, "metadata.%s is reserved%s", key.p,
-                    strcmp(key.p, "priority") == 0 ? " (give the option `priority`)" : "");
+    tr_error error;
+    tr_error_init(&error);
+    if (tr_meta_key_check(key, &error)) tr_fail_raise_error(L, &error);
   }
 }
 
@@ -215,7 +209,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   if (o.encoding.n) {
     msg->body.format = form.format;
     msg->body.serializer = form.serializer;
-  } else {
+  } else if (lt->script->plugged) {
     tr_encoding_default(lt->script, type, &msg->body);
   }
   msg->type = tr_name_ref(type);

@@ -51,7 +51,7 @@ static void plug_in(tr_script *script, tr_slice type, tr_slice content_type, tr_
 }
 
 void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body) {
-  if (body->format == TR_FORMAT_JSON && tr_codecs_count(script->codecs))
+  if (body->format == TR_FORMAT_JSON)
     plug_in(script, tr_name_view(type), TR_SLICE_LITERAL(JSON_TYPE), body);
 }
 
@@ -64,6 +64,7 @@ static int walk_body(tr_script *script, const tr_body *body, const tr_sink *sink
 
 /* What was read of a message whose type nobody here knew: { type_url, value }. */
 static bool read_opaque(tr_script *script, const tr_body *body, tr_slice *url, tr_slice *value) {
+  script = tr_script_home(script);
   lua_State *L = script->L;
   bool found = false;
   if (body->kind != TR_BODY_SLOT || !lua_checkstack(L, 8)) return false;
@@ -151,12 +152,10 @@ static void choose_protobuf(tr_script *script, tr_slice type, tr_body *body) {
 
 int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *type, tr_body *body, tr_error *error) {
   uint8_t asked = request->body.format;
-  size_t plugged = tr_codecs_count(script->codecs);
   if (!type || body->kind == TR_BODY_BYTES || body->format != TR_FORMAT_JSON) return 0;
-  if (asked != TR_FORMAT_PROTOBUF && !plugged) return 0;
   if (asked == TR_FORMAT_PROTOBUF && body->kind != TR_BODY_NULL) {
     choose_protobuf(script, tr_name_view(type), body);
-  } else if (plugged) {
+  } else if (script->plugged) {
     const tr_serializer *by = asked == TR_FORMAT_OTHER ? tr_codecs_at(script->codecs, request->body.serializer) : NULL;
     plug_in(script, tr_name_view(type), by ? by->content_type : TR_SLICE_LITERAL(JSON_TYPE), body);
   }
@@ -204,12 +203,13 @@ tr_slice tr_serializer_content_type(void *ud, uint16_t number) {
 }
 
 void tr_script_plug(tr_script *script) {
+  script->plugged = true;
   tr_body_ops ops = tr_slots_ops(script);
   tr_core_set_body_ops(script->core, &ops);
 }
 
 int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error) {
   int rc = encoding.n ? tr_script_find_encoding(script, tr_name_view(type), encoding, body, error) : 0;
-  if (!encoding.n) tr_encoding_default(script, type, body);
+  if (!encoding.n && script->plugged) tr_encoding_default(script, type, body);
   return rc ? rc : tr_body_encode(script, tr_name_view(type), body, error);
 }

@@ -38,6 +38,7 @@ tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   *box = f;
   f->refs = 1;
   f->script = script;
+  if (script->home) tr_foreign_future(L, script);
   f->turn = lt;
   f->nulls_keep = lt->def->nulls_keep;
   f->asker = tr_name_ref(tr_class_type(lt->turn->agent->class_));
@@ -159,7 +160,7 @@ static int fill(lua_State *L, void *ud) {
   tr_body *body = f->request ? &f->reply : &f->msg->body, filled;
   tr_body_with with = { .refs = tr_future_takes_refs(f) };
   tr_push_ref(L, f->script->slots_ref);
-  lua_rawgeti(L, 1, body->slot);
+  lua_rawgeti(L, 1, body->slot & ~TR_SLOT_LOCAL);
   int rc = tr_body_from_with(L, 2, 1, "body", &with, &filled, &call->error);
   call->held = with.held;
   if (rc) return rc;
@@ -194,7 +195,7 @@ void tr_future_go(tr_future *f) {
       tr_body_release(f->script->core, &reply.body);
       reply.body.kind = TR_BODY_NULL;
     }
-    if (tr_reply_encode(f->script, request, reply.type, &reply.body, &call.error)) {
+    if (tr_reply_asks(f->script, request) && tr_reply_encode(f->script, request, reply.type, &reply.body, &call.error)) {
       reply.code = call.error.code;
       reply.error = tr_slice_of(call.error.text);
     }

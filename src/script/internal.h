@@ -74,12 +74,34 @@ typedef struct tr_chunk tr_chunk;
 void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
 void tr_script_free_chunks(tr_script *script);
 
+/* --- foreign.c: a Lua state that is not ours --- */
+/* The script whose code runs there, or one that holds what all share. */
+tr_script *tr_foreign_script(lua_State *L);
+/* From here on it is `script` that runs; what was there before comes back with tr_foreign_leave. Nothing happens in a state of our own. */
+tr_script *tr_foreign_enter(tr_script *script);
+void tr_foreign_leave(tr_script *script, tr_script *before);
+int tr_foreign_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
+/* The checked value on the top goes home as a body; [-1, +0, m]. 0, or a code. */
+int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error);
+/* Push what lies at home in a slot. 0, or a code (nothing is pushed). Does not raise. */
+int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error);
+void tr_foreign_future(lua_State *L, tr_script *script); /* the future on the top was made: it may outlive the script */
+/* For functions that may be called when nothing of ours runs: push what leads to the script (nil, of a state of our own), and follow it;
+ * raises where the script is gone. */
+void tr_foreign_handle_push(lua_State *L, const tr_script *script);
+tr_script *tr_foreign_handle_at(lua_State *L, int at);
+void tr_foreign_close(tr_script *script); /* of a home: its foreign one */
+#define TR_SLOT_LOCAL 0x80000000u /* in a body: the foreign script's own slot, since placeholders are in it */
+
 /* --- state.c --- */
 struct tr_script {
   tr_script_options options;
   tr_mem *mem;
   tr_core *core;
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
+  tr_script *home;    /* L is a thread in somebody else's state, and bodies are kept by this one; NULL: all is our own */
+  tr_script *foreign; /* the one whose home this is */
+  int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
   size_t used;  /* bytes of the Lua state */
   tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
   tr_chunk *chunks;
@@ -102,6 +124,7 @@ struct tr_script {
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
+  tr_name *get_type;    /* TR_GET_TYPE */
   unsigned schema_sets; /* definitions that have schemas */
   /* letters.c */
   tr_link letters;
@@ -116,6 +139,7 @@ struct tr_script {
   bool closing;         /* tr_script_free is at work */
   tr_codecs *codecs;    /* the options', or our own: */
   bool own_codecs;
+  bool plugged;         /* there are serializers */
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
@@ -127,10 +151,18 @@ struct tr_script {
 /* Stack indexes of the main thread during a batch. */
 enum { TR_AT_SLOTS = 1, TR_AT_INSTANCES, TR_AT_TYPES };
 
-static inline tr_script *tr_script_of(lua_State *L) { return *(tr_script **)lua_getextraspace(L); }
+/* Whose state this is, by the allocator that all threads of a state share; a state of somebody else's has the one that runs in it. */
+static inline tr_script *tr_script_of(lua_State *L) {
+  void *ud;
+  return lua_getallocf(L, &ud) == tr_script_allocate ? ud : tr_foreign_script(L);
+}
+int tr_script_caught(lua_State *L, int status, tr_error *error); /* the error of a failed pcall on a main thread, popped: its code */
+void tr_script_init(tr_script *script, tr_mem *mem); /* the lists of a zeroed one */
 /* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not
  * raise. */
 int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
+/* Who keeps the bodies and states of this one. */
+static inline tr_script *tr_script_home(tr_script *script) { return script->home ? script->home : script; }
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
 void tr_raise_memory(lua_State *L) __attribute__((noreturn));
 void tr_need_stack(lua_State *L, int slots); /* or raise out of memory */
@@ -190,16 +222,23 @@ void tr_letters_close(tr_script *script); /* those that wait */
 int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error); /* a checked value; does not raise */
 /* Push what bytes hold. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_decode(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *error);
+/* Push on L what is at `at` of `from`, a checked value in another state; or a tree. 0, or a code; raise only on L. */
+int tr_walk_into(lua_State *from, int at, lua_State *L, bool keep_nulls, tr_error *error);
+int tr_value_into(const tr_value *value, lua_State *L, bool keep_nulls, tr_error *error);
 int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *error);
 
 /* --- encode.c: bodies in other forms --- */
 /* None of these raises. */
 extern const char tr_encoding_unknown[];
-void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing */
+void tr_encoding_default(tr_script *script, const tr_name *type, tr_body *body); /* for one that asked for nothing, where script->plugged */
 /* Make the body what its format says, where that is protobuf or a serializer's; placeholders must be there. err: TR_EINVALID naming
  * the field, TR_EMEMORY, a serializer's own; the body is as it was then. */
 int tr_body_encode(tr_script *script, tr_slice type, tr_body *body, tr_error *error);
-/* The body of an answer in what its request came in, if that can be. */
+/* The body of an answer in what its request came in, if that can be. Only where tr_reply_asks. */
+static inline bool tr_reply_asks(const tr_script *script, const tr_msg *request) {
+  uint8_t format = request->body.format;
+  return script->plugged || format == TR_FORMAT_PROTOBUF || format == TR_FORMAT_OTHER;
+}
 int tr_reply_encode(tr_script *script, const tr_msg *request, const tr_name *type, tr_body *body, tr_error *error);
 tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error); /* of TR_FORMAT_OTHER; the caller's */
 int tr_body_recode(void *ud, const tr_body *body, tr_format format, tr_buf *out, tr_error *error);
@@ -544,6 +583,7 @@ void tr_lua_turn_drop(tr_script *script, tr_lua_turn *turn); /* its coroutine */
 /* The same after closing what it left open; that code is bounded by the meter, and has no ctx. */
 void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter);
 int tr_lua_run(void *class_ud, tr_turn *turn);
+int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn); /* the same where the stack is set up; may raise */
 void tr_lua_cancel(void *class_ud, tr_turn *turn);
 /* Call the function below its nargs arguments on a metered coroutine that may not wait. The results are pushed on L:
  * their number, or a negative code with file:line in *error. [-(nargs+1), +n, m] */
@@ -644,7 +684,7 @@ static inline bool tr_future_here(const tr_future *f) { return f->settled && !tr
 bool tr_future_is_remote(const tr_future *f, const tr_msg *msg); /* its call goes to another process */
 /* May its receiver fetch what it needs? Only a JSON body has places for it. */
 static inline bool tr_future_takes_refs(const tr_future *f) {
-  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && tr_future_is_remote(f, f->msg);
+  return f->msg && f->msg->body.format == TR_FORMAT_JSON && !f->content && !f->script->home && tr_future_is_remote(f, f->msg);
 }
 /* The body of f->msg with references in it, into msg. 0, or a code. */
 int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error);
@@ -692,6 +732,7 @@ typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_error *error;
   tr_link definitions;
   int unit_ref;
+  int table_ref; /* instead of a source: what it would return; 0: none */
 } tr_stage;
 struct tr_script_file {
   tr_link all;
@@ -708,6 +749,7 @@ struct tr_script_file {
 };
 int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
 void tr_stage_fini(tr_stage *stage);
+int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_error *error); /* as tr_script_load, of a foreign one */
 tr_script_file *tr_script_file_find(const tr_script *script, const char *name);
 void tr_script_file_free(tr_script_file *file);
 /* Replace what the file knows of its source by the stage's. */

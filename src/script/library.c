@@ -63,7 +63,8 @@ void tr_library_open(lua_State *L, tr_script *script) {
   lua_setfield(L, -2, "__name");
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "__metatable");
-  lua_setmetatable(L, -2); /* of all light userdata: scripts see no other */
+  if (lua_getmetatable(L, -2)) lua_pop(L, 2); /* of a state that is not ours: it has one for all light userdata */
+  else lua_setmetatable(L, -2); /* of all light userdata: scripts see no other */
   lua_setfield(L, -2, "null");
   for (const char *const *name = tr_later_functions; *name; name++) {
     lua_pushstring(L, *name);

@@ -74,6 +74,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
     else if (meter->limit - meter->used < (uint64_t)count) lua_sethook(L, hook, LUA_MASKCOUNT, tick_of(meter, count));
   }
   if (meter->killed) tr_meter_raise(L, meter);
+  if (script->home && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
     script->pause = TR_PAUSE_SLICE;
     lua_yield(L, 0);

@@ -129,9 +129,30 @@ static int read_result(lua_State *L, tr_stage *stage) {
 
 /* --- staging --- */
 
+/* Of a foreign script: the table is there. */
+static int stage_table(lua_State *L, tr_stage *stage) {
+  tr_push_ref(L, stage->table_ref);
+  lua_rawgeti(L, -1, 1);
+  bool list = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  for (lua_Integer i = 1, n = list ? (lua_Integer)lua_rawlen(L, -1) : 1; i <= n; i++) {
+    int top = lua_gettop(L);
+    if (list) lua_rawgeti(L, -1, i);
+    if (lua_isfunction(L, -1)) return wrong(stage, "a function is no agent (the program is yours already)");
+    lua_pushnil(L);
+    bool filled = lua_istable(L, -2) && lua_next(L, -2);
+    lua_settop(L, list ? top + 1 : top);
+    if (filled && tr_raw_field(L, -1, "type") == LUA_TNIL)
+      return wrong(stage, "an agent given as a table needs `type`");
+    lua_settop(L, top);
+  }
+  return read_result(L, stage);
+}
+
 static int stage_main(lua_State *L, void *ud) {
   tr_stage *stage = ud;
   tr_need_stack(L, 40);
+  if (stage->table_ref) return stage_table(L, stage);
   tr_unit_push(L, stage->name);
   lua_pushvalue(L, -1);
   stage->unit_ref = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -193,7 +214,8 @@ static int commit(tr_script_file *file, tr_stage *stage) {
     tr_error error;
     tr_error_init(&error);
     if (tr_script_class_new(file->script, file, def, &error)) continue;
-    if (error.code == TR_EEXISTS) return wrong(stage, "agent type `%s` is there already: %s", def->type, error.text);
+    if (error.code == TR_EEXISTS)
+      return tr_error_set(stage->error, TR_EEXISTS, "%s: agent type `%s` is there already: %s", stage->name, def->type, error.text);
     return tr_error_set(stage->error, error.code, "%s: %s", stage->name, error.text);
   }
   tr_script_file_take(file, stage);
@@ -224,6 +246,17 @@ static int load_new(tr_script *script, const char *name, tr_slice source, bool f
   tr_stage stage = { .script = script, .name = file->name, .source = source, .args = file->args, .argc = file->argc,
                      .error = error };
   rc = tr_stage_run(&stage);
+  if (!rc) rc = commit(file, &stage);
+  tr_stage_fini(&stage);
+  if (rc) tr_script_file_free(file);
+  return rc;
+}
+
+int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_error *error) {
+  tr_script_file *file = file_new(script, name);
+  if (!file) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  tr_stage stage = { .script = script, .name = file->name, .source = TR_SLICE_LITERAL(""), .table_ref = table_ref, .error = error };
+  int rc = tr_stage_run(&stage);
   if (!rc) rc = commit(file, &stage);
   tr_stage_fini(&stage);
   if (rc) tr_script_file_free(file);
@@ -282,7 +315,9 @@ int tr_script_start(tr_script *script, tr_error *error) {
     int rc = class_->started ? 0 : start_class(class_, error);
     if (rc && !first) first = rc;
   }
-  return first;
+  if (!script->foreign) return first;
+  int rc = tr_script_start(script->foreign, error);
+  return first ? first : rc;
 }
 
 bool tr_script_has_program(const tr_script *script) {

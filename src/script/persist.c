@@ -200,14 +200,20 @@ static int save_kept(tr_script *script, const tr_state_out *out) {
   return rc;
 }
 
-int tr_script_save(tr_script *script, const tr_state_out *out) {
-  int rc = save_kept(script, out);
+static int save_classes(tr_script *script, const tr_state_out *out) {
+  int rc = 0;
   for (tr_link *link = script->classes.next; link != &script->classes && !rc; link = link->next) {
     tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     if (!is_kept(class_)) continue;
     rc = save_subs(class_, out);
     if (!rc) rc = save_class(class_, out, false);
   }
+  return !rc && script->foreign ? save_classes(script->foreign, out) : rc;
+}
+
+int tr_script_save(tr_script *script, const tr_state_out *out) {
+  int rc = save_kept(script, out);
+  if (!rc) rc = save_classes(script, out);
   return rc ? rc : tr_sleepers_save(script, out);
 }
 
@@ -217,7 +223,7 @@ int tr_script_save_requeued(tr_script *script, const tr_state_out *out) {
     tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     if (is_kept(class_) && class_->def->requeue) rc = save_class(class_, out, true);
   }
-  return rc;
+  return !rc && script->foreign ? tr_script_save_requeued(script->foreign, out) : rc;
 }
 
 /* --- the end --- */
@@ -225,7 +231,7 @@ int tr_script_save_requeued(tr_script *script, const tr_state_out *out) {
 void tr_script_keep(tr_script *script, const tr_state_out *out) { script->keep = out; }
 
 void tr_instance_keep(tr_instance *instance) {
-  tr_script *script = instance->class_->script;
+  tr_script *script = tr_script_home(instance->class_->script);
   const tr_agent *agent = instance->agent;
   if (!tr_agent_is_closing(agent) || agent->close_why != TR_CLOSE_DRAIN) return;
   if (instance->has_self && is_kept(instance->class_)) save_instance(script, instance, script->keep);

@@ -99,7 +99,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
     refuse(lt, &error);
     return;
   }
-  if (tr_reply_encode(lt->script, lt->turn->msg, type, &body, &error)) {
+  if (tr_reply_asks(lt->script, lt->turn->msg) && tr_reply_encode(lt->script, lt->turn->msg, type, &body, &error)) {
     tr_body_release(lt->script->core, &body);
     refuse(lt, &error);
     return;

@@ -63,10 +63,12 @@ int tr_instance_save(tr_instance *instance, tr_buf *out, tr_error *error) {
 static size_t size_of(const tr_saved *saved) { return sizeof *saved + saved->key_size + saved->size; }
 
 const tr_saved *tr_saved_find(tr_script *script, tr_slice id) {
+  script = tr_script_home(script);
   return script->saved.count ? tr_map_get(&script->saved, id) : NULL;
 }
 
 void tr_saved_remove(tr_script *script, tr_slice id) {
+  script = tr_script_home(script);
   tr_saved *saved = script->saved.count ? tr_map_get(&script->saved, id) : NULL;
   if (!saved) return;
   tr_map_remove(&script->saved, id);
@@ -75,6 +77,7 @@ void tr_saved_remove(tr_script *script, tr_slice id) {
 }
 
 int tr_saved_put(tr_script *script, tr_slice id, lua_Integer version, tr_slice bytes) {
+  script = tr_script_home(script);
   tr_saved *saved = tr_alloc(script->mem, sizeof *saved + id.n + bytes.n);
   if (!saved) return TR_EMEMORY;
   saved->key_size = id.n;
@@ -102,6 +105,7 @@ void tr_saved_remove_type(tr_script *script, const char *type) {
   size_t at = 0, n = strlen(type);
   tr_slice key;
   void *value;
+  script = tr_script_home(script);
   while (tr_map_next(&script->saved, &at, &key, &value))
     if (key.n > n && key.p[n] == '/' && memcmp(key.p, type, n) == 0) tr_saved_remove(script, key);
 }

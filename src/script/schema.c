@@ -34,6 +34,8 @@ void tr_schemas_free(tr_schema_set *set) {
   for (size_t i = 0; i < set->count; i++) tr_name_unref(set->entries[i].type);
   tr_free(mem, set->entries, set->cap * sizeof *set->entries);
   set->script->schema_sets--;
+  if (set->script->home) set->script->home->schema_sets--;
+  if (set->script->foreign) set->script->foreign->schema_sets--;
   TR_DELETE(mem, set);
 }
 
@@ -276,7 +278,10 @@ int tr_schema_check_body(lua_State *L, const tr_schema *schema, const tr_body *b
   int rc = 0;
   tr_need_stack(L, 10);
   if (body->kind == TR_BODY_NONE) return tr_schema_check(L, schema, 0, root, error);
-  if (body->kind == TR_BODY_SLOT) lua_rawgeti(L, slots, body->slot);
+  const tr_script *script = tr_script_of(L);
+  bool away = body->kind == TR_BODY_SLOT && script->home && !(body->slot & TR_SLOT_LOCAL);
+  if (away) rc = tr_body_push(L, body, true, error);
+  else if (body->kind == TR_BODY_SLOT) lua_rawgeti(L, slots, body->slot & ~TR_SLOT_LOCAL);
   else if (body->kind == TR_BODY_NULL) lua_pushlightuserdata(L, NULL);
   else rc = tr_decode(L, body, true, error);
   if (rc) return rc;

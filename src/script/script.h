@@ -112,6 +112,11 @@ int tr_script_find_encoding(tr_script *script, tr_slice type, tr_slice encoding,
  * naming the field, TR_EMEMORY. */
 int tr_script_encode(tr_script *script, const tr_name *type, tr_slice encoding, tr_body *body, tr_error *error);
 
+/* What a loaded agent type says of itself; the caller's. NULL: no such type (then error->code is 0), or out of memory. */
+tr_value *tr_script_describe(tr_script *script, tr_slice type, tr_error *error);
+bool tr_script_has_agents(const tr_script *script, tr_slice type);
+#define TR_GET_TYPE "troupe.get" /* a request of this type is answered with null as soon as its agent is ready */
+
 /* For the core's dead_letter hook: publish it as a DeadLetter on troupe.dead_letter if anybody subscribes, soon. */
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
 

@@ -97,10 +97,11 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
     return rc;
   }
   if (lua_type(L, -1) == LUA_TUSERDATA && !tr_placeholder_is(L, -1)) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
+  if (script->home && !(with->wait && with->wait->missing)) return tr_foreign_keep(L, script, copy.nulls, body, error);
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;
-  body->slot = slot;
+  body->slot = script->home ? slot | TR_SLOT_LOCAL : slot;
   return 0;
 }
 
@@ -126,8 +127,9 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
     push_simple(L, body->kind, keep_nulls);
     return 0;
   }
+  if (script->home && !(body->slot & TR_SLOT_LOCAL)) return tr_foreign_fetch(L, script, body->slot, keep_nulls, error);
   tr_push_ref(L, script->slots_ref);
-  lua_rawgeti(L, -1, body->slot);
+  lua_rawgeti(L, -1, body->slot & ~TR_SLOT_LOCAL);
   lua_remove(L, -2);
   int rc = copy_trusted(L, keep_nulls, error);
   if (rc) lua_pop(L, 1);
@@ -137,7 +139,7 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error) {
   tr_script *script = tr_script_of(L);
   tr_need_stack(L, 8);
-  if (body->kind != TR_BODY_SLOT) {
+  if (body->kind != TR_BODY_SLOT || script->home) {
     uint8_t format = body->format;
     uint16_t serializer = body->serializer;
     int rc = tr_body_push(L, body, keep_nulls, error);
@@ -158,6 +160,10 @@ int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_err
 
 static void release(void *ud, uint32_t slot) {
   tr_script *script = ud;
+  if (slot & TR_SLOT_LOCAL) {
+    script = script->foreign;
+    slot &= ~TR_SLOT_LOCAL;
+  }
   tr_slot_free(script, &script->slots, script->slots_ref, slot);
 }
 
@@ -222,7 +228,7 @@ static int encode(void *ud, uint32_t slot, tr_format format, tr_buf *out, tr_err
 }
 
 tr_body_ops tr_slots_ops(tr_script *script) {
-  bool plugged = tr_codecs_count(script->codecs) > 0;
+  bool plugged = script->plugged;
   return (tr_body_ops){ .release = release, .copy = copy_body, .encode = encode, .recode = tr_body_recode,
                         .find = plugged ? tr_serializer_find : NULL, .content_type = tr_serializer_content_type, .ud = script,
                         .fill = tr_fill_body };

@@ -23,6 +23,10 @@ static int on_panic(lua_State *L) {
 
 /* Lua's own error, so that there is one kind of it: it needs neither memory nor stack. */
 void tr_raise_memory(lua_State *L) {
+  if (tr_script_of(L)->home) { /* whose allocator may do anything with the size below */
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
+  }
   lua_newuserdatauv(L, SIZE_MAX / 4, 0);
   for (;;) { } /* the allocator refused it */
 }
@@ -43,7 +47,7 @@ static int protected_main(lua_State *L) {
 }
 
 /* The error of a failed pcall on the main thread, popped. */
-static int caught(lua_State *L, int status, tr_error *error) {
+int tr_script_caught(lua_State *L, int status, tr_error *error) {
   tr_error found;
   tr_error_init(&found);
   if (status == LUA_ERRMEM) tr_error_set(&found, TR_EMEMORY, "out of memory");
@@ -59,8 +63,10 @@ int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void
   if (!lua_checkstack(L, 8)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   lua_pushcfunction(L, protected_main);
   lua_pushlightuserdata(L, &call);
+  tr_script *before = tr_foreign_enter(script);
   int status = lua_pcall(L, 1, 0, 0);
-  return status == LUA_OK ? call.result : caught(L, status, error);
+  tr_foreign_leave(script, before);
+  return status == LUA_OK ? call.result : tr_script_caught(L, status, error);
 }
 
 /* --- stepping --- */
@@ -101,7 +107,7 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   script->running = NULL;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
-  int code = caught(L, status, &error);
+  int code = tr_script_caught(L, status, &error);
   tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "turn.failed", "error=\"%s: %s\"", tr_error_name(code),
                error.text);
   if (!call.entered) return step_starved(script, now);
@@ -136,6 +142,15 @@ static int open_state(lua_State *L, void *ud) {
   return 0;
 }
 
+void tr_script_init(tr_script *script, tr_mem *mem) {
+  script->mem = mem;
+  tr_list_init(&script->files);
+  tr_list_init(&script->classes);
+  tr_list_init(&script->letters);
+  tr_list_init(&script->futures);
+  tr_list_init(&script->settled);
+}
+
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_mem *mem = tr_core_mem(options->core);
   tr_script *script = TR_NEW(mem, tr_script);
@@ -143,33 +158,31 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
     return NULL;
   }
+  tr_script_init(script, mem);
   script->options = *options;
-  script->mem = mem;
   script->core = options->core;
-  tr_list_init(&script->files);
-  tr_list_init(&script->classes);
-  tr_list_init(&script->letters);
-  tr_list_init(&script->futures);
-  tr_list_init(&script->settled);
   script->codecs = options->codecs;
   script->own_codecs = !options->codecs;
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
+  script->plugged = tr_codecs_count(script->codecs) > 0;
   tr_map_init(&script->saved, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
+  script->get_type = tr_name_new(tr_core_names(script->core), TR_SLICE_LITERAL(TR_GET_TYPE)); /* NULL: nobody can ask */
   script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
+    tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
   }
-  *(tr_script **)lua_getextraspace(script->L) = script;
   lua_atpanic(script->L, on_panic);
   lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
   if (tr_script_protect(script, open_state, script, error)) {
     lua_close(script->L);
+    tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_slots_close(script);
     tr_script_free_chunks(script);
@@ -183,6 +196,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
 
 void tr_script_free(tr_script *script) {
   if (!script) return;
+  if (script->foreign) tr_foreign_close(script);
   script->closing = true;
   tr_letters_close(script);
   while (!tr_list_empty(&script->files)) tr_script_file_free(TR_CONTAINER(script->files.next, tr_script_file, all));
@@ -195,6 +209,7 @@ void tr_script_free(tr_script *script) {
   tr_lua_turns_close(script);
   tr_address_close(script);
   lua_close(script->L);
+  tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_slots_close(script);
   tr_script_free_chunks(script);

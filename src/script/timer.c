@@ -73,7 +73,7 @@ static void send(script_timer *self) {
     self->body.kind = TR_BODY_NONE;
   } else {
     msg->body = self->body;
-    if (msg->body.kind == TR_BODY_SLOT) msg->body.slot = tr_core_body_ops(script->core)->copy(script, self->body.slot);
+    if (msg->body.kind == TR_BODY_SLOT) msg->body.slot = tr_core_body_ops(script->core)->copy(tr_script_home(script), self->body.slot);
     if (msg->body.kind == TR_BODY_SLOT && !msg->body.slot) {
       msg->body.kind = TR_BODY_NONE;
       tr_msg_unref(msg);

@@ -55,6 +55,7 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   tr_lua_turn *lt = turn->user;
   (void)class_ud;
   if (!lt) return;
+  tr_script *script = lt->script, *before = tr_foreign_enter(script);
   bool program = lt->def->program && turn->kind == TR_TURN_INIT;
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
@@ -63,6 +64,7 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
   else tr_lua_turn_drop(lt->script, lt);
   close_turn(lt);
   if (program) tr_program_over(lt->script, 1);
+  tr_foreign_leave(script, before);
 }
 
 /* --- how it ended --- */
@@ -280,7 +282,7 @@ static int init_state_made(lua_State *L, int status, lua_KContext extra) {
   tr_lua_turn *lt = tr_script_of(L)->running;
   (void)status;
   (void)extra;
-  if (lt->def->state_is_function) {
+  if (lt->def->state_is_function && !lt->instance->has_self) {
     if (lua_type(L, -1) != LUA_TTABLE)
       tr_fail_raise(L, TR_EINVALID, "`state` must return a table, not %s", tr_type_name(L, -1));
     const char *name = tr_instance_set_self(L, lt->instance, 1);
@@ -292,7 +294,7 @@ static int init_state_made(lua_State *L, int status, lua_KContext extra) {
 
 static int run_init(lua_State *L) {
   tr_lua_turn *lt = tr_script_of(L)->running;
-  if (lt->def->state_is_function) {
+  if (lt->def->state_is_function && !lt->instance->has_self) {
     tr_push_ref(L, lt->def->state_ref);
     lua_pushvalue(L, 2);
     lua_callk(L, 1, 1, 0, init_state_made);
@@ -303,7 +305,7 @@ static int run_init(lua_State *L) {
 static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   char name[2 * 4096 + 2];
   tr_definition *def = instance->def;
-  if (!def->state_is_function) tr_instance_make_self(L, instance, at);
+  if (!def->state_is_function && !instance->has_self) tr_instance_make_self(L, instance, at); /* unless it was given ready-made */
   tr_agent_name(turn->agent, name, sizeof name);
   const tr_saved *saved = tr_saved_find(instance->class_->script, tr_slice_of(name));
   if (!saved && !def->state_is_function && def->init_ref == LUA_NOREF) return -1;
@@ -355,6 +357,10 @@ static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *t
 static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   tr_msg *msg = turn->msg;
   const tr_definition *def = instance->def;
+  if (msg->type == instance->class_->script->get_type) { /* it is ready: that is all the answer */
+    if (!instance->has_self) tr_instance_make_self(L, instance, at);
+    return -1;
+  }
   const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
   if (!handler) {
     unhandled(instance->class_, turn);
@@ -406,10 +412,7 @@ static int fail_starved(void *class_ud, tr_turn *turn) {
   return TR_RUN_DONE;
 }
 
-int tr_lua_run(void *class_ud, tr_turn *turn) {
-  tr_script_class *class_ = class_ud;
-  if (class_->script->starved) return fail_starved(class_ud, turn);
-  lua_State *L = class_->script->L;
+int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   int top = lua_gettop(L), nargs = 0, result = TR_RUN_DONE;
   if (!turn->user) nargs = begin(L, class_, turn);
   if (nargs >= 0) result = go_on(L, turn->user, nargs);
@@ -417,10 +420,20 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
   return result;
 }
 
+int tr_lua_run(void *class_ud, tr_turn *turn) {
+  tr_script_class *class_ = class_ud;
+  if (class_->script->starved) return fail_starved(class_ud, turn);
+  if (class_->script->home) return tr_foreign_run(class_, turn);
+  return tr_lua_run_on(class_->script->L, class_, turn);
+}
+
 /* --- waiting --- */
 
 void tr_lua_check_wait(lua_State *L) {
-  if (!tr_script_of(L)->can_wait || !lua_isyieldable(L))
+  const tr_script *script = tr_script_of(L);
+  if (script->home && script->running && L != script->running->co)
+    tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a coroutine (agents given as tables have Lua's own coroutines)");
+  if (!script->can_wait || !lua_isyieldable(L))
     tr_fail_raise(L, TR_EINVALID,
                   "cannot wait here: inside a function that C calls (of table.sort, string.gsub, a metamethod or __close)");
 }

@@ -61,6 +61,7 @@ int tr_walk(lua_State *L, int at, const tr_sink *sink, tr_error *error) {
 }
 
 static int walk_slot(tr_script *script, uint32_t slot, const tr_sink *sink, tr_error *error) {
+  script = tr_script_home(script);
   lua_State *L = script->L;
   if (!lua_checkstack(L, 8)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   int top = lua_gettop(L);

@@ -96,6 +96,20 @@ def told(t):
         t.equal(fields(worker.hear("order", id="s1")), {"id": "s1", "lines": [], "notes": {}}, "from the shell")
 
 
+@scenario("protobuf: examples/python/orders.py takes orders from the shell, and its receipts are read there")
+def example(t):
+    host, types = t.host(), t.path("examples", "protobuf", "order.desc")
+    python = t.peer(t.path("examples", "python", "orders.py"), host, types)
+    python.wait_line(r"joined \S+: pyclerk$", 20)
+    receipts = t.troupe("subscribe", "receipts", "--count", "1", "--protobuf", types, "--host", host)
+    receipts.wait_line("^joined ")
+    order = '{"id": "o1", "lines": [{"item": "nut", "count": 3}, {"item": "bolt", "count": 4}], "notes": {"to": "Anna"}}'
+    publish = t.troupe("publish", "orders", "shop.Order", order, "--protobuf", types, "--wait", "pyclerk", "--host", host)
+    t.equal(publish.wait(), 0, "the status of troupe publish")
+    python.wait_line(r"order o1: 7 items, \{'to': 'Anna'\}$")
+    receipts.wait_line(r'receipts/default shop\.Receipt \{"id":"o1","items":7,"state":"SHIPPED"\}$')
+
+
 @scenario("mixed: one event to Python and Lua workers at once, each in what it reads")
 def mixed(t):
     host = t.host()

@@ -1,0 +1,392 @@
+-- The half of `require "troupe"` (src/module) that is in Lua: runtimes as programs see them. Run once by C, with the table
+-- `troupe` and what it needs of C. Not for scripts.
+--
+-- Waiting is here. A runtime has a loop of its own. Where the program uses luv, that loop is watched by luv's: a poll handle on its
+-- descriptor and one timer, so that luv's own events and the runtime's interleave, and luv knows every handle that it has.
+local troupe, C = ...
+if type(C) ~= "table" or not C.new then error("troupe.module is a part of troupe itself", 0) end
+
+local Runtime = {}
+Runtime.__index = Runtime
+Runtime.__name = "troupe.runtime"
+
+local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
+
+local function check(self, name)
+  if getmetatable(self) ~= Runtime then fail("invalid", "call rt:%s with a colon", name) end
+  if self.core:closed() then fail("invalid", "the runtime is closed") end
+  return self.core
+end
+
+-- luv ---------------------------------------------------------------------------------------------------------------
+
+local SLICE = 0.01
+
+-- Do what is due, and come again when more is.
+local function pump(self)
+  local core = self.core
+  if core:closed() or core:working() then return end
+  local luv = self.luv
+  core:poll(SLICE)
+  if core:closed() then return end -- by one of the program's own functions
+  local wait = core:next()
+  if wait then luv.timer:start(math.ceil(math.min(wait, 1e6) * 1000), 0, luv.pump)
+  else luv.timer:stop() end
+  -- A door keeps luv's loop alive; a runtime that has nothing to do does not.
+  luv.poll[core:has_door() and "ref" or "unref"](luv.poll)
+end
+
+-- luv's loop must not keep a runtime that the program has let go.
+local function weakly(self, f)
+  local weak = setmetatable({ self }, { __mode = "v" })
+  return function()
+    if weak[1] then f(weak[1]) end
+  end
+end
+
+local function open_luv(self, uv)
+  local luv = { uv = uv, pump = weakly(self, pump), timer = uv.new_timer(), poll = uv.new_poll(self.core:descriptor()) }
+  luv.poll:start("r", luv.pump)
+  luv.poll:unref()
+  self.luv = luv
+end
+
+-- Something may be due now.
+local function kick(self)
+  local luv = self.luv
+  if luv and not self.core:closed() then luv.timer:start(0, 0, luv.pump) end
+end
+
+-- Work and wait, once; `done` says whether there is still something to wait for.
+local function turn(self, done)
+  local luv = self.luv
+  if not luv or luv.uv.loop_mode() then return self.core:turn() end -- luv's own loop cannot be run from inside of it
+  pump(self)
+  if not done() then luv.uv.run("once") end
+end
+
+-- waiting -----------------------------------------------------------------------------------------------------------
+
+local function resume(self, co)
+  local ok, err = coroutine.resume(co)
+  if ok then return end
+  self.core:report("a coroutine", debug.traceback(co, tostring(err)))
+  coroutine.close(co)
+end
+
+-- start(answer) begins something that calls answer(true, …) or answer(false, error) once, and perhaps at once.
+local function await(self, what, start)
+  if C.in_turn() then fail("invalid", "rt:%s inside an agent: it has ctx:call", what) end
+  local core, co = self.core, coroutine.running()
+  local yields = coroutine.isyieldable() and (self.luv or core:working())
+  if core:working() and not yields then
+    fail("invalid", "rt:%s would wait inside a callback of its own runtime: make a coroutine there", what)
+  end
+  local result, yielded
+  start(function(...)
+    result = table.pack(...)
+    if yielded then resume(self, co) elseif not core:closed() then core:interrupt() end
+  end)
+  kick(self)
+  if yields then
+    yielded = true
+    while not result do coroutine.yield() end
+    yielded = false
+  end
+  while not result do turn(self, function() return result end) end
+  if not result[1] then error(result[2], 0) end
+  return table.unpack(result, 2, result.n)
+end
+
+-- agents ------------------------------------------------------------------------------------------------------------
+
+--- rt:load(path | table, …): files, and agents as tables. After a path, a list { args = {…} } goes to its chunk.
+function Runtime:load(...)
+  local core = check(self, "load")
+  if select("#", ...) == 0 then fail("invalid", "rt:load takes paths and tables") end
+  for i = 1, select("#", ...) do
+    local what = select(i, ...)
+    if type(what) == "string" then core:load_file(what)
+    elseif type(what) == "table" then core:load_table(what)
+    else fail("invalid", "rt:load takes paths and tables, not %s", type(what)) end
+  end
+  kick(self)
+end
+
+function Runtime:reload(name)
+  local changed = check(self, "reload"):reload(name)
+  kick(self)
+  return changed
+end
+
+--- rt:put(id, self): an instance that is ready-made, of an agent type that was loaded as a table.
+function Runtime:put(id, instance)
+  local core = check(self, "put")
+  if type(id) ~= "string" or type(instance) ~= "table" then fail("invalid", "rt:put takes an id and a table") end
+  core:put(id, instance)
+  kick(self)
+end
+
+--- rt:get(id) → id, self: makes the instance if it is not there, and waits for its init; `self` of an agent given as a table.
+function Runtime:get(id)
+  local core = check(self, "get")
+  if type(id) ~= "string" then fail("invalid", "rt:get takes an id") end
+  await(self, "get", function(answer) core:get(id, answer) end)
+  local kind, key = troupe.split(id)
+  return kind .. "/" .. key, core:self_of(id)
+end
+
+function Runtime:agents() return check(self, "agents"):agents() end
+
+function Runtime:metadata(id)
+  local core = check(self, "metadata")
+  if type(id) ~= "string" then fail("invalid", "rt:metadata takes an agent's id or type") end
+  return core:metadata(id)
+end
+
+-- messages ----------------------------------------------------------------------------------------------------------
+
+function Runtime:publish(topic, type, body, opts)
+  check(self, "publish"):publish(topic, type, body, opts)
+  kick(self)
+end
+
+function Runtime:send(agent, type, body, opts)
+  check(self, "send"):send(agent, type, body, opts)
+  kick(self)
+end
+
+function Runtime:call(agent, type, body, opts)
+  local core = check(self, "call")
+  return await(self, "call", function(answer) core:call(agent, type, body, opts, answer) end)
+end
+
+--- rt:subscribe(topic, f) → id: f(body, type, topic) for each event.
+function Runtime:subscribe(topic, f)
+  local id, anchor = check(self, "subscribe"):subscribe(topic, f)
+  self.anchors[id] = anchor
+  kick(self)
+  return id
+end
+
+function Runtime:unsubscribe(id)
+  check(self, "unsubscribe"):unsubscribe(id, self.anchors[id])
+  self.anchors[id] = nil
+end
+
+--- rt:intercept(f | nil): f(message) gives the message, changed or not, or nil to drop it.
+function Runtime:intercept(f)
+  local core = check(self, "intercept")
+  if f ~= nil and type(f) ~= "function" then fail("invalid", "rt:intercept takes a function, or nil") end
+  core:intercept(f)
+end
+
+--- How many messages the interceptor has dropped.
+function Runtime:dropped() return check(self, "dropped"):dropped() end
+
+local function check_keys(what, given, known)
+  if type(given) ~= "table" then fail("invalid", "%s takes a table", what) end
+  for key in pairs(given) do
+    if not known[key] then fail("invalid", "%s: `%s` is not an option", what, tostring(key)) end
+  end
+end
+
+local serializer_keys = { type = true, content_type = true, encode = true, decode = true }
+
+function Runtime:serializer(options)
+  local core = check(self, "serializer")
+  check_keys("rt:serializer", options, serializer_keys)
+  if type(options.content_type) ~= "string" then fail("invalid", "rt:serializer needs content_type, a string") end
+  for _, name in ipairs { "encode", "decode" } do
+    if type(options[name]) ~= "function" then fail("invalid", "rt:serializer needs %s, a function", name) end
+  end
+  core:serializer(options.type or "*", options.content_type, options.encode, options.decode)
+end
+
+--- rt:protobuf(path): message types from a descriptor set.
+function Runtime:protobuf(path)
+  local core = check(self, "protobuf")
+  local file, err = io.open(path, "rb")
+  if not file then fail("not_found", "%s", err) end
+  local bytes = file:read("a")
+  file:close()
+  core:protobuf(path, bytes)
+end
+
+-- doors and running -------------------------------------------------------------------------------------------------
+
+function Runtime:listen(address)
+  local core = check(self, "listen")
+  if type(address) ~= "string" then fail("invalid", "rt:listen takes an address") end
+  local bound = core:listen(address)
+  kick(self)
+  return bound
+end
+
+function Runtime:connect(address)
+  local core = check(self, "connect")
+  if type(address) ~= "string" then fail("invalid", "rt:connect takes an address") end
+  core:connect(address)
+  kick(self)
+end
+
+local function can_run(self, what)
+  local core = check(self, what)
+  if core:working() then fail("invalid", "rt:%s was called from inside a callback of the same runtime", what) end
+  return core
+end
+
+local function run_with_luv(self)
+  local core, uv = self.core, self.luv.uv
+  if uv.loop_mode() then fail("invalid", "rt:run inside a callback of luv: its loop runs already") end
+  repeat
+    pump(self)
+    local over = core:closed() or core:stopping() and core:ended() or core:ended() and not uv.loop_alive()
+    if not over then uv.run("once") end
+  until over
+  return core:closed() and 0 or core:exit_status()
+end
+
+local run_keys = { until_signal = true }
+
+--- rt:run{ until_signal = true } → exit status: until rt:stop or ctx:exit, or until nothing can happen any more.
+function Runtime:run(options)
+  local core = can_run(self, "run")
+  if options ~= nil then check_keys("rt:run", options, run_keys) end
+  if options and options.until_signal then core:signals() end
+  return self.luv and run_with_luv(self) or not self.luv and core:run()
+end
+
+--- rt:run_until_idle([seconds]): until nothing is under way (30 s at most: then `timeout`).
+function Runtime:run_until_idle(seconds)
+  can_run(self, "run_until_idle"):run_until_idle(seconds or 30)
+  kick(self)
+end
+
+--- rt:poll([seconds]) → true while work is left: does what is due, for about so long; never waits.
+function Runtime:poll(seconds)
+  local more = can_run(self, "poll"):poll(seconds or 0)
+  kick(self)
+  return more
+end
+
+--- rt:stop([drain_seconds]): may be called twice; rt:run then returns.
+function Runtime:stop(drain)
+  check(self, "stop"):stop(drain or 3)
+  kick(self)
+end
+
+-- state -------------------------------------------------------------------------------------------------------------
+
+local only_keys = { only = true }
+
+local function only_of(what, options)
+  if options == nil then return nil end
+  check_keys(what, options, only_keys)
+  return options.only
+end
+
+--- rt:save([path [, options]]) → bytes where no path was given; then how many agents could not be saved (they are in the log).
+function Runtime:save(path, options)
+  return can_run(self, "save"):save(path, only_of("rt:save", options))
+end
+
+-- A saved state begins so (store/format.h); and what is damaged there still looks like no path.
+local function is_state(text) return text:sub(1, 4) == "\x89TRS" or text:find("%c") ~= nil end
+
+--- rt:restore(bytes | path [, { only = {…} }]) → how many records could not be restored.
+function Runtime:restore(what, options)
+  local core = can_run(self, "restore")
+  if type(what) ~= "string" then fail("invalid", "rt:restore takes what rt:save gave, or a path") end
+  local bytes = is_state(what)
+  local failed = core:restore(not bytes and what or nil, bytes and what or nil, only_of("rt:restore", options))
+  kick(self)
+  return failed
+end
+
+-- the end -----------------------------------------------------------------------------------------------------------
+
+local function close_luv(self)
+  local luv = self.luv
+  self.luv = nil
+  if not luv then return end
+  for _, handle in ipairs { luv.poll, luv.timer } do
+    pcall(function() -- at the end of the program luv may have closed it already
+      if not handle:is_closing() then handle:close() end
+    end)
+  end
+end
+
+--- rt:close(): at once; open calls fail with `cancelled`. May be called twice.
+function Runtime:close()
+  if getmetatable(self) ~= Runtime then fail("invalid", "call rt:close with a colon") end
+  if self.core:closed() then return end
+  if self.core:working() then fail("invalid", "rt:close was called from inside a callback of the same runtime (stop it)") end
+  close_luv(self)
+  self.core:close()
+end
+
+Runtime.__close = Runtime.close
+
+function Runtime:__gc()
+  close_luv(self) -- the runtime itself goes with its userdata
+end
+
+function Runtime:__tostring() return self.core:closed() and "troupe.runtime (closed)" or "troupe.runtime" end
+
+local function later(name)
+  return function() fail("invalid", "%s is not available yet", name) end
+end
+
+Runtime.to_dist = later "rt:to_dist"
+troupe.pool = later "troupe.pool"
+package.preload["troupe.testing"] = function() fail("invalid", "troupe.testing is not available yet") end
+
+-- making one --------------------------------------------------------------------------------------------------------
+
+local runtime_keys = { allow = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function" }
+
+-- To standard output what scripts print, to standard error what is wrong.
+local function default_log(level, event, text)
+  if level == "print" then print(text) else io.stderr:write("troupe: ", event, " ", text, "\n") end
+end
+
+local function check_options(options)
+  for key, value in pairs(options) do
+    local expected = runtime_keys[key]
+    if not expected then fail("invalid", "troupe.runtime: `%s` is not an option", tostring(key)) end
+    local fits = type(value) == expected or key == "allow" and type(value) == "table" or key == "log" and value == false
+    if not fits then fail("invalid", "troupe.runtime: `%s` must be a %s, not a %s", key, expected, type(value)) end
+  end
+  if options.threads and options.threads ~= 1 then fail("invalid", "troupe.runtime: several threads are not available yet") end
+  if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
+end
+
+local function grants(allow)
+  if type(allow) ~= "table" then return allow end
+  for _, right in ipairs(allow) do
+    if type(right) ~= "string" then fail("invalid", "troupe.runtime: `allow` must be a list of texts") end
+  end
+  return table.concat(allow, " ")
+end
+
+local function log_of(options)
+  if options.log == false then return nil end
+  return options.log or default_log
+end
+
+--- troupe.runtime{ allow=, store=, threads=, seed=, clock=, log= }
+function troupe.runtime(options)
+  options = options or {}
+  if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
+  check_options(options)
+  local self = setmetatable({ anchors = {} }, Runtime)
+  self.core = C.new {
+    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
+    log = log_of(options), wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
+  }
+  local uv = package.loaded.luv
+  if uv then open_luv(self, uv) end
+  if options.store then self.core:set_store(options.store) end
+  return self
+end

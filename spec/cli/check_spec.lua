@@ -1,0 +1,65 @@
+-- troupe new and troupe check: from nothing to an agent that answers.
+local sh = require "spec.support.sh"
+local process = require "spec.support.process"
+
+describe("troupe new", function()
+  it("writes an agent that is checked, runs and answers", function()
+    local folder = process.tmpdir()
+    local status, out = sh.troupe({ "new", "greeter", "--with-python" }, { cwd = folder })
+    assert.equal(0, status)
+    assert.matches("^greeter.lua\ngreeter.py\ntry it:\n  troupe run .* greeter.lua &\n  troupe call greeter Greeting ", out)
+    assert.equal(0, (sh.troupe { "check", folder .. "/greeter.lua" }))
+    local server = process.troupe { "run", "--listen", "127.0.0.1:0", folder .. "/greeter.lua" }
+    local address = select(2, server:wait_line("^listening (.*)$"))
+    local json = out:match("Greeting '(.-)'")
+    status, out = sh.troupe { "call", "greeter", "Greeting", json, "--host", address }
+    assert.equal(0, status)
+    assert.matches('"text":"hello Anna, from greeter/default"', out, 1, true)
+    assert.matches("class Greeting:", process.read_file(folder .. "/greeter.py"))
+  end)
+
+  it("overwrites nothing, and takes no name that is none", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/mine.lua", "return 1")
+    local status, _, err = sh.troupe({ "new", "mine" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches("^troupe: new: mine.lua: it exists already", err)
+    assert.equal("return 1", process.read_file(folder .. "/mine.lua"))
+    status, _, err = sh.troupe({ "new", "../up" }, { cwd = folder })
+    assert.equal(2, status)
+    assert.matches("agent type", err)
+  end)
+end)
+
+describe("troupe check", function()
+  it("looks at each file by itself, and tells every fault with its place", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/a.lua", "return { type = 'one', on = {} }")
+    process.write_file(folder .. "/b.lua", "return { on = {}\n  subscription = {} }")
+    process.write_file(folder .. "/c.lua", "return { on = {},\n  subscription = {} }")
+    process.write_file(folder .. "/d.lua", "return {\n  { type = 'one', on = {} },\n  { type = 'two', on = {} } }")
+    local status, out, err = sh.troupe { "check", "--no-luacheck", folder }
+    assert.equal(1, status)
+    assert.equal(("%s/a.lua: ok: one\n%s/d.lua: ok: one, two\n"):gsub("%%s", folder), out)
+    assert.matches("/b.lua:2: ", err)
+    assert.matches("/c.lua:2: `subscription` is not a key of an agent; did you mean `subscriptions`?", err, 1, true)
+  end)
+
+  it("runs nothing but the chunk", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/p.lua", "print('chunk') return function() print('run') end")
+    local status, out = sh.troupe { "check", "--no-luacheck", folder .. "/p.lua" }
+    assert.equal(0, status)
+    assert.matches("^chunk\n.*: ok", out)
+    assert.not_matches("run", out)
+  end)
+
+  it("lets luacheck say what it finds", function()
+    if (sh "command -v luacheck") ~= 0 then return pending "luacheck is not installed" end
+    local path = process.write_file(process.tmpdir() .. "/a.lua", "local unused\nreturn { on = { A = function() return troupe.null end } }")
+    local status, out = sh.troupe { "check", path }
+    assert.equal(1, status)
+    assert.matches("a.lua:1:7: unused variable 'unused'", out, 1, true)
+    assert.equal(0, (sh.troupe { "check", "--no-luacheck", path }))
+  end)
+end)

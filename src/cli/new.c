@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ * troupe new: a first agent, ready to be changed. Nothing that exists is overwritten. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static const char agent_text[] =
+  "-- %s: say here what it is for.\n"
+  "return {\n"
+  "  type = \"%s\",\n"
+  "  description = \"Counts greetings, and answers them.\",\n"
+  "  subscriptions = { \"default\" }, -- events of this topic come here too\n"
+  "  state = { count = 0 },\n"
+  "  messages = { Greeting = { name = \"string?\" } },\n"
+  "  on = {\n"
+  "    Greeting = function(self, message, ctx)\n"
+  "      self.count = self.count + 1\n"
+  "      return { text = \"hello \" .. (message.name or \"you\") .. \", from \" .. ctx.id, count = self.count }, \"Answer\"\n"
+  "    end,\n"
+  "  },\n"
+  "}\n";
+
+static const char python_text[] =
+  "\"\"\"Asks the agent in %s.lua from Python, through a host: pip install 'autogen-ext[grpc]', then\n"
+  "troupe run --listen 127.0.0.1:50051 %s.lua &  python %s.py\n"
+  "\"\"\"\n"
+  "import asyncio\n"
+  "from dataclasses import dataclass\n"
+  "\n"
+  "from autogen_core import AgentId, try_get_known_serializers_for_type\n"
+  "from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime\n"
+  "\n"
+  "\n"
+  "@dataclass\n"
+  "class Greeting:\n"
+  "    name: str\n"
+  "\n"
+  "\n"
+  "@dataclass\n"
+  "class Answer:\n"
+  "    text: str\n"
+  "    count: int\n"
+  "\n"
+  "\n"
+  "async def main() -> None:\n"
+  "    runtime = GrpcWorkerAgentRuntime(host_address=\"127.0.0.1:50051\")\n"
+  "    for message in (Greeting, Answer):\n"
+  "        runtime.add_message_serializer(try_get_known_serializers_for_type(message))\n"
+  "    await runtime.start()\n"
+  "    print(await runtime.send_message(Greeting(name=\"Python\"), AgentId(\"%s\", \"default\")))\n"
+  "    await runtime.stop()\n"
+  "\n"
+  "\n"
+  "asyncio.run(main())\n";
+
+/* Write a file that must not be there yet; each %s of the text is the name. */
+static int write_new(const cli_verb *verb, const char *path, const char *text, const char *name) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+  if (!file) {
+    int why = errno;
+    if (fd >= 0) close(fd);
+    return cli_fail(CLI_FAILED, verb->name, "%s: %s", path, why == EEXIST ? "it exists already, and is left as it is" : strerror(why));
+  }
+  for (const char *at; (at = strstr(text, "%s")) != NULL; text = at + 2) {
+    fwrite(text, 1, (size_t)(at - text), file);
+    fputs(name, file);
+  }
+  fputs(text, file);
+  if (fclose(file)) return cli_fail(CLI_FAILED, verb->name, "%s: %s", path, strerror(errno));
+  printf("%s\n", path);
+  return CLI_OK;
+}
+
+static int run_new(const cli_verb *verb, cli_args *args) {
+  const char *name = args->words[0];
+  char path[300];
+  tr_error error;
+  tr_error_init(&error);
+  if (tr_agent_type_check(tr_slice_of(name), &error)) return cli_fail(CLI_USAGE, verb->name, "%s", error.text);
+  if (strlen(name) > 200) return cli_fail(CLI_USAGE, verb->name, "the name has more than 200 bytes");
+  snprintf(path, sizeof path, "%s.lua", name);
+  int rc = write_new(verb, path, agent_text, name);
+  if (rc == CLI_OK && cli_get(verb, args, "with-python")) {
+    snprintf(path, sizeof path, "%s.py", name);
+    rc = write_new(verb, path, python_text, name);
+  }
+  if (rc == CLI_OK)
+    printf("try it:\n  troupe run --listen 127.0.0.1:50051 --watch %s.lua &\n  troupe call %s Greeting '{\"name\":\"Anna\"}' --host 127.0.0.1:50051\n",
+           name, name);
+  return rc;
+}
+
+static const cli_option new_options[] = {
+  { "with-python", 0, NULL, "and NAME.py, an AutoGen program that asks it", NULL }, { NULL, 0, NULL, NULL, NULL },
+};
+
+const cli_verb cli_new = {
+  "new", "NAME", "Write NAME.lua, an agent to begin with, into this folder.", "  troupe new greeter\n  troupe new greeter --with-python",
+  new_options, 1, 1, run_new,
+};
