@@ -318,6 +318,7 @@ void tr_core_late(tr_core *core); /* count an answer that came for a request whi
 #define TR_INTERCEPT_DROP 1
 typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
 void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
+bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);

@@ -23,7 +23,8 @@ bool tr_future_is_remote(const tr_future *f, const tr_msg *msg) {
 }
 
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn) {
-  if (!tr_future_is_remote(f, msg) || !tr_msg_get_more(msg)) return; /* without memory: the content comes here */
+  if (!tr_future_is_remote(f, msg) || tr_core_is_intercepted(msg->core)) return; /* who looks at all messages sees all content */
+  if (!tr_msg_get_more(msg)) return; /* without memory: the content comes here */
   msg->more->keep_ms = (uint32_t)(KEEP / 1000);
   f->via = msg->via;
   if (!in_turn) return;
