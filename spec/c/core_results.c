@@ -161,6 +161,28 @@ CHECK_CASE(a_request_gets_what_it_refers_to_before_it_is_handled) {
   kit_close();
 }
 
+static int look(void *ud, tr_msg *msg, tr_error *error) {
+  (void)ud;
+  (void)error;
+  kit_say("sees %.*s", msg->body.bytes ? (int)msg->body.bytes->len : 0, msg->body.bytes ? (char *)msg->body.bytes->data : "");
+  return 0;
+}
+
+CHECK_CASE(an_interceptor_sees_such_a_request_once_and_whole) {
+  char refs[256];
+  kit_open();
+  gives("a", "{\"x\":1}");
+  gives("b", "\"done\"");
+  ask("a/1", 60000, NULL, "{}");
+  snprintf(refs, sizeof refs, "0=%s", ref());
+  kit_heard();
+  tr_core_intercept(K.core, look, NULL);
+  ask("b/1", 0, refs, "null");
+  CHECK_STR(kit_heard(), "sees {\"x\":1}; +b/1:Ask; \"done\"; ");
+  done();
+  kit_close();
+}
+
 CHECK_CASE(bad_references_are_refused) {
   static const char id[] = "a/0123456789abcdef0123456789abcdef";
   const char *bad[] = { "", "0", "0=", "=a/x", "0=a/", "x=a/0123456789abcdef0123456789abcdef", "0=/0123456789abcdef0123456789abcdef",

@@ -154,6 +154,24 @@ CHECK_CASE(what_is_gone_is_unavailable_to_who_uses_it) {
   close_door(&h);
 }
 
+static int look(void *ud, tr_msg *msg, tr_error *error) {
+  (void)msg;
+  (void)error;
+  ++*(int *)ud;
+  return 0;
+}
+
+CHECK_CASE(who_sees_all_messages_sees_all_content) {
+  host h = { 0 };
+  int seen = 0;
+  CHECK_INT(open_door(&h, "local x = far:Make() return #other:Use { x }.x"), ==, 0);
+  tr_core_intercept(h.core, look, &seen);
+  CHECK_STR(host_call(&h, "user", "Go", "{}"), "Go 2");
+  CHECK_STR(said(), "Make - - {}; Use - - [{\"x\":[1,2]}]; ");
+  CHECK_INT(seen, ==, 3);
+  close_door(&h);
+}
+
 CHECK_CASE(results_that_nobody_reads_are_let_go) {
   GO("far:Make() far:Make() far:Make { far:Make() } self.x = far:Make()");
   CHECK_STR(answer, "null null");
