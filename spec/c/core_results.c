@@ -110,6 +110,23 @@ CHECK_CASE(a_result_is_kept_until_it_is_let_go_or_its_time_is_over) {
   kit_close();
 }
 
+CHECK_CASE(a_result_that_is_still_wanted_stays) {
+  kit_open();
+  gives("a", "{\"x\":1}");
+  ask("a/1", 1000, NULL, "{}");
+  for (int i = 0; i < 5; i++) {
+    kit_advance(TR_MILLISECONDS(900));
+    CHECK_INT(kit_stats().results, ==, 1);
+    tr_core_renew(K.core, tr_slice_of(ref()), 0);
+  }
+  kit_advance(TR_MILLISECONDS(1100));
+  CHECK_INT(kit_stats().results, ==, 0);
+  tr_core_renew(K.core, tr_slice_of(ref()), 0);
+  CHECK_INT(K.dead_letters, ==, 0);
+  done();
+  kit_close();
+}
+
 CHECK_CASE(nobody_who_did_not_ask_gets_a_reference) {
   kit_open();
   gives("a", "{\"x\":1}");
