@@ -70,6 +70,10 @@ typedef struct troupe_options {
   const char *program;                 /* the troupe program, which launched agents run in: a path, or a name in PATH; NULL: "troupe" */
   size_t launch_max;                   /* how many processes may be launched; 0: 64 */
   const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
+  /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
+   * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
+   * it must not call the runtime. */
+  unsigned threads;
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
@@ -229,6 +233,20 @@ TROUPE_API int troupe_serializer(troupe_t *rt, const char *type, const char *con
 TROUPE_API int troupe_listen(troupe_t *rt, const char *address, const char **bound);
 /* Become a worker of a host, troupe's or AutoGen's. Returns at once; joining goes on while polling, again and again until the host is there. */
 TROUPE_API int troupe_connect(troupe_t *rt, const char *address);
+
+/* --- moving --- */
+typedef struct troupe_to_dist_options {
+  size_t size;      /* sizeof(troupe_to_dist_options_t) */
+  const char *host; /* a runtime that listens there and has the agent's type; NULL: a process is launched for it (troupe_options_t.program) */
+  bool lazy;        /* at its first message rather than now */
+} troupe_to_dist_options_t;
+/* status 0: it has moved. Else it goes on here, and text says why. Once. */
+typedef void (*troupe_done_fn)(void *ud, int status, const char *text);
+/* Move a live agent, with its state (save, restore), its timers and its mail. Who calls it, sends to it or publishes what it hears does
+ * not notice: open turns end here, what is in its mailbox goes after it, in order. options NULL: now, into a process. fn may be NULL; it is
+ * not called where an error is returned. TROUPE_ENOT_FOUND, TROUPE_EEXISTS: it is elsewhere already; TROUPE_EINVALID: it cannot be moved
+ * (from memory, with a `pool`, a program). */
+TROUPE_API int troupe_to_dist(troupe_t *rt, const char *agent, const troupe_to_dist_options_t *options, troupe_done_fn fn, void *ud);
 
 /* --- values --- */
 typedef enum {

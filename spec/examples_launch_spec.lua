@@ -4,6 +4,14 @@ local sh = require "spec.support.sh"
 
 local function printed(out) return (out:gsub("joined [^\n]*\n", "")) end
 
+-- What a process prints and what it answers come by different ways.
+local function sorted(text)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line end
+  table.sort(lines)
+  return table.concat(lines, "\n")
+end
+
 describe("examples/launch", function()
   it("talks between two processes until one says exit", function()
     local status, out, err = sh.troupe { "run", "--allow", "launch", "examples/launch/dialogue.lua" }
@@ -12,8 +20,24 @@ describe("examples/launch", function()
     assert.equal(0, status)
   end)
 
+  it("moves a live agent into a process", function()
+    local build = os.getenv("TROUPE_BUILD") or "build"
+    local sanitize = os.getenv("TROUPE_SANITIZER") or ""
+    local out = process.tmpdir() .. "/to_dist"
+    local status, _, err = sh(("cc -std=c11 -Wall -Wextra -Werror%s -Iinclude examples/to_dist/main.c -L%s -ltroupe -Wl,-rpath,%s -o %s")
+      :format(sanitize ~= "" and " -fsanitize=" .. sanitize or "", build, build, out))
+    assert.equal("", err)
+    assert.equal(0, status)
+    local text
+    status, text, err = sh { out, "examples/to_dist/counter.lua" }
+    local expected = "counter/a begins\nthe sum is 1\nmoved: yes\ncounter/a leaves (moved), at 1\ncounter/a is here, at 1\n"
+      .. "the sum is 11\nthe sum is 111\ncounter/a leaves (drain), at 111\n"
+    assert.equal(sorted(expected), sorted(text), err)
+    assert.equal(0, status)
+  end)
+
   it("is of at most 40 lines each", function()
-    for _, name in ipairs { "launch/dialogue", "launch/speaker" } do
+    for _, name in ipairs { "launch/dialogue", "launch/speaker", "to_dist/counter" } do
       local _, lines = process.read_file("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 40, name .. ": " .. lines .. " lines")
     end

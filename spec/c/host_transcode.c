@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* memmem */
 #include "host_peer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static stage *s;
@@ -310,6 +311,61 @@ CHECK_CASE(without_descriptors_nothing_is_changed) {
   CHECK_MEM(there.p, there.n, sent.p, sent.n);
   (void)d;
   CHECK_INT(stage_stats(s).transcoded, ==, 0);
+  end();
+}
+
+/* ---- agents of the host's own process ---- */
+
+static tr_msg *own(tr_msg_kind kind, const char *target, const char *type, tr_format format, const char *data) {
+  tr_names *names = tr_core_names(s->core);
+  tr_msg *msg = tr_msg_new(s->core, kind);
+  msg->target_type = tr_name_new(names, tr_slice_of(target));
+  msg->target_key = tr_name_new(names, TR_SLICE_LITERAL("k"));
+  msg->type = tr_name_new(names, tr_slice_of(type));
+  msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = (uint8_t)format, .bytes = tr_blob_copy(check_mem(), bytes_of(
+    format == TR_FORMAT_PROTOBUF ? PROTOBUF : JSON, type, data)) };
+  CHECK_INT(tr_meta_set(msg->meta = tr_meta_new(check_mem()), TR_SLICE_LITERAL("mine"), TR_SLICE_LITERAL("kept")), ==, 0);
+  return msg;
+}
+
+static struct { int code; char type[32], body[128]; } came;
+static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
+  (void)ud, (void)call;
+  tr_slice body = reply->code ? reply->error : tr_blob_view(reply->body.bytes);
+  came.code = reply->code;
+  snprintf(came.type, sizeof came.type, "%s", reply->type ? reply->type->text : "");
+  snprintf(came.body, sizeof came.body, "%.*s", TR_SLICE_ARG(body));
+}
+
+static tr_slice type_of_event(tr_slice m) { return pb_get(pb_get(m, 3), 8); }
+
+CHECK_CASE(agents_of_the_host_are_understood_by_dotnet) {
+  set(DEMO, (tr_host_options){ 0 });
+  peer *q = dotnet();
+  pcall *d = channel(q, "d"), *n = native_channel("n", "native");
+  listen_as(q, "d", "t");
+  listen_as(p, "n", "n");
+  tr_core_post(s->core, own(TR_MSG_EVENT, "x", "Item", TR_FORMAT_JSON, item_json));
+  tr_slice there = type_of_event(hear(d)), wanted = any("demo.Item", item_proto);
+  CHECK_MEM(there.p, there.n, wanted.p, wanted.n);
+  CHECK_TEXT(body_of(hear(n)), item_json);
+  tr_core_post(s->core, own(TR_MSG_EVENT, "x", "demo.Item", TR_FORMAT_PROTOBUF, item_proto));
+  there = type_of_event(hear(d));
+  CHECK_MEM(there.p, there.n, wanted.p, wanted.n);
+  CHECK_TEXT(body_of(hear(n)), item_read); /* it knows no types */
+  tr_core_post(s->core, own(TR_MSG_EVENT, "x", "Item", TR_FORMAT_JSON, "{\"count\":\"x\"}"));
+  CHECK(silent(d));
+  CHECK_INT(s->dead_letters, ==, 1);
+  CHECK(tr_core_call(s->core, own(TR_MSG_REQUEST, "t", "Item", TR_FORMAT_JSON, item_json), on_reply, NULL));
+  tr_slice asked = hear(d);
+  CHECK_TEXT(pb_get(pb_get(pb_get(asked, 1), 5), 1), "demo.Item");
+  say(d, answer(request_id(asked), "demo.OldOrder", PROTOBUF, "\x0a\x01" "5"));
+  stage_run(s);
+  CHECK_STR(came.type, "demo.OldOrder");
+  CHECK(tr_core_call(s->core, own(TR_MSG_REQUEST, "t", "Item", TR_FORMAT_JSON, "[1]"), on_reply, NULL));
+  stage_run(s);
+  CHECK_INT(came.code, ==, TR_EINVALID);
+  CHECK(strstr(came.body, "demo.Item: expected a map"));
   end();
 }
 

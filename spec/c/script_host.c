@@ -61,6 +61,11 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   if (h->script) tr_script_dead_letter(h->script, msg, code, reason);
 }
 
+static tr_time on_clock(void *ud) {
+  host *h = ud;
+  return h->clock += h->clock_step;
+}
+
 int host_try_open(host *h) {
   h->log = (tr_log){ .level = TR_LOG_INFO, .sink = on_log, .ud = h };
   h->now = TR_SECONDS(1000);
@@ -70,7 +75,8 @@ int host_try_open(host *h) {
   if (!h->core) return TR_EMEMORY;
   tr_script_options script = { .core = h->core, .load = on_load, .print = on_print, .exit = on_exit_status,
                                .classes_changed = on_changed,
-                               .ud = h, .codecs = h->codecs, .memory_limit = h->memory_limit };
+                               .ud = h, .codecs = h->codecs, .memory_limit = h->memory_limit,
+                               .clock = h->clock_step ? on_clock : NULL };
   tr_error_init(&h->error);
   h->script = tr_script_new(&script, &h->error);
   if (h->script) return 0;
@@ -81,8 +87,10 @@ int host_try_open(host *h) {
 void host_open(host *h) {
   size_t limit = h->memory_limit;
   tr_codecs *codecs = h->codecs;
+  tr_time clock_step = h->clock_step;
   memset(h, 0, sizeof *h);
   h->memory_limit = limit;
+  h->clock_step = clock_step;
   h->codecs = codecs;
   if (host_try_open(h)) check_fail(__FILE__, __LINE__, "no host: %s", h->error.text);
 }

@@ -24,6 +24,8 @@ typedef struct host {
   struct host_file { const char *path; const char *text; } files[HOST_FILES];
   bool from_disk;  /* files that are not given are read from disk */
   size_t memory_limit;
+  tr_time clock_step; /* running time goes on by so much at each look at it; 0: it is not looked at */
+  tr_time clock;
   tr_codecs *codecs; /* borrowed; NULL: the script's own */
 } host;
 

@@ -10,6 +10,7 @@
 
 static lua_State *open_both(tr_script *none) {
   none->mem = check_mem();
+  tr_accounts_init(none);
   lua_State *L = lua_newstate(tr_script_allocate, none); /* a script without a turn: nothing is charged */
   luaL_openlibs(L);
   lua_newtable(L);

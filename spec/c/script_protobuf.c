@@ -153,6 +153,33 @@ CHECK_CASE(malformed_protobuf_is_a_dead_letter_or_invalid) {
   host_close(&h);
 }
 
+/* Reading it, the handler, and writing the answer: each allocation refused once is `out_of_memory`, or no harm. */
+CHECK_CASE(protobuf_without_memory) {
+  host h = { 0 };
+  tr_buf any;
+  size_t n, refused = 0, failed = 0;
+  const char *order = check_file("spec/data/proto/demo.Order-full.bin", &n);
+  wrap(&any, "demo.Order", tr_slice_make(order, n));
+  open_with(&h, "spec/data/proto/a.lua", agents);
+  for (size_t i = 1; i < 400; i++) {
+    tr_msg *msg = message(&h, TR_MSG_REQUEST, "demo.Order", tr_buf_view(&any));
+    memset(&answer, 0, sizeof answer);
+    check_mem_fail_at(i);
+    bool asked = tr_core_call(h.core, msg, on_reply, NULL) != NULL;
+    host_run(&h, 1);
+    refused += check_mem_refused();
+    check_mem_fail_at(0);
+    if (!asked) continue;
+    if (answer.code) CHECK_INT(answer.code, ==, TR_EMEMORY);
+    else CHECK_INT(answer.length, ==, any.len); /* a table has no order */
+    failed += answer.code != 0;
+  }
+  CHECK_INT(refused, >, 10);
+  CHECK_INT(failed, >, 2);
+  tr_buf_fini(&any);
+  host_close(&h);
+}
+
 /* ---- descriptor sets ---- */
 
 /* Cut at every byte: it is taken whole, or not at all. (A cut between two files leaves a set that may be whole.) */

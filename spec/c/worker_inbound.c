@@ -26,10 +26,9 @@ static void start(proc *p) {
 static tr_turn *held_turn;
 static void hold(actor *a, tr_turn *turn) {
   (void)a;
-  if (!turn->user) turn->user = calloc(1, sizeof(answer));
+  if (!turn->user) turn->user = keep(sizeof(answer));
   held_turn = turn;
   if (!((answer *)turn->user)->done) return;
-  free(turn->user);
   turn->user = NULL;
   actor_reply(turn, "Done", "\"done\"");
 }
@@ -79,10 +78,8 @@ CHECK_CASE(turns_end_when_the_stream_of_their_requests_is_gone) {
   fake_say(f, a_request(s, "1", "a", "k", "1"));
   fake_say(f, a_request(s, "1b", "a", "k", "1")); /* in the mailbox */
   stage_run(s);
-  void *mine = held_turn->user;
   proc_cut(p);
   stage_run(s);
-  free(mine);
   CHECK_INT(a->cancels, ==, 1);
   CHECK_INT(a->count, ==, 1);
   stage_sleep(s, TR_SECONDS(1));
@@ -94,7 +91,6 @@ CHECK_CASE(turns_end_when_the_stream_of_their_requests_is_gone) {
   CHECK_TEXT(span_of(fake_hear(f)).request_id, "2");
   fake_say(f, a_request(s, "3", "a", "k", "1"));
   stage_run(s);
-  free(held_turn->user);
   stage_free(s); /* with one open */
 }
 
@@ -111,7 +107,6 @@ CHECK_CASE(a_full_mailbox_answers_overloaded) {
   CHECK(tr_slice_starts(span_of(fake_hear(f)).error, TR_SLICE_LITERAL("overloaded: ")));
   CHECK_INT(p->dead_letters, ==, 2);
   CHECK_INT(p->dead_code, ==, TR_EOVERLOADED);
-  free(held_turn->user);
   stage_free(s);
 }
 

@@ -77,6 +77,23 @@ describe("ctx:launch", function()
     assert.equal(0, status)
   end)
 
+  it("is behind its launcher as if it were in it, for hosts too", function()
+    local host = process.troupe { "host", "--listen", "127.0.0.1:0" }
+    local _, address = host:wait_line("^listening (.*)$")
+    local clerk = process.troupe { "worker", "--host", address, script("clerk.lua", [[return { type = "clerk", subscriptions = { "answers" }, on = {
+      Ask = function(_, _, ctx) return { text = "from " .. ctx.id } end, Heard = function(_, m) print("clerk heard " .. m.by) end } }]]) }
+    clerk:wait_line("^joined")
+    script("far.lua", [[return { type = "far", subscriptions = { "news" }, on = {
+      Go = function(_, _, ctx) return (ctx:call("clerk/1", "Ask")) end,
+      News = function(_, m, ctx) ctx:publish("answers/x", "Heard", { by = ctx.id }) end } }]])
+    local p = process.troupe { "run", "--host", address, "--allow", "launch", script("main.lua", [[return { { type = "near", autostart = true, subscriptions = { "news" }, on = { News = function() end }, init = function(_, ctx)
+      print(ctx:launch{ file = "far.lua", key = "1" }:Go{}.text) end } }]]) }
+    p:wait_line("^from clerk/1")
+    assert.equal(0, (sh.troupe { "publish", "news/1", "News", "{}", "--host", address }))
+    clerk:wait_line("^clerk heard far/1")
+    assert.is_nil(clerk.out:find("far/1.*far/1")) -- once
+  end)
+
   it("starts it lazily at its first use, and the same again is the same", function()
     local status, out, err = run([[return function(ctx)
       local w = ctx:launch{ file = "w.lua", key = "1", lazy = true }

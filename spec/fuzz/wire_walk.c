@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/core.h"
+#include "wire/note.h"
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,7 +37,9 @@ static void walk(tr_mem *mem, tr_slice bytes) {
   (void)tr_wire_metadata(span.inner, span.kind, "troupe-code");
   (void)tr_wire_check(&span, NULL);
   if (span.kind >= TR_WIRE_REQUEST && span.kind <= TR_WIRE_EVENT) recast(mem, &span);
-  if (span.kind != TR_WIRE_REQUEST && span.kind != TR_WIRE_RESPONSE) return;
+  tr_wire_note note;
+  (void)tr_wire_read_note(&span, &note);
+  if (span.kind == TR_WIRE_EMPTY || span.kind == TR_WIRE_EVENT) return;
   tr_blob *frame = tr_wire_splice(mem, &span, TR_SLICE_LITERAL("new id"));
   if (tr_wire_walk(content(frame), &again, NULL) || !tr_slice_is(again.request_id, "new id")) abort();
   if (!tr_slice_equal(again.target_key, span.target_key) || !tr_slice_equal(again.error, span.error)) abort();
@@ -54,9 +57,18 @@ static void decode(tr_core *core, tr_slice bytes) {
   tr_blob *frame = NULL;
   int err = tr_wire_decode(core, bytes, false, &in, NULL);
   if (err || in.kind == TR_WIRE_EMPTY) return;
+  if (in.kind == TR_WIRE_NOTE) { /* never encoded from what was decoded */
+    tr_wire_in_fini(&in);
+    return;
+  }
   if (in.kind == TR_WIRE_EVENT) err = tr_wire_encode_event(in.msg, (tr_slice){ NULL, 0 }, &frame, NULL);
   if (in.kind == TR_WIRE_REQUEST) err = tr_wire_encode_request(in.msg, in.request_id, &frame, NULL);
   if (in.kind == TR_WIRE_RESPONSE) err = tr_wire_encode_reply(core, &in.reply, in.request_id, &frame, NULL);
+  if (in.kind == TR_WIRE_NOTE && !in.reply.type) { /* no part */
+    tr_wire_in_fini(&in);
+    return;
+  }
+  if (in.kind == TR_WIRE_NOTE) err = tr_wire_encode_part(core, &in.reply, in.request_id, &frame, NULL);
   if (err || tr_wire_decode(core, content(frame), true, &again, NULL) || again.kind != in.kind) abort();
   if (in.kind != TR_WIRE_EVENT && !tr_slice_equal(again.request_id, in.request_id)) abort();
   if (in.kind == TR_WIRE_RESPONSE && again.reply.code != in.reply.code) abort();

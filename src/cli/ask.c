@@ -245,7 +245,7 @@ static int run_ask(const cli_verb *verb, cli_args *args, void (*go)(cli_ask *ask
   tr_time timeout;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &timeout)) return CLI_USAGE;
   const char *log = cli_get(verb, args, "log"), *host = cli_get(verb, args, "host");
-  ask.rt = cli_runtime(log ? log : "error");
+  ask.rt = cli_runtime(log ? log : "error", 1);
   if (!ask.rt) return CLI_USAGE;
   int rc = prepare(&ask);
   if (rc == CLI_OK && tr_runtime_signals(ask.rt)) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(ask.rt));

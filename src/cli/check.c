@@ -35,7 +35,7 @@ static int check_file(const char *path, void *ud) {
   tr_slice rest[64];
   int n = c->args->rest_count < 64 ? c->args->rest_count : 64;
   for (int i = 0; i < n; i++) rest[i] = tr_slice_of(c->args->rest[i]);
-  troupe_t *rt = cli_runtime("warn");
+  troupe_t *rt = cli_runtime("warn", 1);
   if (!rt) return CLI_FAILED;
   if (tr_runtime_load(rt, path, rest, (size_t)n)) {
     fflush(stdout);

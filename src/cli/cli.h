@@ -65,7 +65,7 @@ int cli_fail(int status, const char *what, const char *format, ...)
 #endif
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
-troupe_t *cli_runtime(const char *log_level);
+troupe_t *cli_runtime(const char *log_level, unsigned threads);
 /* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */
 #define CLI_SOCKET_MAX 90
 void cli_open_socket(troupe_t *rt);

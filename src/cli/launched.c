@@ -8,7 +8,7 @@ static int run_launched(const cli_verb *verb, cli_args *args) {
   if (!file || !agent) return cli_fail(CLI_USAGE, verb->name, "this is what ctx:launch starts; by hand, use troupe run");
   if (args->rest_count > 64) return cli_fail(CLI_USAGE, verb->name, "more than 64 arguments after --");
   for (int i = 0; i < args->rest_count; i++) rest[i] = tr_slice_of(args->rest[i]);
-  troupe_t *rt = cli_runtime(cli_get(verb, args, "log"));
+  troupe_t *rt = cli_runtime(cli_get(verb, args, "log"), 1);
   if (!rt) return CLI_USAGE;
   int rights_count = cli_get_all(verb, args, "allow", rights, CLI_REPEATS_MAX);
   int rc = tr_runtime_signals(rt);

@@ -134,7 +134,7 @@ static int begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
   *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
   signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
-  op->rt = cli_runtime("error");
+  op->rt = cli_runtime("error", 1);
   return op->rt ? CLI_OK : CLI_FAILED;
 }
 

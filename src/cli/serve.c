@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 
 #define COMMON_OPTIONS                                                                                              \
+  { "threads", 0, "N", "so many threads share the agents (1)", "TROUPE_THREADS" },                                             \
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
@@ -99,7 +100,10 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   if (host_count == 0 && fallback) addresses[host_count++] = fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
-  troupe_t *rt = cli_runtime(cli_get(verb, args, "log"));
+  uint64_t threads;
+  if (!cli_size(verb, args, "threads", 1, &threads)) return CLI_USAGE;
+  if (threads > 64) return cli_fail(CLI_USAGE, verb->name, "--threads: at most 64");
+  troupe_t *rt = cli_runtime(cli_get(verb, args, "log"), (unsigned)threads);
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;

@@ -34,9 +34,9 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
   fprintf(stderr, "%s%s%s %s %s\n", begin, tr_log_level_name((tr_log_level)level), *begin ? "\033[0m" : "", event, text);
 }
 
-troupe_t *cli_runtime(const char *log_level) {
+troupe_t *cli_runtime(const char *log_level, unsigned threads) {
   static char program[4096];
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO,
+  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO, .threads = threads,
                                .program = tr_runtime_own_program(program, sizeof program) };
   static const char *const levels[] = { "error", "warn", "info", "debug" };
   if (log_level) {

@@ -16,6 +16,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->has_close = options->has_close;
   class_->pool = options->pool;
   class_->exclusive_init = options->exclusive_init;
+  class_->pinned = options->pinned;
   class_->requeue = options->requeue;
 }
 
@@ -65,6 +66,7 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   tr_list_init(&class_->subs);
   tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
   tr_list_push(&core->classes, &class_->link);
+  core->pinned += class_->pinned;
   if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
   err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
   if (err) tr_core_remove_class(core, class_);
@@ -96,6 +98,7 @@ static tr_agent *find_stoppable(const tr_class *class_) {
 /* Nobody finds it any more. It is held until the caller takes 1 off sub_count. */
 static void hide(tr_core *core, tr_class *class_) {
   class_->removed = true;
+  core->pinned -= class_->pinned;
   class_->sub_count++;
   tr_link_remove(&class_->link);
   if (class_->unlisted) tr_table_remove(&core->unlisted, class_);

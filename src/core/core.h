@@ -98,6 +98,7 @@ typedef struct tr_class_options {
   uint32_t pool;            /* so many instances may share a key, the least busy takes the message; 0: one */
   bool direct_topics;       /* it hears the topics "TYPE:…" too, as the agents of AutoGen's workers do (wire.md §5) */
   uint8_t (*priority)(void *ud, const tr_name *type); /* of messages that have none of their own; NULL: normal */
+  bool pinned;              /* it is of this isolate alone */
   bool unlisted;            /* remote.c: the router does not know it */
   bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
@@ -322,6 +323,8 @@ bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
+/* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
+int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
 
 /* --- results that are kept where they were made (results.c), and bodies that refer to them (refs.c) --- */
 /* `ref` is the text of a TR_BODY_REF, via as in tr_msg. Ask for the content; fn as in tr_core_call. NULL: out of memory. */
@@ -331,6 +334,54 @@ void tr_core_renew(tr_core *core, tr_slice ref, uint32_t via); /* its time begin
 bool tr_ref_check(tr_slice ref); /* is it one? */
 static inline bool tr_key_is_result(tr_slice key) { return tr_slice_starts(key, TR_SLICE_LITERAL(TR_RESULT_KEY)); }
 #define TR_REFS_MOST 256 /* in one body */
+
+/* --- several isolates (far.c) --- */
+/* The agents of every class may be spread over several cores, each in a thread of its own. Between them go messages that someone
+ * outside the core carries (the runtime room); without these hooks all agents are here, and nothing is asked. */
+typedef struct tr_far_ops {
+  /* The isolate that this instance lives in; negative: here. */
+  int (*home)(void *ud, const tr_class *class_, const tr_name *key);
+  /* Carry a request or a send to another isolate; 0: to the first one, which has the doors and what only it knows. As tr_core_route; a
+   * turn may be made to wait (tr_gate_park). A request must end in tr_msg_answer. */
+  int (*send)(void *ud, int isolate, tr_msg *msg, tr_turn *from);
+  /* An event's receivers elsewhere, collected in *list (NULL at first): an instance, or all live ones of a class (key NULL) in every
+   * other isolate. Then it is carried there, and, of events that began here, to the first isolate for all that only that one knows.
+   * err: TR_EMEMORY, TR_EOVERLOADED: told already. */
+  int (*receiver)(void *ud, void **list, const tr_class *class_, const tr_name *key, int isolate);
+  int (*publish)(void *ud, void *list, tr_msg *event, tr_turn *from);
+  bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
+  /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
+  void (*waits)(void *ud, tr_msg *msg, bool waiting);
+} tr_far_ops;
+/* index: of this core; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
+void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity);
+/* Does this instance live here? (Always, without the hooks.) */
+bool tr_class_is_home(const tr_class *class_, tr_slice key);
+/* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */
+tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn fn, void *ud);
+void tr_call_probe(tr_call *call, const tr_probe *probe); /* of that caller's: follow what the call waits for (probes.c) */
+/* An event that another isolate gives out: to one instance here; key NULL: to all live ones; class_ NULL: to doors, taps and classes with
+ * `pinned`. Borrows; msg->number must be the same each time. */
+int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
+/* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
+void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
+void tr_core_let_go(tr_core *core); /* all of them */
+bool tr_msg_in_background(const tr_msg *request); /* does its caller, here, go on without its answer? */
+/* Is there anybody that other isolates do not know of: doors' clients, uplinks, taps, classes with `pinned`? */
+bool tr_core_has_others(const tr_core *core);
+
+/* A way out of the core that may be full. What a turn sends there waits, in order, and the turn with it, as for a full mailbox. */
+typedef struct tr_gate tr_gate;
+typedef struct tr_gate_ops {
+  bool (*deliver)(tr_gate *gate, void *parcel); /* false: still full. Takes the parcel */
+  void (*drop)(tr_gate *gate, void *parcel);    /* it will not be delivered */
+} tr_gate_ops;
+struct tr_gate { const tr_gate_ops *ops; tr_link parked; };
+void tr_gate_init(tr_gate *gate, const tr_gate_ops *ops);
+/* own: takes the parcel if it succeeds. err: TR_EMEMORY. At the deadline (30 s without) it is dropped, and msg is undeliverable. */
+int tr_gate_park(tr_core *core, tr_gate *gate, tr_msg *msg, tr_turn *from, void *parcel);
+void tr_gate_fail(tr_core *core, tr_gate *gate); /* nothing goes out any more */
+void tr_gate_pump(tr_core *core, tr_gate *gate); /* there may be room now */
 
 /* --- uplinks: where types nobody here owns go, and every event from here --- */
 typedef enum {

@@ -11,6 +11,7 @@
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
+ *   far.c          the same core in several threads: what lives elsewhere
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   remote.c       instances that are in another process
  *   resends.c      requests that come a second time
@@ -57,6 +58,10 @@ struct tr_core {
   tr_time now;
   uint64_t seed, identity;     /* identity: in front of message ids */
   uint64_t last_number;        /* of a message */
+  const tr_far_ops *far;       /* NULL: one isolate */
+  void *far_ud;
+  unsigned index;              /* of this isolate */
+  uint32_t pinned;             /* classes that only this isolate has */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
 
   tr_dest local;               /* our classes, as the router sees them */
@@ -126,7 +131,7 @@ struct tr_class {
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
-  bool reentrant, has_init, has_close, exclusive_init, requeue;
+  bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -153,6 +158,7 @@ enum { /* tr_agent.state */
   TR_AGENT_REMOTE = 8192, /* extra->remote: elsewhere, or on its way */
   TR_AGENT_HELD = 16384,  /* with that: it takes no mail here */
   TR_AGENT_NEEDED = 4096, /* frozen: an open turn waits for it to take its mail */
+  TR_AGENT_STALLED = 32768, /* what it sent waits for room in another isolate: extra->stalls */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
@@ -162,6 +168,7 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
+  uint32_t stalls;             /* messages of it that wait for room in other isolates */
   tr_remote *remote;
   tr_lane_runs runs;
   char *halted;                /* why, of a halted one; NULL for lack of memory */
@@ -243,7 +250,7 @@ tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 #define TR_NESTED_MOST 200
 /* May the next message be taken that is not of a waiting chain? */
 static inline bool tr_mail_open(const tr_agent *agent) {
-  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD)) return false;
+  if (agent->state & (TR_AGENT_CLOSING | TR_AGENT_ENDING | TR_AGENT_HELD | TR_AGENT_STALLED)) return false;
   if (!agent->turn) return true;
   return agent->class_->reentrant && (agent->state & TR_AGENT_LIVE) && !(agent->state & TR_AGENT_YIELDED) &&
          !agent->blocked_turns;
@@ -255,6 +262,7 @@ static inline bool tr_mail_nested(const tr_agent *agent) {
 /* Has it anything to do now? */
 static inline bool tr_agent_wants(const tr_agent *agent) {
   if (agent->state & (TR_AGENT_DEAD | TR_AGENT_ENDING)) return false;
+  if (agent->state & TR_AGENT_STALLED) return tr_mail_nested(agent);
   if (agent->ready_turns || (agent->state & TR_AGENT_START)) return true;
   if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) return true;
   return (agent->mail.count > 0 && tr_mail_open(agent)) || tr_mail_nested(agent);
@@ -284,11 +292,14 @@ tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
 typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
   tr_timer timer;
-  tr_agent *receiver;
-  tr_turn *turn;               /* NULL: it ended by force, or nothing is blocked by this */
+  tr_agent *receiver;          /* NULL: a gate's */
+  tr_gate *gate;
+  void *parcel;                /* a gate's; NULL: delivered */
+  tr_turn *turn;               /* NULL: it ended by force, is in another isolate, or nothing is blocked by this */
   tr_msg *msg;
 } tr_parking;
 
+/* `from` NULL: the message came from a turn in another isolate. */
 int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
 void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now */
 void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text);
@@ -317,6 +328,7 @@ struct tr_call {
   bool background;             /* its turn does not wait for it now */
   bool making;                 /* tr_core_call has not returned yet: its callback must wait */
   bool orphan;                 /* the turn that made it is over */
+  bool relayed;                /* or is in another isolate */
   bool closed;                 /* answered; its callback is running */
   tr_reply_fn fn;
   tr_part_fn part;             /* NULL: none are wanted */
@@ -372,6 +384,9 @@ void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
  * whoever had to be told has been told. */
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
+/* An event to one local instance, if it has not got it yet; NULL: to all live ones. */
+int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
+int tr_publish_rest(tr_core *core, tr_msg *event);
 /* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
 tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
 tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);
@@ -379,8 +394,6 @@ void tr_uplinks_init(tr_core *core);
 void tr_uplinks_fini(tr_core *core);
 /* Hand msg to a door. */
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
-/* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
-int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
 /* The same with the text for a refused delivery. */
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
 

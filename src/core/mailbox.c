@@ -63,7 +63,7 @@ static bool called_by(const tr_turn *from, const tr_turn *turn) {
   int steps = 0;
   for (const tr_turn *at = from; at && steps++ < CLIMB_MOST; at = caller_of(at, &beyond)) {
     if (at == turn) return true;
-    tr_led led = at->msg && at->msg->from_wire ? tr_msg_led_by(at->msg, turn) : TR_LED_MAYBE;
+    tr_led led = at->msg && (at->msg->from_wire || at->msg->path.count) ? tr_msg_led_by(at->msg, turn) : TR_LED_MAYBE;
     if (led != TR_LED_MAYBE) return led == TR_LED_YES;
   }
   if (!beyond) return false;
@@ -141,6 +141,7 @@ static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *fr
   case TR_OVERFLOW_WAIT:
     if (!from && may_wait_alone(msg)) return tr_parking_add(core, to, msg, NULL);
     if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
+    if (!from && msg->origin) return tr_parking_add(core, to, msg, NULL);
     break;
   case TR_OVERFLOW_REFUSE: break;
   }

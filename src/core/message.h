@@ -127,6 +127,7 @@ struct tr_msg {
   uint32_t refs;
   uint8_t kind, priority;
   bool from_wire;       /* came in by a door: not sent out by an uplink again */
+  uint8_t origin;       /* 1 + the isolate whose turn sent it and may be made to wait; 0: this one, or nobody waits */
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
   uint8_t window;       /* a request: so many parts of the answer may come before the caller gives credit; 0: it takes none */
   bool cancelled;       /* a request whose caller has given up: no use in handling it */

@@ -70,12 +70,20 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
 
 /* ---- on their way ---- */
 
+static int to_isolate(tr_core *core, int isolate, tr_msg *msg, tr_turn *from) {
+  tr_call *call = tr_call_of(msg);
+  if (call) tr_call_left(call);
+  return core->far->send(core->far_ud, isolate, msg, from);
+}
+
 static int to_agent(tr_core *core, tr_agent *agent, tr_msg *msg, tr_turn *from) {
   int err = tr_mail_deliver(core, agent, msg, from);
   return err ? tr_core_refused(core, msg, agent, err) : 0;
 }
 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
+  int home = core->far && !class_->pinned ? core->far->home(core->far_ud, class_, msg->target_key) : -1;
+  if (home >= 0) return to_isolate(core, home, msg, from);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
   return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
 }
@@ -150,6 +158,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
+  if (msg->via && core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
   bool here = type && type->dest == &core->local;
@@ -163,6 +172,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
+  if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   tr_dest *uplink = msg->from_wire && !msg->inside ? NULL : tr_uplink_pick(core, msg->target_type);
   return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
 }

@@ -103,7 +103,7 @@ void tr_msg_get_path(const tr_msg *msg, tr_path *path) {
   *path = (tr_path){ .count = 0 };
   while (msg && msg->kind == TR_MSG_REQUEST) {
     const tr_call *call = tr_call_of(msg);
-    if (!call) { /* from a door, or nobody knows from where */
+    if (!call || call->relayed) { /* from a door, another isolate, or nobody knows from where */
       for (uint8_t i = 0; i < msg->path.count; i++)
         if (!add(path, msg->path.marks[i])) return;
       path->cut = path->cut || msg->path.cut;

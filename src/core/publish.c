@@ -11,6 +11,8 @@ typedef struct giving {
   tr_core *core;
   tr_msg *msg;
   tr_turn *from;
+  void *far;      /* receivers in other isolates */
+  bool settled;   /* another isolate has found out who gets it: only what it names is looked at */
   unsigned count; /* who was to get it */
   int error;      /* the first failure */
 } giving;
@@ -31,8 +33,20 @@ static void give(giving *g, tr_agent *agent) {
   if (err) failed(g, tr_core_refused(g->core, g->msg, agent, err));
 }
 
+/* To an instance (key NULL: to the live ones) in another isolate. */
+static void give_far(giving *g, tr_class *class_, tr_name *key, int isolate) {
+  int err = g->core->far->receiver(g->core->far_ud, &g->far, class_, key, isolate);
+  g->count++;
+  if (err) failed(g, tr_core_undeliverable(g->core, g->msg, err, NULL));
+}
+
 static void give_key(giving *g, tr_class *class_, tr_name *key) {
   if (is_sender(g->msg, class_, key) || (class_->limited && !tr_class_serves(class_, key))) return;
+  int home = g->core->far && !g->settled && !class_->pinned ? g->core->far->home(g->core->far_ud, class_, key) : -1;
+  if (home >= 0) {
+    give_far(g, class_, key, home);
+    return;
+  }
   tr_agent *agent = tr_agent_obtain(class_, key);
   if (agent) give(g, agent);
   else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
@@ -47,6 +61,7 @@ static void give_all(giving *g, tr_class *class_) {
     freed = g->core->agents_freed;
     link = changed ? class_->agents.next : link->next;
   }
+  if (g->core->far && !g->settled && !class_->pinned) give_far(g, class_, NULL, -1);
 }
 
 static void give_matching(giving *g, tr_local_sub *sub) {
@@ -78,7 +93,10 @@ static void give_sub(giving *g, tr_local_sub *sub) {
   }
 }
 
-static void give_here(giving *g) {
+/* What only this isolate knows of: the others see to the rest. */
+static bool is_ours_alone(const tr_local_sub *sub) { return sub->tap || (sub->key.class_ && sub->key.class_->pinned); }
+
+static void give_here(giving *g, bool ours_alone) {
   tr_core *core = g->core;
   tr_plan *plan = tr_plan_get(core, g->msg->target_type);
   if (!plan) {
@@ -87,7 +105,7 @@ static void give_here(giving *g) {
   }
   core->publishing++; /* a tap or a match function may unsubscribe anything */
   for (uint32_t i = 0; i < plan->count; i++)
-    if (!plan->subs[i]->dead) give_sub(g, plan->subs[i]);
+    if (!plan->subs[i]->dead && (!ours_alone || is_ours_alone(plan->subs[i]))) give_sub(g, plan->subs[i]);
   tr_plan_unref(core, plan);
   if (--core->publishing == 0 && !tr_list_empty(&core->graveyard)) tr_local_subs_bury(core);
 }
@@ -127,10 +145,17 @@ static void give_out(giving *g) {
   give_up(g, TR_UPLINK_OURS);
 }
 
+/* By the doors, as far as it may. */
+static void go_out(giving *g) {
+  if (!g->msg->from_wire || g->msg->inside) give_out(g);
+  else if (g->core->listening && !tr_name_reserved(tr_name_view(g->msg->target_type))) give_up(g, TR_UPLINK_ALL);
+}
+
 bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
   tr_plan *plan = tr_plan_get(core, topic_type);
   bool wanted = plan && plan->count > 0;
   if (plan) tr_plan_unref(core, plan);
+  if (!wanted && core->far && core->index > 0) return core->far->wanted(core->far_ud);
   if (wanted || !core->router->remote_types) return wanted;
   size_t count;
   tr_dest *const *matched = tr_router_match_name(core->router, topic_type, &count);
@@ -145,11 +170,28 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
     give_out(&g);
     return g.error;
   }
-  give_here(&g);
-  if (!msg->from_wire || msg->inside) give_out(&g);
-  else if (core->listening && !tr_name_reserved(tr_name_view(msg->target_type))) give_up(&g, TR_UPLINK_ALL);
+  give_here(&g, false);
+  if (core->far) {
+    int err = core->far->publish(core->far_ud, g.far, msg, from);
+    if (err) failed(&g, err);
+  }
+  go_out(&g);
   if (g.count == 0)
     tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
                  msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
+  return g.error;
+}
+
+int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) {
+  giving g = { .core = core, .msg = event, .settled = true };
+  if (key) give_key(&g, class_, key);
+  else give_all(&g, class_);
+  return g.error;
+}
+
+int tr_publish_rest(tr_core *core, tr_msg *event) {
+  giving g = { .core = core, .msg = event, .settled = true };
+  give_here(&g, true);
+  go_out(&g);
   return g.error;
 }

@@ -25,6 +25,12 @@ static tr_remote *remote_of(const tr_agent *agent) { return ((const tr_agent_ext
 
 /* ---- forwarding ---- */
 
+/* Its mailbox there has the bound that it had here: what is on its way must find room, beside requests. */
+static uint32_t window_of(const tr_agent *agent) {
+  uint32_t half = agent->class_->mailbox_limit / 2;
+  return half >= WINDOW ? WINDOW : half ? half : 1;
+}
+
 static void forward(tr_core *core, tr_remote *remote, tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) {
     remote->open++;
@@ -37,7 +43,7 @@ static void pump(tr_core *core, tr_remote *remote) {
   tr_agent *agent = remote->agent;
   if (!agent || remote->state != TR_REMOTE_AWAY || remote->pumping) return;
   remote->pumping = true;
-  while (remote->agent && remote->open < WINDOW) {
+  while (remote->agent && remote->open < window_of(remote->agent)) {
     tr_msg *msg = tr_mail_pop(core, agent);
     if (!msg) break;
     forward(core, remote, msg);
@@ -67,11 +73,12 @@ bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *fr
   tr_remote *remote = remote_of(to);
   if (remote->state == TR_REMOTE_LAZY) {
     remote->state = TR_REMOTE_WANTED;
+    to->state |= TR_AGENT_HELD; /* the first message goes there, too */
     tr_timer_start(core->timers, &remote->timer, core->now, remote->timer.fn);
   }
   if (remote->state != TR_REMOTE_AWAY || remote->pumping) return false;
   bool request = msg->kind == TR_MSG_REQUEST;
-  bool behind = to->mail.count > 0 || to->mail.parked > 0 || (!request && remote->open >= WINDOW);
+  bool behind = to->mail.count > 0 || to->mail.parked > 0 || (!request && remote->open >= window_of(to));
   if (behind && !(request && asked_by(from, to))) return false;
   forward(core, remote, msg);
   return true;
@@ -169,19 +176,20 @@ static void cancel_unlisted(void *ud, tr_turn *turn) {
 }
 static const tr_class_ops unlisted_ops = { .run = run_unlisted, .cancel = cancel_unlisted };
 
-static tr_class *class_for(tr_core *core, tr_slice type, tr_error *error) {
+static int class_for(tr_core *core, tr_slice type, tr_class **out, tr_error *error) {
   tr_class *class_ = tr_core_find_class(core, type);
   tr_name *name = class_ ? NULL : tr_name_find(core->names, type);
   if (!class_ && name) class_ = tr_table_get(&core->unlisted, name);
-  if (class_) return class_;
   tr_class_options options = { .type = type, .ops = &unlisted_ops, .unlisted = true };
-  return tr_core_add_class(core, &options, &class_, error) ? NULL : class_;
+  *out = class_;
+  return class_ ? 0 : tr_core_add_class(core, &options, out, error);
 }
 
 int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key_text, tr_remote *remote, tr_error *error) {
+  tr_class *class_ = NULL;
   int rc = tr_key_check(key_text, error);
-  tr_class *class_ = rc ? NULL : class_for(core, type, error);
-  if (!class_) return rc ? rc : error->code;
+  if (!rc) rc = class_for(core, type, &class_, error);
+  if (rc) return rc;
   if (class_->pool > 1 || class_->exclusive_init)
     return tr_error_set(error, TR_EINVALID, "\"%.200s\" is the type of %s of this process: give another `type`", class_->type->text,
                         class_->pool > 1 ? "agents with a `pool`" : "a program");

@@ -103,7 +103,7 @@ static void serve(tr_core *core, tr_agent *agent, uint64_t *turns) {
     agent->state &= ~(uint32_t)TR_AGENT_NEEDED;
   }
   core->slot_agent = agent;
-  if (agent->ready_turns) go_on(core, agent, turns);
+  if (agent->ready_turns && !(agent->state & TR_AGENT_STALLED)) go_on(core, agent, turns);
   if ((agent->state & TR_AGENT_CLOSING) && !agent->turn) tr_agent_begin_close(core, agent, turns);
   else if (may_take_mail(core, agent, turns)) take_mail(core, agent, turns, most);
   tr_agent_end_slot(core, agent);

@@ -58,7 +58,7 @@ static void follow(walk *w, tr_turn *turn) {
   tr_turn_entry *own = tr_turn_own(turn);
   if (turn->state != TR_TURN_WAITING && turn->state != TR_TURN_ENDED) return; /* it can run */
   for (tr_link *link = own->parked.next; link != &own->parked && !w->found; link = link->next)
-    visit_agent(w, TR_CONTAINER(link, tr_parking, by_turn)->receiver);
+    if (TR_CONTAINER(link, tr_parking, by_turn)->receiver) visit_agent(w, TR_CONTAINER(link, tr_parking, by_turn)->receiver);
   if (turn->state == TR_TURN_ENDED || own->woken) return;
   if (own->starved) {
     const tr_call *call = tr_call_of(turn->msg);

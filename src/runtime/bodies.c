@@ -8,7 +8,7 @@
 
 int troupe_protobuf(troupe_t *rt, const char *name, const void *set, size_t length) {
   tr_error *error = tr_runtime_error(rt);
-  return tr_codecs_load(rt->codecs, tr_slice_of(name), tr_slice_make(set, length), error);
+  return tr_together_protobuf(rt, tr_slice_of(name), tr_slice_make(set, length), error);
 }
 
 int tr_runtime_protobuf_file(troupe_t *rt, const char *path) {
@@ -16,7 +16,7 @@ int tr_runtime_protobuf_file(troupe_t *rt, const char *path) {
   tr_buf bytes;
   tr_buf_init(&bytes, &rt->mem);
   int rc = tr_runtime_read(rt, path, &bytes, error);
-  if (!rc) rc = tr_codecs_load(rt->codecs, tr_slice_of(path), tr_buf_view(&bytes), error);
+  if (!rc) rc = tr_together_protobuf(rt, tr_slice_of(path), tr_buf_view(&bytes), error);
   tr_buf_fini(&bytes);
   return rc;
 }
@@ -69,6 +69,7 @@ static void on_release(void *ud) {
 int troupe_serializer(troupe_t *rt, const char *type, const char *content_type, troupe_encode_fn encode, troupe_decode_fn decode,
                       void *ud) {
   tr_error *error = tr_runtime_error(rt);
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "serializers cannot be plugged in with several threads yet");
   if (!encode || !decode) return tr_runtime_fail(rt, TR_EINVALID, "a serializer needs encode and decode");
   plugged *self = TR_NEW(&rt->mem, plugged);
   if (!self) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");

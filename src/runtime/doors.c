@@ -56,6 +56,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.ud = rt;
+    rt->host_options.restore = tr_runtime_take_state;
     rt->host = tr_host_new(&rt->host_options);
     if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   }
@@ -196,20 +197,32 @@ static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
 
 /* An uplink that a script asks for takes what is bound to it and nothing else: neither what nobody here knows nor events. Our types
  * are known there, so that agents there find those here. */
+tr_uplink *tr_runtime_uplink_to(troupe_t *rt, const char *text, tr_error *error) {
+  tr_address parsed;
+  char address[TR_ADDRESS_MAX];
+  tr_worker_options options = { .register_types = true, .bound = true, .events = TR_UPLINK_NONE };
+  if (tr_address_parse(tr_slice_of(text), &parsed, error)) return NULL;
+  tr_address_format(&parsed, address, sizeof address);
+  tr_uplink *uplink = find_uplink(rt, address);
+  if (!uplink) uplink = make_uplink(rt, address, &options, NULL, NULL);
+  if (!uplink) tr_error_set(error, rt->error.code, "%s", rt->error.text);
+  return uplink;
+}
+
 int tr_runtime_uplink(void *ud, tr_slice text, uint32_t *number, tr_error *error) {
   troupe_t *rt = ud;
   tr_address parsed;
   char address[TR_ADDRESS_MAX];
-  tr_worker_options options = { .register_types = true, .bound = true, .events = TR_UPLINK_NONE };
   int rc = tr_address_parse(text, &parsed, error);
   if (rc) return rc;
   tr_address_format(&parsed, address, sizeof address);
-  tr_uplink *uplink = find_uplink(rt, address);
-  if (!uplink && !tr_runtime_may(rt, "net", address))
-    return tr_error_set(error, TR_EPERMISSION, "scripts may not connect to %s here (--allow net=%s grants it)", address, address);
-  if (!uplink && rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
-  if (!uplink) uplink = make_uplink(rt, address, &options, NULL, NULL);
-  if (!uplink) return tr_error_set(error, rt->error.code, "%s", rt->error.text);
+  if (!find_uplink(rt, address)) {
+    if (!tr_runtime_may(rt, "net", address))
+      return tr_error_set(error, TR_EPERMISSION, "scripts may not connect to %s here (--allow net=%s grants it)", address, address);
+    if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
+  }
+  tr_uplink *uplink = tr_runtime_uplink_to(rt, address, error);
+  if (!uplink) return error->code;
   *number = tr_worker_dest(uplink->worker)->number;
   return *number ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }

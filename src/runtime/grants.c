@@ -80,13 +80,17 @@ const char *tr_runtime_next_grant(const troupe_t *rt, const char *after) {
   return l == &rt->grants ? NULL : TR_CONTAINER(l, struct tr_grant, all)->text;
 }
 
+static int too_many(tr_error *error, size_t size) {
+  return tr_error_set(error, TR_EINVALID, "the rights to hand on are longer than %zu bytes", size);
+}
+
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error) {
   size_t at = 0;
   out[0] = 0;
   if (count == SIZE_MAX) {
     for (const char *own = NULL; (own = tr_runtime_next_grant(rt, own));)
       if (strcmp(own, "launch") != 0 && at < size) at += (size_t)snprintf(out + at, size - at, "%s ", own);
-    return 0;
+    return at < size ? 0 : too_many(error, size);
   }
   for (size_t i = 0; i < count; i++) {
     char name[GRANT_SIZE + 1], *equals;
@@ -99,7 +103,7 @@ int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, 
                           TR_SLICE_ARG(rights[i]));
     if (at < size) at += (size_t)snprintf(out + at, size - at, "%.*s ", TR_SLICE_ARG(rights[i]));
   }
-  return 0;
+  return at < size ? 0 : too_many(error, size);
 }
 
 void tr_runtime_free_grants(troupe_t *rt) {

@@ -18,6 +18,8 @@ typedef enum {
   TR_STAGE_DONE    /* troupe_run returns */
 } tr_stage;
 
+typedef struct tr_crew tr_crew;       /* isolate.h */
+typedef struct tr_isolate tr_isolate;
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
 typedef struct tr_c_subscriptions tr_c_subscriptions;
@@ -41,6 +43,7 @@ struct troupe {
   bool bad_value; /* and that was a value that could not be made */
   tr_core *core;
   tr_script *script;
+  tr_crew *crew;      /* the isolates, this one among them; NULL: there is only this one */
   bool started;       /* tr_script_start was called for all that is loaded */
   bool in_poll, in_loop; /* no re-entry from callbacks */
   /* doors.c */
@@ -48,6 +51,7 @@ struct troupe {
   tr_host_options host_options;
   tr_link uplinks;
   tr_link launched;   /* launch.c */
+  tr_link moves;      /* dist.c */
   tr_host_conn *parent; /* leaf.c: this process was launched */
   tr_class *leaf_class;
   tr_name *leaf_key;
@@ -109,6 +113,19 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
+void tr_runtime_dead_letter(const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
+/* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
+int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
+int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
+int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
+int tr_together_start(troupe_t *rt, tr_error *error);
+void tr_together_drain(troupe_t *rt);
+void tr_together_drop(troupe_t *rt, tr_dropped_fn fn);
+void tr_together_close(troupe_t *rt, tr_time deadline);
+bool tr_together_closed(troupe_t *rt);
+/* Is nothing left in any isolate (quiet: no timer either)? */
+bool tr_together_idle(troupe_t *rt, bool quiet);
 /* loop.c */
 int tr_runtime_loop_open(troupe_t *rt);
 void tr_runtime_loop_close(troupe_t *rt);
@@ -122,7 +139,8 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
-/* Those of these rights (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
+#define TR_RIGHTS_MAX 8192
+/* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
 /* launch.c: the script's hooks; the end of all processes, in order and at once */
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error);
@@ -132,10 +150,13 @@ void tr_runtime_drop_processes(troupe_t *rt);
 /* leaf.c, dist.c: the script's and the host's hooks */
 void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
+/* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
+void tr_runtime_leave_moves(troupe_t *rt);
+void tr_runtime_drop_moves(troupe_t *rt);
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
-void tr_runtime_print(troupe_t *rt, tr_slice line); /* a line of a script's print */
 /* doors.c */
+tr_uplink *tr_runtime_uplink_to(troupe_t *rt, const char *address, tr_error *error); /* found, or made as for a script; NULL: *error */
 int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error); /* the script's uplink hook */
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);

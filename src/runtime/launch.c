@@ -40,7 +40,7 @@ static tr_log_level level_of(tr_slice *line) {
 static void on_line(void *ud, bool error, tr_slice line) {
   tr_launched *l = ud;
   if (!error) {
-    tr_runtime_print(l->rt, line);
+    tr_runtime_print(l->rt, &l->rt->mem, line);
     return;
   }
   tr_log_level level = level_of(&line);
@@ -58,10 +58,7 @@ static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
   tr_error_init(&error);
   (void)conn;
   tr_core_set_now(l->rt->core, tr_runtime_now(l->rt));
-  bool up = tr_worker_host_is_troupe(l->worker);
-  int rc = tr_worker_feed(l->worker, bytes, &error);
-  if (!up && l->conn && tr_worker_host_is_troupe(l->worker) && l->ready) l->ready(l->ready_ud, l);
-  return rc;
+  return tr_worker_feed(l->worker, bytes, &error);
 }
 static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
   tr_launched *l = ud;
@@ -93,7 +90,7 @@ static void add(words *w, const char *text) { w->items[w->count++] = text; }
 static int spawn(tr_launched *l, tr_error *error) {
   troupe_t *rt = l->rt;
   words w = { .count = 0 };
-  char allow[4096];
+  char allow[TR_RIGHTS_MAX];
   const char *program = rt->options.program && *rt->options.program ? rt->options.program : "troupe";
   add(&w, "troupe");
   add(&w, "launched");
@@ -102,9 +99,12 @@ static int spawn(tr_launched *l, tr_error *error) {
   if (l->serves_moved) add(&w, "--moved");
   if (rt->watch) add(&w, "--watch");
   snprintf(allow, sizeof allow, "%s", l->allow);
-  for (char *at = strtok(allow, " "); at; at = strtok(NULL, " ")) {
+  for (char *at = allow; *at;) { /* each with a space behind it */
+    char *end = strchr(at, ' ');
+    *end = 0;
     add(&w, "--allow");
     add(&w, at);
+    at = end + 1;
   }
   add(&w, "--agent");
   add(&w, l->id);
@@ -210,7 +210,6 @@ static void gone(tr_launched *l) {
     timer_at(l, now + delay);
   }
   if (l->stopping) timer_at(l, now);
-  if (l->broken && l->ready) l->ready(l->ready_ud, l);
   tr_worker_disconnected(l->worker, l->why);
   if (l->broken) tr_worker_fail_all(l->worker, l->why);
   else if (l->idle && !l->stopping && !tr_worker_idle(l->worker)) tr_launched_want(l); /* something came too late for it */
@@ -353,8 +352,7 @@ bool tr_launched_same(const tr_launched *l, const tr_launch_plan *plan) {
 
 /* ---- its agent ---- */
 
-void tr_launched_forward(tr_remote *remote, tr_msg *msg) {
-  tr_launched *l = TR_CONTAINER(remote, tr_launched, remote);
+void tr_launched_send(tr_launched *l, tr_remote *remote, tr_msg *msg) {
   if (l->broken && tr_timer_running(&l->timer) && msg->kind == TR_MSG_REQUEST) {
     tr_msg_fail(msg, TR_EUNAVAILABLE, l->why);
   } else if (l->broken && tr_timer_running(&l->timer)) {
@@ -366,19 +364,22 @@ void tr_launched_forward(tr_remote *remote, tr_msg *msg) {
   }
 }
 
-void tr_launched_left(tr_remote *remote) {
+static void on_forward(tr_remote *remote, tr_msg *msg) { tr_launched_send(TR_CONTAINER(remote, tr_launched, remote), remote, msg); }
+
+static void on_left(tr_remote *remote) {
   tr_launched *l = TR_CONTAINER(remote, tr_launched, remote);
   tr_launched_stop(l, tr_runtime_after(tr_core_now(l->rt->core), l->rt->drain));
 }
 
-static const tr_remote_ops ops = { .forward = tr_launched_forward, .left = tr_launched_left };
+static const tr_remote_ops ops = { .forward = on_forward, .left = on_left };
 
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) {
   troupe_t *rt = ud;
+  if (rt->crew) return tr_error_set(error, TR_EINVALID, "processes cannot be launched with several threads yet");
   if (!tr_runtime_may(rt, "launch", NULL))
     return tr_error_set(error, TR_EPERMISSION, "scripts may not launch processes here (--allow launch grants it)");
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
-  char allow[4096];
+  char allow[TR_RIGHTS_MAX];
   int rc = tr_runtime_narrow(rt, asked->allow, asked->allow_count, allow, sizeof allow, error);
   if (rc) return rc;
   tr_launch_plan plan = { .type = asked->type, .key = asked->key, .file = asked->file, .args = asked->args, .argc = asked->argc,

@@ -29,8 +29,6 @@ typedef struct tr_launched {
   size_t argc;
   char last[160];          /* the last line of its standard error */
   char why[400];           /* what became of the last process */
-  void (*ready)(void *ud, struct tr_launched *launched); /* dist.c: it is up (code 0), or did not start */
-  void *ready_ud;
 } tr_launched;
 
 typedef struct tr_launch_plan { tr_slice type, key, file; const tr_slice *args; size_t argc; const char *allow; bool lazy, moved; } tr_launch_plan;
@@ -39,7 +37,7 @@ tr_launched *tr_launched_new(troupe_t *rt, const tr_launch_plan *plan, const tr_
 void tr_launched_want(tr_launched *launched);                  /* start it if it does not run */
 void tr_launched_stop(tr_launched *launched, tr_time deadline); /* in order; it is freed when it has ended */
 bool tr_launched_same(const tr_launched *launched, const tr_launch_plan *plan);
-void tr_launched_forward(tr_remote *remote, tr_msg *msg);
-void tr_launched_left(tr_remote *remote);
+/* What was sent to an agent that it serves: as tr_remote_ops.forward. */
+void tr_launched_send(tr_launched *launched, tr_remote *remote, tr_msg *msg);
 
 #endif

@@ -4,6 +4,7 @@
  * Agents run in the prepare handle, just before the loop would sleep: everything that a batch of socket reads brought is handled
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
+#include "runtime/isolate.h"
 #include "runtime/state.h"
 
 #define SLICE_TURNS 256       /* turns between two looks at the sockets */
@@ -43,7 +44,7 @@ static void start_loaded(troupe_t *rt) {
   rt->started = true;
   tr_error error;
   tr_error_init(&error);
-  if (tr_script_start(rt->script, &error))
+  if (tr_together_start(rt, &error))
     tr_log_write(&rt->log, TR_LOG_ERROR, "start", "%s: %s", tr_error_name(error.code), error.text);
 }
 
@@ -63,24 +64,28 @@ static void begin_ending(troupe_t *rt) {
 }
 
 /* Nothing is handled any more: mail is stored, what is left is reported, close hooks begin. */
-static void begin_closing(troupe_t *rt, tr_time now) {
+static void begin_closing(troupe_t *rt) {
   rt->stage = TR_STAGE_CLOSE;
   tr_runtime_saves_step(rt); /* those that wait hear of it */
+  tr_crew_pause(rt->crew);
   if (rt->state_path) begin_ending(rt);
-  if (!tr_core_idle(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
-  tr_core_close_agents(rt->core, rt->stop_deadline);
+  tr_together_drop(rt, on_dropped);
   rt->in_poll = true;
-  while (tr_script_step(rt->script, now, 0)) { } /* at least to their first wait, however late it is */
+  tr_together_close(rt, rt->stop_deadline);
+  tr_crew_resume(rt->crew);
   rt->in_poll = false;
 }
 
 /* One step of ending (tr_stage); each returns at once. */
 static void stop_step(troupe_t *rt, tr_time now) {
-  if (rt->stage == TR_STAGE_DRAIN && (tr_core_idle(rt->core) || now >= rt->stop_deadline)) begin_closing(rt, now);
-  if (rt->stage == TR_STAGE_CLOSE && (tr_core_closed(rt->core) || now >= rt->stop_deadline)) {
-    if (!tr_core_closed(rt->core)) tr_core_drop_turns(rt->core, on_dropped, rt);
+  if (rt->stage == TR_STAGE_DRAIN && (tr_together_idle(rt, false) || now >= rt->stop_deadline)) begin_closing(rt);
+  bool closed = rt->stage == TR_STAGE_CLOSE && tr_together_closed(rt);
+  if (closed || (rt->stage == TR_STAGE_CLOSE && now >= rt->stop_deadline)) {
+    if (!closed) tr_together_drop(rt, on_dropped);
+    tr_crew_pause(rt->crew);
     if (rt->ending) tr_runtime_save_at_end(rt);
     tr_runtime_store_last(rt);
+    tr_crew_resume(rt->crew);
     rt->stage = TR_STAGE_LEAVE;
     /* Even a drain that used up its time has this long to say good-bye. */
     if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
@@ -88,6 +93,14 @@ static void stop_step(troupe_t *rt, tr_time now) {
   }
   if (rt->stage == TR_STAGE_LEAVE && (tr_runtime_left(rt) || now >= rt->stop_deadline)) rt->stage = TR_STAGE_DONE;
   if (rt->stage == TR_STAGE_DONE && rt->loop) uv_stop(rt->loop); /* or it would sleep once more */
+}
+
+/* What other isolates sent. */
+static void take_in(troupe_t *rt, tr_time now) {
+  tr_core_set_now(rt->core, now);
+  tr_crew_look_at_clock(rt->crew);
+  atomic_store_explicit(&rt->crew->outward, tr_core_has_others(rt->core), memory_order_relaxed);
+  tr_isolate_receive(rt->crew->isolates[0]);
 }
 
 static void flush(troupe_t *rt) {
@@ -104,8 +117,10 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   int more;
   rt->in_poll = true;
   do {
+    if (rt->crew) take_in(rt, now);
     more = tr_script_step(rt->script, now, SLICE_TURNS);
     now = tr_runtime_now(rt);
+    if (rt->crew) more |= !tr_inbox_empty(&rt->crew->isolates[0]->inbox);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
   if (!tr_list_empty(&rt->saves)) {
@@ -120,13 +135,14 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
 
 /* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
-  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_list_empty(&rt->saves) && tr_core_quiet(rt->core) && !tr_script_programs_running(rt->script);
+  return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_list_empty(&rt->saves) &&
+         !tr_script_programs_running(rt->script) && tr_together_idle(rt, true);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
   troupe_t *rt = prepare->data;
   arm(rt, tr_runtime_work(rt, 1) != 0); /* one slice, then the sockets get their turn */
-  if (at_end(rt) || (rt->until_idle && tr_core_idle(rt->core))) uv_stop(rt->loop); /* or it would sleep for ever */
+  if (at_end(rt) || (rt->until_idle && tr_together_idle(rt, false))) uv_stop(rt->loop); /* or it would sleep for ever */
 }
 
 int tr_runtime_loop_open(troupe_t *rt) {
@@ -193,13 +209,6 @@ static int begin_work(troupe_t *rt, const char *what) {
   return rt->in_poll || rt->in_loop ? tr_runtime_fail(rt, TR_EINVALID, "%s was called from inside a callback of the same runtime", what) : 0;
 }
 
-int troupe_poll(troupe_t *rt, int64_t budget_us) {
-  int rc = begin_work(rt, "troupe_poll");
-  if (rc) return rc;
-  if (rt->loop) turn_loop(rt, UV_RUN_NOWAIT);
-  return tr_runtime_work(rt, budget_us);
-}
-
 int64_t troupe_next_deadline(troupe_t *rt) {
   if (!rt->started) return 0;
   tr_time now = tr_runtime_now(rt), next = tr_core_next_deadline(rt->core);
@@ -224,6 +233,22 @@ static void sleep_until(troupe_t *rt, tr_time end) {
   rt->until_idle = false;
 }
 
+static bool others_work(troupe_t *rt) { return !tr_inbox_empty(&rt->crew->isolates[0]->inbox) || !tr_crew_is(rt->crew, TR_STATUS_ASLEEP); }
+
+int troupe_poll(troupe_t *rt, int64_t budget_us) {
+  int rc = begin_work(rt, "troupe_poll");
+  if (rc) return rc;
+  tr_time end = tr_runtime_after(tr_runtime_now(rt), budget_us > 0 ? budget_us : 0);
+  if (rt->loop) turn_loop(rt, UV_RUN_NOWAIT);
+  int more = tr_runtime_work(rt, budget_us);
+  if (!rt->crew || more || !others_work(rt)) return more;
+  while (tr_runtime_now(rt) < end && !more && others_work(rt)) {
+    sleep_until(rt, end);
+    more = tr_runtime_work(rt, 1);
+  }
+  return more || others_work(rt);
+}
+
 void tr_runtime_wait(troupe_t *rt, tr_time end) {
   start_loaded(rt);
   tr_time now = tr_runtime_now(rt);
@@ -242,7 +267,7 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
   if (rc) return rc;
   tr_time end = tr_runtime_after(tr_runtime_now(rt), limit_us);
   for (;;) {
-    if (tr_runtime_work(rt, 0) == 0 && tr_core_idle(rt->core)) return 0;
+    if (tr_runtime_work(rt, 0) == 0 && tr_together_idle(rt, false)) return 0;
     tr_time now = tr_runtime_now(rt);
     if (now >= end) return tr_runtime_fail(rt, TR_ETIMEOUT, "still busy after %lld ms", (long long)(limit_us / 1000));
     sleep_until(rt, end);
@@ -253,7 +278,7 @@ void troupe_stop(troupe_t *rt, int64_t drain_us) {
   tr_time deadline = tr_runtime_after(tr_runtime_now(rt), drain_us > 0 ? drain_us : 0);
   if (rt->stage == TR_STAGE_RUNNING) {
     rt->stage = TR_STAGE_DRAIN;
-    tr_core_drain(rt->core);
+    tr_together_drain(rt);
     rt->stop_deadline = deadline;
   } else if (deadline < rt->stop_deadline) {
     rt->stop_deadline = deadline;

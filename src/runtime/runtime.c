@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/isolate.h"
 #include "runtime/state.h"
 
 /* The public codes are the internal ones. */
@@ -63,16 +64,20 @@ static int64_t wall_us(void) {
   return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
-static void log_sink(void *ud, tr_log_level level, const char *event, const char *text) {
-  troupe_t *rt = ud;
-  rt->options.log(rt->options.userdata, (troupe_log_level)level, event, text);
+/* From any isolate: the embedder hears one line at a time. */
+static void tell(troupe_t *rt, troupe_log_level level, const char *event, const char *text) {
+  if (rt->crew) uv_mutex_lock(&rt->crew->log_mutex);
+  rt->options.log(rt->options.userdata, level, event, text);
+  if (rt->crew) uv_mutex_unlock(&rt->crew->log_mutex);
 }
 
+static void log_sink(void *ud, tr_log_level level, const char *event, const char *text) { tell(ud, (troupe_log_level)level, event, text); }
+
 /* The callback takes a C string: a NUL within the line is shown as \0 rather than ending it. */
-void tr_runtime_print(troupe_t *rt, tr_slice line) {
+void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line) {
   tr_buf text;
   if (!rt->options.log) return;
-  tr_buf_init(&text, &rt->mem);
+  tr_buf_init(&text, mem);
   for (size_t at = 0; at <= line.n;) {
     const char *nul = memchr(line.p + at, 0, line.n - at);
     size_t end = nul ? (size_t)(nul - line.p) : line.n;
@@ -81,24 +86,34 @@ void tr_runtime_print(troupe_t *rt, tr_slice line) {
     at = end + 1;
   }
   tr_buf_byte(&text, 0);
-  if (!text.failed) rt->options.log(rt->options.userdata, TROUPE_LOG_PRINT, "print", (const char *)text.data);
+  if (!text.failed) tell(rt, TROUPE_LOG_PRINT, "print", (const char *)text.data);
   tr_buf_fini(&text);
 }
 
-static void on_print(void *ud, tr_slice line) { tr_runtime_print(ud, line); }
+static void on_print(void *ud, tr_slice line) { tr_runtime_print(ud, &((troupe_t *)ud)->mem, line); }
+
+static void on_subscribed(void *ud, const tr_shared_sub *sub, bool added) {
+  tr_isolate_subscribed(((troupe_t *)ud)->crew->isolates[0], sub, added);
+}
 
 static void on_wake(void *ud) {
   troupe_t *rt = ud;
   if (rt->options.wake && !rt->in_poll) rt->options.wake(rt->options.userdata);
 }
 
-static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
-  troupe_t *rt = ud;
-  tr_log_write(&rt->log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
+void tr_runtime_dead_letter(const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason) {
+  tr_log_write(log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
                msg->kind == TR_MSG_EVENT ? "topic" : "agent", msg->target_type ? msg->target_type->text : "",
                msg->target_key ? msg->target_key->text : "", tr_error_name(code), reason);
-  if (rt->script) tr_script_dead_letter(rt->script, msg, code, reason);
+  if (script) tr_script_dead_letter(script, msg, code, reason);
 }
+
+static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
+  troupe_t *rt = ud;
+  tr_runtime_dead_letter(&rt->log, rt->script, msg, code, reason);
+}
+
+static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
 
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
@@ -118,11 +133,13 @@ static int make_core(troupe_t *rt) {
     .print = on_print,
     .exit = tr_runtime_on_exit,
     .classes_changed = tr_runtime_sync_uplinks,
+    .subscribed = rt->options.threads > 1 ? on_subscribed : NULL,
     .uplink = tr_runtime_uplink,
     .launch = tr_runtime_launch,
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
+    .clock = clock_of,
     .ud = rt,
   };
   rt->script = tr_script_new(&script, &rt->error);
@@ -156,10 +173,12 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->wall_us = wall_us;
   tr_list_init(&rt->grants);
   tr_list_init(&rt->launched);
+  tr_list_init(&rt->moves);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
-  int rc = copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
+  if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
     troupe_free(rt);
     return rc;
@@ -171,18 +190,23 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
 void troupe_free(troupe_t *rt) {
   if (!rt) return;
   rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
+  if (rt->crew) tr_crew_stop(rt->crew);
   if (rt->core) tr_runtime_cancel_calls(rt);
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
+  if (rt->core) tr_runtime_leave_moves(rt);
   if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
+  if (rt->core) tr_runtime_drop_moves(rt);
+  if (rt->crew) tr_crew_close(rt->crew);
   tr_runtime_loop_close(rt);
   tr_runtime_free_operator(rt);
   tr_host_free(rt->host);
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
+  if (rt->crew && rt->core) tr_isolate_leave(rt->crew->isolates[0]);
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
@@ -211,7 +235,7 @@ static tr_error *begin_load(troupe_t *rt) {
 int troupe_load(troupe_t *rt, const char *name, const char *source, size_t length) {
   tr_error *error = begin_load(rt);
   tr_slice text = length ? tr_slice_make(source, length) : tr_slice_of(source);
-  return after_load(rt, tr_script_load(rt->script, name, text, NULL, 0, error));
+  return after_load(rt, tr_together_load(rt, name, text, NULL, 0, error));
 }
 
 void tr_runtime_tick(troupe_t *rt) { begin_load(rt); }
@@ -221,13 +245,13 @@ int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt
 
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc) {
   tr_error *error = begin_load(rt);
-  return after_load(rt, tr_script_load(rt->script, path, (tr_slice){ NULL, 0 }, args, argc, error));
+  return after_load(rt, tr_together_load(rt, path, (tr_slice){ NULL, 0 }, args, argc, error));
 }
 
 int troupe_reload(troupe_t *rt, const char *name) {
   size_t changed = 0;
   tr_error *error = begin_load(rt);
-  int rc = tr_script_reload(rt->script, &name, name ? 1 : 0, &changed, error);
+  int rc = tr_together_reload(rt, name, &changed, error);
   if (rc) return rc;
   if (changed) after_load(rt, 0);
   return (int)changed;

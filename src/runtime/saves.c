@@ -84,6 +84,7 @@ void tr_runtime_saves_cancel(troupe_t *rt) {
 
 int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_save_fn fn, void *ud, tr_error *error) {
   if (rt->stage >= TR_STAGE_CLOSE) return tr_error_set(error, TR_EUNAVAILABLE, "not saved: the runtime is stopping");
+  if (rt->crew) return tr_error_set(error, TR_EINVALID, "states cannot be saved with several threads yet");
   save *self = TR_NEW(&rt->mem, save);
   int rc = self ? tr_only_init(&self->only, &rt->mem, only) : TR_EMEMORY;
   if (rc) {

@@ -103,6 +103,7 @@ static int restore(troupe_t *rt, const char *path, tr_slice bytes, const troupe_
   tr_only only;
   tr_error *error = tr_runtime_error(rt);
   uint64_t seed = tr_random_next(tr_core_random(rt->core));
+  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "states cannot be restored with several threads yet");
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
   int rc = tr_only_init(&only, &rt->mem, options ? options->only : NULL);
   if (rc) return tr_runtime_fail(rt, rc, "%s", rc == TR_EMEMORY ? "out of memory" : "`only` must name 1 to 1000 agents or types");

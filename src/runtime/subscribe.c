@@ -107,7 +107,7 @@ static int need_subscriber(troupe_t *rt) {
   char type[64], uuid[37];
   tr_uuid(tr_core_random(rt->core), uuid);
   snprintf(type, sizeof type, "subscriber-%s", uuid);
-  tr_class_options options = { .type = tr_slice_of(type), .ops = &subscriber_ops, .ud = rt };
+  tr_class_options options = { .type = tr_slice_of(type), .ops = &subscriber_ops, .ud = rt, .pinned = true };
   return tr_core_add_class(rt->core, &options, &rt->subscriber, &rt->error);
 }
 

@@ -63,6 +63,8 @@ static const tr_address *remember(lua_State *L, int at, int table, tr_slice type
   tr_script *script = tr_script_of(L);
   tr_names *names = tr_core_names(script->core);
   make_room(L, script);
+  uint32_t owner = script->owner;
+  script->owner = 0; /* the table serves all */
   tr_address *address = TR_NEW(script->mem, tr_address);
   if (!address) tr_raise_memory(L);
   address->next = script->addresses; /* in the list, it is freed whatever happens next */
@@ -75,6 +77,7 @@ static const tr_address *remember(lua_State *L, int at, int table, tr_slice type
   lua_pushvalue(L, at);
   lua_pushlightuserdata(L, address);
   lua_rawset(L, table);
+  script->owner = owner;
   return address;
 }
 

@@ -12,7 +12,7 @@
 
 typedef struct lua_sink {
   lua_State *L; /* where the value grows */
-  bool keep_nulls;
+  bool keep_nulls, nulls; /* nulls: there was one that is a map's member */
   unsigned depth;
   int64_t at[TR_DEPTH_MAX + 1]; /* items so far; -1: a map */
   tr_error *error;
@@ -28,6 +28,7 @@ static int put(lua_sink *sink) {
 
 static int put_null(void *ud) {
   lua_sink *sink = ud;
+  if (sink->depth > 0 && sink->at[sink->depth] < 0) sink->nulls = true;
   /* A member that is null is absent; if it was there with another value, the last one counts. */
   if (sink->keep_nulls || (sink->depth > 0 && sink->at[sink->depth] >= 0)) lua_pushlightuserdata(sink->L, NULL);
   else lua_pushnil(sink->L);
@@ -199,6 +200,27 @@ int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *er
   int rc = tr_native_parse(bytes, &sink, error);
   if (rc) lua_settop(L, top);
   return rc;
+}
+
+typedef struct native_call { tr_slice bytes; uint32_t slot; tr_error *error; } native_call;
+
+static int read_native(lua_State *L, void *ud) {
+  native_call *call = ud;
+  tr_script *script = tr_script_of(L);
+  lua_sink state = { .L = L, .keep_nulls = true, .error = call->error };
+  tr_sink sink = sink_of(&state);
+  tr_need_stack(L, 8);
+  tr_push_ref(L, script->slots_ref);
+  int slots = lua_gettop(L), rc = tr_native_parse(call->bytes, &sink, call->error);
+  if (rc) return rc;
+  call->slot = tr_slot_new(L, &script->slots, slots);
+  if (state.nulls) script->slots.next[call->slot] |= TR_SLOT_NULLS;
+  return 0;
+}
+
+uint32_t tr_script_read_native(tr_script *script, tr_slice bytes, tr_error *error) {
+  native_call call = { bytes, 0, error };
+  return tr_script_protect(script, read_native, &call, error) ? 0 : call.slot;
 }
 
 int tr_value_into(const tr_value *value, lua_State *L, bool keep_nulls, tr_error *error) {

@@ -27,6 +27,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   tr_instance *instance = lua_newuserdatauv(L, sizeof *instance, 1);
   memset(instance, 0, sizeof *instance);
   instance->class_ = class_;
+  instance->account = tr_account_new(script);
   tr_list_init(&instance->timers);
   tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
@@ -180,6 +181,8 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);
+  tr_account_leave(script, instance->account);
+  instance->account = 0;
   instance->agent = NULL;
   instance->def = NULL;
   agent->user = NULL;
@@ -331,7 +334,7 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
   char *key = tr_alloc(mem, size);
   if (!key) return false;
   memcpy(key, what, n);
-  memcpy(key + n, text.p, text.n);
+  if (text.n) memcpy(key + n, text.p, text.n);
   key[size - 1] = 0;
   tr_slice view = tr_slice_make(key, size - 1);
   if (!tr_map_get(&class_->told, view) && !tr_map_put(&class_->told, view, key, NULL)) return true;

@@ -175,7 +175,7 @@ static void convert_body(lua_State *L, int at, uint8_t format) {
 }
 
 /* The message of ctx:METHOD(target, type, body, opts). */
-static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *given) {
+static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *given) {
   tr_core *core = lt->script->core;
   options o;
   tr_body body;
@@ -187,6 +187,8 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
+  if (lt->def->messages && lt->sent >= lt->def->messages)
+    tr_limit_raise(L, lt, "messages", lt->def->messages, "in one turn");
   *given = o = check_options(L, 5);
   if (kind != TR_MSG_REQUEST && (o.retry || o.cancel))
     tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
@@ -240,6 +242,7 @@ static tr_msg *make(lua_State *L, const tr_lua_turn *lt, tr_msg_kind kind, tr_bo
   }
   if (kind == TR_MSG_REQUEST && !o.has_timeout && lt->def->timeout != TR_NEVER)
     msg->deadline = tr_core_now(core) + lt->def->timeout;
+  lt->sent++;
   return msg;
 }
 

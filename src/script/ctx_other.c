@@ -17,6 +17,13 @@ static bool pin_to_program(tr_sub_spec *sub) {
   return sub->key != NULL;
 }
 
+static void share(tr_lua_turn *lt, const tr_sub_spec *sub, bool added) {
+  const tr_script_options *options = &lt->script->options;
+  if (!options->subscribed) return;
+  tr_shared_sub shared = tr_sub_spec_shared(sub, lt->instance->class_->def->type);
+  options->subscribed(options->ud, &shared, added);
+}
+
 static int ctx_subscribe(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
   tr_script_class *class_ = lt->instance->class_;
@@ -24,6 +31,8 @@ static int ctx_subscribe(lua_State *L) {
   tr_error error;
   tr_error_init(&error);
   int rc = tr_sub_spec_read(L, 2, &sub, &error);
+  if (!rc && sub->custom && lt->script->options.subscribed)
+    rc = tr_error_set(&error, TR_EINVALID, "`match` cannot be subscribed to while running with several threads: write it into `subscriptions`");
   if (!rc && lt->def->program && !pin_to_program(sub)) rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
   if (!rc) rc = tr_sub_spec_activate(sub, class_->core_class, &error);
   if (rc) {
@@ -32,6 +41,7 @@ static int ctx_subscribe(lua_State *L) {
   }
   sub->number = ++lt->script->next_sub;
   tr_list_push(&class_->run_subs, &sub->link);
+  share(lt, sub, true);
   changed(lt->script);
   lua_pushinteger(L, (lua_Integer)sub->number);
   return 1;
@@ -45,6 +55,7 @@ static int ctx_unsubscribe(lua_State *L) {
   for (tr_link *link = class_->run_subs.next; link != &class_->run_subs; link = link->next) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
     if (sub->number != id) continue;
+    share(lt, sub, false);
     tr_class_unsubscribe(class_->core_class, sub->id);
     tr_link_remove(link);
     tr_sub_spec_free(sub);

@@ -113,7 +113,7 @@ static int start_timer(lua_State *L, bool repeat) {
   if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
   int rc = tr_script_timer_start(lt->instance, type, tr_core_now(lt->script->core) + wait, repeat ? wait : 0, false,
                                  &body, &id);
-  if (rc == TR_EOVERLOADED) tr_fail_raise(L, rc, "an agent has at most 10000 timers");
+  if (rc == TR_EOVERLOADED) tr_limit_raise(L, lt, "timers", lt->def->timer_limit, "at a time");
   if (rc) tr_raise_memory(L);
   lua_pushinteger(L, (lua_Integer)id);
   return 1;

@@ -23,6 +23,9 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->requests.star.ref = def->events.star.ref = LUA_NOREF;
   def->timeout = TR_SECONDS(30);
   def->instructions = TR_INSTRUCTIONS;
+  def->turn_time = TR_MILLISECONDS(5000);
+  def->memory = (size_t)64 << 20;
+  def->timer_limit = TR_TIMERS_MAX;
   tr_list_init(&def->subs);
   return def;
 }

@@ -27,6 +27,7 @@
 #define TR_TICK 10000
 #define TR_TICK_INNER 1000
 #endif
+#define TR_TIMERS_MAX 10000 /* default of limits.timers */
 #define TR_INSTRUCTIONS 100000000u /* default of limits.instructions */
 #define TR_STREAM_WINDOW 16  /* parts of an answer that wait for who reads them */
 #define TR_COPY_MAX 4000000  /* values in one body */
@@ -47,6 +48,11 @@ void tr_ref_writer_null(tr_ref_writer *refs, const tr_future *f); /* f stands wh
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
   uint64_t used, limit;  /* instructions */
+  tr_time spent, time_limit; /* of running time; looked at where the hook comes */
+  tr_time since;         /* when the clock was last looked at; 0: not since it began to run */
+  tr_time warn_at;       /* of `spent`: the next line in the log that it is still running */
+  size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
+  bool preempted;
   bool killed;           /* over the limit: every further instruction raises */
   lua_State *base;       /* the coroutine it was started on */
   const char *what;      /* "loading"; NULL: a turn */
@@ -55,6 +61,16 @@ typedef struct tr_meter {
 /* What a coroutine was suspended for; set just before its yield. */
 typedef enum { TR_PAUSE_NONE = 0, TR_PAUSE_WAIT, TR_PAUSE_SLICE, TR_PAUSE_FLUSH } tr_pause;
 
+void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error); /* for a turn; does not raise */
+void tr_meter_resume(tr_script *script, tr_meter *meter); /* its code is about to go on */
+void tr_meter_pause(tr_meter *meter, bool preempted);     /* and has stopped */
+void tr_meter_alarm(tr_script *script);                   /* the hook comes at the next instruction */
+/* The turn was good: may its agent have so much memory? Else *error says how much too much. */
+bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error);
+/* Raise limit_exceeded: more than `limit` of these, naming agent, message type and file:line. */
+void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn));
+/* Out of memory ended it; was that the agent's own limit? Then *error says so. */
+bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
@@ -66,6 +82,7 @@ typedef struct tr_slots {
   uint32_t count, cap, free;
 } tr_slots;
 #define TR_SLOT_NULLS 1u /* a map in it has a null member */
+#define TR_SLOT_PARCEL 1 /* above this bit: the account of its blocks */
 
 /* --- alloc.c: Lua's memory --- */
 #define TR_SIZE_CLASSES 32 /* of 16 bytes */
@@ -73,6 +90,17 @@ typedef struct tr_free_block tr_free_block;
 typedef struct tr_chunk tr_chunk;
 void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
 void tr_script_free_chunks(tr_script *script);
+/* Whose memory it is. Numbers; 0 is the runtime itself. None of these raises. */
+typedef struct tr_account { size_t used; uint32_t parent, next; } tr_account;
+enum { TR_ACCOUNT_TRANSIT = 1 }; /* bodies that nobody has taken, and what those who are gone left behind */
+void tr_accounts_init(tr_script *script); /* none but the runtime's own */
+bool tr_accounts_open(tr_script *script);
+void tr_accounts_close(tr_script *script);
+uint32_t tr_account_new(tr_script *script);               /* of an agent */
+void tr_account_leave(tr_script *script, uint32_t id);    /* the agent is gone */
+uint32_t tr_parcel_begin(tr_script *script);              /* for a body; make it script->owner while it is copied */
+uint32_t tr_parcel_end(tr_script *script, uint32_t id);   /* the same, or 0 where nothing was charged to it */
+void tr_parcel_take(tr_script *script, uint32_t id);      /* script->owner has it now */
 
 /* --- foreign.c: a Lua state that is not ours --- */
 /* The script whose code runs there, or one that holds what all share. */
@@ -103,6 +131,11 @@ struct tr_script {
   tr_script *foreign; /* the one whose home this is */
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
   size_t used;  /* bytes of the Lua state */
+  tr_account *accounts, no_accounts[2]; /* alloc.c */
+  uint32_t account_count, account_cap, account_first_free;
+  uint32_t owner;       /* to whom what is allocated now is charged */
+  size_t memory_hard;   /* what it is refused */
+  size_t refused;       /* so much was refused to it; 0: nothing */
   tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
   tr_chunk *chunks;
   /* registry references */
@@ -112,6 +145,7 @@ struct tr_script {
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
   tr_meter *meter;      /* of the code that runs */
+  lua_State *active;    /* and its coroutine */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   tr_pause pause;
@@ -344,7 +378,10 @@ struct tr_definition {
   int state_fields; /* of a flat state */
   lua_Integer version;
   tr_time timeout; /* TR_NEVER: none */
-  uint64_t instructions;
+  uint64_t instructions, messages; /* messages: 0: no limit */
+  tr_time turn_time;
+  size_t memory;
+  uint32_t timer_limit;
   uint32_t mailbox_limit;
   tr_overflow overflow;
   tr_handlers requests, events;
@@ -393,6 +430,7 @@ int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place
 int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
 void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
+tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type); /* borrows; not of the function form */
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
 void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
 
@@ -478,6 +516,8 @@ struct tr_instance { /* a userdata; its user value is `self` */
   bool stored; /* in the file of the end already */
   tr_buf before; /* requeue: its state when its open turn began */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+  uint32_t account; /* of its memory */
+  uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */
@@ -564,6 +604,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_instance *instance;
   tr_definition *def; /* the code it began with */
   tr_meter meter;
+  uint64_t sent;      /* messages */
   uint64_t wait;      /* number of the wait it is in */
   tr_call *call;
   tr_link futures;    /* that it made */

@@ -6,7 +6,7 @@
 #include "script/internal.h"
 
 static const char *const mailbox_names[] = { "limit", "overflow", NULL };
-static const char *const limit_names[] = { "instructions", "turn_ms", "memory", NULL };
+static const char *const limit_names[] = { "instructions", "turn_ms", "memory", "timers", "messages", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
 static const char *const action_names[] = { "continue", "restart", "stop", NULL };
 static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
@@ -208,14 +208,42 @@ static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place
   return 0;
 }
 
-static int read_limits(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  int rc = tr_fields_known(L, at, place, "limits", "limits", limit_names);
-  if (rc || tr_raw_field(L, at, "instructions") == LUA_TNIL) return rc;
+/* A number of bytes, or text such as "64M". 0: neither. */
+static uint64_t bytes_at(lua_State *L, int at) {
+  static const char units[] = "KMG";
+  if (lua_type(L, at) == LUA_TNUMBER) return (uint64_t)whole(L, at);
+  const char *text = lua_type(L, at) == LUA_TSTRING ? lua_tostring(L, at) : "";
+  uint64_t n = 0;
+  for (; *text >= '0' && *text <= '9' && n < 1000000; text++) n = n * 10 + (uint64_t)(*text - '0');
+  const char *unit = *text && !text[1] ? strchr(units, *text) : NULL;
+  return unit ? n << (10 * (unit - units + 1)) : 0;
+}
+
+/* The whole number limits.NAME into *out, where it is given. */
+static int read_limit(lua_State *L, int at, const tr_place *place, const char *name, uint64_t most, uint64_t *out) {
+  if (tr_raw_field(L, at, name) == LUA_TNIL) return 0;
   lua_Integer limit = whole(L, -1);
-  if (limit == 0)
-    return tr_definition_error(place, "limits", "instructions", "limits.instructions must be a whole number from 1");
-  def->instructions = (uint64_t)limit;
-  return 0;
+  if (limit > 0 && (uint64_t)limit <= most) {
+    *out = (uint64_t)limit;
+    return 0;
+  }
+  return tr_definition_error(place, "limits", name, "limits.%s must be a whole number from 1", name);
+}
+
+static int read_limits(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  uint64_t ms = (uint64_t)def->turn_time / 1000, timers = def->timer_limit;
+  int rc = tr_fields_known(L, at, place, "limits", "limits", limit_names);
+  if (!rc) rc = read_limit(L, at, place, "instructions", UINT64_MAX, &def->instructions);
+  if (!rc) rc = read_limit(L, at, place, "turn_ms", INT64_MAX / 1000, &ms);
+  if (!rc) rc = read_limit(L, at, place, "timers", 1000000, &timers);
+  if (!rc) rc = read_limit(L, at, place, "messages", UINT64_MAX, &def->messages);
+  if (rc) return rc;
+  def->turn_time = (tr_time)ms * 1000;
+  def->timer_limit = (uint32_t)timers;
+  if (tr_raw_field(L, at, "memory") == LUA_TNIL) return 0;
+  def->memory = (size_t)bytes_at(L, -1);
+  if (def->memory >= 16384 && def->memory < SIZE_MAX / 4) return 0;
+  return tr_definition_error(place, "limits", "memory", "limits.memory must be bytes, as a number or as \"64M\", and at least 16K");
 }
 
 static int read_version(lua_State *L, int at, tr_definition *def, const tr_place *place) {

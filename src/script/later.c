@@ -9,7 +9,7 @@ const char *const tr_later_options[] = { NULL };
 const char *const tr_later_functions[] = { NULL };
 const char *const tr_later_keys[] = {
   "shards", "vm",
-  "turn_ms", "memory", NULL /* the last two: of limits */
+  NULL
 };
 
 bool tr_name_in(const char *const *names, const char *name) {

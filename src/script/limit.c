@@ -8,8 +8,17 @@
  * which Lua calls with hooks off. Long work inside C functions comes as a charge.
  *
  * A slice ends by a yield out of the hook, wherever Lua allows it; inside a C call of the script's (a comparison of
- * table.sort) it does not, and only the limit applies. */
+ * table.sort) it does not, and only the limit applies.
+ *
+ * The hook looks at the clock as well, which bounds running time (limits.turn_ms), and at the account of the agent's memory. Over its limit
+ * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
+ * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. The first ten thousand
+ * instructions after a wait are not in the running time: reading the clock there would cost every message a few per cent. */
 #include "script/internal.h"
+
+#define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
+
+typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 
 static void hook(lua_State *L, lua_Debug *ar);
 
@@ -26,40 +35,212 @@ void tr_meter_arm_inner(lua_State *co) {
     lua_sethook(co, hook, LUA_MASKCOUNT, TR_TICK_INNER);
 }
 
+void tr_meter_alarm(tr_script *script) {
+  if (script->active) lua_sethook(script->active, hook, LUA_MASKCOUNT, 1);
+}
+
+void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error) {
+  size_t used = def->script->accounts[def->script->owner].used, limit = def->memory;
+  *meter = (tr_meter){ .limit = def->instructions, .time_limit = def->turn_time, .warn_at = STUCK, .base = co, .error = error };
+  meter->memory_at = used <= limit ? limit : used + limit / 4; /* it has too much: to give it up, its handler must run */
+  tr_meter_arm(meter, co);
+}
+
+void tr_meter_resume(tr_script *script, tr_meter *meter) {
+  meter->since = meter->preempted && script->options.clock ? script->options.clock(script->options.ud) : 0;
+  meter->preempted = false;
+  script->refused = 0;
+}
+
+void tr_meter_pause(tr_meter *meter, bool preempted) { meter->preempted = preempted; }
+
 void tr_meter_raise(lua_State *L, tr_meter *meter) {
   lua_sethook(L, hook, LUA_MASKCOUNT, 1);
   tr_fail_raise_error(L, meter->error);
 }
 
-static void describe(tr_script *script, tr_meter *meter, const char *source, int line) {
-  char agent[160];
-  const tr_lua_turn *turn = script->running;
-  tr_error_init(meter->error);
-  if (meter->what || !turn) {
-    tr_error_set(meter->error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", source, line,
+/* ---- who, and where ---- */
+
+/* The nearest Lua function: a C function has no line. */
+static int line_of(lua_State *L, lua_Debug *ar) {
+  for (int level = 0; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0) return ar->currentline;
+  }
+  strcpy(ar->short_src, "?");
+  return 0;
+}
+
+static const char *type_of(const tr_turn *turn) {
+  if (turn->msg) return turn->msg->type->text;
+  return turn->kind == TR_TURN_CLOSE ? "close" : "init";
+}
+
+static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
+  char agent[160], asked[60] = "";
+  lua_Debug ar;
+  int line = line_of(L, &ar);
+  tr_error_init(error);
+  if (!lt) {
+    tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line,
                  (unsigned long long)meter->limit, meter->what ? meter->what : "closing");
     return;
   }
-  tr_agent_name(turn->turn->agent, agent, sizeof agent);
-  tr_error_set(meter->error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)",
-               agent,
-               turn->turn->msg ? turn->turn->msg->type->text : "init", source, line, (unsigned long long)meter->limit);
+  if (script->refused) snprintf(asked, sizeof asked, ", %zu KB more were asked for", script->refused >> 10);
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  const char *type = type_of(lt->turn);
+  if (what == OVER_INSTRUCTIONS)
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)", agent, type,
+                 ar.short_src, line, (unsigned long long)meter->limit);
+  else if (what == OVER_TIME)
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %lld ms of running time in one turn (limits.turn_ms)", agent, type,
+                 ar.short_src, line, (long long)(meter->time_limit / 1000));
+  else
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %zu KB of memory (limits.memory; %zu KB in use%s)", agent, type,
+                 ar.short_src, line, lt->def->memory >> 10, script->accounts[lt->instance->account].used >> 10, asked);
 }
 
-static void kill_at(lua_State *L, tr_script *script, tr_meter *meter) {
-  lua_Debug ar;
-  const char *source = "?";
-  int line = 0;
-  /* The nearest Lua function: a C function has no line. */
-  for (int level = 0; lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0) continue;
-    source = ar.short_src;
-    line = ar.currentline;
-    break;
-  }
-  describe(script, meter, source, line);
+static void kill_at(lua_State *L, tr_script *script, tr_meter *meter, over what) {
+  describe(script, meter->what ? NULL : script->running, meter, what, L, meter->error);
   meter->killed = true;
+  script->memory_hard = SIZE_MAX; /* the error itself needs some */
+  script->refused = 0;
+}
+
+/* ---- memory ---- */
+
+static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
+  const tr_lua_turn *lt = script->running;
+  uint32_t id = lt->instance->account;
+  size_t limit = lt->def->memory;
+  if (!id || (!script->refused && script->accounts[id].used <= meter->memory_at)) return;
+  if (!script->refused) {
+    if (script->accounts[id].used > limit) lua_gc(L, LUA_GCSTEP, 0);
+    if (script->accounts[id].used > limit) lua_gc(L, LUA_GCCOLLECT);
+    size_t used = script->accounts[id].used;
+    if (used <= limit) { /* not again at once: who lives near its limit must not make everybody wait */
+      meter->memory_at = used + limit / 4 > limit ? used + limit / 4 : limit;
+      return;
+    }
+  }
+  kill_at(L, script, meter, OVER_MEMORY);
+}
+
+/* Once at half the limit, and again at each doubling. */
+static void tell_memory(tr_script *script, const tr_lua_turn *lt) {
+  tr_account *account = &script->accounts[lt->instance->account];
+  size_t mark = (lt->def->memory / 2) << account->next;
+  char agent[160];
+  if (account->next > 8 || account->used <= mark) return;
+  account->next++;
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s kb=%zu limit_kb=%zu (limits.memory)", agent,
+               type_of(lt->turn), account->used >> 10, lt->def->memory >> 10);
+}
+
+/* Where the handler of the turn's message begins. */
+static void handler_place(lua_State *L, const tr_lua_turn *lt, lua_Debug *ar) {
+  const tr_msg *msg = lt->turn->msg;
+  const tr_handler *handler =
+      msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &lt->def->requests : &lt->def->events, msg->type) : NULL;
+  strcpy(ar->short_src, "?");
+  ar->linedefined = 0;
+  if (!handler) return;
+  tr_push_ref(L, handler->ref);
+  if (handler->list) lua_rawgeti(L, -1, 2);
+  if (lua_isfunction(L, -1)) lua_getinfo(L, ">S", ar);
+  else lua_pop(L, 1);
+  if (handler->list) lua_pop(L, 1);
+}
+
+bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
+  tr_script *script = lt->script;
+  uint32_t id = lt->instance->account;
+  size_t limit = lt->def->memory, used = script->accounts[id].used;
+  if (used > limit / 2) tell_memory(script, lt);
+  if (used <= limit) return true;
+  uint32_t times = ++lt->instance->over_memory;
+  if ((times & (times - 1)) == 0) { /* the 1st, 2nd, 4th time: a full collection for every message would stop all others */
+    lua_gc(L, LUA_GCSTEP, 0);
+    if (script->accounts[id].used > limit) lua_gc(L, LUA_GCCOLLECT);
+  }
+  used = script->accounts[id].used;
+  if (used <= limit) {
+    lt->instance->over_memory = 0;
+    return true;
+  }
+  char agent[160];
+  lua_Debug ar;
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  handler_place(L, lt, &ar);
+  tr_error_init(error);
+  tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: it keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
+               type_of(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);
+  return false;
+}
+
+bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
+  if (!lt->script->refused) return false;
+  describe(lt->script, lt, &lt->meter, OVER_MEMORY, lt->co, error);
+  lt->script->refused = 0;
+  return true;
+}
+
+/* ---- time ---- */
+
+/* "f (a.lua:3) < g (a.lua:9)": made without memory of Lua's. */
+static void trace(lua_State *L, char *out, size_t size) {
+  lua_Debug ar;
+  size_t n = 0;
+  out[0] = 0;
+  for (int level = 0; level < 10 && n + 1 < size && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sln", &ar);
+    int wrote = snprintf(out + n, size - n, "%s%s (%s:%d)", n ? " < " : "", ar.name ? ar.name : ar.what, ar.short_src, ar.currentline);
+    n += wrote > 0 ? (size_t)wrote : 0;
+  }
+}
+
+static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
+  char agent[160], stack[700];
+  lua_Debug ar;
+  int line = line_of(L, &ar);
+  const tr_turn *turn = script->running->turn;
+  while (meter->warn_at <= meter->spent) meter->warn_at *= 2;
+  tr_agent_name(turn->agent, agent, sizeof agent);
+  trace(L, stack, sizeof stack);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "turn.stuck", "agent=%s type=%s ms=%lld at=%s:%d traceback=\"%s\"", agent,
+               type_of(turn), (long long)(meter->spent / 1000), ar.short_src, line, stack);
+}
+
+static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
+  tr_time now = script->options.clock(script->options.ud);
+  if (meter->since && now > meter->since) meter->spent += now - meter->since;
+  meter->since = now;
+  if (script->running->def->program) return; /* a program may run as long as it likes */
+  if (meter->spent > meter->time_limit) kill_at(L, script, meter, OVER_TIME);
+  else if (meter->spent >= meter->warn_at) tell_stuck(L, script, meter);
+}
+
+void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) {
+  char agent[160];
+  lua_Debug ar;
+  int line = line_of(L, &ar);
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  tr_fail_raise(L, TR_ELIMIT, "%s, %s: %s:%d: more than %llu %s %s (limits.%s)", agent, type_of(lt->turn), ar.short_src, line,
+                (unsigned long long)limit, what, when, what);
+}
+
+/* ---- the hook ---- */
+
+static void count(lua_State *L, tr_script *script, tr_meter *meter) {
+  int ticks = lua_gethookcount(L);
+  meter->used += (uint64_t)ticks;
+  if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
+  if (!meter->killed && script->running) look_at_memory(L, script, meter);
+  if (!meter->killed && script->running && script->options.clock) look_at_clock(L, script, meter);
+  if (meter->killed) return;
+  if (ticks == 1 || meter->limit - meter->used < (uint64_t)ticks) /* 1: after an alarm */
+    lua_sethook(L, hook, LUA_MASKCOUNT, tick_of(meter, L == meter->base ? TR_TICK : TR_TICK_INNER));
 }
 
 static void hook(lua_State *L, lua_Debug *ar) {
@@ -67,12 +248,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   tr_meter *meter = script->meter;
   (void)ar;
   if (!meter) return;
-  if (!meter->killed) {
-    int count = lua_gethookcount(L);
-    meter->used += (uint64_t)count;
-    if (meter->used >= meter->limit) kill_at(L, script, meter);
-    else if (meter->limit - meter->used < (uint64_t)count) lua_sethook(L, hook, LUA_MASKCOUNT, tick_of(meter, count));
-  }
+  if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
   if (script->home && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
@@ -87,7 +263,7 @@ void tr_meter_charge(lua_State *L, uint64_t instructions) {
   if (!meter) return;
   if (!meter->killed) {
     meter->used += instructions;
-    if (meter->used >= meter->limit) kill_at(L, script, meter);
+    if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   }
   if (meter->killed) tr_meter_raise(L, meter);
 }

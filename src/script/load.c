@@ -61,6 +61,7 @@ static int read_program(lua_State *L, tr_stage *stage, bool *has_program) {
   *has_program = true;
   tr_definition *def = add_definition(L, stage);
   def->program = true;
+  def->memory = SIZE_MAX / 4; /* nobody could give it another */
   def->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -271,6 +272,19 @@ static int load_again(tr_script_file *file, tr_slice source, const tr_slice *arg
   return rc;
 }
 
+bool tr_script_is_loaded(const tr_script *script, const char *name) { return tr_script_file_find(script, name) != NULL; }
+
+int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc) {
+  tr_script_file *file = tr_script_file_find(script, name);
+  int rc = argc ? tr_file_set_args(file, args, argc) : 0;
+  return rc || !source.p ? rc : keep_source(file, source);
+}
+
+void tr_script_unload(tr_script *script, const char *name) {
+  tr_script_file *file = tr_script_file_find(script, name);
+  if (file) tr_script_file_free(file);
+}
+
 int tr_script_load(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc,
                    tr_error *error) {
   tr_error unused;
@@ -290,6 +304,7 @@ int tr_script_load(tr_script *script, const char *name, tr_slice source, const t
 /* --- starting --- */
 
 static int start_key(tr_script_class *class_, tr_slice key, tr_error *error) {
+  if (!tr_class_is_home(class_->core_class, key)) return 0; /* another isolate does */
   tr_agent *agent = tr_class_get(class_->core_class, key, error);
   if (!agent) return error && error->code ? error->code : TR_EMEMORY;
   return tr_agent_start(agent);
@@ -299,7 +314,7 @@ static int start_class(tr_script_class *class_, tr_error *error) {
   const tr_definition *def = class_->def;
   int rc = 0, first = 0;
   class_->started = true;
-  if (def->program) class_->script->programs++;
+  if (def->program && tr_class_is_home(class_->core_class, TR_SLICE_LITERAL("default"))) class_->script->programs++;
   if (def->program || def->autostart_default) first = start_key(class_, TR_SLICE_LITERAL("default"), error);
   for (size_t i = 0; i < def->autostart_count; i++) {
     rc = start_key(class_, tr_slice_make(def->autostart[i].text, def->autostart[i].size - 1), error);

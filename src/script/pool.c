@@ -13,7 +13,10 @@
 #endif
 
 static void make_thread(lua_State *L, tr_lua_turn *turn) {
+  uint32_t owner = tr_script_of(L)->owner;
+  tr_script_of(L)->owner = 0; /* it serves many */
   lua_State *co = lua_newthread(L);
+  tr_script_of(L)->owner = owner;
   turn->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   turn->co = co;
 }

@@ -12,7 +12,8 @@
 
 typedef struct swap { tr_script_file *file; tr_stage stage; tr_buf text; bool staged; } swap;
 typedef struct pair { tr_script_class *class_; tr_definition *def; tr_script_file *file; tr_link added; bool fresh; } pair;
-typedef struct plan {
+typedef struct tr_reloading plan;
+struct tr_reloading {
   tr_script *script;
   swap *swaps;
   size_t swap_count;
@@ -20,7 +21,7 @@ typedef struct plan {
   size_t pair_count, pair_cap;
   int backups_ref; /* { [self] = clone } */
   tr_error *error;
-} plan;
+};
 
 /* --- what changed --- */
 
@@ -317,37 +318,72 @@ static void commit(plan *p) {
   if (p->script->options.classes_changed) p->script->options.classes_changed(p->script->options.ud);
 }
 
-static int reload(plan *p) {
+static int prepare_all(plan *p) {
   int rc = make_pairs(p);
   if (!rc) rc = tr_script_protect(p->script, migrate_all, p, p->error);
   if (!rc) rc = prepare(p);
   if (rc) undo(p);
-  else commit(p);
   return rc;
+}
+
+static void plan_free(plan *p) {
+  tr_script *script = p->script;
+  for (size_t i = 0; i < p->swap_count; i++) {
+    if (p->swaps[i].staged) tr_stage_fini(&p->swaps[i].stage);
+    if (p->swaps[i].text.mem) tr_buf_fini(&p->swaps[i].text);
+  }
+  if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, p->backups_ref);
+  tr_free(script->mem, p->pairs, p->pair_cap * sizeof *p->pairs);
+  tr_free(script->mem, p->swaps, p->swap_count * sizeof *p->swaps);
+  TR_DELETE(script->mem, p);
+}
+
+static plan *plan_new(tr_script *script, size_t count, tr_error *error) {
+  plan *p = TR_NEW(script->mem, plan);
+  if (!p) return NULL;
+  p->script = script;
+  p->swap_count = count;
+  p->backups_ref = LUA_NOREF;
+  p->error = error;
+  p->swaps = tr_calloc(script->mem, count, sizeof *p->swaps);
+  if (p->swaps) return p;
+  TR_DELETE(script->mem, p);
+  return NULL;
+}
+
+/* All that can fail. *out stays NULL where nothing changed. */
+static int begin(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed, plan **out,
+                 tr_error *error) {
+  int rc = 0;
+  *changed = 0;
+  *out = NULL;
+  if (count == 0) return 0;
+  plan *p = plan_new(script, count, error);
+  if (!p) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  for (size_t i = 0; i < count && !rc; i++) {
+    p->swaps[i].file = files[i];
+    rc = stage_file(&p->swaps[i], source, error);
+    if (p->swaps[i].staged) ++*changed;
+  }
+  if (!rc && *changed > 0) rc = prepare_all(p);
+  if (rc) *changed = 0;
+  if (!rc && *changed > 0) *out = p;
+  else plan_free(p);
+  return rc;
+}
+
+void tr_script_reload_end(tr_reloading *p, bool taken) {
+  if (!p) return;
+  if (taken) commit(p);
+  else undo(p);
+  plan_free(p);
 }
 
 int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
               tr_error *error) {
-  plan p = { .script = script, .swap_count = count, .backups_ref = LUA_NOREF, .error = error };
-  int rc = 0;
-  *changed = 0;
-  if (count == 0) return 0;
-  p.swaps = tr_calloc(script->mem, count, sizeof *p.swaps);
-  if (!p.swaps) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  for (size_t i = 0; i < count && !rc; i++) {
-    p.swaps[i].file = files[i];
-    rc = stage_file(&p.swaps[i], source, error);
-    if (p.swaps[i].staged) ++*changed;
-  }
-  if (!rc && *changed > 0) rc = reload(&p);
-  if (rc) *changed = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (p.swaps[i].staged) tr_stage_fini(&p.swaps[i].stage);
-    if (p.swaps[i].text.mem) tr_buf_fini(&p.swaps[i].text);
-  }
-  if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, p.backups_ref);
-  tr_free(script->mem, p.pairs, p.pair_cap * sizeof *p.pairs);
-  tr_free(script->mem, p.swaps, count * sizeof *p.swaps);
+  plan *p;
+  int rc = begin(script, files, count, source, changed, &p, error);
+  if (!rc) tr_script_reload_end(p, true);
   return rc;
 }
 
@@ -359,15 +395,12 @@ static size_t count_files(const tr_script *script) {
   return n;
 }
 
-int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error) {
-  size_t n = count ? count : count_files(script), filled = 0, unused;
-  tr_slice none = { NULL, 0 };
-  tr_error own;
+int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
+                           tr_reloading **out, tr_error *error) {
+  size_t n = count ? count : count_files(script), filled = 0;
   int rc = 0;
-  tr_error_init(&own);
-  if (!error) error = &own;
-  if (!changed) changed = &unused;
   *changed = 0;
+  *out = NULL;
   if (n == 0) return 0;
   tr_script_file **files = tr_calloc(script->mem, n, sizeof *files);
   if (!files) return tr_error_set(error, TR_EMEMORY, "out of memory");
@@ -378,7 +411,17 @@ int tr_script_reload(tr_script *script, const char *const *names, size_t count, 
     files[filled] = tr_script_file_find(script, names[filled]);
     if (!files[filled]) rc = tr_error_set(error, TR_ENOT_FOUND, "%s: is not loaded", names[filled]);
   }
-  if (!rc) rc = tr_reload(script, files, n, none, changed, error);
+  if (!rc) rc = begin(script, files, n, source, changed, out, error);
   tr_free(script->mem, files, n * sizeof *files);
+  return rc;
+}
+
+int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error) {
+  tr_reloading *p = NULL;
+  size_t unused;
+  tr_error own;
+  tr_error_init(&own);
+  int rc = tr_script_reload_begin(script, names, count, (tr_slice){ NULL, 0 }, changed ? changed : &unused, &p, error ? error : &own);
+  if (!rc) tr_script_reload_end(p, true);
   return rc;
 }

@@ -120,3 +120,5 @@ void tr_saved_fini(tr_script *script) {
 
 size_t tr_script_saved_count(const tr_script *script) { return script->saved.count; }
 size_t tr_script_saved_bytes(const tr_script *script) { return script->saved_bytes; }
+
+void tr_script_forget(tr_script *script, tr_slice id) { tr_saved_remove(script, id); }

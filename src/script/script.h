@@ -15,6 +15,8 @@
 
 typedef struct tr_script tr_script;
 
+/* A subscription that was made, or ended, while running: other isolates of the runtime have to know it too. */
+typedef struct tr_shared_sub { tr_slice type, topic, key; tr_sub_kind kind; bool all; uint64_t id; } tr_shared_sub; /* key.p NULL: the source */
 typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed, file and args without zero bytes */
   tr_slice type, key, file;
   const tr_slice *args;
@@ -32,6 +34,8 @@ typedef struct tr_script_options {
   /* ctx:exit(status) and a program's return; ctx:stop(). */
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
+  void (*subscribed)(void *ud, const tr_shared_sub *sub, bool added); /* there are several isolates; NULL: one */
+  uint64_t first_sub;                             /* ctx:subscribe gives numbers above this */
   /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
   int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
   /* Bind this id to a process of its own. err: TR_EPERMISSION, TR_EEXISTS, TR_ELIMIT, TR_EINVALID, TR_EUNAVAILABLE, TR_EMEMORY. */
@@ -41,6 +45,7 @@ typedef struct tr_script_options {
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
+  tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
 } tr_script_options;
 
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
@@ -58,6 +63,17 @@ int tr_script_load(tr_script *script, const char *name, tr_slice source, const t
 /* Compile, stage, check and swap a set of loaded files (count 0: all), all or nothing. Unchanged sources are
  * skipped; *changed says how many were swapped. Turns under way finish on the code they began with. */
 int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error);
+/* The same in two steps, for several isolates: all that can fail, then the swap or back to what was. No turn may run in between. *out is
+ * NULL where nothing changed. source (p NULL: read it) is for a single file. error lives until the end. */
+typedef struct tr_reloading tr_reloading;
+int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
+                           tr_reloading **out, tr_error *error);
+void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
+bool tr_script_is_loaded(const tr_script *script, const char *name);
+/* What one that is loaded gets as `...`, and its text, from the next reload on. */
+int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc);
+/* Take back a load: its classes leave. */
+void tr_script_unload(tr_script *script, const char *name);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
@@ -65,6 +81,10 @@ int tr_script_start(tr_script *script, tr_error *error);
 bool tr_script_has_program(const tr_script *script);
 bool tr_script_programs_running(const tr_script *script);
 
+/* What another isolate's `subscribed` said. */
+void tr_script_share(tr_script *script, const tr_shared_sub *sub, bool added);
+
+/* Saving and restoring, for C. Each instance's state by its save hook, as a body in the native format; those that are not in memory too. */
 /* A value as a body, and native bytes as a value. value NULL: no body. */
 int tr_script_body(tr_script *script, const tr_value *value, tr_body *body, tr_error *error);
 tr_value *tr_script_value(tr_script *script, tr_slice bytes, tr_error *error); /* NULL: *error says why */
@@ -93,6 +113,11 @@ int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version,
  * time has gone by since it was saved, for timers. */
 int tr_script_restore(tr_script *script, tr_slice kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes, tr_time passed,
                       tr_error *error);
+/* Nothing of this instance is kept any more: it is elsewhere. */
+void tr_script_forget(tr_script *script, tr_slice id);
+/* Where an agent type's code comes from, if that is a file; borrowed. */
+typedef struct tr_script_source { const char *file; char *const *args; size_t argc; } tr_script_source;
+bool tr_script_where(const tr_script *script, tr_slice type, tr_script_source *out);
 /* States that are kept because their instances are not in memory. */
 size_t tr_script_saved_count(const tr_script *script);
 size_t tr_script_saved_bytes(const tr_script *script);
@@ -102,6 +127,8 @@ typedef struct tr_script_builder tr_script_builder;
 tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error); /* NULL: out of memory */
 tr_sink tr_script_build_sink(tr_script_builder *builder);
 uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
+/* The same from a body in the native format, at once. 0: *error says why. */
+uint32_t tr_script_read_native(tr_script *script, tr_slice bytes, tr_error *error);
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */
 
 /* A serializer was added to the codecs: bodies that come are looked at for it from now on. */

@@ -88,7 +88,11 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   copy.turn = with->turn;
   copy.wait = with->wait;
   copy.refs = with->refs;
+  uint32_t owner = script->owner, parcel = tr_parcel_begin(script);
+  script->owner = parcel;
   int rc = tr_copy_top(L, &copy);
+  script->owner = owner;
+  parcel = tr_parcel_end(script, parcel);
   with->pending = copy.pending;
   with->held = copy.held;
   if (rc || tr_is_null(L, -1)) { /* null: a placeholder's */
@@ -100,6 +104,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   if (script->home && !(with->wait && with->wait->missing)) return tr_foreign_keep(L, script, copy.nulls, body, error);
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
+  script->slots.next[slot] |= parcel << TR_SLOT_PARCEL;
   body->kind = TR_BODY_SLOT;
   body->slot = script->home ? slot | TR_SLOT_LOCAL : slot;
   return 0;
@@ -150,6 +155,7 @@ int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_err
     return 0;
   }
   lua_rawgeti(L, table, body->slot);
+  tr_parcel_take(script, script->slots.next[body->slot] >> TR_SLOT_PARCEL);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);
   free_slot(L, &script->slots, table, body->slot);
   body->kind = TR_BODY_NONE;

@@ -105,6 +105,8 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   tr_error error;
   tr_error_init(&error);
   script->running = NULL;
+  script->owner = 0;
+  script->memory_hard = SIZE_MAX;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
   int code = tr_script_caught(L, status, &error);
@@ -144,6 +146,7 @@ static int open_state(lua_State *L, void *ud) {
 
 void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
+  tr_accounts_init(script);
   tr_list_init(&script->files);
   tr_list_init(&script->classes);
   tr_list_init(&script->letters);
@@ -161,6 +164,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_script_init(script, mem);
   script->options = *options;
   script->core = options->core;
+  script->next_sub = options->first_sub;
   script->codecs = options->codecs;
   script->own_codecs = !options->codecs;
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
@@ -169,11 +173,12 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
   script->get_type = tr_name_new(tr_core_names(script->core), TR_SLICE_LITERAL(TR_GET_TYPE)); /* NULL: nobody can ask */
-  script->L = script->codecs ? lua_newstate(tr_script_allocate, script) : NULL;
+  script->L = script->codecs && tr_accounts_open(script) ? lua_newstate(tr_script_allocate, script) : NULL;
   if (!script->L) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
     tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
+    tr_accounts_close(script);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
@@ -185,6 +190,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
     tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
     tr_slots_close(script);
+    tr_accounts_close(script);
     tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
@@ -212,6 +218,7 @@ void tr_script_free(tr_script *script) {
   tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_slots_close(script);
+  tr_accounts_close(script);
   tr_script_free_chunks(script);
   TR_DELETE(script->mem, script);
 }

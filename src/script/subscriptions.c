@@ -237,3 +237,55 @@ int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error) {
   };
   return tr_class_subscribe(class_, &options, &sub->id, error);
 }
+
+/* ---- several isolates: each has its own record of every subscription ---- */
+
+tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type) {
+  return (tr_shared_sub){
+    .type = tr_slice_of(type), .topic = tr_slice_of(sub->topic), .key = tr_slice_make(sub->key, sub->key ? sub->key_size - 1 : 0),
+    .kind = sub->kind, .all = sub->all, .id = sub->number,
+  };
+}
+
+static tr_sub_spec *copy_shared(tr_script *script, const tr_shared_sub *shared) {
+  tr_sub_spec *sub = TR_NEW(script->mem, tr_sub_spec);
+  if (!sub) return NULL;
+  sub->script = script;
+  sub->match_ref = sub->agent_ref = LUA_NOREF;
+  tr_buf_init(&sub->found, script->mem);
+  sub->kind = shared->kind;
+  sub->all = shared->all;
+  sub->topic = tr_strndup(script->mem, shared->topic.p, shared->topic.n);
+  sub->topic_size = sub->topic ? shared->topic.n + 1 : 0;
+  if (shared->key.p) sub->key = tr_strndup(script->mem, shared->key.p, shared->key.n);
+  sub->key_size = sub->key ? shared->key.n + 1 : 0;
+  if (sub->topic && (sub->key || !shared->key.p)) return sub;
+  tr_sub_spec_free(sub);
+  return NULL;
+}
+
+static void add_shared(tr_script *script, tr_script_class *class_, const tr_shared_sub *shared) {
+  tr_error error;
+  tr_error_init(&error);
+  tr_sub_spec *sub = copy_shared(script, shared);
+  int rc = sub ? tr_sub_spec_activate(sub, class_->core_class, &error) : tr_error_set(&error, TR_EMEMORY, "out of memory");
+  if (rc && rc != TR_EEXISTS) /* there already: two instances asked for the same at once */
+    tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "subscription.lost", "agent_type=%s reason=\"%s\"", class_->def->type, error.text);
+  if (rc && sub) tr_sub_spec_free(sub);
+  if (rc) return;
+  sub->number = shared->id;
+  tr_list_push(&class_->run_subs, &sub->link);
+}
+
+void tr_script_share(tr_script *script, const tr_shared_sub *shared, bool added) {
+  tr_script_class *class_ = tr_script_class_find(script, shared->type);
+  if (class_ && added) add_shared(script, class_, shared);
+  for (tr_link *link = class_ && !added ? class_->run_subs.next : NULL; link && link != &class_->run_subs; link = link->next) {
+    tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
+    if (sub->number != shared->id) continue;
+    tr_class_unsubscribe(class_->core_class, sub->id);
+    tr_link_remove(link);
+    tr_sub_spec_free(sub);
+    return;
+  }
+}

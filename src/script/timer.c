@@ -12,7 +12,7 @@
 #include "core/id.h"
 #include "script/internal.h"
 
-#define TIMERS_MAX 10000 /* an instance */
+#define TIMERS_MAX TR_TIMERS_MAX
 
 typedef struct script_timer {
   tr_timer timer;
@@ -122,7 +122,7 @@ static void attach(script_timer *self, tr_instance *instance) {
 int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared,
                           tr_body *body, uint64_t *id) {
   tr_script *script = instance->class_->script;
-  bool room = instance->timer_count < TIMERS_MAX;
+  bool room = declared || instance->timer_count < instance->def->timer_limit;
   script_timer *self = room ? timer_new(script, type, period, declared, body) : NULL;
   if (!self) {
     tr_body_release(script->core, body);

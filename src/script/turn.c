@@ -21,7 +21,8 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->instance = instance;
   lt->def = instance->def;
   lt->def->refs++;
-  lt->meter = (tr_meter){ .limit = lt->def->instructions, .base = lt->co, .error = &lt->error };
+  tr_meter_begin(&lt->meter, lt->def, lt->co, &lt->error);
+  lt->sent = 0;
   lt->call = NULL;
   lt->unhandled = false;
   lt->restored = false;
@@ -30,7 +31,6 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->reply.kind = TR_BODY_NONE;
   tr_list_init(&lt->futures);
   turn->user = lt;
-  tr_meter_arm(&lt->meter, lt->co);
   return lt;
 }
 
@@ -104,6 +104,7 @@ static int failed(tr_lua_turn *lt, int status) {
   tr_error_init(&error);
   bool program = lt->def->program && lt->turn->kind == TR_TURN_INIT;
   if (lt->meter.killed) error = lt->error;
+  else if (tr_meter_was_refused(lt, &error)) (void)0;
   else if (status == LUA_ERRMEM) tr_error_set(&error, TR_EMEMORY, "out of memory");
   else tr_fail_read(lt->co, -1, &error);
   fail_turn(lt, &error);
@@ -162,6 +163,15 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
 
 /* --- running --- */
 
+/* It was good, but its agent keeps more memory than it may. */
+static int failed_by_memory(tr_lua_turn *lt, const tr_error *why) {
+  tr_error error = *why;
+  lua_settop(lt->co, 0);
+  fail_turn(lt, &error);
+  close_turn(lt);
+  return TR_RUN_DONE;
+}
+
 static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   tr_script *script = lt->script;
   int count = 0;
@@ -169,12 +179,24 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   script->meter = &lt->meter;
   script->can_wait = true;
   script->pause = TR_PAUSE_NONE;
+  script->active = lt->co;
+  script->owner = lt->instance->account;
+  script->memory_hard = 2 * lt->def->memory;
+  tr_meter_resume(script, &lt->meter);
   int status = lua_resume(lt->co, L, nargs, &count);
   tr_pause pause = script->pause;
+  tr_meter_pause(&lt->meter, pause == TR_PAUSE_SLICE);
+  if (lt->def->program && pause != TR_PAUSE_SLICE) lt->meter.used = 0; /* it goes on for ever */
+  script->memory_hard = SIZE_MAX;
+  script->active = NULL;
   script->running = NULL;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
-  if (status == LUA_OK && !lt->meter.killed) return done(L, lt, count);
+  if (status == LUA_OK && !lt->meter.killed) {
+    tr_error error;
+    bool small = !script->owner || script->accounts[script->owner].used <= lt->def->memory / 2;
+    return small || tr_meter_memory_fine(L, lt, &error) ? done(L, lt, count) : failed_by_memory(lt, &error);
+  }
   if (status != LUA_YIELD) return failed(lt, status);
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
@@ -395,6 +417,7 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   if (instance) lua_rawgeti(L, TR_AT_INSTANCES, turn->agent->user_ref);
   else instance = tr_instance_push(L, class_, turn->agent);
   int at = lua_gettop(L);
+  class_->script->owner = instance->account;
   if (instance->def != class_->def) tr_instance_adopt(L, instance, at);
   if (instance->def->program) {
     if (turn->kind == TR_TURN_INIT) return begin_program(L, instance, at, turn);
@@ -417,6 +440,7 @@ int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   if (!turn->user) nargs = begin(L, class_, turn);
   if (nargs >= 0) result = go_on(L, turn->user, nargs);
   lua_settop(L, top);
+  class_->script->owner = 0;
   return result;
 }
 

@@ -203,7 +203,8 @@ static void tell_refused(tr_worker *w, tr_worker_type *type, const tr_rpc_status
   if (held) snprintf(text, sizeof text, "type %.*s is held by another worker", TR_SLICE_ARG(name));
   else snprintf(text, sizeof text, "type %.*s is refused: %.*s", TR_SLICE_ARG(name), (int)tr_utf8_cut(status->message, 160),
                 status->message.n ? status->message.p : "");
-  tr_log_write(w->log, TR_LOG_WARN, "type.refused", "host=%s reason=\"%s\" (trying again)", w->address, text);
+  /* An uplink for what is bound to it makes our types known there as far as they are not there. */
+  tr_log_write(w->log, held && w->o.bound ? TR_LOG_DEBUG : TR_LOG_WARN, "type.refused", "host=%s reason=\"%s\" (trying again)", w->address, text);
   tr_worker_set_state(w, TR_WORKER_JOINING, text);
 }
 

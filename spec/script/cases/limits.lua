@@ -49,7 +49,7 @@ local a = { type = "a", limits = { instructions = 200000 }, on = {
 } }
 local busy = { type = "busy", limits = { instructions = 5000000 }, on = { Loop = function() while true do end end } }
 local small = { type = "small", limits = { instructions = 1000 }, on = { Little = function() return "ok" end, Much = function() for _ = 1, 2000 do end end } }
-local quick = { type = "quick", on = {
+local quick = { type = "quick", limits = { memory = "512M" }, on = {
   Ping = function(self) self.n = (self.n or 0) + 1 return self.n end,
   Deep = function() local function f() return 1 + f() end f() end,
 } }

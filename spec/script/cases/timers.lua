@@ -46,7 +46,7 @@ return { clock, slow, a, function(ctx)
   assert(not ok and e.message == "body: a body cannot hold a function")
   for i = 1, 10001 do
     ok, e = pcall(ctx.after, ctx, 1e6, "T")
-    if i <= 10000 then assert(ok) else assert(not ok and e.code == "overloaded") end
+    if i <= 10000 then assert(ok) else assert(not ok and e.code == "limit_exceeded") end
   end
   ctx:exit(0)
 end }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ * The programs of spec/script/cases once more, on the whole runtime, with one thread and with four: the same must come out. Time is
+ * virtual: it moves to the next timer of all isolates when none of them has anything left to do. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "runtime/isolate.h"
+
+static _Atomic int64_t now_us;
+static char log_text[1 << 18];
+static size_t log_length;
+
+static int64_t clock_us(void *ud) {
+  (void)ud;
+  return atomic_load(&now_us);
+}
+
+static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
+  (void)ud;
+  size_t room = sizeof log_text - log_length;
+  const char *name = level == TROUPE_LOG_PRINT ? "print" : tr_log_level_name((tr_log_level)level);
+  int n = snprintf(log_text + log_length, room, "%s %s %s\n", name, event, text);
+  log_length += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+/* The next timer of all isolates; TR_NEVER: none. */
+static tr_time next_deadline(troupe_t *rt) {
+  tr_time next = tr_core_next_deadline(rt->core);
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 1; rt->crew && i < rt->crew->count; i++) {
+    tr_time other = tr_core_next_deadline(rt->crew->isolates[i]->core);
+    if (other < next) next = other;
+  }
+  tr_crew_resume(rt->crew);
+  return next;
+}
+
+/* Until the program has returned, or nothing can happen, or so much virtual time has passed. */
+static void run(troupe_t *rt, tr_time limit) {
+  while (rt->stage != TR_STAGE_DONE && atomic_load(&now_us) < limit) {
+    int more = troupe_poll(rt, 1000000);
+    CHECK(more >= 0);
+    if (more) continue;
+    tr_time next = next_deadline(rt);
+    if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+    if (next == TR_NEVER) return;
+    if (next > atomic_load(&now_us)) atomic_store(&now_us, next);
+  }
+}
+
+static char *marked(const char *text, const char *mark, int n) {
+  for (const char *at = text; at; at = strchr(at, '\n')) {
+    if (*at == '\n') at++;
+    if (strncmp(at, mark, strlen(mark)) != 0 || n-- > 0) continue;
+    const char *begin = at + strlen(mark), *end = strchr(begin, '\n');
+    return strndup(begin, end ? (size_t)(end - begin) : strlen(begin));
+  }
+  return NULL;
+}
+
+static void run_case(const char *path, void *ud) {
+  troupe_t *rt;
+  size_t length;
+  unsigned threads = *(unsigned *)ud;
+  troupe_options_t options = {
+    .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_DEBUG, .seed = 1, .clock_us = clock_us, .threads = threads,
+  };
+  const char *text = check_file(path, &length);
+  atomic_store(&now_us, TR_SECONDS(1));
+  log_length = 0;
+  log_text[0] = 0;
+  CHECK_INT(troupe_new(&rt, &options), ==, 0);
+  if (troupe_load_file(rt, path)) CHECK_FAIL("%s: %s", path, troupe_error(rt));
+  run(rt, TR_SECONDS(100000));
+  if (!tr_runtime_stopping(rt) || rt->exit_status)
+    CHECK_FAIL("%s with %u threads: %s %d\n%s", path, threads, tr_runtime_stopping(rt) ? "status" : "has not returned", rt->exit_status, log_text);
+  char *expected;
+  for (int i = 0; (expected = marked(text, "--? ", i)); i++) {
+    if (!strstr(log_text, expected)) CHECK_FAIL("%s with %u threads: not in the log: %s\n%s", path, threads, expected, log_text);
+    free(expected);
+  }
+  troupe_free(rt);
+}
+
+/* In most of spec/script/cases the agents and the program share tables of the file, so they have to be in one Lua state: with several
+ * threads only these run. Those of spec/script/threads talk by messages alone. */
+static void run_all(unsigned threads) {
+  static const char *const cases[] = { "spec/script/cases/bodies.lua", "spec/script/cases/limits.lua", "spec/script/cases/sandbox.lua" };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) run_case(cases[i], &threads);
+  check_each_file("spec/script/threads", ".lua", run_case, &threads);
+}
+
+CHECK_CASE(script_programs_with_one_thread) { run_all(1); }
+CHECK_CASE(script_programs_with_two_threads) { run_all(2); }
+CHECK_CASE(script_programs_with_four_threads) { run_all(4); }

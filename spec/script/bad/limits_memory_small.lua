@@ -1,0 +1,2 @@
+--! FILE:2: limits.memory must be bytes
+return { limits = { memory = 100 } }

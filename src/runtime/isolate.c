@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT
+ * The threads: how they run, stand still, and come to an end.
+ *
+ * An isolate takes what came in, runs a slice of turns, and sleeps in its loop when nothing is left. It never waits for another one; only
+ * isolate 0 does, for all to stand still: then whatever concerns them all (loading, reloading, saving, closing) is done
+ * from its thread, one isolate after the other, as if there were no threads. So none of that needs a protocol between them.
+ *
+ * Is anything left to do? Each isolate says in `status` that it found nothing when it went to sleep, and changes it before it takes
+ * anything up. Isolate 0 reads all statuses, then how many parcels were sent and taken by all, then the statuses again: if none changed
+ * and all said idle, nobody sent or took in between, so equal sums mean that nothing is under way either.
+ *
+ * Where an agent lives: by a hash of its key, so that those which share one (a session, a room) are together and talk without
+ * crossing; the key "default", which nearly all single agents have, is hashed with the type. Next: crossing.c. */
+#include "runtime/isolate.h"
+
+#include <string.h>
+
+#include "base/map.h"
+
+#define SLICE_TURNS 64
+
+/* ---- where agents live ---- */
+
+static unsigned home_of(const tr_crew *crew, tr_slice type, tr_slice key) {
+  uint32_t hash = tr_hash(0x7472, key);
+  if (tr_slice_is(key, "default")) hash ^= tr_hash(0x6f75, type);
+  return (unsigned)(((uint64_t)hash * crew->count) >> 32);
+}
+
+unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key) {
+  return tr_class_is_program(class_) ? 0 : home_of(crew, tr_name_view(tr_class_type(class_)), key);
+}
+
+tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
+  const tr_class *class_ = tr_core_find_class(crew->isolates[0]->core, type);
+  return crew->isolates[class_ ? tr_crew_home(crew, class_, key) : 0];
+}
+
+/* ---- the thread ---- */
+
+static void set_status(tr_isolate *isolate, uint64_t what) {
+  uint64_t old = atomic_load_explicit(&isolate->status, memory_order_relaxed);
+  atomic_store(&isolate->status, (old / TR_STATUS_STEP + 1) * TR_STATUS_STEP + what);
+}
+
+static void stand_still(tr_isolate *isolate) {
+  tr_crew *crew = isolate->crew;
+  uv_mutex_lock(&crew->mutex);
+  crew->paused_count++;
+  uv_cond_broadcast(&crew->paused);
+  while (atomic_load(&crew->pausing)) uv_cond_wait(&crew->resumed, &crew->mutex);
+  crew->paused_count--;
+  uv_mutex_unlock(&crew->mutex);
+}
+
+static void on_timer(uv_timer_t *timer) { (void)timer; }
+static void on_wake(uv_async_t *async) { (void)async; }
+
+static void sleep_now(tr_isolate *isolate) {
+  tr_crew *crew = isolate->crew;
+  atomic_store(&isolate->next, tr_core_next_deadline(isolate->core));
+  set_status(isolate, TR_STATUS_ASLEEP | (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0));
+  if (atomic_load(&crew->watching)) tr_isolate_wake(crew->isolates[0]);
+  tr_time next = atomic_load(&isolate->next);
+  if (next != TR_NEVER) {
+    tr_time wait = next - tr_runtime_now(crew->rt);
+    uv_update_time(&isolate->loop);
+    uv_timer_start(&isolate->timer, on_timer, wait <= 0 ? 0 : (uint64_t)((wait + 999) / 1000), 0);
+  } else {
+    uv_timer_stop(&isolate->timer);
+  }
+  /* Who pushes, pauses or ends wakes us after having done so: what came before this look is seen, what comes after it wakes. */
+  bool any = !tr_inbox_empty(&isolate->inbox) || atomic_load(&crew->pausing) || atomic_load(&crew->ending);
+  uv_run(&isolate->loop, any ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+  set_status(isolate, 0);
+}
+
+static void thread_main(void *arg) {
+  tr_isolate *isolate = arg;
+  tr_crew *crew = isolate->crew;
+  while (!atomic_load(&crew->ending)) {
+    if (atomic_load(&crew->pausing)) stand_still(isolate);
+    tr_core_set_now(isolate->core, tr_runtime_now(crew->rt));
+    tr_isolate_receive(isolate);
+    int more = tr_script_step(isolate->script, tr_core_now(isolate->core), SLICE_TURNS);
+    if (!more && tr_inbox_empty(&isolate->inbox)) sleep_now(isolate);
+  }
+}
+
+void tr_isolate_wake(tr_isolate *isolate) {
+  troupe_t *rt = isolate->crew->rt;
+  if (!isolate->crew->started) return; /* nobody sleeps yet */
+  uv_async_send(&isolate->wake);
+  if (isolate->index == 0 && rt->options.wake) rt->options.wake(rt->options.userdata);
+}
+
+int tr_crew_start(tr_crew *crew) {
+  if (crew->started) return 0;
+  int rc = tr_runtime_loop_open(crew->rt);
+  if (rc) return rc;
+  for (unsigned i = 1; i < crew->count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    if (!isolate->has_loop) {
+      if (uv_loop_init(&isolate->loop)) return tr_runtime_fail(crew->rt, TR_EIO, "cannot make an event loop for a thread");
+      isolate->has_loop = true;
+      uv_timer_init(&isolate->loop, &isolate->timer);
+      uv_async_init(&isolate->loop, &isolate->wake, on_wake);
+    }
+  }
+  uv_async_init(crew->rt->loop, &crew->isolates[0]->wake, on_wake);
+  uv_unref((uv_handle_t *)&crew->isolates[0]->wake);
+  crew->started = true;
+  for (unsigned i = 1; i < crew->count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    if (uv_thread_create(&isolate->thread, thread_main, isolate)) {
+      tr_crew_stop(crew);
+      return tr_runtime_fail(crew->rt, TR_EIO, "cannot start a thread");
+    }
+    isolate->running = true;
+  }
+  return 0;
+}
+
+void tr_crew_stop(tr_crew *crew) {
+  atomic_store(&crew->ending, true);
+  for (unsigned i = 1; i < crew->count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    if (!isolate->running) continue;
+    uv_async_send(&isolate->wake);
+    uv_thread_join(&isolate->thread);
+    isolate->running = false;
+  }
+}
+
+/* ---- standing still ---- */
+
+void tr_crew_pause(tr_crew *crew) {
+  if (!crew || crew->depth++ || !crew->started) return;
+  atomic_store(&crew->pausing, true);
+  unsigned running = 0;
+  for (unsigned i = 1; i < crew->count; i++) {
+    running += crew->isolates[i]->running;
+    if (crew->isolates[i]->running) uv_async_send(&crew->isolates[i]->wake);
+  }
+  uv_mutex_lock(&crew->mutex);
+  while (crew->paused_count < running) uv_cond_wait(&crew->paused, &crew->mutex);
+  uv_mutex_unlock(&crew->mutex);
+  for (unsigned i = 1; i < crew->count; i++) tr_core_set_now(crew->isolates[i]->core, tr_runtime_now(crew->rt));
+}
+
+void tr_crew_resume(tr_crew *crew) {
+  if (!crew || --crew->depth || !crew->started) return;
+  uv_mutex_lock(&crew->mutex);
+  atomic_store(&crew->pausing, false);
+  uv_cond_broadcast(&crew->resumed);
+  uv_mutex_unlock(&crew->mutex);
+}
+
+/* ---- nothing left ---- */
+
+static bool all_say(tr_crew *crew, uint64_t what, uint64_t *statuses, bool again) {
+  for (unsigned i = 1; i < crew->count; i++) {
+    uint64_t status = atomic_load(&crew->isolates[i]->status);
+    bool due = crew->rt->options.clock_us && atomic_load(&crew->isolates[i]->next) <= crew->clock;
+    if (due || (status & what) != what || (again && status != statuses[i])) return false;
+    statuses[i] = status;
+  }
+  return true;
+}
+
+void tr_crew_look_at_clock(tr_crew *crew) {
+  tr_time now = crew->rt->options.clock_us ? tr_runtime_now(crew->rt) : 0;
+  if (now == crew->clock || !crew->started) return;
+  crew->clock = now;
+  for (unsigned i = 1; i < crew->count; i++)
+    if (atomic_load(&crew->isolates[i]->next) <= now) uv_async_send(&crew->isolates[i]->wake);
+}
+
+bool tr_crew_is(tr_crew *crew, uint64_t what) {
+  uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
+  atomic_store(&crew->watching, true); /* before the look: whoever becomes idle after it wakes us */
+  if (!crew->started || !all_say(crew, what, statuses, false)) return false;
+  for (unsigned i = 0; i < crew->count; i++) {
+    sent += atomic_load(&crew->isolates[i]->sent);
+    taken += atomic_load(&crew->isolates[i]->taken);
+  }
+  return sent == taken && all_say(crew, what, statuses, true);
+}
+
+/* ---- made and freed ---- */
+
+static void log_line(void *ud, tr_log_level level, const char *event, const char *text) {
+  const tr_isolate *isolate = ud;
+  if (!isolate->muted) isolate->crew->rt->log.sink(isolate->crew->rt, level, event, text);
+}
+
+static void on_print(void *ud, tr_slice line) {
+  const tr_isolate *isolate = ud;
+  if (!isolate->muted) tr_runtime_print(isolate->crew->rt, isolate->mem, line);
+}
+
+static int read_file(void *ud, const char *path, tr_buf *text, tr_error *error) {
+  const tr_isolate *isolate = ud;
+  return tr_runtime_read(isolate->crew->rt, path, text, error);
+}
+
+static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
+  const tr_isolate *isolate = ud;
+  tr_runtime_dead_letter(isolate->log, isolate->script, msg, code, reason);
+}
+
+static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
+  tr_core_options core = {
+    .mem = isolate->mem, .log = isolate->log, .seed = seed, .now = tr_runtime_now(isolate->crew->rt),
+    .hooks = { .dead_letter = on_dead_letter, .ud = isolate },
+  };
+  isolate->core = tr_core_new(&core);
+  if (!isolate->core) return TR_EMEMORY;
+  isolate->codecs = tr_codecs_new(isolate->mem, seed);
+  if (!isolate->codecs) return TR_EMEMORY;
+  tr_script_options script = {
+    .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
+    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .ud = isolate,
+  };
+  isolate->script = tr_script_new(&script, error);
+  return isolate->script ? 0 : TR_EMEMORY;
+}
+
+static tr_isolate *add(tr_crew *crew, unsigned index) {
+  troupe_t *rt = crew->rt;
+  tr_isolate *isolate = TR_NEW(&rt->mem, tr_isolate);
+  if (!isolate) return NULL;
+  crew->isolates[index] = isolate;
+  crew->count = index + 1;
+  isolate->crew = crew;
+  isolate->index = index;
+  isolate->own_mem = (tr_mem){ .realloc_fn = rt->mem.realloc_fn, .ud = rt->mem.ud };
+  isolate->own_log = (tr_log){ .level = rt->log.level, .sink = rt->log.sink ? log_line : NULL, .ud = isolate };
+  isolate->mem = index ? &isolate->own_mem : &rt->mem;
+  isolate->log = index ? &isolate->own_log : &rt->log;
+  tr_buf_init(&isolate->draft.data, isolate->mem);
+  return isolate;
+}
+
+int tr_crew_new(troupe_t *rt, unsigned count) {
+  tr_crew *crew = rt->crew = TR_NEW(&rt->mem, tr_crew);
+  if (!crew) return TR_EMEMORY;
+  crew->rt = rt;
+  uv_mutex_init_recursive(&crew->log_mutex);
+  uv_mutex_init(&crew->mutex);
+  uv_cond_init(&crew->paused);
+  uv_cond_init(&crew->resumed);
+  for (unsigned i = 0; i < count; i++)
+    if (!add(crew, i)) return TR_EMEMORY;
+  uint64_t identity = tr_random_next(tr_core_random(rt->core));
+  crew->isolates[0]->core = rt->core;
+  crew->isolates[0]->script = rt->script;
+  crew->isolates[0]->codecs = rt->codecs;
+  for (unsigned i = 0; i < count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    int rc = i ? make_core(isolate, tr_random_next(tr_core_random(rt->core)), &rt->error) : 0;
+    if (!rc) rc = tr_inbox_init(&isolate->inbox, &rt->mem, count);
+    if (!rc) rc = tr_isolate_open_crossing(isolate, identity);
+    if (rc) return rc;
+  }
+  return 0;
+}
+
+static void on_close(uv_handle_t *handle) { (void)handle; }
+
+static void close_loop(tr_isolate *isolate) {
+  if (!isolate->has_loop) return;
+  uv_close((uv_handle_t *)&isolate->timer, on_close);
+  uv_close((uv_handle_t *)&isolate->wake, on_close);
+  uv_run(&isolate->loop, UV_RUN_DEFAULT);
+  uv_loop_close(&isolate->loop);
+  isolate->has_loop = false;
+}
+
+void tr_crew_close(tr_crew *crew) {
+  crew->started = false; /* nobody is to be woken any more */
+  for (unsigned i = 1; i < crew->count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    close_loop(isolate);
+    tr_script_free(isolate->script);
+    isolate->script = NULL;
+    if (isolate->core) tr_isolate_leave(isolate);
+    tr_core_free(isolate->core);
+    tr_codecs_free(isolate->codecs);
+    isolate->core = NULL;
+  }
+}
+
+void tr_crew_free(tr_crew *crew) {
+  if (!crew) return;
+  tr_mem *mem = &crew->rt->mem;
+  for (unsigned i = 0; i < crew->count; i++)
+    if (crew->isolates[i]->inbox.accounts) tr_isolate_drop_inbox(crew->isolates[i]);
+  for (unsigned i = 0; i < crew->count; i++) {
+    tr_isolate *isolate = crew->isolates[i];
+    tr_isolate_close_crossing(isolate);
+    tr_inbox_fini(&isolate->inbox, mem);
+    tr_buf_fini(&isolate->draft.data);
+    TR_DELETE(mem, isolate);
+  }
+  uv_mutex_destroy(&crew->log_mutex);
+  uv_mutex_destroy(&crew->mutex);
+  uv_cond_destroy(&crew->paused);
+  uv_cond_destroy(&crew->resumed);
+  TR_DELETE(mem, crew);
+}

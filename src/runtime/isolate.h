@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ * Isolates: the threads of one runtime. Each has its own core, Lua state, memory count and loop, and a share of the agents. Isolate 0 is
+ * the thread that uses troupe.h: it has the doors, the programs and what C added; it is the only one there is by default, and then
+ * none of this exists (troupe_t.crew is NULL). */
+#ifndef TR_RUNTIME_ISOLATE_H
+#define TR_RUNTIME_ISOLATE_H
+
+#include <uv.h>
+
+#include "runtime/internal.h"
+#include "runtime/parcel.h"
+
+/* A request that was sent to another isolate, until its answer is there. */
+typedef struct tr_away { tr_holder holder; tr_isolate *isolate; tr_msg *msg; unsigned to; uint64_t token; } tr_away;
+typedef struct tr_away_slot { tr_away *away; uint32_t generation, next; } tr_away_slot;
+typedef struct tr_job tr_job; /* a request from another isolate that is handled here */
+typedef struct tr_job_table { tr_job **jobs; uint32_t cap; } tr_job_table;
+
+typedef struct tr_far_list tr_far_list;
+
+typedef struct tr_isolate_gate { tr_gate gate; struct tr_isolate *isolate; unsigned to; } tr_isolate_gate;
+
+struct tr_isolate {
+  tr_crew *crew;
+  unsigned index;
+  tr_core *core;     /* isolate 0: the runtime's own */
+  tr_script *script;
+  tr_codecs *codecs; /* likewise */
+  tr_mem *mem;
+  const tr_log *log;
+  /* the thread; not of isolate 0 */
+  tr_mem own_mem;
+  tr_log own_log;
+  bool muted;        /* it loads what isolate 0 has loaded, and printed, before */
+  bool has_loop, running;
+  uv_loop_t loop;
+  uv_thread_t thread;
+  uv_timer_t timer;
+  /* what others touch */
+  uv_async_t wake;
+  tr_inbox inbox;
+  _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
+  _Atomic tr_time next;      /* its next timer, when it went to sleep */
+  _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
+  _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
+  /* crossing.c */
+  tr_isolate_gate *gates;    /* by receiver */
+  tr_away_slot *away;
+  uint32_t away_cap, away_free;
+  tr_draft draft;
+  tr_far_list *spare;
+  tr_job_table *jobs;        /* by caller's isolate */
+};
+
+enum { /* tr_isolate.status */
+  TR_STATUS_ASLEEP = 1, /* nothing is ready */
+  TR_STATUS_IDLE = 2,   /* nor open */
+  TR_STATUS_QUIET = 4,  /* and no timer runs */
+  TR_STATUS_STEP = 8
+};
+
+struct tr_crew {
+  troupe_t *rt;
+  unsigned count;
+  bool started;
+  tr_isolate *isolates[TR_ISOLATES_MOST];
+  uv_mutex_t log_mutex;      /* recursive: one callback of the embedder at a time */
+  uv_mutex_t mutex;          /* of the pause */
+  uv_cond_t paused, resumed;
+  tr_time clock;             /* of an embedder's own clock: when it was looked at last */
+  unsigned paused_count, depth;
+  _Atomic bool pausing, ending;
+  _Atomic bool watching;     /* isolate 0 wants to know when another one becomes idle */
+  _Atomic bool outward;      /* somebody whom only isolate 0 knows may hear events */
+};
+
+/* n - 1 isolates beside the runtime's own, not started. */
+int tr_crew_new(troupe_t *rt, unsigned count);
+void tr_crew_stop(tr_crew *crew); /* and wait for the threads' end */
+void tr_crew_free(tr_crew *crew); /* after the runtime's own core is gone */
+void tr_crew_close(tr_crew *crew); /* the other cores; the threads have stopped */
+/* Start the threads, once. */
+int tr_crew_start(tr_crew *crew);
+/* Between these two the other threads stand still between two turns, and what is theirs may be used from this one. They nest. */
+void tr_crew_pause(tr_crew *crew);
+void tr_crew_resume(tr_crew *crew);
+/* Do all other isolates say so (TR_STATUS_…), with nothing under way between them? Isolate 0 must be so itself. */
+bool tr_crew_is(tr_crew *crew, uint64_t what);
+/* The embedder's clock moves by its own laws: wake those whose timers are due. */
+void tr_crew_look_at_clock(tr_crew *crew);
+void tr_isolate_wake(tr_isolate *isolate);
+/* The isolate of a key of this type: an index. */
+unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key);
+tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key); /* by names */
+
+/* crossing.c */
+int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity);
+void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its script: nothing is away or waits any more */
+void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
+/* Take what others sent. */
+void tr_isolate_receive(tr_isolate *isolate);
+void tr_isolate_drop_inbox(tr_isolate *isolate);
+/* Push, and wake who is to be woken. own: takes it. */
+void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);
+/* script hooks of isolates */
+void tr_isolate_exit(void *ud, int status);
+void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * What concerns all isolates at once: loading and reloading code, starting, ending. Each is done by the thread of isolate 0 while the
+ * others stand still between two turns (isolate.c), so a reload is all or nothing over all of them, and no message is
+ * handled by new code in one and by old in another.
+ *
+ * Every isolate loads every file: it has the code of all types, and runs those instances that live there. What a chunk prints or logs
+ * while it is loaded is told once. */
+#include "runtime/isolate.h"
+
+static unsigned count_of(const troupe_t *rt) { return rt->crew ? rt->crew->count : 1; }
+static tr_script *script_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->script : rt->script; }
+static tr_core *core_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->core : rt->core; }
+
+/* ---- code ---- */
+
+static int load_new(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+  unsigned done = 0;
+  int rc = 0;
+  for (; !rc && done < count_of(rt); done += !rc) {
+    if (done) rt->crew->isolates[done]->muted = true;
+    rc = tr_script_load(script_of(rt, done), name, source, args, argc, error);
+    if (done) rt->crew->isolates[done]->muted = false;
+  }
+  while (rc && done > 0) tr_script_unload(script_of(rt, --done), name);
+  return rc;
+}
+
+static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *changed, tr_error *error) {
+  tr_reloading *plans[TR_ISOLATES_MOST] = { NULL };
+  size_t first = 0;
+  int rc = 0;
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) {
+    if (i) rt->crew->isolates[i]->muted = true;
+    rc = tr_script_reload_begin(script_of(rt, i), &name, name ? 1 : 0, source, changed, &plans[i], error);
+    if (i) rt->crew->isolates[i]->muted = false;
+    if (i == 0) first = *changed;
+    if (!rc && *changed != first) rc = tr_error_set(error, TR_EUNAVAILABLE, "a file changed again while it was being read");
+  }
+  for (unsigned i = 0; i < count_of(rt); i++) tr_script_reload_end(plans[i], rc == 0);
+  if (rc) *changed = 0;
+  return rc;
+}
+
+static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+  tr_slice none = { NULL, 0 };
+  size_t changed;
+  int rc = 0;
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, none, args, argc);
+  if (!rc) rc = swap_all(rt, name, source, &changed, error);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, source, NULL, 0);
+  return rc == TR_EMEMORY ? tr_error_set(error, rc, "out of memory") : rc;
+}
+
+int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
+  if (!rt->crew) return tr_script_load(rt->script, name, source, args, argc, error);
+  tr_crew_pause(rt->crew);
+  int rc = tr_script_is_loaded(rt->script, name) ? load_again(rt, name, source, args, argc, error)
+                                                 : load_new(rt, name, source, args, argc, error);
+  tr_crew_resume(rt->crew);
+  return rc;
+}
+
+int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error) {
+  tr_crew_pause(rt->crew);
+  int rc = swap_all(rt, name, (tr_slice){ NULL, 0 }, changed, error);
+  tr_crew_resume(rt->crew);
+  return rc;
+}
+
+int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error) {
+  int rc = 0;
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++)
+    rc = tr_codecs_load(rt->crew ? rt->crew->isolates[i]->codecs : rt->codecs, name, set, error);
+  tr_crew_resume(rt->crew);
+  return rc;
+}
+
+/* ---- beginning and end ---- */
+
+int tr_together_start(troupe_t *rt, tr_error *error) {
+  int first = rt->crew ? tr_crew_start(rt->crew) : 0;
+  if (first && error) *error = rt->error;
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; i < count_of(rt); i++) {
+    int rc = tr_script_start(script_of(rt, i), error);
+    if (rc && !first) first = rc;
+  }
+  tr_crew_resume(rt->crew);
+  return first;
+}
+
+void tr_together_drain(troupe_t *rt) {
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; i < count_of(rt); i++) tr_core_drain(core_of(rt, i));
+  tr_crew_resume(rt->crew);
+}
+
+void tr_together_drop(troupe_t *rt, tr_dropped_fn fn) {
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; i < count_of(rt); i++)
+    if (!tr_core_idle(core_of(rt, i))) tr_core_drop_turns(core_of(rt, i), fn, rt);
+  tr_crew_resume(rt->crew);
+}
+
+void tr_together_close(troupe_t *rt, tr_time deadline) {
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; i < count_of(rt); i++) {
+    tr_core_close_agents(core_of(rt, i), deadline);
+    while (tr_script_step(script_of(rt, i), tr_runtime_now(rt), 0)) { } /* at least to their first wait, however late it is */
+  }
+  tr_crew_resume(rt->crew);
+}
+
+bool tr_together_closed(troupe_t *rt) {
+  bool closed = true;
+  tr_crew_pause(rt->crew);
+  for (unsigned i = 0; i < count_of(rt) && closed; i++) closed = tr_core_closed(core_of(rt, i));
+  tr_crew_resume(rt->crew);
+  return closed;
+}
+
+bool tr_together_idle(troupe_t *rt, bool quiet) {
+  if (quiet ? !tr_core_quiet(rt->core) : !tr_core_idle(rt->core)) return false;
+  return !rt->crew || (tr_inbox_empty(&rt->crew->isolates[0]->inbox) && tr_crew_is(rt->crew, quiet ? TR_STATUS_QUIET : TR_STATUS_IDLE));
+}
