@@ -21,23 +21,17 @@ describe("examples/launch", function()
   end)
 
   it("moves a live agent into a process", function()
+    if (os.getenv("TROUPE_SANITIZER") or "") ~= "" then return end -- which must come first in a program that loads the module
     local build = os.getenv("TROUPE_BUILD") or "build"
-    local sanitize = os.getenv("TROUPE_SANITIZER") or ""
-    local out = process.tmpdir() .. "/to_dist"
-    local status, _, err = sh(("cc -std=c11 -Wall -Wextra -Werror%s -Iinclude examples/to_dist/main.c -L%s -ltroupe -Wl,-rpath,%s -o %s")
-      :format(sanitize ~= "" and " -fsanitize=" .. sanitize or "", build, build, out))
-    assert.equal("", err)
-    assert.equal(0, status)
-    local text
-    status, text, err = sh { out, "examples/to_dist/counter.lua" }
-    local expected = "counter/a begins\nthe sum is 1\nmoved: yes\ncounter/a leaves (moved), at 1\ncounter/a is here, at 1\n"
+    local status, text, err = sh(("TROUPE=%s/troupe LUA_CPATH='%s/?.so' lua5.4 examples/to_dist/main.lua"):format(build, build))
+    local expected = "counter/a begins\nthe sum is 1\ncounter/a leaves (moved), at 1\ncounter/a is here, at 1\n"
       .. "the sum is 11\nthe sum is 111\ncounter/a leaves (drain), at 111\n"
     assert.equal(sorted(expected), sorted(text), err)
     assert.equal(0, status)
   end)
 
   it("is of at most 40 lines each", function()
-    for _, name in ipairs { "launch/dialogue", "launch/speaker", "to_dist/counter" } do
+    for _, name in ipairs { "launch/dialogue", "launch/speaker", "to_dist/main", "to_dist/counter" } do
       local _, lines = process.read_file("examples/" .. name .. ".lua"):gsub("\n", "")
       assert.is_true(lines <= 40, name .. ": " .. lines .. " lines")
     end

@@ -276,6 +276,24 @@ function Runtime:stop(drain)
   kick(self)
 end
 
+local dist_keys = { host = true, launch = true, lazy = true }
+
+--- rt:to_dist(id, { host = ADDRESS | launch = true, lazy = }): moves a live instance into a process that is launched for it, or to a
+--- runtime that listens there; returns when it has moved (lazily: at once), or raises, and then it goes on here.
+function Runtime:to_dist(id, options)
+  local core = check(self, "to_dist")
+  options = options or {}
+  check_keys("rt:to_dist", options, dist_keys)
+  if options.host ~= nil and type(options.host) ~= "string" then fail("invalid", "rt:to_dist: `host` must be an address") end
+  if options.host and options.launch then fail("invalid", "rt:to_dist: `host` or `launch`, not both") end
+  if options.lazy then
+    core:to_dist(id, options.host, true, function() end) -- what comes of it is in the log
+    kick(self)
+  else
+    await(self, "to_dist", function(answer) core:to_dist(id, options.host, false, answer) end)
+  end
+end
+
 -- state -------------------------------------------------------------------------------------------------------------
 
 local only_keys = { only = true }
@@ -338,13 +356,14 @@ local function later(name)
   return function() fail("invalid", "%s is not available yet", name) end
 end
 
-Runtime.to_dist = later "rt:to_dist"
 troupe.pool = later "troupe.pool"
 package.preload["troupe.testing"] = function() fail("invalid", "troupe.testing is not available yet") end
 
 -- making one --------------------------------------------------------------------------------------------------------
 
-local runtime_keys = { allow = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function" }
+local runtime_keys = {
+  allow = "string", program = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function",
+}
 
 -- To standard output what scripts print, to standard error what is wrong.
 local function default_log(level, event, text)
@@ -375,15 +394,16 @@ local function log_of(options)
   return options.log or default_log
 end
 
---- troupe.runtime{ allow=, store=, threads=, seed=, clock=, log= }
+--- troupe.runtime{ allow=, program=, store=, threads=, seed=, clock=, log= }
 function troupe.runtime(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
   check_options(options)
   local self = setmetatable({ anchors = {} }, Runtime)
   self.core = C.new {
-    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
-    log = log_of(options), wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
+    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), program = options.program,
+    clock = options.clock, log = log_of(options), wake = package.loaded.luv and weakly(self, kick),
+    level = options.log and "info" or "warn",
   }
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end

@@ -277,6 +277,63 @@ CHECK_CASE(saved_and_restored_are_only_those_asked_for) {
   troupe_free(rt);
 }
 
+/* ---- one that is not as the others ---- */
+
+#define MIXED                                                                                                         \
+  "local function get(self) print(self.n) end\n"                                                                         \
+  "return { { type = 'good', idle = 5, state = { n = 0 }, on = { Set = function(self, m) self.n = m.n end, Get = get } },\n" \
+  "{ type = 'mute', save = function() error('I will not say') end, on = { Set = get } },\n"                               \
+  "{ type = 'deaf', state = { n = 0 }, restore = function() if deaf == nil then error('I will not hear') end end,\n"      \
+  "on = { Set = function(self, m) self.n = m.n end, Get = get } },\n"                                                     \
+  "{ type = 'full', mailbox = { limit = 2, overflow = 'wait' }, on = { Set = function(_, m) print('got ' .. m.n) end } },\n" \
+  "{ type = 'flood', on = { Set = function(_, m, ctx) for i = 1, 5 do ctx:send('full', 'Set', { n = i }) end end } } }"
+
+CHECK_CASE(saving_and_restoring_go_on_where_one_agent_fails) {
+  kit_clock = 1000000;
+  static const char *const all[] = { "good/awake", "good/idle", "mute/1", "deaf/1" };
+  troupe_t *rt = kit_open(MIXED);
+  troupe_send(rt, "good/idle", "Set", troupe_pack(rt, "{s:i}", "n", 1));
+  kit_work(rt);
+  kit_pass(rt, 6); /* put out of memory */
+  CHECK_INT(kept(rt), ==, 1);
+  for (size_t i = 0; i < 4; i++)
+    if (i != 1) troupe_send(rt, all[i], "Set", troupe_pack(rt, "{s:i}", "n", 2));
+  kit_work(rt);
+  CHECK_INT(troupe_save(rt, kit_path()), ==, 1);
+  CHECK(strstr(kit_log, "save.failed agent=mute/1 error=\"handler_error: a.lua:"));
+  troupe_free(rt);
+  kit_printed();
+  rt = kit_open(MIXED);
+  CHECK_INT(troupe_restore(rt, kit_path()), ==, 1); /* the one that was not saved */
+  CHECK(strstr(kit_log, "restore.failed agent=mute/1 record=failed error=\"invalid: it was not saved: "));
+  for (size_t i = 0; i < 4; i++)
+    if (i != 2) troupe_send(rt, all[i], "Get", NULL);
+  kit_work(rt);
+  CHECK_STR(kit_printed(), "2 1");
+  CHECK(strstr(kit_log, "init.failed agent=deaf/1"));
+  CHECK_INT(kept(rt), ==, 1); /* what it would not take up is kept */
+  CHECK_INT(troupe_save(rt, kit_path()), ==, 0);
+  troupe_free(rt);
+}
+
+CHECK_CASE(saved_mail_beyond_a_mailboxs_bound_is_restored) {
+  kit_clock = 1000000;
+  troupe_t *rt = kit_open(MIXED);
+  troupe_send(rt, "flood", "Set", NULL);
+  CHECK_INT(tr_script_step(tr_runtime_script(rt), kit_clock, 1), ==, 1); /* three of its five wait for room */
+  tr_error error;
+  tr_error_init(&error);
+  tr_buf bytes;
+  CHECK_INT(tr_state_write(rt, NULL, &bytes, &error), ==, 0);
+  troupe_t *other = kit_open(MIXED);
+  CHECK_INT(troupe_restore_bytes(other, (const char *)bytes.data, bytes.len, NULL), ==, 0);
+  kit_work(other);
+  CHECK_STR(kit_printed(), "got 1 got 2 got 3 got 4 got 5");
+  tr_buf_fini(&bytes);
+  troupe_free(other);
+  troupe_free(rt);
+}
+
 /* ---- the disk ---- */
 
 static struct { const char *call; int at, seen, number; } broken;

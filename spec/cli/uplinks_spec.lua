@@ -27,7 +27,9 @@ describe("a runtime with several uplinks", function()
     worker(script("both.lua", echo:format("both", "a")), a)
     worker(script("both2.lua", echo:format("both", "b")), b)
     local status, out, err = sh.troupe { "run", "--host", a, "--host", b, script("p.lua", [[return function(ctx)
-      ctx:sleep(0.3)
+      for _, type in ipairs { "one", "two" } do
+        while not ctx:pcall(type, "Ask", {}, { timeout = 1 }) do ctx:sleep(0.01) end
+      end
       for _ = 1, 3 do print(ctx:call("one", "Ask").at, ctx:call("two", "Ask").at, ctx:call("both", "Ask").at) end
       print(select(2, ctx:pcall("three", "Ask")))
       ctx:send("two", "Ask")
@@ -52,7 +54,9 @@ describe("a runtime with several uplinks", function()
     local b = host()
     worker(script("at_b.lua", echo:format("two", "b")), b)
     local status, out, err = sh.troupe { "run", "--host", "unix:" .. folder .. "/nobody", "--host", b, script("p.lua", [[return function(ctx)
-      ctx:sleep(0.3) print(ctx:call("two", "Ask", {}, { timeout = 5 }).at) end]]) }
+      local ok, answer
+      repeat ok, answer = ctx:pcall("two", "Ask", {}, { timeout = 1 }) until ok
+      print(answer.at) end]]) }
     assert.equal("b\n", printed(out), err)
     assert.equal(0, status)
   end)

@@ -68,7 +68,6 @@ describe("in plain Lua", function()
       local rt <close> = troupe.runtime {}
       print(pcall(troupe.pool, {}))
       print(pcall(require, "troupe.testing"))
-      print(pcall(rt.to_dist, rt, "a/b", {}))
       print(pcall(troupe.runtime, { threads = 4 }))
     ]]
     assert.equal("", err)

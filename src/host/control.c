@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * OpenControlChannel: messages are routed by their destination, "agentid=TYPE/KEY" or "clientid=ID", to that client's own
- * control stream, unchanged. What has no receiver is logged and dropped: the channel has no way to answer but by its
+ * control stream, unchanged; those for agents of this process are handed to the runtime. What has no receiver is logged and dropped: the channel has no way to answer but by its
  * receiver. Its loss changes nothing else of a client. */
 #include "host/internal.h"
 
@@ -26,8 +26,10 @@ void tr_control_open(tr_host_stream *stream, tr_slice client_id) {
   stream->client = client;
 }
 
-static tr_client *find(const tr_host *host, tr_slice destination) {
+/* Whose it is; *local: an agent's of this process. */
+static tr_client *find(const tr_host *host, tr_slice destination, bool *local) {
   static const tr_slice agent = TR_SLICE_LITERAL("agentid="), client = TR_SLICE_LITERAL("clientid=");
+  *local = false;
   if (tr_slice_starts(destination, client))
     return tr_client_find(host, tr_slice_make(destination.p + client.n, destination.n - client.n));
   if (!tr_slice_starts(destination, agent)) return NULL;
@@ -35,6 +37,7 @@ static tr_client *find(const tr_host *host, tr_slice destination) {
   const char *slash = id.n ? memchr(id.p, '/', id.n) : NULL;
   if (!slash) return NULL;
   tr_dest *owner = tr_router_owner(host->router, tr_slice_make(id.p, (size_t)(slash - id.p)));
+  *local = owner && owner == tr_core_local(host->core);
   return owner && owner->ops == &tr_client_ops ? tr_client_of(owner) : NULL;
 }
 
@@ -42,6 +45,23 @@ static void drop(tr_client *from, const tr_wire_control *message, const char *wh
   if (!tr_guard_worth_a_line(++from->control_dropped)) return;
   tr_log_write(from->host->log, TR_LOG_WARN, "control.dropped", "client=%s count=%llu destination=%.*s reason=\"%s\"",
                from->id, (unsigned long long)from->control_dropped, TR_BRIEF(message->destination), why);
+}
+
+/* NULL, or why not. */
+static const char *give(tr_host *host, tr_client *to, tr_blob *frame) {
+  if (!to || !to->control) return to ? "its control channel is not open" : "nobody has this destination";
+  if (!frame) return "out of memory";
+  if (tr_rpc_queued(to->control->call) + frame->len > host->o.session_bytes) return "its queue is full";
+  return tr_rpc_send(to->control->call, frame) < 0 ? "out of memory, or it is closing" : NULL;
+}
+
+void tr_host_control(tr_host *host, const tr_wire_control *message) {
+  bool local;
+  tr_client *to = find(host, message->destination, &local);
+  tr_blob *frame = tr_wire_encode_control(host->mem, message);
+  const char *why = give(host, to, frame);
+  if (why) tr_log_write(host->log, TR_LOG_WARN, "control.dropped", "destination=%.*s reason=\"%s\"", TR_BRIEF(message->destination), why);
+  tr_blob_unref(frame);
 }
 
 void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed) {
@@ -57,16 +77,15 @@ void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
       tr_log_write(host->log, TR_LOG_WARN, "control.malformed", "client=%s reason=\"%s\"", from->id, error.text);
     return;
   }
-  tr_client *to = find(host, message.destination);
-  if (!to || !to->control) {
-    drop(from, &message, to ? "its control channel is not open" : "nobody has this destination");
+  bool local;
+  tr_client *to = find(host, message.destination, &local);
+  if (local && host->o.control) {
+    host->o.control(host->o.ud, &message);
     return;
   }
-  if (tr_rpc_queued(to->control->call) + bytes.n > host->o.session_bytes) {
-    drop(from, &message, "its queue is full");
-    return;
-  }
-  tr_blob *frame = framed.p ? tr_blob_copy(host->mem, framed) : tr_wire_frame(host->mem, bytes);
-  if (!frame || tr_rpc_send(to->control->call, frame) < 0) drop(from, &message, "out of memory, or it is closing");
+  tr_blob *frame = NULL;
+  if (to && to->control) frame = framed.p ? tr_blob_copy(host->mem, framed) : tr_wire_frame(host->mem, bytes);
+  const char *why = give(host, to, frame);
+  if (why) drop(from, &message, why);
   tr_blob_unref(frame);
 }

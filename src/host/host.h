@@ -15,6 +15,8 @@
 #include "core/core.h"
 #include "rpc/rpc.h"
 
+struct tr_wire_control;
+
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 
@@ -38,6 +40,8 @@ typedef struct tr_host_options {
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
+  /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
+  void (*control)(void *ud, const struct tr_wire_control *message);
   void *ud;
 } tr_host_options;
 
@@ -62,6 +66,9 @@ void tr_host_conn_closed(tr_host_conn *conn);
  * have been answered or `deadline` is reached. tr_host_drained becomes true. */
 void tr_host_drain(tr_host *host, tr_time deadline);
 bool tr_host_drained(const tr_host *host);
+
+/* Route a control message of this process to its destination, a client's control channel; or drop it. */
+void tr_host_control(tr_host *host, const struct tr_wire_control *message);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;

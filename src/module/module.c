@@ -65,7 +65,7 @@ static int runtime_close(lua_State *L) {
   return 0;
 }
 
-/* { seed, grants, level, log, clock } → the userdata */
+/* { seed, grants, program, level, log, clock } → the userdata */
 static int runtime_new(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -75,9 +75,11 @@ static int runtime_new(lua_State *L) {
   tr_module_callbacks_open(L, self, -1);
   troupe_options_t options = { .size = sizeof options };
   tr_module_options(L, &options, self);
+  lua_getfield(L, 1, "program");
   lua_getfield(L, 1, "seed");
   lua_getfield(L, 1, "grants");
   lua_getfield(L, 1, "level");
+  options.program = luaL_optstring(L, -4, NULL);
   options.seed = (uint64_t)luaL_optinteger(L, -3, 0);
   options.grants = luaL_optstring(L, -2, NULL);
   options.log_level = (troupe_log_level)luaL_checkoption(L, -1, "warn", levels);
@@ -112,6 +114,7 @@ static void open_meta(lua_State *L) {
   luaL_setfuncs(L, tr_module_agent_methods, 0);
   luaL_setfuncs(L, tr_module_run_methods, 0);
   luaL_setfuncs(L, tr_module_plug_methods, 0);
+  luaL_setfuncs(L, tr_module_dist_methods, 0);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, collect);
   lua_setfield(L, -2, "__gc");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/internal.h"
+#include "wire/wire.h"
 
 /* ---- listeners ---- */
 
@@ -28,6 +29,8 @@ static void host_closed(void *ud, tr_net_conn *socket, const char *reason) {
   tr_host_conn_closed(ud);
 }
 static const tr_net_handlers host_handlers = { host_data, host_output, host_finished, host_closed };
+
+static void host_control(void *ud, const tr_wire_control *message) { tr_runtime_control(ud, NULL, message); }
 
 static void host_dirty(void *ud, tr_host_conn *conn) {
   (void)ud;
@@ -55,6 +58,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
+    rt->host_options.control = host_control;
     rt->host_options.ud = rt;
     rt->host_options.restore = tr_runtime_take_state;
     rt->host = tr_host_new(&rt->host_options);
@@ -135,6 +139,17 @@ static void worker_dirty(void *ud, tr_worker *worker) {
   if (uplink->conn) tr_net_conn_dirty(uplink->conn);
 }
 
+static void worker_control(void *ud, tr_worker *worker, tr_slice bytes) {
+  tr_uplink *uplink = ud;
+  tr_wire_control message = { 0 };
+  tr_error error;
+  (void)worker;
+  tr_error_init(&error);
+  if (tr_wire_walk_control(bytes, &message, &error))
+    tr_log_write(&uplink->rt->log, TR_LOG_WARN, "control.malformed", "host=%s error=\"%s\"", uplink->address, error.text);
+  else tr_runtime_control(uplink->rt, uplink, &message);
+}
+
 static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, const char *reason) {
   tr_uplink *uplink = ud;
   if (reason && state == TR_WORKER_DIALING)
@@ -165,6 +180,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   options->hang_up = worker_hang_up;
   options->dirty = worker_dirty;
   options->changed = worker_changed;
+  if (!options->bound) options->control = worker_control;
   options->ud = uplink;
   uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {

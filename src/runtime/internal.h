@@ -191,6 +191,9 @@ void tr_runtime_save_at_end(troupe_t *rt);
 typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
 void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
 void tr_sigpipe_release(tr_sigpipe *held);
+/* control.c: a request of the control channel; uplink NULL: by our own host. */
+struct tr_wire_control;
+void tr_runtime_control(troupe_t *rt, tr_uplink *uplink, const struct tr_wire_control *message);
 /* operator.c */
 void tr_runtime_free_operator(troupe_t *rt);
 /* signals.c */

@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "codec/json.h"
+#include "runtime/isolate.h"
 #include "runtime/operator.h"
 
 typedef struct question {
@@ -113,16 +114,25 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
   tr_buf_text(out, "]");
 }
 
-static void put_class(tr_buf *out, const tr_class *class_) {
-  size_t instances = 0, mail = 0, turns = 0;
-  tr_script_about about;
-  for (tr_agent *agent = NULL; (agent = tr_class_next_mailbox(class_, agent));) {
-    instances++;
-    mail += tr_agent_mail_count(agent);
-    turns += tr_agent_turn_count(agent);
+typedef struct counts { size_t instances, mail, turns; } counts;
+
+static void count(const tr_class *class_, counts *sum) {
+  for (tr_agent *agent = NULL; class_ && (agent = tr_class_next_mailbox(class_, agent));) {
+    sum->instances++;
+    sum->mail += tr_agent_mail_count(agent);
+    sum->turns += tr_agent_turn_count(agent);
   }
+}
+
+/* In all isolates: the others stand still meanwhile. */
+static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
+  counts sum = { 0, 0, 0 };
+  tr_script_about about;
+  count(class_, &sum);
+  for (unsigned i = 1; rt->crew && i < rt->crew->count; i++)
+    count(tr_core_find_class(rt->crew->isolates[i]->core, tr_name_view(tr_class_type(class_))), &sum);
   put_string(out, "{\"type\":", tr_class_type(class_)->text);
-  tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", instances, mail, turns);
+  tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", sum.instances, sum.mail, sum.turns);
   if (tr_script_class_about(class_, &about)) {
     put_string(out, ",\"file\":", about.file);
     tr_buf_printf(out, ",\"version\":%lld,\"program\":%s", (long long)about.version, about.program ? "true" : "false");
@@ -155,12 +165,14 @@ static void answer_ps(question *q) {
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
   put_doors(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
+  if (rt->crew) tr_crew_pause(rt->crew);
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
     if (class_ == rt->subscriber) continue;
     tr_buf_text(&out, comma);
-    put_class(&out, class_);
+    put_class(&out, rt, class_);
     comma = ",";
   }
+  if (rt->crew) tr_crew_resume(rt->crew);
   tr_buf_text(&out, "]");
   put_stats(&out, rt);
   tr_buf_text(&out, "}");

@@ -73,7 +73,7 @@ void tr_instance_set_methods(lua_State *L, const tr_definition *def) {
 const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at) {
   const tr_definition *def = instance->def;
   at = lua_absindex(L, at);
-  if (def->meta_ref != LUA_NOREF) {
+  if (def->methods_ref != LUA_NOREF) {
     tr_push_ref(L, def->methods_ref);
     const char *name = clash(L, lua_gettop(L) - 1, lua_gettop(L));
     lua_pop(L, 1);
@@ -81,8 +81,9 @@ const char *tr_instance_set_self(lua_State *L, tr_instance *instance, int at) {
       lua_pop(L, 1);
       return name;
     }
-    tr_instance_set_methods(L, def);
   }
+  tr_instance_set_methods(L, def);
+  if (def->shard_count) tr_shards_own(L, at);
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
   return NULL;
@@ -107,18 +108,20 @@ void tr_instance_make_self(lua_State *L, tr_instance *instance, int at) {
     }
   }
   tr_instance_set_methods(L, def); /* a clash was found at load */
+  if (def->shard_count) tr_shards_own(L, at);
   lua_setiuservalue(L, at, 1);
   instance->has_self = true;
 }
 
 void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definition *def) {
   int self = lua_gettop(L);
-  (void)instance;
   if (def->state_ref == LUA_NOREF || def->state_is_function) return;
   tr_push_ref(L, def->state_ref);
   for (lua_pushnil(L); lua_next(L, self + 1);) {
+    tr_slice name = { lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "", 0 };
+    name.n = strlen(name.p);
     lua_pushvalue(L, -2);
-    if (lua_rawget(L, self) == LUA_TNIL) {
+    if (lua_rawget(L, self) == LUA_TNIL && !tr_shard_is_away(L, instance, def, name)) {
       lua_pop(L, 1);
       tr_clone_top(L);
       lua_pushvalue(L, -2);
@@ -162,8 +165,10 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
       lua_settop(L, top);
       return;
     }
+    if (instance->def->shard_count) tr_shards_adopt(L, instance, def);
     tr_instance_defaults(L, instance, def);
     tr_instance_set_methods(L, def);
+    if (def->shard_count) tr_shards_own(L, at);
     lua_settop(L, top);
   }
   tr_instance_set_def(instance, def);

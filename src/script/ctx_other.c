@@ -182,6 +182,7 @@ static int ctx_stop(lua_State *L) {
   char id[2 * 4096 + 2];
   tr_agent_name(lt->turn->agent, id, sizeof id);
   tr_saved_remove(lt->script, tr_slice_of(id));
+  tr_shards_forget(lt->script, tr_slice_of(id), lt->instance->def);
   tr_sleepers_remove(lt->script, tr_slice_of(id));
   tr_agent_close(lt->script->core, lt->turn->agent, TR_CLOSE_STOP);
   if (lt->script->options.stopped) lt->script->options.stopped(lt->script->options.ud, lt->turn->agent);

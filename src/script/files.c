@@ -94,7 +94,7 @@ const char *tr_script_next_file(const tr_script *script, const char *after) {
 
 bool tr_script_where(const tr_script *script, tr_slice type, tr_script_source *out) {
   const tr_script_class *class_ = tr_script_class_find(script, type);
-  if (!class_ || !class_->file || class_->file->from_memory) return false;
+  if (!class_ || !class_->file || class_->file->from_memory || class_->script->home) return false;
   *out = (tr_script_source){ class_->file->name, class_->file->args, class_->file->argc };
   return true;
 }

@@ -63,7 +63,7 @@ static lua_State *main_thread(lua_State *L) {
 static void forget_refs(tr_script *script) {
   int *const refs[] = { &script->slots_ref, &script->instances_ref, &script->agents_ref, &script->topics_ref, &script->types_ref,
                         &script->ctx_ref, &script->future_ref, &script->placeholder_ref, &script->proxy_ref, &script->objects_ref,
-                        &script->handle_ref, &script->stream_ref,
+                        &script->handle_ref, &script->stream_ref, &script->owners_ref,
                         &script->thread_ref, &script->sandbox_ref, &script->dummy_ref };
   for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
     if (script->L) luaL_unref(script->L, LUA_REGISTRYINDEX, *refs[i]);
@@ -113,6 +113,7 @@ static int open_script(lua_State *L, void *ud) {
     *tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
   open_objects(L, script);
+  tr_shards_open(L, script);
   *(tr_script **)lua_newuserdatauv(L, sizeof script, 0) = script;
   script->handle_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   tr_ctx_open(L, script);

@@ -140,7 +140,7 @@ struct tr_script {
   tr_chunk *chunks;
   /* registry references */
   int slots_ref, instances_ref, agents_ref, topics_ref, types_ref, array_ref, error_ref, bytes_ref, ctx_ref,
-      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref, stream_ref;
+      sandbox_ref, library_ref, dummy_ref, future_ref, placeholder_ref, proxy_ref, token_ref, owners_ref, stream_ref;
   tr_slots slots, instances;
   /* what runs now */
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
@@ -399,6 +399,8 @@ struct tr_definition {
   tr_time fail_within;
   tr_fail_action fail_action;
   bool autostart_default;
+  tr_key_spec *shards;
+  size_t shard_count, shard_cap;
   tr_key_spec *autostart;
   size_t autostart_count;
 };
@@ -569,6 +571,24 @@ void tr_saved_fini(tr_script *script);
 static inline tr_slice tr_saved_bytes(const tr_saved *saved) {
   return tr_slice_make(saved->data + saved->key_size, saved->size);
 }
+/* --- shards.c: parts of the state that come to memory when they are touched --- */
+int tr_shards_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
+void tr_shards_free(tr_definition *definition);
+void tr_shards_open(lua_State *L, tr_script *script);
+void tr_shards_own(lua_State *L, int at); /* the table on the top is the `self` of the instance at `at` */
+bool tr_shard_is(const tr_definition *definition, tr_slice name);
+/* Is it stored and not in memory? */
+bool tr_shard_is_away(lua_State *L, const tr_instance *instance, const tr_definition *definition, tr_slice name);
+void tr_shards_hide(lua_State *L, const tr_instance *instance);   /* of `self` on the top: what is away is absent, not the default */
+void tr_shards_settle(lua_State *L, tr_instance *instance); /* it has taken up its state: what is in `self` is away no more */
+/* To a definition that lists fewer of them: what is no longer one comes into `self`, on the top. */
+void tr_shards_adopt(lua_State *L, tr_instance *instance, const tr_definition *definition);
+/* Those that are in memory, as native bytes. Does not raise. */
+typedef int (*tr_shard_fn)(void *ud, tr_slice name, tr_slice bytes);
+int tr_shards_save(tr_instance *instance, tr_shard_fn fn, void *ud, tr_error *error);
+int tr_shard_put(tr_script *script, tr_slice id, tr_slice name, lua_Integer version, tr_slice bytes); /* away */
+void tr_shards_forget(tr_script *script, tr_slice id, const tr_definition *definition);
+
 /* --- persist.c: what a state file holds of this room --- */
 int tr_script_timers_save(const tr_instance *instance, tr_slice id, const tr_state_out *out); /* timer.c */
 int tr_sleepers_save(tr_script *script, const tr_state_out *out);

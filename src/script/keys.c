@@ -379,6 +379,7 @@ static const struct reader { const char *name; read_fn read; } readers[] = {
   { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "requeue", read_requeue }, { "priority", read_priority },
   { "mailbox", read_mailbox },
   { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },
+  { "shards", tr_shards_read }, /* last: it looks at methods, pool and requeue */
 };
 
 int tr_keys_read(lua_State *L, int table, tr_definition *def, const tr_place *place) {

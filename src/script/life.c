@@ -77,6 +77,19 @@ static bool busy(const tr_instance *instance) {
          instance->timer_count > instance->def->tick_count; /* what ctx:after began must not be lost */
 }
 
+typedef struct keeping { tr_instance *instance; tr_slice id; } keeping;
+
+static int keep_shard(void *ud, tr_slice name, tr_slice bytes) {
+  const keeping *self = ud;
+  return tr_shard_put(self->instance->class_->script, self->id, name, self->instance->def->version, bytes);
+}
+
+/* What is in memory goes beside the state; where that fails nothing of it may stay there. */
+static int keep_shards(tr_instance *instance, tr_slice id, tr_error *error) {
+  keeping self = { instance, id };
+  return tr_shards_save(instance, keep_shard, &self, error) ? tr_error_set(error, TR_EMEMORY, "the parts of its state could not be kept") : 0;
+}
+
 static int keep(tr_instance *instance, tr_slice id) {
   tr_script *script = instance->class_->script;
   tr_error error;
@@ -89,6 +102,7 @@ static int keep(tr_instance *instance, tr_slice id) {
   if (!rc && tr_saved_put(script, id, instance->def->version, tr_buf_view(&bytes)))
     rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
   tr_buf_fini(&bytes);
+  if (!rc && (rc = keep_shards(instance, id, &error)) != 0) tr_saved_remove(script, id);
   if (!rc) tr_script_class_restores(instance->class_);
   else if (!instance->save_failed)
     tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "save.failed", "agent=%.*s error=\"%s: %s\" (it stays in memory)",

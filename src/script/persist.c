@@ -67,7 +67,7 @@ static int save_sub(tr_script_class *class_, const tr_sub_spec *sub, const tr_st
   tr_buf bytes;
   tr_error error;
   if (sub->custom) {
-    if (tr_script_class_once(class_, "unsaved:subscription", (tr_slice){ NULL, 0 }))
+    if (tr_script_class_once(class_, "unsaved:subscription", TR_SLICE_LITERAL("")))
       tr_log_write(tr_core_log(class_->script->core), TR_LOG_WARN, "save.subscription",
                    "agent_type=%s: one with a function is not saved (told once)", class_->def->type);
     return 0;
@@ -143,8 +143,22 @@ static int restore_sub(tr_script *script, tr_slice type, tr_slice bytes, tr_erro
 
 /* --- instances --- */
 
+typedef struct putting { const tr_instance *instance; tr_slice id; const tr_state_out *out; bool stopped; } putting;
+
+static int put_shard(void *ud, tr_slice name, tr_slice bytes) {
+  putting *self = ud;
+  int rc = self->out->record(self->out->ud, "state", self->id, name, self->instance->def->version, bytes);
+  self->stopped = rc != 0;
+  return rc;
+}
+
 static int put_state(tr_instance *instance, tr_slice id, tr_slice bytes, const tr_state_out *out) {
+  putting self = { instance, id, out, false };
+  tr_error error;
+  tr_error_init(&error);
   int rc = out->record(out->ud, "state", id, (tr_slice){ NULL, 0 }, instance->def->version, bytes);
+  if (!rc) rc = tr_shards_save(instance, put_shard, &self, &error);
+  if (rc && error.code && !self.stopped) rc = out->failed(out->ud, id, &error);
   return rc ? rc : tr_script_timers_save(instance, id, out);
 }
 
@@ -189,14 +203,21 @@ static int save_subs(tr_script_class *class_, const tr_state_out *out) {
   return rc;
 }
 
-static int save_kept(tr_script *script, const tr_state_out *out) {
+/* States, or their parts: those stand behind all states, since a restored state begins without parts. */
+static int save_kept(tr_script *script, const tr_state_out *out, bool parts) {
   size_t at = 0;
   tr_slice key;
   void *value;
   int rc = 0;
-  while (!rc && tr_map_next(&script->saved, &at, &key, &value))
+  while (!rc && tr_map_next(&script->saved, &at, &key, &value)) {
+    const char *nul = memchr(key.p, 0, key.n); /* a shard's name follows */
+    tr_slice part = { NULL, 0 };
+    if (nul) part = tr_slice_make(nul + 1, key.n - (size_t)(nul + 1 - key.p));
+    if (nul) key.n = (size_t)(nul - key.p);
+    if ((nul != NULL) != parts) continue;
     if (!out->wanted || out->wanted(out->ud, key))
-      rc = out->record(out->ud, "state", key, (tr_slice){ NULL, 0 }, ((const tr_saved *)value)->version, tr_saved_bytes(value));
+      rc = out->record(out->ud, "state", key, part, ((const tr_saved *)value)->version, tr_saved_bytes(value));
+  }
   return rc;
 }
 
@@ -212,8 +233,9 @@ static int save_classes(tr_script *script, const tr_state_out *out) {
 }
 
 int tr_script_save(tr_script *script, const tr_state_out *out) {
-  int rc = save_kept(script, out);
+  int rc = save_kept(script, out, false);
   if (!rc) rc = save_classes(script, out);
+  if (!rc) rc = save_kept(script, out, true);
   return rc ? rc : tr_sleepers_save(script, out);
 }
 
@@ -253,8 +275,9 @@ static int restore_state(tr_script *script, tr_slice id, int64_t version, tr_sli
   int rc = tr_script_can_restore(script, id, version, error);
   if (!rc) rc = tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, error);
   if (rc) return rc;
-  if (tr_saved_put(script, id, version, bytes)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   tr_script_class *class_ = tr_script_class_find(script, parsed.type);
+  if (class_) tr_shards_forget(script, id, class_->def);
+  if (tr_saved_put(script, id, version, bytes)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (!class_) return 0;
   tr_script_class_restores(class_);
   tr_agent *agent = tr_class_find(class_->core_class, parsed.key);
@@ -262,9 +285,19 @@ static int restore_state(tr_script *script, tr_slice id, int64_t version, tr_sli
   return 0;
 }
 
+static int restore_part(tr_script *script, tr_slice id, tr_slice part, int64_t version, tr_slice bytes, tr_error *error) {
+  tr_agent_id parsed;
+  int rc = tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, error);
+  const tr_script_class *class_ = rc ? NULL : tr_script_class_find(script, parsed.type);
+  if (class_ && !tr_shard_is(class_->def, part))
+    return tr_error_set(error, TR_EINVALID, "`%.*s` is stored as a part, but is none of the agent's `shards` (list it, and move it in `migrate`)",
+                        TR_SLICE_ARG(part));
+  return rc ? rc : tr_error_set(error, tr_shard_put(script, id, part, version, bytes), "out of memory");
+}
+
 int tr_script_restore(tr_script *script, tr_slice kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes, tr_time passed,
                       tr_error *error) {
-  (void)part;
+  if (tr_slice_is(kind, "state") && part.n) return restore_part(script, key, part, version, bytes, error);
   if (tr_slice_is(kind, "state")) return restore_state(script, key, version, bytes, error);
   if (tr_slice_is(kind, "timer")) return tr_script_timer_restore(script, key, bytes, passed, error);
   return restore_sub(script, key, bytes, error);

@@ -265,11 +265,13 @@ static int settle(lua_State *L, void *ud) {
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(self->class_->core_class, agent));) {
     tr_instance *instance = agent->user;
     if (!is_idle(agent) || instance->def == self->def) continue;
-    tr_instance_set_def(instance, self->def); /* first: it must not be migrated twice */
     tr_instance_push(L, self->class_, agent);
     lua_getiuservalue(L, -1, 1);
+    if (instance->def->shard_count) tr_shards_adopt(L, instance, self->def);
+    tr_instance_set_def(instance, self->def); /* before what may raise: it must not be migrated twice */
     tr_instance_defaults(L, instance, self->def);
     tr_instance_set_methods(L, self->def);
+    if (self->def->shard_count) tr_shards_own(L, 1);
     lua_settop(L, 0);
   }
   return 0;

@@ -16,7 +16,7 @@ void tr_requeue_begin(tr_lua_turn *turn) {
   tr_buf_clear(&instance->before);
   if (tr_instance_save(instance, &instance->before, &error) == 0) return;
   tr_buf_clear(&instance->before);
-  if (tr_script_class_once(instance->class_, "requeue", (tr_slice){ NULL, 0 }))
+  if (tr_script_class_once(instance->class_, "requeue", TR_SLICE_LITERAL("")))
     tr_log_write(tr_core_log(turn->script->core), TR_LOG_ERROR, "requeue.failed",
                  "agent_type=%s error=\"%s: %s\" (a save waits for its turns; told once)", instance->def->type,
                  tr_error_name(error.code), error.text);

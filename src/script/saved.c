@@ -10,12 +10,13 @@
 
 typedef struct save_call { tr_instance *instance; tr_buf *out; tr_error *error; } save_call;
 
-/* All fields of `self` (on the top) but the private ones, in its place. */
-static void public_fields(lua_State *L) {
+/* All fields of `self` (on the top) but the private ones and the shards, in its place. */
+static void public_fields(lua_State *L, const tr_definition *def) {
   int self = lua_gettop(L);
   lua_newtable(L);
   for (lua_pushnil(L); lua_next(L, self);) {
-    if (lua_type(L, -2) == LUA_TSTRING && *lua_tostring(L, -2) == '_') {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (*name == '_' || (def->shard_count && tr_shard_is(def, tr_slice_of(name)))) {
       lua_pop(L, 1);
       continue;
     }
@@ -41,7 +42,7 @@ static int save_main(lua_State *L, void *ud) {
     if (n == 0) lua_pushnil(L);
     else lua_pop(L, n - 1);
   } else {
-    public_fields(L);
+    public_fields(L, def);
   }
   tr_copy copy = { .root = "state", .error = call->error };
   int rc = tr_copy_top(L, &copy);

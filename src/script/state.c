@@ -123,6 +123,7 @@ static int open_state(lua_State *L, void *ud) {
   tr_script *script = ud;
   lua_gc(L, LUA_GCGEN, 0, 0);
   tr_slots_open(L, script);
+  tr_shards_open(L, script);
   tr_fail_open(L, script);
   tr_bytes_open(L, script);
   tr_unit_open(L);

@@ -155,6 +155,7 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
     tr_program_over(lt->script, status);
   } else {
     lt->instance->live = true;
+    if (lt->restored && lt->def->shard_count) tr_shards_settle(L, lt->instance);
     if (lt->restored) forget_saved(lt);
     close_turn(lt);
   }
@@ -311,6 +312,11 @@ static int init_state_made(lua_State *L, int status, lua_KContext extra) {
     if (name) tr_fail_raise(L, TR_EINVALID, "`%s` is both a field of the state and a method", name);
   }
   lua_settop(L, 4);
+  if (lt->restored && lt->def->shard_count) {
+    lua_getiuservalue(L, 1, 1);
+    tr_shards_hide(L, lt->instance);
+    lua_settop(L, 4);
+  }
   return lt->restored ? restore(L, lt) : init_migrated(L, LUA_OK, 0);
 }
 
@@ -330,7 +336,11 @@ static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn
   if (!def->state_is_function && !instance->has_self) tr_instance_make_self(L, instance, at); /* unless it was given ready-made */
   tr_agent_name(turn->agent, name, sizeof name);
   const tr_saved *saved = tr_saved_find(instance->class_->script, tr_slice_of(name));
-  if (!saved && !def->state_is_function && def->init_ref == LUA_NOREF) return -1;
+  if (!saved && def->shard_count) tr_shards_forget(instance->class_->script, tr_slice_of(name), def); /* of one before it */
+  if (!saved && !def->state_is_function && def->init_ref == LUA_NOREF) {
+    instance->live = true;
+    return -1;
+  }
   tr_lua_turn *lt = open_turn(L, turn, instance);
   lt->restored = saved != NULL;
   lua_pushcfunction(L, run_init);
@@ -389,7 +399,10 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     return -1;
   }
   if (def->schemas && !tr_contract_received(L, instance, turn)) return -1;
-  if (!instance->has_self) tr_instance_make_self(L, instance, at);
+  if (!instance->has_self) {
+    tr_instance_make_self(L, instance, at);
+    instance->live = true;
+  }
   tr_lua_turn *lt = open_turn(L, turn, instance);
   if (def->requeue) tr_requeue_begin(lt);
   if (handler->list) lua_pushcfunction(L, run_list);

@@ -9,6 +9,7 @@ static const char *const paths[TR_WORKER_METHODS] = {
   [TR_WORKER_UNSUBSCRIBE] = "/agents.AgentRpc/RemoveSubscription",
   [TR_WORKER_POLL] = "/agents.AgentRpc/GetSubscriptions",
   [TR_WORKER_BARRIER] = "/agents.AgentRpc/RegisterAgent",
+  [TR_WORKER_CONTROL] = "/agents.AgentRpc/OpenControlChannel",
 };
 
 static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
@@ -21,7 +22,7 @@ static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
 }
 
 tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *frame, void *item) {
-  bool unary = method != TR_WORKER_CHANNEL;
+  bool unary = method != TR_WORKER_CHANNEL && method != TR_WORKER_CONTROL;
   tr_rpc_call *call = NULL;
   tr_worker_call *record = w->rpc && !w->goaway && (frame || !unary) ? TR_NEW(w->mem, tr_worker_call) : NULL;
   if (record) call = open_call(w, method);

@@ -37,6 +37,7 @@ typedef enum {
   TR_WORKER_UNSUBSCRIBE,
   TR_WORKER_POLL,        /* GetSubscriptions for wait.c */
   TR_WORKER_BARRIER,     /* RegisterAgent for leave.c */
+  TR_WORKER_CONTROL,     /* OpenControlChannel */
   TR_WORKER_METHODS
 } tr_worker_method;
 
@@ -252,7 +253,7 @@ struct tr_worker {
   size_t origin_length;
   /* the session; rpc NULL: none */
   tr_rpc_conn *rpc;
-  tr_rpc_call *channel;
+  tr_rpc_call *channel, *control; /* control NULL: the host has none */
   uint32_t session;       /* counts them */
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */

@@ -16,6 +16,7 @@
 static void cancel(tr_worker *w) {
   w->leave = TR_LEAVE_CANCEL;
   if (w->channel) tr_rpc_cancel(w->channel);
+  if (w->control) tr_rpc_cancel(w->control);
   tr_worker_touch(w);
 }
 

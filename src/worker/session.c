@@ -81,6 +81,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   tr_worker_call *record = tr_rpc_call_ud(call);
   if (!record || w->over) return;
   if (call == w->channel) tr_worker_message(w, bytes);
+  else if (call == w->control) w->o.control(w->o.ud, w, bytes);
   else if (record->method == TR_WORKER_POLL) tr_worker_polled(w, bytes);
 }
 
@@ -115,6 +116,10 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   if (told.method == TR_WORKER_CHANNEL) {
     if (w->in_output) tr_worker_rewind(w, true); /* how much of it left can no longer be known */
     channel_closed(w, status);
+    return;
+  }
+  if (told.method == TR_WORKER_CONTROL) { /* nothing else changes */
+    w->control = NULL;
     return;
   }
   if (status->status != TR_GRPC_UNAVAILABLE) tr_worker_prove(w);
@@ -181,6 +186,7 @@ int tr_worker_session_open(tr_worker *w) {
   w->rpc = tr_rpc_conn_new(&options);
   if (w->rpc) w->channel = tr_worker_call_new(w, TR_WORKER_CHANNEL, NULL, NULL);
   if (!w->channel) return TR_EMEMORY; /* the caller ends the session */
+  if (w->o.control && w->o.register_types) w->control = tr_worker_call_new(w, TR_WORKER_CONTROL, NULL, NULL); /* or none: it can do without */
   w->fresh = w->dest.down = false;
   watch_at(w, w->since + TR_WORKER_PROOF);
   tr_worker_touch(w);
@@ -195,7 +201,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_rpc_conn *rpc = w->rpc;
   if (!rpc) return;
   w->rpc = NULL;
-  w->channel = NULL;
+  w->channel = w->control = NULL;
   w->dest.down = true;
   w->dirty = false;
   w->reopen = w->troupe;
@@ -209,6 +215,12 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_rewind(w, false);
   tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
+}
+
+void tr_worker_control(tr_worker *worker, tr_blob *frame) {
+  if (!worker->control || tr_rpc_queued(worker->control) + frame->len > worker->o.queue_bytes) return;
+  tr_rpc_send(worker->control, frame);
+  tr_worker_touch(worker);
 }
 
 /* ---- bytes ---- */

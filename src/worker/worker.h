@@ -42,6 +42,8 @@ typedef struct tr_worker_options {
   void (*dirty)(void *ud, tr_worker *worker);
   /* The state changed; reason: NULL, or why it was lost or cannot be reached (said once, not per attempt; see `first`). */
   void (*changed)(void *ud, tr_worker *worker, tr_worker_state state, const char *reason);
+  /* A message of the control channel, which is opened where this is given. */
+  void (*control)(void *ud, tr_worker *worker, tr_slice bytes);
   void *ud;
 } tr_worker_options;
 
@@ -58,6 +60,8 @@ void tr_worker_connected(tr_worker *worker);
 void tr_worker_disconnected(tr_worker *worker, const char *reason);
 int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negative: hang up after flushing */
 int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
+/* Send a control message (wire.h); lost where the host has no such channel. */
+void tr_worker_control(tr_worker *worker, tr_blob *frame);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);

@@ -1,0 +1,60 @@
+-- rt:to_dist, from plain Lua: an agent moves into a process, or to a runtime that listens, and its callers do not notice.
+local module = require "spec.support.troupe"
+local process = require "spec.support.process"
+local open, raised = module.open, module.raised
+
+local counter = [[return { type = "counter", state = { n = 0 }, on = {
+  Add = function(self, m) self.n = self.n + (m.by or 1) return self.n end } }]]
+
+module.describe("rt:to_dist", describe, function(mode)
+  local rt, log, folder
+
+  before_each(function()
+    folder = process.tmpdir()
+    process.write_file(folder .. "/counter.lua", counter)
+    rt, log = open({ program = process.program }, mode)
+    rt:load(folder .. "/counter.lua")
+  end)
+  after_each(function() rt:close() end)
+
+  it("moves a live agent into a process of its own", function()
+    assert.equal(1, (rt:call("counter/a", "Add")))
+    rt:to_dist("counter/a", { launch = true })
+    assert.equal(11, (rt:call("counter/a", "Add", { by = 10 })))
+    assert.is_truthy(module.logged(log, "launched agent=counter/a"))
+    assert.equal("already_exists: counter/a is elsewhere already, or on its way", raised(rt.to_dist, rt, "counter/a"))
+  end)
+
+  it("moves one lazily, at its first message", function()
+    assert.equal(1, (rt:call("counter/a", "Add")))
+    rt:to_dist("counter/a", { lazy = true })
+    assert.is_nil(module.logged(log, "launched"))
+    assert.equal(2, (rt:call("counter/a", "Add")))
+    assert.is_truthy(module.logged(log, "moved agent=counter/a"))
+  end)
+
+  it("moves one to a runtime that listens", function()
+    local server = process.troupe { "run", "--listen", "127.0.0.1:0", folder .. "/counter.lua" }
+    local _, address = server:wait_line("^listening (.*)$")
+    assert.equal(1, (rt:call("counter/a", "Add")))
+    rt:to_dist("counter/a", { host = address })
+    assert.equal(2, (rt:call("counter/a", "Add")))
+    local sh = require "spec.support.sh"
+    assert.equal("3\n", select(2, sh.troupe { "call", "counter/a", "Add", "--host", address }))
+    assert.equal(4, (rt:call("counter/a", "Add")))
+  end)
+
+  it("leaves it here where that fails", function()
+    rt:load { type = "tabled", on = { Ask = function() return 1 end } }
+    assert.matches("^not_found: no agent type \"nobody\"", raised(rt.to_dist, rt, "nobody/a"))
+    assert.matches("^invalid: tabled/a was not loaded from a file", raised(rt.to_dist, rt, "tabled/a"))
+    assert.matches("^invalid: .*host.*or.*launch", raised(rt.to_dist, rt, "counter/a", { host = "x:1", launch = true }))
+    assert.matches("^invalid: ", raised(rt.to_dist, rt, "counter/a", { hots = "x:1" }))
+    local other = open({ program = folder .. "/none" }, mode)
+    other:load(folder .. "/counter.lua")
+    assert.equal(1, (other:call("counter/a", "Add")))
+    assert.matches("^unavailable: the process of counter/a could not be started", raised(other.to_dist, other, "counter/a"))
+    assert.equal(2, (other:call("counter/a", "Add")))
+    other:close()
+  end)
+end)
