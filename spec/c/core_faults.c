@@ -154,7 +154,7 @@ static void drop_state(void *ud, tr_agent *agent) {
 static void no_cancel(void *ud, tr_turn *turn) { (void)ud, (void)turn; }
 
 SCENARIO(instances_survive_a_lack_of_memory) {
-  static const tr_class_ops ops = { make_or_not, run_frees, no_cancel, drop_state, NULL };
+  static const tr_class_ops ops = { make_or_not, run_frees, no_cancel, drop_state, NULL, NULL };
   tr_class_options options = { .type = tr_slice_of("a"), .ops = &ops, .has_init = true };
   tr_class *class_ = NULL;
   tr_core_add_class(K.core, &options, &class_, NULL);

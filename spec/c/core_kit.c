@@ -99,7 +99,7 @@ tr_class *kit_class(const char *type, kit_run_fn run, const kit_class_options *g
   kit_class_options none = { 0 };
   tr_class *class_ = NULL;
   if (!given) given = &none;
-  *mine = (tr_class_ops){ given->make, run, cancel, drop, NULL };
+  *mine = (tr_class_ops){ given->make, run, cancel, drop, NULL, NULL };
   tr_class_options options = { .type = tr_slice_of(type), .ops = mine, .mailbox_limit = given->limit ? given->limit : 1000,
                                .overflow = given->overflow, .reentrant = given->reentrant, .has_init = given->has_init,
                                .exclusive_init = given->exclusive_init };

@@ -62,7 +62,7 @@ static void drop(void *ud, tr_agent *agent_) {
   (void)ud;
   (void)agent_;
 }
-static const tr_class_ops ops = { make, run, cancel_turn, drop, NULL };
+static const tr_class_ops ops = { make, run, cancel_turn, drop, NULL, NULL };
 
 static tr_class *local_class(const char *type, uint32_t mailbox) {
   tr_class_options options = { .type = tr_slice_of(type), .ops = &ops, .mailbox_limit = mailbox };

@@ -61,7 +61,7 @@ static void actor_drop(void *ud, tr_agent *agent) {
   (void)ud;
   (void)agent;
 }
-static const tr_class_ops actor_ops = { actor_make, actor_run, actor_cancel, actor_drop, NULL };
+static const tr_class_ops actor_ops = { actor_make, actor_run, actor_cancel, actor_drop, NULL, NULL };
 
 actor *actor_new(proc *p, const char *type, const char *topic, void (*act)(actor *a, tr_turn *turn)) {
   actor *a = keep(sizeof *a);

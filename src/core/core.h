@@ -83,6 +83,8 @@ typedef struct tr_class_ops {
   int (*run)(void *class_ud, tr_turn *turn);     /* a tr_run_result */
   void (*cancel)(void *class_ud, tr_turn *turn); /* an unfinished turn ends here: free what run keeps in turn->user */
   void (*drop)(void *class_ud, tr_agent *agent); /* the instance leaves memory: free agent->user */
+  /* Where the handler of such a message is, as "file:line", for the log; may be NULL. */
+  void (*place)(void *class_ud, const tr_msg *msg, char *out, size_t size);
   void (*gone)(void *class_ud); /* a retired class has lost its last instance, and with it itself; may be NULL */
 } tr_class_ops;
 
@@ -158,6 +160,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   tr_agent *next_ready; /* core */
   uint32_t blocked_turns; /* core: how many of its turns wait for room somewhere */
   uint8_t close_why;    /* a tr_close_why, while its TR_TURN_CLOSE runs */
+  uint8_t crowded;      /* core: how often the log told of its full mailbox */
   uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
   tr_link by_class;     /* core */
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */

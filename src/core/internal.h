@@ -7,7 +7,7 @@
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
  *   publish.c      the same for events, by local_subs.c
  *   uplinks.c      which of several uplinks
- *   mailbox.c      into an agent's mailbox, its lanes and bound; parking.c: deliveries that wait for room
+ *   mailbox.c      into an agent's mailbox, its lanes and bound; crowded.c: a warning; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
  *   scheduler.c    which agent runs next; frozen.c: none, for a moment
  *   calls.c        who waits for an answer, and until when
@@ -276,6 +276,13 @@ void tr_frozen_hold(tr_core *core, tr_agent *agent);
 void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
+
+#define TR_CROWDED 1024 /* messages in a mailbox that are worth a line in the log; then twice as many, and so on */
+void tr_mail_tell_crowded(tr_core *core, tr_agent *agent); /* crowded.c */
+static inline void tr_mail_look_crowded(tr_core *core, tr_agent *agent, uint32_t limit) {
+  uint32_t first = limit < TR_CROWDED ? limit : TR_CROWDED;
+  if (agent->mail.count >= first && agent->mail.count >= (uint64_t)first << agent->crowded) tr_mail_tell_crowded(core, agent);
+}
 
 /* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */

@@ -117,6 +117,7 @@ int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   }
   if (err) return err;
   to->mail.count++;
+  tr_mail_look_crowded(core, to, to->class_->mailbox_limit);
   woken_by_mail(core, to);
   return 0;
 }

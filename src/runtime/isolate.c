@@ -205,8 +205,13 @@ static int read_file(void *ud, const char *path, tr_buf *text, tr_error *error) 
 }
 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
+  tr_isolate *isolate = ud;
+  tr_runtime_dead_letter(&isolate->letters, isolate->log, isolate->script, msg, code, reason);
+}
+
+static tr_time clock_of(void *ud) {
   const tr_isolate *isolate = ud;
-  tr_runtime_dead_letter(isolate->log, isolate->script, msg, code, reason);
+  return tr_runtime_now(isolate->crew->rt);
 }
 
 static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
@@ -220,7 +225,7 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   if (!isolate->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
-    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .ud = isolate,
+    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .clock = clock_of, .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;
@@ -239,6 +244,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
+  tr_letter_log_init(&isolate->letters, isolate->mem, index);
   return isolate;
 }
 
@@ -287,6 +293,7 @@ void tr_crew_close(tr_crew *crew) {
     if (isolate->core) tr_isolate_leave(isolate);
     tr_core_free(isolate->core);
     tr_codecs_free(isolate->codecs);
+    tr_letter_log_fini(&isolate->letters);
     isolate->core = NULL;
   }
 }

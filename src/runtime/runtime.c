@@ -101,16 +101,9 @@ static void on_wake(void *ud) {
   if (rt->options.wake && !rt->in_poll) rt->options.wake(rt->options.userdata);
 }
 
-void tr_runtime_dead_letter(const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason) {
-  tr_log_write(log, TR_LOG_WARN, "dead_letter", "type=%s %s=%s/%s reason=\"%s: %s\"", msg->type->text,
-               msg->kind == TR_MSG_EVENT ? "topic" : "agent", msg->target_type ? msg->target_type->text : "",
-               msg->target_key ? msg->target_key->text : "", tr_error_name(code), reason);
-  if (script) tr_script_dead_letter(script, msg, code, reason);
-}
-
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   troupe_t *rt = ud;
-  tr_runtime_dead_letter(&rt->log, rt->script, msg, code, reason);
+  tr_runtime_dead_letter(&rt->letters, &rt->log, rt->script, msg, code, reason);
 }
 
 static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
@@ -168,6 +161,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
+  tr_letter_log_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
@@ -210,6 +204,7 @@ void troupe_free(troupe_t *rt) {
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
+  tr_letter_log_fini(&rt->letters);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);

@@ -93,7 +93,7 @@ static void drop_subscriber(void *ud, tr_agent *agent) {
   (void)ud;
   (void)agent;
 }
-static const tr_class_ops subscriber_ops = { make_subscriber, run_subscriber, cancel_subscriber, drop_subscriber, NULL };
+static const tr_class_ops subscriber_ops = { .make = make_subscriber, .run = run_subscriber, .cancel = cancel_subscriber, .drop = drop_subscriber };
 
 static int need_subscriber(troupe_t *rt) {
   if (!rt->subscriptions) {

@@ -200,7 +200,15 @@ static void gone(void *class_ud) {
   tr_script_class_free(class_);
 }
 
-static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .gone = gone };
+static void place(void *class_ud, const tr_msg *msg, char *out, size_t size) {
+  const tr_script_class *class_ = class_ud;
+  lua_Debug ar;
+  if (!lua_checkstack(class_->script->L, 4)) return;
+  tr_handler_place(class_->script->L, class_->def, msg, &ar);
+  snprintf(out, size, "%s:%d", ar.short_src, ar.linedefined);
+}
+
+static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .place = place, .gone = gone };
 
 tr_script_class *tr_script_class_of(tr_class *class_) {
   return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;

@@ -67,6 +67,8 @@ void tr_meter_pause(tr_meter *meter, bool preempted);     /* and has stopped */
 void tr_meter_alarm(tr_script *script);                   /* the hook comes at the next instruction */
 /* The turn was good: may its agent have so much memory? Else *error says how much too much. */
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error);
+/* Where the handler of a message begins: ar->short_src and ar->linedefined. Does not raise; needs 4 slots of stack. */
+void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar);
 /* Raise limit_exceeded: more than `limit` of these, naming agent, message type and file:line. */
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn));
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */

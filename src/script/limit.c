@@ -138,11 +138,8 @@ static void tell_memory(tr_script *script, const tr_lua_turn *lt) {
                type_of(lt->turn), account->used >> 10, lt->def->memory >> 10);
 }
 
-/* Where the handler of the turn's message begins. */
-static void handler_place(lua_State *L, const tr_lua_turn *lt, lua_Debug *ar) {
-  const tr_msg *msg = lt->turn->msg;
-  const tr_handler *handler =
-      msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &lt->def->requests : &lt->def->events, msg->type) : NULL;
+void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar) {
+  const tr_handler *handler = msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type) : NULL;
   strcpy(ar->short_src, "?");
   ar->linedefined = 0;
   if (!handler) return;
@@ -172,7 +169,7 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   char agent[160];
   lua_Debug ar;
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  handler_place(L, lt, &ar);
+  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
   tr_error_init(error);
   tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: it keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
                type_of(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);

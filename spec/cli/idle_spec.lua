@@ -1,0 +1,49 @@
+-- Idle means no CPU: nothing polls, so a process with nothing to do is not woken. Counted by the
+-- kernel, over two seconds (TROUPE_NIGHTLY: ten); a worker and its host may ask each other every few seconds whether they are there.
+local process = require "spec.support.process"
+local loop = require "spec.support.loop"
+local uv = require "luv"
+
+local seconds = os.getenv "TROUPE_NIGHTLY" and 10 or 2
+
+local function counters(p)
+  local status = assert(process.read_file(("/proc/%d/status"):format(p.pid)))
+  local stat = assert(process.read_file(("/proc/%d/stat"):format(p.pid))):match "%) (.*)"
+  local fields = {}
+  for field in stat:gmatch "%S+" do fields[#fields + 1] = field end
+  return tonumber(status:match "\nvoluntary_ctxt_switches:%s*(%d+)"), fields[12] + fields[13]
+end
+
+local function pass(s)
+  local stop = uv.hrtime() + s * 1e9
+  loop.poll(function() return uv.hrtime() >= stop end, s + 10)
+end
+
+describe("an idle process", function()
+  it("is not woken: a host, a worker that joined it, and a program that waits for mail", function()
+    local folder = process.tmpdir()
+    local agents = process.write_file(folder .. "/a.lua", [[
+      local list = { subscriptions = { "chat" }, type = "a", on = { Chat = function() end } }
+      return { list, { type = "b", timers = { Tick = 3600 }, autostart = true, on = { Tick = function() end } } }]])
+    local waiting = process.write_file(folder .. "/waiting.lua", [[return function(ctx) print("waits") ctx:receive() end]])
+    local host = process.troupe { "host", "--listen", "127.0.0.1:0" }
+    local _, address = host:wait_line("^listening (%S+)")
+    local worker = process.troupe { "worker", "--host", address, agents }
+    worker:wait_line "^joined"
+    local program = process.troupe { "run", "--listen", "127.0.0.1:0", waiting }
+    program:wait_line "^waits"
+    local all, before = { host = host, worker = worker, program = program }, {}
+    pass(0.3) -- what starting left to do
+    for name, p in pairs(all) do before[name] = { counters(p) } end
+    pass(seconds)
+    for name, p in pairs(all) do
+      local wakes, ticks = counters(p)
+      assert(wakes - before[name][1] <= seconds / 2, ("%s was woken %d times in %d s"):format(name, wakes - before[name][1], seconds))
+      assert(ticks - before[name][2] <= 1, ("%s used %d ticks of CPU"):format(name, ticks - before[name][2]))
+    end
+    for _, p in pairs(all) do
+      p:kill "sigterm"
+      p:wait()
+    end
+  end)
+end)
