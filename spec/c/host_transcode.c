@@ -273,7 +273,7 @@ CHECK_CASE(who_publishes_in_json_is_given_json) {
 }
 
 CHECK_CASE(the_operator_says_who_takes_what) {
-  set(DEMO, (tr_host_options){ .json_only = "x, jay", .protobuf_only = "pea" });
+  set(DEMO, (tr_host_options){ .json_only = "x, jay,two", .protobuf_only = "pea,two" });
   pcall *a = channel(p, "a"), *j = channel(p, "j"), *b = channel(p, "b");
   listen_as(p, "j", "jay");
   reg(p, "b", "pea");
@@ -284,6 +284,15 @@ CHECK_CASE(the_operator_says_who_takes_what) {
   say(a, note("Item", JSON, item_json));
   expect(hear(j), "Item", JSON, item_json);
   expect(hear(b), "demo.Item", PROTOBUF, item_proto);
+  pcall *both = channel(p, "both");
+  reg(p, "both", "two");
+  sub(p, "both", "3", "x", "two");
+  say(both, note("demo.Item", PROTOBUF, item_proto));
+  expect(hear(j), "Item", JSON, item_read);
+  expect(hear(both), "demo.Item", PROTOBUF, item_proto);
+  say(a, note("Item", JSON, item_json));
+  expect(hear(j), "Item", JSON, item_json);
+  expect(hear(both), "Item", JSON, item_json);
   say(j, note("demo.Item", PROTOBUF, item_proto)); /* what it sends itself changes nothing */
   expect(hear(j), "Item", JSON, item_read);
   end();

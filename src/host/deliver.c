@@ -62,7 +62,7 @@ static void to_core(tr_client *from, tr_slice bytes) {
 }
 
 /* One that only passes through is decoded to be told of, where somebody listens; once, however many did not get it. */
-static void tell_dead(tr_client *from, tr_slice bytes, int code) {
+static void tell_dead(tr_client *from, tr_slice bytes, int code, const char *why) {
   tr_core *core = from->host->core;
   tr_wire_in in = { 0 };
   tr_error error;
@@ -71,7 +71,7 @@ static void tell_dead(tr_client *from, tr_slice bytes, int code) {
   bool wanted = letters && tr_core_wanted(core, letters);
   tr_name_unref(letters);
   if (!wanted || tr_wire_decode(core, bytes, from->troupe, &in, &error)) return;
-  tr_core_dead_letter(core, in.msg, code, reason(code));
+  tr_core_dead_letter(core, in.msg, code, why);
   tr_wire_in_fini(&in);
 }
 
@@ -105,12 +105,12 @@ static bool fits_dotnet(const delivery *d, const tr_blob *other) {
   return !tr_wire_walk(tr_wire_framed(other), &span, NULL) && tr_quirk_event(&span);
 }
 
-/* 0, or why this client does not get it. */
-static int deliver_to(delivery *d, tr_client *to) {
+/* 0, or why this client does not get it; the text is in *why, as long as d. */
+static int deliver_to(delivery *d, tr_client *to, const char **why) {
   const variant *v = tr_transcode_due(d->from, to) ? variant_for(d, to) : NULL;
   int err = v ? v->code : 0;
   if (err) {
-    tr_deliver_dead(to, err, v->error.text);
+    tr_deliver_dead(to, err, *why = v->error.text);
     return err;
   }
   if (to->dotnet && !fits_dotnet(d, v ? v->frame : NULL)) {
@@ -120,7 +120,7 @@ static int deliver_to(delivery *d, tr_client *to) {
   if (!d->frame && !(v && v->frame)) d->frame = frame_of(to->host, d->bytes, d->framed);
   tr_blob *frame = v && v->frame ? v->frame : d->frame;
   err = frame ? tr_client_send_lane(to, frame, false, d->span->priority) : TR_EMEMORY;
-  if (err) tr_deliver_dead(to, err, reason(err));
+  if (err) tr_deliver_dead(to, err, *why = reason(err));
   return err;
 }
 
@@ -137,17 +137,18 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   for (size_t i = 0; i < 4; i++) d.variants[i].frame = NULL;
   bool others = false;
   int dead = 0;
+  const char *why = NULL;
   for (size_t i = 0; i < count; i++) {
     if (dests[i]->ops != &tr_client_ops) {
       others = true;
       continue;
     }
-    int err = deliver_to(&d, tr_client_of(dests[i]));
+    int err = deliver_to(&d, tr_client_of(dests[i]), &why);
     if (err) dead = err;
   }
   tr_blob_unref(d.frame);
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
-  if (dead) tell_dead(from, bytes, dead); /* now that `dests` is not needed any more */
+  if (dead) tell_dead(from, bytes, dead, why); /* now that `dests` is not needed any more */
   if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
 }
 

@@ -6,7 +6,7 @@
  *                   only if it said so: else JSON
  *   .NET            protobuf
  *   others          what came, but for the native format; one that has published events only what it published in; an owner of an agent type
- *                   that the operator named (--json-only, --protobuf-only) only that
+ *                   that the operator named (--json-only, --protobuf-only; in both: what came) only that
  *
  * The native format becomes JSON, whatever the types are. Between JSON and protobuf a body is changed where its type is in the
  * descriptor sets that the host was given; else it stays as it is (and a .NET worker will not get it: quirks.c). Messages of troupe's own
@@ -57,9 +57,10 @@ void tr_transcode_registered(tr_client *client, tr_slice agent_type) {
   if (agent_type.n) memcpy(name, agent_type.p, agent_type.n);
   name[agent_type.n] = 0;
   bool json = o->json_only && lists(tr_slice_of(o->json_only), name);
-  if (!json && !(o->protobuf_only && lists(tr_slice_of(o->protobuf_only), name))) return;
+  bool protobuf = o->protobuf_only && lists(tr_slice_of(o->protobuf_only), name);
+  if (!json && !protobuf) return;
   client->format_told = true;
-  client->takes = json ? JSON : PROTOBUF;
+  client->takes = (uint8_t)((json ? JSON : 0) | (protobuf ? PROTOBUF : 0));
 }
 
 void tr_host_set_formats(tr_host *host, const char *json_only, const char *protobuf_only) {
