@@ -126,28 +126,31 @@ void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
 
 bool tr_core_is_intercepted(const tr_core *core) { return core->intercept != NULL; }
 
-/* 0: it goes on. */
-static int intercept(tr_core *core, tr_msg *msg) {
+/* true: it goes on. */
+static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   tr_error why;
-  if (core->intercepting) return 0; /* what the interceptor itself sends */
-  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return 0; /* ours */
+  *result = 0;
+  if (core->intercepting) return true; /* what the interceptor itself sends */
+  if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return true; /* ours */
   tr_error_init(&why);
   core->intercepting = true;
   int rc = core->intercept(core->intercept_ud, msg, &why);
   core->intercepting = false;
-  if (rc == 0) return 0;
-  if (rc != TR_INTERCEPT_DROP) return tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+  if (rc == 0) return true;
+  if (rc != TR_INTERCEPT_DROP) {
+    *result = tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
+    return false;
+  }
   core->stats.dropped++;
   if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_ECANCELLED, "the message was dropped by an interceptor");
-  return TR_ECANCELLED;
+  return false; /* whoever sent it has done nothing wrong */
 }
 
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   int err = 0;
   if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
-  if (core->intercept) err = intercept(core, msg);
-  if (err) return err;
+  if (core->intercept && !intercept(core, msg, &err)) return err;
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;

@@ -181,7 +181,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script *script = class_->script;
   tr_instance *instance = agent->user;
   if (!instance) return;
-  if (script->keep) tr_instance_keep(instance);
+  if (tr_script_home(script)->keep) tr_instance_keep(instance);
   if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);

@@ -33,12 +33,12 @@ tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   *box = NULL;
   tr_push_ref(L, meta_ref);
   lua_setmetatable(L, -2);
+  if (script->home) tr_foreign_future(L, script);
   tr_future *f = TR_NEW(script->mem, tr_future);
   if (!f) tr_raise_memory(L);
   *box = f;
   f->refs = 1;
   f->script = script;
-  if (script->home) tr_foreign_future(L, script);
   f->turn = lt;
   f->nulls_keep = lt->def->nulls_keep;
   f->asker = tr_name_ref(tr_class_type(lt->turn->agent->class_));
