@@ -29,7 +29,6 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   instance->class_ = class_;
   instance->account = tr_account_new(script);
   tr_list_init(&instance->timers);
-  tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
