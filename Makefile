@@ -9,6 +9,7 @@ WERROR    ?=#        1: warnings are errors
 V         ?=#        1: show whole commands
 PEERS     ?=#        1: make bench runs others on the same work
 THREADS   ?=#        make bench: a second column, with so many isolates
+THREADS   ?=#        test the program with so many threads
 SPEC      ?=#        test only these spec files
 TEST      ?=#        test only what matches this Lua pattern
 OPTIMIZE  ?= -O2
@@ -95,12 +96,13 @@ interop: ## the same with real AutoGen peers (installs them into the build folde
 	@$(MAKE) all
 	@$(SPEC_ENV) spec/interop/run
 
-check: ## lint, layers, warnings as errors, and the specs under ASan and UBSan
+check: ## lint, layers, warnings as errors, the specs under ASan and UBSan, those of threads under TSan
 	@$(MAKE) deps
 	@$(MAKE) lint
 	@$(MAKE) check-layers
 	@$(MAKE) WERROR=1 all specs
 	@$(MAKE) WERROR=1 test-asan
+	@$(MAKE) WERROR=1 test-threads
 
 check-layers: ## each #include against the table in src/README.md
 	@lua5.4 spec/tools/layers.lua

@@ -2,7 +2,7 @@
  * troupe: a Lua-scriptable agent host, embedded.
  *
  * One header, C and C++. A troupe_t is one runtime; any number of them may live in a process. It starts no thread, installs no
- * signal handler, prints nothing, never exits or aborts, and has no global state.
+ * signal handler (but libuv's for SIGCHLD where a process is launched), prints nothing, never exits or aborts, and has no global state.
  *
  *   troupe_t *rt;
  *   if (troupe_new(&rt, NULL)) return 1;

@@ -8,7 +8,7 @@
 
 const char *bench_troupe = "build/troupe";
 unsigned bench_threads = 1;
-static size_t bytes;
+static _Atomic size_t bytes; /* with several isolates, threads share it */
 static double cpu_at, wall_at;
 
 void bench_die(const char *format, ...) {
@@ -37,6 +37,7 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
 
 troupe_t *bench_open(const char *lua) {
   troupe_options_t options = { .size = sizeof options, .allocate = allocate, .log = on_log, .seed = 42 };
+  options.threads = bench_threads > 1 ? bench_threads : 0;
   troupe_t *rt;
   if (troupe_new(&rt, &options)) bench_die("no runtime");
   if (lua && troupe_load(rt, "bench.lua", lua, 0)) bench_die("%s", troupe_error(rt));

@@ -8,7 +8,7 @@ static const char agents[] =
   "return {"
   "  { type = 'echo', on = { Ask = function(self, m) return { a = m.a, b = m.b, c = m.c } end } },"
   "  { type = 'caller', on = { Run = function(self, m, ctx)"
-  "      local to = 'echo/' .. ctx.key"
+  "      local to = 'echo/' .. (m.to or ctx.key)"
   "      for i = 1, m.n do ctx:call(to, 'Ask', { a = i, b = 'text', c = true }) end"
   "    end } },"
   "  { type = 'sink', on = { Note = function(self, m) end } },"
@@ -61,29 +61,34 @@ static void on_reply(void *ud, int status, const char *text, const char *type, c
   --*(int *)ud;
 }
 
-/* Eight callers, each with an answerer of its own, all at once. */
-static void run_pairs(troupe_t *rt, long each) {
+/* Eight callers, each with an answerer of its own, all at once. Agents with the same key share an isolate, so a pair is in one; `apart`
+ * (0 or 1) pairs 0 with 1, 2 with 3 and so on, which two isolates have on different sides (where the keys' hashes put them). */
+static void run_pairs(troupe_t *rt, long each, int apart) {
   int open = 8;
-  char name[32];
+  char name[32], to[8];
   for (int i = 0; i < 8; i++) {
     snprintf(name, sizeof name, "caller/%d", i);
-    if (troupe_call(rt, name, "Run", troupe_pack(rt, "{s:I}", "n", (int64_t)each), -1, on_reply, &open))
+    snprintf(to, sizeof to, "%d", i ^ apart);
+    if (troupe_call(rt, name, "Run", troupe_pack(rt, "{s:I,s:s}", "n", (int64_t)each, "to", to), -1, on_reply, &open))
       bench_die("%s", troupe_error(rt));
   }
   while (open > 0)
     if (troupe_run_until_idle(rt, 60000000)) bench_die("%s", troupe_error(rt));
 }
 
-static void pairs(long count) {
+static void timed_pairs(long count, int apart) {
   troupe_t *rt = bench_open(agents);
-  run_pairs(rt, 2000);
+  run_pairs(rt, 2000, apart);
   bench_begin();
-  run_pairs(rt, count / 8);
+  run_pairs(rt, count / 8, apart);
   bench_end(count);
   troupe_free(rt);
 }
 
+static void pairs(long count) { timed_pairs(count, 0); }
+static void pairs_apart(long count) { timed_pairs(count, 1); }
+
 const bench_row bench_message_rows[] = {
-  { "call", 300000, call }, { "pairs", 300000, pairs }, { "send", 400000, send }, { "publish", 6000, publish },
+  { "call", 300000, call }, { "pairs", 300000, pairs }, { "pairs-apart", 300000, pairs_apart }, { "send", 400000, send }, { "publish", 6000, publish },
   { "spawn", 100000, spawn }, { NULL, 0, NULL }
 };

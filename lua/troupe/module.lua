@@ -12,9 +12,18 @@ Runtime.__name = "troupe.runtime"
 
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
 
+-- What comes before a store is read: its states and mail need to know the agents.
+local before_store = {
+  load = true, reload = true, intercept = true, subscribe = true, unsubscribe = true, serializer = true, protobuf = true,
+}
+
 local function check(self, name)
   if getmetatable(self) ~= Runtime then fail("invalid", "call rt:%s with a colon", name) end
   if self.core:closed() then fail("invalid", "the runtime is closed") end
+  if self.store and not before_store[name] then
+    self.core:set_store(self.store) -- or it raises, and will again
+    self.store = nil
+  end
   return self.core
 end
 
@@ -45,7 +54,8 @@ local function weakly(self, f)
 end
 
 local function open_luv(self, uv)
-  local luv = { uv = uv, pump = weakly(self, pump), timer = uv.new_timer(), poll = uv.new_poll(self.core:descriptor()) }
+  local fd = self.core:descriptor()
+  local luv = { uv = uv, fd = fd, pump = weakly(self, pump), timer = uv.new_timer(), poll = uv.new_poll(fd) }
   luv.poll:start("r", luv.pump)
   luv.poll:unref()
   self.luv = luv
@@ -100,7 +110,7 @@ end
 
 -- agents ------------------------------------------------------------------------------------------------------------
 
---- rt:load(path | table, …): files, and agents as tables. After a path, a list { args = {…} } goes to its chunk.
+--- rt:load(path | table, …): files, and agents (or lists of them) as tables; each all or nothing.
 function Runtime:load(...)
   local core = check(self, "load")
   if select("#", ...) == 0 then fail("invalid", "rt:load takes paths and tables") end
@@ -324,15 +334,20 @@ end
 
 -- the end -----------------------------------------------------------------------------------------------------------
 
+-- luv must not find a handle half closed when the program ends (it crashes then, in 1.44): they are closed by the timer, when its
+-- loop runs again. Until then the descriptor, a copy, is kept, so that nobody else gets its number.
 local function close_luv(self)
   local luv = self.luv
   self.luv = nil
   if not luv then return end
-  for _, handle in ipairs { luv.poll, luv.timer } do
-    pcall(function() -- at the end of the program luv may have closed it already
-      if not handle:is_closing() then handle:close() end
-    end)
-  end
+  local poll, timer, fd = luv.poll, luv.timer, luv.fd
+  poll:stop()
+  timer:unref()
+  timer:start(0, 0, function()
+    poll:close()
+    timer:close()
+    C.close_descriptor(fd)
+  end)
 end
 
 --- rt:close(): at once; open calls fail with `cancelled`. May be called twice.
@@ -377,7 +392,11 @@ local function check_options(options)
     local fits = type(value) == expected or key == "allow" and type(value) == "table" or key == "log" and value == false
     if not fits then fail("invalid", "troupe.runtime: `%s` must be a %s, not a %s", key, expected, type(value)) end
   end
-  if options.threads and options.threads ~= 1 then fail("invalid", "troupe.runtime: several threads are not available yet") end
+  local threads = options.threads or 1
+  if not math.tointeger(threads) or threads < 1 or threads > 64 then fail("invalid", "troupe.runtime: `threads` must be 1 to 64") end
+  if threads > 1 and (options.log or options.clock) then
+    fail("invalid", "troupe.runtime: with `threads`, `log` may only be false, and `clock` not given: any thread would call them")
+  end
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
@@ -399,14 +418,14 @@ function troupe.runtime(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
   check_options(options)
-  local self = setmetatable({ anchors = {} }, Runtime)
+  local self = { anchors = {}, store = options.store }
   self.core = C.new {
-    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), program = options.program,
-    clock = options.clock, log = log_of(options), wake = package.loaded.luv and weakly(self, kick),
-    level = options.log and "info" or "warn",
+    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
+    program = options.program, threads = math.tointeger(options.threads or 1),
+    log = log_of(options),
+    wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end
-  if options.store then self.core:set_store(options.store) end
-  return self
+  return setmetatable(self, Runtime) -- last: at the end of the program its __gc comes before those of luv's handles
 end

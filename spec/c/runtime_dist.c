@@ -258,7 +258,7 @@ CHECK_CASE(a_move_that_fails_leaves_it_here_and_working) {
 /* ---- under load ---- */
 
 #define SENDERS 4
-#define EACH 10000 /* many more than the mailbox holds */
+#define EACH 5000 /* many more than the mailbox holds */
 
 static const char sink[] =
     "return { { type = 'sink', mailbox = { limit = 100 }, state = { last = {}, count = 0, wrong = 0 },\n"
@@ -269,7 +269,7 @@ static const char sink[] =
     "    Report = function(self) return self.count .. ' ' .. self.wrong end } },\n"
     "  { type = 'sender', on = { Go = function(self, m, ctx)\n"
     "      for n = 1, m.count do\n"
-    "        if n % 4000 == 0 then ctx:call('sink/one', 'Item', { from = ctx.key, n = n }) else ctx:send('sink/one', 'Item', { from = ctx.key, n = n }) end\n"
+    "        if n % 500 == 0 then ctx:call('sink/one', 'Item', { from = ctx.key, n = n }) else ctx:send('sink/one', 'Item', { from = ctx.key, n = n }) end\n"
     "      end\n"
     "      return ctx:call('sink/one', 'Item', { from = ctx.key, n = m.count + 1 }, { timeout = false }) end } } }";
 

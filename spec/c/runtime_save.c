@@ -24,7 +24,7 @@ static troupe_t *moved(troupe_t *rt, const char *source) { /* through a file, to
 #define TALKER                                                                                                        \
   "local function show(_, m, ctx) print(ctx.type, ctx.sender or '-', ctx.topic or '-', ctx.is_request and 'asks' or '-', "\
   "ctx.metadata.colour or '-', ctx.trace or '-', ctx.message_id, ctx.deadline and 'ends' or '-', type(m) == 'table' and m.n or '-') end\n"      \
-  "return { { type = 'b', priority = { Urgent = 'high' }, subscriptions = { 'news' }, on = { ['*'] = show } },\n"        \
+  "return { { type = 'b', mailbox = { limit = 100 }, priority = { Urgent = 'high' }, subscriptions = { 'news' }, on = { ['*'] = show } },\n"        \
   "{ type = 'a', on = { Go = function(_, m, ctx)\n"                                                                      \
   "ctx:send('b/1', 'Late', { n = 1 }, { priority = 'low', id = 'i1' })\n"                                                \
   "ctx:send('b/1', 'Plain', { n = 2 }, { metadata = { colour = 'red', traceparent = 'tp' }, id = 'i2' })\n"              \
@@ -52,7 +52,7 @@ CHECK_CASE(saved_mail_is_whole) {
 /* ---- timers ---- */
 
 #define CLOCKS                                                                                                        \
-  "return { type = 'c', timers = { Tick = 5 }, state = {}, on = {\n"                                                     \
+  "return { type = 'c', mailbox = { limit = 100 }, timers = { Tick = 5 }, state = {}, on = {\n"                                                     \
   "Tick = function() print('tick') end, Once = function(_, m) print('once ' .. m.n) end,\n"                              \
   "Often = function() print('often') end, Start = function(self, _, ctx)\n"                                              \
   "self.first = ctx:after(10, 'Once', { n = 1 }) self.second = ctx:after(20, 'Once', { n = 2 })\n"                       \
@@ -149,7 +149,7 @@ CHECK_CASE(saved_subscriptions_are_there_again) {
 
 #define BUSY                                                                                                          \
   "local function other(ctx) return ctx.key == '1' and 'p/2' or 'p/1' end\n"                                             \
-  "return { { type = 'p', state = { n = 0 }, on = {\n"                                                                   \
+  "return { { type = 'p', mailbox = { limit = 100 }, state = { n = 0 }, on = {\n"                                                                   \
   "Ball = function(self, m, ctx) self.n = self.n + 1 local got = ctx:call('q', 'Echo', { n = self.n })\n"                \
   "ctx:send(other(ctx), 'Ball', {}) end, Count = function(self) print(self.n) end } },\n"                                \
   "{ type = 'q', on = { Echo = function(_, m) return m end } } }"

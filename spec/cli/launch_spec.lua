@@ -107,6 +107,15 @@ describe("ctx:launch", function()
     assert.equal(0, status)
   end)
 
+  it("counts a deadline from the arrival, however long nothing came", function()
+    local status, out, err = run([[return function(ctx)
+      local w = ctx:launch{ file = "w.lua", key = "1" } w:Add{}
+      ctx:sleep(0.6) print(ctx:pcall("w/1", "Add", {}, { timeout = 0.5 }))
+    end]])
+    assert.matches("^true\ttable", out, 1, err)
+    assert.equal(0, status)
+  end)
+
   it("is for those who may, and hands on no right that they have not", function()
     local status, _, err = sh.troupe { "run", script("main.lua", [[return function(ctx) ctx:launch{ file = "w.lua" } end]]) }
     assert.matches("permission_denied: scripts may not launch processes here (--allow launch grants it)", err, 1, true)

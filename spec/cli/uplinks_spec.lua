@@ -38,6 +38,17 @@ describe("a runtime with several uplinks", function()
     assert.equal(0, status)
   end)
 
+  it("has its deadlines counted from their arrival at the host, however long nothing came there", function()
+    local a = host()
+    worker(script("w.lua", echo:format("w", "there")), a)
+    local status, out, err = sh.troupe { "run", "--host", a, script("p.lua", [[return function(ctx)
+      while not ctx:pcall("w", "Ask", {}, { timeout = 1 }) do ctx:sleep(0.01) end
+      ctx:sleep(0.6) print(ctx:pcall("w", "Ask", {}, { timeout = 0.5 }))
+    end]]) }
+    assert.matches("^true\ttable", printed(out), 1, err)
+    assert.equal(0, status)
+  end)
+
   it("is reached from each of them", function()
     local a, b = host(), host()
     local p = process.troupe { "worker", "--host", a, "--host", b, script("w.lua", echo:format("w", "here")) }

@@ -27,6 +27,12 @@ describe("in plain Lua", function()
     assert.is_true(lines <= 40, lines .. " lines")
   end)
 
+  it("the README's program runs", function()
+    local program = process.read_file("README.md"):match("\n```Lua\n(.-)\n```")
+    local status, out, err = lua(program)
+    assert.same({ 0, "hello Anna\n", "" }, { status, out, err })
+  end)
+
   it("make install puts it on Lua's path", function()
     local root = process.tmpdir()
     local status, _, err = sh(("make BUILD=%s DESTDIR=%s PREFIX=/usr/local install"):format(build, root))
@@ -68,7 +74,6 @@ describe("in plain Lua", function()
       local rt <close> = troupe.runtime {}
       print(pcall(troupe.pool, {}))
       print(pcall(require, "troupe.testing"))
-      print(pcall(troupe.runtime, { threads = 4 }))
     ]]
     assert.equal("", err)
     assert.match("invalid: troupe.pool is not available yet", out, 1, true)
@@ -169,6 +174,31 @@ describe("in plain Lua", function()
     assert.equal("", err)
     assert.equal("nil\ntrue\n", out)
     assert.equal(0, status)
+  end)
+
+  it("several threads share the agents from files; tables and functions of the program are refused with them", function()
+    local path = process.write_file(process.tmpdir() .. "/a.lua",
+      "return { state = { n = 0 }, on = { Add = function(self) self.n = self.n + 1 return { self.n } end, "
+      .. "Say = function(_, _, ctx) print('from', ctx.key) end } }")
+    local status, out, err = lua(([[
+      local troupe = require "troupe"
+      local rt <close> = troupe.runtime { threads = 3 }
+      rt:load "%s"
+      local sum = 0
+      for i = 1, 30 do sum = sum + rt:call("a/" .. i %% 10, "Add")[1] end
+      print(sum)
+      rt:call("a/3", "Say")
+      print(pcall(rt.load, rt, { type = "b", on = {} }))
+      print(pcall(troupe.runtime, { threads = 2, log = print }))
+      print(pcall(troupe.runtime, { threads = 65 }))
+    ]]):format(path))
+    assert.equal("", err)
+    assert.equal(0, status)
+    assert.match("60\n", out, 1, true)
+    assert.match("from\t3\n", out, 1, true)
+    assert.match("false\tinvalid: agents given as tables run in the program's own thread", out, 1, true)
+    assert.match("false\tinvalid: troupe.runtime: with `threads`", out, 1, true)
+    assert.match("false\tinvalid: troupe.runtime: `threads` must be 1 to 64", out, 1, true)
   end)
 
   it("until_signal: a signal drains and ends the run", function()

@@ -217,6 +217,7 @@ tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket,
   return conn;
 }
 
+void *tr_host_conn_ud(const tr_host_conn *conn) { return conn->host->o.ud; }
 void *tr_host_conn_socket(const tr_host_conn *conn) { return conn->socket; }
 
 int tr_host_feed(tr_host_conn *conn, tr_slice bytes, tr_error *error) {

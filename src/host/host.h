@@ -55,6 +55,7 @@ void tr_host_free(tr_host *host);
  * back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
 tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error);
 void *tr_host_conn_socket(const tr_host_conn *conn);
+void *tr_host_conn_ud(const tr_host_conn *conn); /* tr_host_options.ud */
 /* 0, or negative: flush what tr_host_output gives and close. */
 int tr_host_feed(tr_host_conn *conn, tr_slice bytes, tr_error *error);
 int tr_host_output(tr_host_conn *conn, tr_buf *out, size_t limit);

@@ -24,6 +24,7 @@ static int load_table(lua_State *L) {
   tr_error error;
   tr_error_init(&error);
   luaL_checktype(L, 2, LUA_TTABLE);
+  if (self->threads > 1) tr_module_raise(L, TR_EINVALID, "agents given as tables run in the program's own thread: not with `threads`");
   int rc = self->agents ? 0 : tr_foreign_new(L, script_of(self), &error);
   if (!rc) self->agents = true;
   tr_runtime_tick(self->rt);

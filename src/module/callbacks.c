@@ -96,8 +96,8 @@ void tr_module_report(tr_lua_runtime *self, const char *what, const char *text) 
   char line[1000];
   size_t at = 0;
   for (; *text && at + 4 < sizeof line; text++) {
-    if (*text != '\n') line[at++] = *text == '\t' ? ' ' : *text;
-    else at += (size_t)snprintf(line + at, sizeof line - at, " |");
+    if (*text == '\n') at += (size_t)snprintf(line + at, sizeof line - at, " | ");
+    else if (*text != '\t') line[at++] = *text;
   }
   line[at] = 0;
   tr_log_write(tr_runtime_log(self->rt), TR_LOG_ERROR, "callback.failed", "in=%s error=\"%s\"", what, line);
@@ -155,6 +155,13 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
   self->logging = false;
 }
 
+/* With several threads, any of them logs: no Lua then. */
+static void on_thread_log(void *ud, troupe_log_level level, const char *event, const char *text) {
+  (void)ud;
+  if (level == TROUPE_LOG_PRINT) fprintf(stdout, "%s\n", text);
+  else fprintf(stderr, "troupe: %s %s\n", event, text);
+}
+
 typedef struct clock_call { tr_lua_runtime *self; lua_Number seconds; } clock_call;
 
 static int clock_main(lua_State *L) {
@@ -191,12 +198,12 @@ static void on_wake(void *ud) {
 void tr_module_options(lua_State *L, troupe_options_t *options, tr_lua_runtime *self) {
   options->userdata = self;
   lua_getfield(L, 1, "log");
-  if (!lua_isnil(L, -1)) options->log = on_log;
+  if (!lua_isnil(L, -1)) options->log = self->threads > 1 ? on_thread_log : on_log;
   tr_module_keep(L, self, "log");
   lua_getfield(L, 1, "clock");
   if (!lua_isnil(L, -1)) options->clock_us = on_clock;
   tr_module_keep(L, self, "clock");
   lua_getfield(L, 1, "wake");
-  if (!lua_isnil(L, -1)) options->wake = on_wake;
+  if (!lua_isnil(L, -1) && self->threads <= 1) options->wake = on_wake; /* else the loop's descriptor tells */
   tr_module_keep(L, self, "wake");
 }

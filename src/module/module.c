@@ -74,6 +74,8 @@ static int runtime_new(lua_State *L) {
   luaL_setmetatable(L, TR_RUNTIME_META);
   tr_module_callbacks_open(L, self, -1);
   troupe_options_t options = { .size = sizeof options };
+  lua_getfield(L, 1, "threads");
+  options.threads = self->threads = (unsigned)luaL_optinteger(L, -1, 1);
   tr_module_options(L, &options, self);
   lua_getfield(L, 1, "program");
   lua_getfield(L, 1, "seed");
@@ -123,7 +125,8 @@ static void open_meta(lua_State *L) {
 
 /* Run the half that is in Lua with the table `troupe` (at 1) and what it needs of C. */
 static void open_lua(lua_State *L) {
-  static const luaL_Reg functions[] = { { "new", runtime_new }, { "in_turn", in_turn }, { "error", new_error }, { NULL, NULL } };
+  static const luaL_Reg functions[] = { { "new", runtime_new }, { "in_turn", in_turn }, { "error", new_error },
+                                        { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
   while (entry->name && strcmp(entry->name, "troupe.module") != 0) entry++;
   if (!entry->name) luaL_error(L, "troupe.module is not built in");

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The doors of a runtime, and its working and waiting: by itself, or a step at a time for a loop around it (luv's), which
  * watches our descriptor and sleeps no longer than we say. See module.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "module/module.h"
 
 static int listen_at(lua_State *L) {
@@ -77,13 +82,20 @@ static int next_time(lua_State *L) {
   return 1;
 }
 
-/* It can be read when a poll is due. */
+/* A copy of the loop's descriptor, which can be read when a poll is due; whoever asks closes it. */
 static int descriptor(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   uv_loop_t *loop = tr_runtime_loop(self->rt);
   if (!loop) tr_module_result(L, self, TR_EIO);
-  lua_pushinteger(L, uv_backend_fd(loop));
+  int fd = fcntl(uv_backend_fd(loop), F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) tr_module_raise(L, TR_EIO, "cannot watch the loop: %s", strerror(errno));
+  lua_pushinteger(L, fd);
   return 1;
+}
+
+int tr_module_close_descriptor(lua_State *L) {
+  close((int)luaL_checkinteger(L, 1));
+  return 0;
 }
 
 static int ended(lua_State *L) {

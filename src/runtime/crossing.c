@@ -548,13 +548,14 @@ void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added) {
 int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity) {
   unsigned count = isolate->crew->count;
   isolate->gates = tr_calloc(isolate->mem, count, sizeof *isolate->gates);
-  isolate->jobs = tr_calloc(isolate->mem, count, sizeof *isolate->jobs);
-  if (!isolate->gates || !isolate->jobs) return TR_EMEMORY;
+  if (!isolate->gates) return TR_EMEMORY;
   for (unsigned i = 0; i < count; i++) {
     isolate->gates[i].isolate = isolate;
     isolate->gates[i].to = i;
     tr_gate_init(&isolate->gates[i].gate, &gate_ops);
   }
+  isolate->jobs = tr_calloc(isolate->mem, count, sizeof *isolate->jobs);
+  if (!isolate->jobs) return TR_EMEMORY;
   tr_core_set_far(isolate->core, &far_ops, isolate, isolate->index, identity);
   return 0;
 }

@@ -35,8 +35,18 @@ typedef struct moved {
 
 static moved *moved_of(tr_remote *remote) { return TR_CONTAINER(remote, moved, remote); }
 
+/* It goes on by itself until it has ended. */
+static void stop_process(moved *m, tr_time deadline) {
+  tr_launched *launched = m->launched;
+  if (!launched) return;
+  m->launched = NULL;
+  launched->owner = NULL;
+  tr_launched_stop(launched, deadline);
+}
+
 static void destroy(moved *m) {
   tr_mem *mem = &m->rt->mem;
+  if (m->launched) m->launched->owner = NULL;
   tr_timer_stop(tr_core_timers(m->rt->core), &m->timer);
   tr_link_remove(&m->all);
   if (m->id) tr_free(mem, m->id, strlen(m->id) + 1);
@@ -62,8 +72,7 @@ static void give_up(moved *m, int code, const char *text) {
   tr_agent *agent = m->remote.agent;
   settle(m, code, text);
   if (agent) tr_agent_unhold(m->rt->core, agent);
-  if (m->launched) tr_launched_stop(m->launched, tr_core_now(m->rt->core));
-  m->launched = NULL;
+  stop_process(m, tr_core_now(m->rt->core));
   if (!m->sent) destroy(m);
 }
 
@@ -149,6 +158,7 @@ static int find_there(moved *m, tr_error *error) {
   tr_launch_plan plan = { .type = id.type, .key = id.key, .file = tr_slice_of(source.file), .args = args, .argc = argc, .allow = allow, .moved = true };
   m->launched = tr_launched_new(rt, &plan, NULL, error);
   if (!m->launched) return error->code;
+  m->launched->owner = &m->launched;
   m->there = tr_worker_dest(m->launched->worker);
   tr_worker_start(m->launched->worker);
   return 0;
@@ -199,10 +209,22 @@ static void on_quiet(tr_remote *remote) {
   tr_msg_unref(msg);
 }
 
+/* Its process has ended with this one. */
+static void refuse(moved *m, tr_remote *remote, tr_msg *msg) {
+  static const char why[] = "the runtime is stopping";
+  if (msg->kind == TR_MSG_REQUEST) {
+    tr_msg_fail(msg, TR_EUNAVAILABLE, why);
+  } else {
+    tr_core_dead_letter(m->rt->core, msg, TR_EUNAVAILABLE, why);
+    tr_remote_done(m->rt->core, remote);
+  }
+}
+
 static void on_forward(tr_remote *remote, tr_msg *msg) {
   moved *m = moved_of(remote);
   if (m->hears && msg->kind == TR_MSG_EVENT) tr_remote_done(m->rt->core, remote);
   else if (m->launched) tr_launched_send(m->launched, remote, msg);
+  else if (!m->host) refuse(m, remote, msg);
   else tr_runtime_forward(m->rt, remote, m->there, msg);
 }
 
@@ -210,8 +232,7 @@ static void on_left(tr_remote *remote) {
   moved *m = moved_of(remote);
   troupe_t *rt = m->rt;
   settle(m, TR_EUNAVAILABLE, "the agent was stopped");
-  if (m->launched) tr_launched_stop(m->launched, tr_runtime_after(tr_core_now(rt->core), rt->drain));
-  m->launched = NULL;
+  stop_process(m, tr_runtime_after(tr_core_now(rt->core), rt->drain));
   if (!m->sent && remote->open == 0) destroy(m); /* else with the runtime */
 }
 

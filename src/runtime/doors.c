@@ -9,10 +9,17 @@
 
 /* ---- listeners ---- */
 
+/* What comes is of now, not of when an agent ran last: a deadline in it counts from here. */
+static void tick(const tr_host_conn *conn) {
+  troupe_t *rt = tr_host_conn_ud(conn);
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+}
+
 static int host_data(void *ud, tr_net_conn *socket, tr_slice bytes) {
   (void)socket;
   tr_error error;
   tr_error_init(&error);
+  tick(ud);
   return tr_host_feed(ud, bytes, &error);
 }
 static int host_output(void *ud, tr_net_conn *socket, tr_buf *out, size_t limit) {
@@ -26,6 +33,7 @@ static bool host_finished(void *ud, tr_net_conn *socket) {
 static void host_closed(void *ud, tr_net_conn *socket, const char *reason) {
   (void)socket;
   (void)reason;
+  tick(ud);
   tr_host_conn_closed(ud);
 }
 static const tr_net_handlers host_handlers = { host_data, host_output, host_finished, host_closed };

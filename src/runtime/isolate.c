@@ -53,7 +53,8 @@ static void stand_still(tr_isolate *isolate) {
   uv_mutex_unlock(&crew->mutex);
 }
 
-static void on_timer(uv_timer_t *timer) { (void)timer; }
+/* One that is due when the loop begins fires before it would sleep: then it must not. */
+static void on_timer(uv_timer_t *timer) { uv_stop(timer->loop); }
 static void on_wake(uv_async_t *async) { (void)async; }
 
 static void sleep_now(tr_isolate *isolate) {

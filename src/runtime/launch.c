@@ -151,6 +151,7 @@ void tr_launched_want(tr_launched *l) {
 static void destroy(tr_launched *l) {
   tr_mem *mem = &l->rt->mem;
   l->stopping = true;
+  if (l->owner) *l->owner = NULL;
   if (l->remote.agent) tr_agent_stop(l->rt->core, l->remote.agent, TR_EUNAVAILABLE, "the agent was stopped");
   tr_timer_stop(tr_core_timers(l->rt->core), &l->timer);
   tr_link_remove(&l->all);

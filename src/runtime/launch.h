@@ -29,6 +29,7 @@ typedef struct tr_launched {
   size_t argc;
   char last[160];          /* the last line of its standard error */
   char why[400];           /* what became of the last process */
+  struct tr_launched **owner; /* who points to it besides: set to NULL when it is freed; may be NULL */
 } tr_launched;
 
 typedef struct tr_launch_plan { tr_slice type, key, file; const tr_slice *args; size_t argc; const char *allow; bool lazy, moved; } tr_launch_plan;

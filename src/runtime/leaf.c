@@ -14,6 +14,7 @@ static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
   tr_error error;
   tr_error_init(&error);
   (void)conn;
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
   return tr_host_feed(rt->parent, bytes, &error);
 }
 static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {

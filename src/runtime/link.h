@@ -33,7 +33,7 @@ typedef struct tr_link_account { /* of one producer */
 } tr_link_account;
 
 typedef struct tr_inbox {
-  _Alignas(64) _Atomic(tr_queued *) newest;
+  _Atomic(tr_queued *) newest;
   unsigned producers;
   tr_link_account *accounts;
   void *block; /* the accounts' memory, before it was aligned */

@@ -200,11 +200,12 @@ void troupe_free(troupe_t *rt) {
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
-  if (rt->crew && rt->core) tr_isolate_leave(rt->crew->isolates[0]);
+  if (rt->crew && rt->core && rt->crew->count > 0) tr_isolate_leave(rt->crew->isolates[0]);
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
   tr_letter_log_fini(&rt->letters);
+  tr_crew_free(rt->crew);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);

@@ -29,7 +29,6 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   instance->class_ = class_;
   instance->account = tr_account_new(script);
   tr_list_init(&instance->timers);
-  tr_buf_init(&instance->before, script->mem);
   tr_push_ref(L, script->ctx_ref);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -181,7 +180,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   tr_script *script = class_->script;
   tr_instance *instance = agent->user;
   if (!instance) return;
-  if (script->keep) tr_instance_keep(instance);
+  if (tr_script_home(script)->keep) tr_instance_keep(instance);
   if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);

@@ -147,6 +147,7 @@ int tr_foreign_new(lua_State *L, tr_script *home, tr_error *error) {
   script->options = home->options;
   script->core = home->core;
   script->codecs = home->codecs;
+  script->plugged = home->plugged;
   script->home = home;
   script->get_type = home->get_type;
   script->schema_sets = home->schema_sets;

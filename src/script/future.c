@@ -33,12 +33,12 @@ tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   *box = NULL;
   tr_push_ref(L, meta_ref);
   lua_setmetatable(L, -2);
+  if (script->home) tr_foreign_future(L, script);
   tr_future *f = TR_NEW(script->mem, tr_future);
   if (!f) tr_raise_memory(L);
   *box = f;
   f->refs = 1;
   f->script = script;
-  if (script->home) tr_foreign_future(L, script);
   f->turn = lt;
   f->nulls_keep = lt->def->nulls_keep;
   f->asker = tr_name_ref(tr_class_type(lt->turn->agent->class_));
@@ -254,9 +254,9 @@ static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body
     f->reply = *body;
     body->kind = TR_BODY_NONE;
     f->reply_type = tr_name_ref(type);
-    if (f->reply.kind == TR_BODY_REF) f->kept = tr_blob_ref(f->reply.bytes);
   }
   tr_timer_stop(tr_core_timers(script->core), &f->timer);
+  if (tr_future_away(f)) tr_future_hold(f);
   tr_link_remove(&f->by_token);
   drop_messages(f);
   if (f->turn && f->watched) tr_turn_wake(f->turn->turn);

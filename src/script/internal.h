@@ -511,14 +511,11 @@ struct tr_instance { /* a userdata; its user value is `self` */
   tr_definition *def; /* the version it is on */
   tr_link timers;
   unsigned timer_count;
-  tr_link idle;
-  tr_time active_at; /* when it last did something, for `idle` */
-  tr_time *fail_times; /* the last fail_cap failures, a ring */
-  uint32_t fail_cap, fail_count;
+  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
   bool save_failed;
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
-  tr_buf before; /* requeue: its state when its open turn began */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
   uint32_t account; /* of its memory */
   uint32_t over_memory; /* how often in a row a turn ended with too much */
@@ -752,6 +749,7 @@ static inline bool tr_future_takes_refs(const tr_future *f) {
 /* The body of f->msg with references in it, into msg. 0, or a code. */
 int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error);
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
+void tr_future_hold(tr_future *f); /* its reply says where the result is */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);
 void tr_future_fetch_needs(tr_future *f); /* all whose content is elsewhere; then tr_future_go */

@@ -7,21 +7,39 @@
  * there is no room, it stays in memory and the log says so. Then the core closes it, keeping mail that comes. */
 #include "script/internal.h"
 
+typedef struct tr_life { /* of an instance that needs one: there may be a million that do not */
+  tr_instance *instance;
+  tr_link idle;        /* in its class's list; next NULL: not there */
+  tr_time active_at;   /* when it last did something */
+  tr_time *fail_times; /* the last fail_cap failures, a ring */
+  uint32_t fail_cap, fail_count;
+} tr_life;
+
+/* NULL: out of memory. */
+static tr_life *life_of(tr_instance *instance) {
+  if (instance->life) return instance->life;
+  instance->life = TR_NEW(instance->class_->script->mem, tr_life);
+  if (instance->life) instance->life->instance = instance;
+  return instance->life;
+}
+
 /* --- failures --- */
 
 static bool too_often(tr_instance *instance, const tr_definition *def, tr_time now) {
   tr_mem *mem = instance->class_->script->mem;
-  if (instance->fail_cap != def->fail_limit) { /* the first, or the limit changed */
-    tr_free(mem, instance->fail_times, instance->fail_cap * sizeof *instance->fail_times);
-    instance->fail_times = tr_calloc(mem, def->fail_limit, sizeof *instance->fail_times);
-    instance->fail_cap = instance->fail_times ? def->fail_limit : 0;
-    instance->fail_count = 0;
-    if (!instance->fail_times) return false;
+  tr_life *life = life_of(instance);
+  if (!life) return false;
+  if (life->fail_cap != def->fail_limit) { /* the first, or the limit changed */
+    tr_free(mem, life->fail_times, life->fail_cap * sizeof *life->fail_times);
+    life->fail_times = tr_calloc(mem, def->fail_limit, sizeof *life->fail_times);
+    life->fail_cap = life->fail_times ? def->fail_limit : 0;
+    life->fail_count = 0;
+    if (!life->fail_times) return false;
   }
-  instance->fail_times[instance->fail_count++ % instance->fail_cap] = now;
-  if (instance->fail_count < instance->fail_cap) return false;
-  if (now - instance->fail_times[instance->fail_count % instance->fail_cap] > def->fail_within) return false;
-  instance->fail_count = 0;
+  life->fail_times[life->fail_count++ % life->fail_cap] = now;
+  if (life->fail_count < life->fail_cap) return false;
+  if (now - life->fail_times[life->fail_count % life->fail_cap] > def->fail_within) return false;
+  life->fail_count = 0;
   return true;
 }
 
@@ -49,26 +67,34 @@ static void look(tr_timer *timer);
 
 static void watch(tr_script_class *class_) {
   if (tr_list_empty(&class_->idle) || tr_timer_running(&class_->idle_timer) || !class_->def->idle) return;
-  const tr_instance *first = TR_CONTAINER(class_->idle.next, tr_instance, idle);
+  const tr_life *first = TR_CONTAINER(class_->idle.next, tr_life, idle);
   tr_timer_start(tr_core_timers(class_->script->core), &class_->idle_timer, first->active_at + class_->def->idle, look);
 }
 
 void tr_instance_touch(tr_instance *instance) {
   tr_script_class *class_ = instance->class_;
-  if (instance->idle.next) tr_link_remove(&instance->idle);
-  instance->active_at = tr_core_now(class_->script->core);
-  tr_list_push(&class_->idle, &instance->idle);
+  tr_life *life = life_of(instance);
+  if (!life) return; /* it stays in memory until it does something again */
+  if (life->idle.next) tr_link_remove(&life->idle);
+  life->active_at = tr_core_now(class_->script->core);
+  tr_list_push(&class_->idle, &life->idle);
   watch(class_);
 }
 
 void tr_instance_forget(tr_instance *instance) {
   tr_mem *mem = instance->class_->script->mem;
-  if (instance->idle.next) tr_link_remove(&instance->idle);
-  instance->idle.next = NULL;
-  tr_free(mem, instance->fail_times, instance->fail_cap * sizeof *instance->fail_times);
-  instance->fail_times = NULL;
-  instance->fail_cap = 0;
-  tr_buf_fini(&instance->before);
+  tr_life *life = instance->life;
+  if (life) {
+    if (life->idle.next) tr_link_remove(&life->idle);
+    tr_free(mem, life->fail_times, life->fail_cap * sizeof *life->fail_times);
+    TR_DELETE(mem, life);
+    instance->life = NULL;
+  }
+  if (instance->before) {
+    tr_buf_fini(instance->before);
+    TR_DELETE(mem, instance->before);
+    instance->before = NULL;
+  }
 }
 
 static bool busy(const tr_instance *instance) {
@@ -118,8 +144,8 @@ static void put_out(tr_instance *instance) {
     tr_instance_touch(instance);
     return;
   }
-  tr_link_remove(&instance->idle);
-  instance->idle.next = NULL;
+  tr_link_remove(&instance->life->idle);
+  instance->life->idle.next = NULL;
   tr_agent_close(instance->class_->script->core, instance->agent, TR_CLOSE_IDLE);
 }
 
@@ -127,10 +153,10 @@ static void look(tr_timer *timer) {
   tr_script_class *class_ = TR_CONTAINER(timer, tr_script_class, idle_timer);
   tr_time now = tr_core_now(class_->script->core);
   while (!tr_list_empty(&class_->idle) && class_->def->idle) {
-    tr_instance *first = TR_CONTAINER(class_->idle.next, tr_instance, idle);
+    tr_life *first = TR_CONTAINER(class_->idle.next, tr_life, idle);
     if (first->active_at + class_->def->idle > now) break;
-    if (busy(first)) tr_instance_touch(first);
-    else put_out(first);
+    if (busy(first->instance)) tr_instance_touch(first->instance);
+    else put_out(first->instance);
   }
   watch(class_);
 }

@@ -256,6 +256,7 @@ static int load_new(tr_script *script, const char *name, tr_slice source, bool f
 int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_error *error) {
   tr_script_file *file = file_new(script, name);
   if (!file) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  file->from_memory = true; /* nobody else can load it */
   tr_stage stage = { .script = script, .name = file->name, .source = TR_SLICE_LITERAL(""), .table_ref = table_ref, .error = error };
   int rc = tr_stage_run(&stage);
   if (!rc) rc = commit(file, &stage);

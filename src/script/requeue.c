@@ -7,15 +7,26 @@
  * no copy. Where the copy fails, the log says so once and a save waits for the turn as for any other. */
 #include "script/internal.h"
 
+/* Made at its first turn: few agents need one. NULL: out of memory. */
+static tr_buf *before_of(tr_instance *instance) {
+  tr_mem *mem = instance->class_->script->mem;
+  if (instance->before) return instance->before;
+  instance->before = TR_NEW(mem, tr_buf);
+  if (instance->before) tr_buf_init(instance->before, mem);
+  return instance->before;
+}
+
 void tr_requeue_begin(tr_lua_turn *turn) {
   tr_instance *instance = turn->instance;
   tr_error error;
   turn->kept = tr_msg_ref(turn->turn->msg);
   if (turn->turn->below) return;
   tr_error_init(&error);
-  tr_buf_clear(&instance->before);
-  if (tr_instance_save(instance, &instance->before, &error) == 0) return;
-  tr_buf_clear(&instance->before);
+  tr_buf *before = before_of(instance);
+  if (before) tr_buf_clear(before);
+  else tr_error_set(&error, TR_EMEMORY, "out of memory");
+  if (before && tr_instance_save(instance, before, &error) == 0) return;
+  if (before) tr_buf_clear(before);
   if (tr_script_class_once(instance->class_, "requeue", TR_SLICE_LITERAL("")))
     tr_log_write(tr_core_log(turn->script->core), TR_LOG_ERROR, "requeue.failed",
                  "agent_type=%s error=\"%s: %s\" (a save waits for its turns; told once)", instance->def->type,
@@ -25,13 +36,13 @@ void tr_requeue_begin(tr_lua_turn *turn) {
 void tr_requeue_end(tr_lua_turn *turn) {
   tr_msg_unref(turn->kept);
   turn->kept = NULL;
-  if (!turn->turn->below) tr_buf_clear(&turn->instance->before);
+  if (!turn->turn->below && turn->instance->before) tr_buf_clear(turn->instance->before);
 }
 
 bool tr_script_requeues(const tr_agent *agent) {
   const tr_instance *instance = agent->user;
   if (!agent->turn || !tr_class_requeues(agent->class_) || !tr_script_class_of(agent->class_)) return false;
   for (const tr_turn *turn = agent->turn; turn; turn = turn->below)
-    if (turn->kind == TR_TURN_CLOSE || (turn->kind == TR_TURN_MESSAGE && !(instance && instance->before.len))) return false;
+    if (turn->kind == TR_TURN_CLOSE || (turn->kind == TR_TURN_MESSAGE && !(instance && instance->before && instance->before->len))) return false;
   return true;
 }

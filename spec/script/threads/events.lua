@@ -19,6 +19,7 @@ return {
     N = function(self, m) assert(m.n == self.last + 1) self.last = m.n end, Last = function(self) return self.last end } },
   { type = "pump", on = { Go = function(_, m, ctx) for n = 1, m.n do ctx:publish("stream/" .. m.to, "N", { n = n }) end return true end } },
   { type = "die", mailbox = { limit = 1, overflow = "refuse" }, on = { Job = function(_, _, ctx) ctx:sleep(1) end } },
+  { type = "clerk", subscriptions = { "jobs" }, messages = { Job = { n = "integer" } }, on = { Job = function() end } },
   function(ctx)
     local function expect(count, list)
       local got = {}
@@ -76,6 +77,10 @@ return {
       assert(not body or body.agent == "die/" .. i)
       while ctx:receive(0.05) do end
     end
+    -- A letter that is due at once when its isolate has nothing else to do.
+    ctx:publish("jobs/q", "Job", { n = "x" })
+    local body, type = ctx:receive(5)
+    assert(type == "DeadLetter" and body.reason == "invalid" and body.topic == "jobs/q", type)
     return 0
   end,
 }
