@@ -110,6 +110,23 @@ CHECK_CASE(a_result_is_kept_until_it_is_let_go_or_its_time_is_over) {
   kit_close();
 }
 
+CHECK_CASE(a_result_that_is_still_wanted_stays) {
+  kit_open();
+  gives("a", "{\"x\":1}");
+  ask("a/1", 1000, NULL, "{}");
+  for (int i = 0; i < 5; i++) {
+    kit_advance(TR_MILLISECONDS(900));
+    CHECK_INT(kit_stats().results, ==, 1);
+    tr_core_renew(K.core, tr_slice_of(ref()), 0);
+  }
+  kit_advance(TR_MILLISECONDS(1100));
+  CHECK_INT(kit_stats().results, ==, 0);
+  tr_core_renew(K.core, tr_slice_of(ref()), 0);
+  CHECK_INT(K.dead_letters, ==, 0);
+  done();
+  kit_close();
+}
+
 CHECK_CASE(nobody_who_did_not_ask_gets_a_reference) {
   kit_open();
   gives("a", "{\"x\":1}");
@@ -157,6 +174,28 @@ CHECK_CASE(a_request_gets_what_it_refers_to_before_it_is_handled) {
   ask("b/1", 0, refs, "null");
   CHECK_STR(kit_heard(), "+a/1:Ask; kept a/; +b/1:Ask; \"done\"; ");
   CHECK_STR(body, "{\"x\":1}");
+  done();
+  kit_close();
+}
+
+static int look(void *ud, tr_msg *msg, tr_error *error) {
+  (void)ud;
+  (void)error;
+  kit_say("sees %.*s", msg->body.bytes ? (int)msg->body.bytes->len : 0, msg->body.bytes ? (char *)msg->body.bytes->data : "");
+  return 0;
+}
+
+CHECK_CASE(an_interceptor_sees_such_a_request_once_and_whole) {
+  char refs[256];
+  kit_open();
+  gives("a", "{\"x\":1}");
+  gives("b", "\"done\"");
+  ask("a/1", 60000, NULL, "{}");
+  snprintf(refs, sizeof refs, "0=%s", ref());
+  kit_heard();
+  tr_core_intercept(K.core, look, NULL);
+  ask("b/1", 0, refs, "null");
+  CHECK_STR(kit_heard(), "sees {\"x\":1}; +b/1:Ask; \"done\"; ");
   done();
   kit_close();
 }

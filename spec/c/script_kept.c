@@ -13,7 +13,7 @@ static struct {
   char said[4096];      /* what came: "TYPE keep|- refs|- body; " */
   bool foreign;         /* it knows nothing of references */
   bool gone;            /* what it kept */
-  int fetched, released;
+  int fetched, released, renewed;
 } door;
 
 static void say(const tr_msg *msg, tr_slice body) {
@@ -50,6 +50,8 @@ static void on_request(tr_dest *dest, tr_msg *msg) {
   if (strcmp(msg->type->text, "troupe.release") == 0) {
     CHECK_STR(msg->target_key->text, "troupe.result.0123456789abcdef0123456789abcdef");
     door.released++;
+  } else if (strcmp(msg->type->text, "troupe.renew") == 0) {
+    door.renewed++;
   } else if (strcmp(msg->type->text, "troupe.fetch") == 0) {
     door.fetched++;
     if (door.gone) tr_msg_fail(msg, TR_ENOT_FOUND, "agent type far is not registered");
@@ -151,6 +153,36 @@ CHECK_CASE(what_is_gone_is_unavailable_to_who_uses_it) {
   char wanted[1000];
   snprintf(wanted, sizeof wanted, "Go [\"" LOST "\",\"" LOST "\",\"" LOST "\"]", "", "", "body: ");
   CHECK_STR(answer, wanted);
+  close_door(&h);
+}
+
+CHECK_CASE(what_is_held_for_long_is_renewed) {
+  host h = { 0 };
+  CHECK_INT(open_door(&h, "local x, y = far:Make(), far:Make() ctx:sleep(1) local here = #x.x ctx:sleep(1600) print(here + #y.x)"), ==, 0);
+  host_send(&h, "user", "Go", "{}");
+  host_run(&h, 2000);
+  CHECK_STR(h.printed, "4\n");
+  CHECK_INT(door.renewed, ==, 5); /* of y, every five minutes; what is here is kept no longer */
+  CHECK_INT(door.fetched, ==, 2);
+  CHECK_INT(door.released, ==, 2);
+  close_door(&h);
+}
+
+static int look(void *ud, tr_msg *msg, tr_error *error) {
+  (void)msg;
+  (void)error;
+  ++*(int *)ud;
+  return 0;
+}
+
+CHECK_CASE(who_sees_all_messages_sees_all_content) {
+  host h = { 0 };
+  int seen = 0;
+  CHECK_INT(open_door(&h, "local x = far:Make() return #other:Use { x }.x"), ==, 0);
+  tr_core_intercept(h.core, look, &seen);
+  CHECK_STR(host_call(&h, "user", "Go", "{}"), "Go 2");
+  CHECK_STR(said(), "Make - - {}; Use - - [{\"x\":[1,2]}]; ");
+  CHECK_INT(seen, ==, 3);
   close_door(&h);
 }
 

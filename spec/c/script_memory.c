@@ -17,10 +17,13 @@ static const char scenario[] =
   "      local f = ctx:async('b/3', 'Shaky', { l = { y } }, { retry = 2, cancel = token, metadata = { a = 'b' } })\n"
   "      local ok, e = pcall(troupe.all, { f, y }) self.e = tostring(e) token:cancel() ctx:call('b/4', 'Echo', y)\n"
   "      return { y, b:Echo { x = x, k = y } } end,\n"
+  "    Parts = function(_, _, ctx) local n = 0 for part in ctx:stream('b/5', 'Parts', { n = 40 }) do n = n + part.n if n > 300 then break end end\n"
+  "      return { n = n, m = ctx:stream('b/6', 'Parts', { n = 20 }):result() } end,\n"
   "    Fail = function() error { code = 'not_found', message = 'x' } end,\n"
   "    DeadLetter = function(self, m) self.letter = m end, Json = function(_, m) return m end, Tick = function(self) self.n = self.n + 1 end } },\n"
   "  { type = 'b', state = function(id) return { id = id } end, init = function(self, ctx) ctx:sleep(0.01) end, on_request = {\n"
   "    Shaky = function() error { code = 'unavailable' } end,\n"
+  "    Parts = function(_, m, ctx) for i = 1, m.n do ctx:yield { n = i, t = 'x' } end return { sum = m.n } end,\n"
   "    Echo = { { match = function(_, m) return m.k ~= 'x' end, handle = function(self, m) return { m = m, id = self.id } end } } } },\n"
   "}\n";
 
@@ -39,6 +42,9 @@ static void play(host *h) {
   text = host_call(h, "a", "Futures", "{}");
   if (strcmp(text, "no answer") == 0) CHECK_FAIL("no answer");
   if (!check_mem_refused() && !strstr(text, "\"id\":\"b/1\"")) CHECK_FAIL("%s", text);
+  text = host_call(h, "a", "Parts", "{}");
+  if (strcmp(text, "no answer") == 0) CHECK_FAIL("no answer");
+  if (!check_mem_refused() && !strstr(text, "\"n\":325")) CHECK_FAIL("%s", text);
   host_call(h, "a", "Fail", NULL);
   host_call(h, "a", "Json", "[1,\"text\",{\"deep\":[{}]}]");
   host_run(h, 11);

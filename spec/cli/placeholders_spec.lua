@@ -90,6 +90,7 @@ return { { type = "near", on = { Same = function(_, m) return m end } }, { type 
     b:Size(a:Make { n = m.n })
     a:Make { n = m.n }
     if m.fail then a:Fail {} end
+    troupe.await(b:Size(a:Make {})) -- those before it have come to their ends, too
   end,
   Hold = function(_, m, ctx)
     local a, b = agents(ctx)

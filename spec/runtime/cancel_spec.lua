@@ -20,9 +20,14 @@ return { type = "slow", limits = { instructions = 1e12 }, on = {
     print("went on")
   end,
   Ping = function() return "pong" end,
+  Left = function(_, _, ctx) return ctx.deadline and ctx.deadline - ctx:now() or "none" end,
 } }]]
 local middle = [[
-return { type = "middle", reentrant = true, on = {
+return { type = "middle", reentrant = true, timeout = false, on = {
+  Left = function(_, m, ctx)
+    ctx:sleep(0.2)
+    return ctx:call("slow", "Left", {}, m.timeout and { timeout = m.timeout })
+  end,
   Wait = function(_, m, ctx) return ctx:call("slow/" .. m.n, "Wait", m) end,
   Spin = function(_, m, ctx) return ctx:call("slow/" .. m.n, "Spin", m) end,
 } }]]
@@ -75,6 +80,18 @@ describe("a call given up", function()
       ends(i)
       call:wait()
     end
+  end)
+
+  it("has the rest of its caller's deadline, or its own earlier one", function()
+    local function left(timeout, own)
+      local body = own and ('{"timeout":%g}'):format(own) or "{}"
+      return select(2, sh.troupe { "call", "middle", "Left", body, "--timeout", timeout, "--raw", "--host", address }):gsub("\n", "")
+    end
+    local rest = tonumber((left "9"))
+    assert.is_true(rest > 0 and rest <= 8.8, rest)
+    rest = tonumber((left("9", 5)))
+    assert.is_true(rest > 0 and rest <= 5, rest)
+    assert.equal("none", (left "0"))
   end)
 
   it("at its deadline ends there, and a handler that computes sees it", function()

@@ -322,6 +322,7 @@ void tr_core_late(tr_core *core); /* count an answer that came for a request whi
 #define TR_INTERCEPT_DROP 1
 typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
 void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
+bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
 void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
@@ -332,6 +333,7 @@ int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text
 /* `ref` is the text of a TR_BODY_REF, via as in tr_msg. Ask for the content; fn as in tr_core_call. NULL: out of memory. */
 tr_call *tr_core_fetch(tr_core *core, tr_slice ref, uint32_t via, tr_time deadline, tr_reply_fn fn, void *ud);
 void tr_core_release(tr_core *core, tr_slice ref, uint32_t via); /* nobody will ask for it any more */
+void tr_core_renew(tr_core *core, tr_slice ref, uint32_t via); /* its time begins anew */
 bool tr_ref_check(tr_slice ref); /* is it one? */
 static inline bool tr_key_is_result(tr_slice key) { return tr_slice_starts(key, TR_SLICE_LITERAL(TR_RESULT_KEY)); }
 #define TR_REFS_MOST 256 /* in one body */

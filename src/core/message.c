@@ -137,7 +137,7 @@ tr_msg *tr_msg_again(const tr_msg *msg, bool with_body) {
     uint32_t slot = ops->copy(ops->ud, msg->body.slot);
     if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
     good = slot;
-  } else if (with_body) {
+  } else if (good && with_body) { /* else it would be let go of twice */
     copy->body = msg->body;
     if (msg->body.kind == TR_BODY_BYTES) tr_blob_ref(msg->body.bytes);
   }

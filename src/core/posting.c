@@ -82,8 +82,6 @@ static int to_agent(tr_core *core, tr_agent *agent, tr_msg *msg, tr_turn *from) 
 }
 
 static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from) {
-  if (msg->more && msg->more->token[0] && msg->from_wire && !msg->more->resend && tr_resend_take(core, msg)) return 0;
-  if (msg->more && msg->more->refs) return tr_refs_resolve(core, msg);
   int home = core->far && !class_->pinned ? core->far->home(core->far_ud, class_, msg->target_key) : -1;
   if (home >= 0) return to_isolate(core, home, msg, from);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
@@ -110,10 +108,23 @@ static int to_named(tr_core *core, tr_msg *msg) {
                 : tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the connection that this proxy is bound to was closed");
 }
 
+/* Of one that is handled, or handed on, by this process: did it come before, must it be made whole first? Then *rc is the result. An
+ * interceptor sees what comes once, and whole. */
+static bool is_taken(tr_core *core, tr_msg *msg, int *rc) {
+  const tr_msg_more *more = msg->more;
+  *rc = 0;
+  if (more->token[0] && msg->from_wire && msg->kind == TR_MSG_REQUEST && !more->resend && tr_resend_take(core, msg)) return true;
+  if (!more->refs) return false;
+  *rc = tr_refs_resolve(core, msg);
+  return true;
+}
+
 void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
   core->intercept = fn;
   core->intercept_ud = ud;
 }
+
+bool tr_core_is_intercepted(const tr_core *core) { return core->intercept != NULL; }
 
 /* true: it goes on. */
 static bool intercept(tr_core *core, tr_msg *msg, int *result) {
@@ -137,8 +148,9 @@ static bool intercept(tr_core *core, tr_msg *msg, int *result) {
 
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
-  int refused;
-  if (core->intercept && !intercept(core, msg, &refused)) return refused;
+  int err = 0;
+  if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
+  if (core->intercept && !intercept(core, msg, &err)) return err;
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -154,6 +166,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
   bool here = type && type->dest == &core->local;
   tr_agent *elsewhere = core->unlisted.count ? find_unlisted(core, msg) : NULL;
+  if (msg->more && (here || elsewhere) && is_taken(core, msg, &err)) return err;
   if (elsewhere) return to_agent(core, elsewhere, msg, from);
   if (here && !result && ((const tr_class *)type->user)->limited && !tr_class_serves(type->user, msg->target_key)) {
     type = NULL;

@@ -6,7 +6,8 @@
  * by a message to the agent TYPE/troupe.result.ID: so it finds its way as any message does, through whichever host owns
  * the type's name to the process that has it, and needs no other address.
  *
- * A result is there until its caller lets go of it, or its time is over; of too many, or too many bytes, the next one is not kept: its
+ * A result is there until its caller lets go of it, or its time is over (a caller that still holds it renews that; one that is gone does
+ * not); of too many, or too many bytes, the next one is not kept: its
  * content goes out in the answer, as if nobody had asked. So nothing here can fail a call. */
 #include <stdio.h>
 
@@ -23,11 +24,13 @@
 
 #define FETCH TR_RESERVED "fetch" /* message types */
 #define RELEASE TR_RESERVED "release"
+#define RENEW TR_RESERVED "renew"
 
 typedef struct result {
   tr_core *core;
   tr_name *key, *type;
   tr_body body; /* bytes */
+  tr_time keep; /* how long after it was last wanted */
   tr_timer timer;
 } result;
 
@@ -67,6 +70,8 @@ void tr_results_fini(tr_core *core) {
 static bool has_room(const tr_core *core, size_t size) {
   return core->stats.results < RESULTS_MOST && core->stats.result_bytes + size + COST <= BYTES_MOST;
 }
+
+static void renew(result *r) { tr_timer_start(r->core->timers, &r->timer, r->core->now + r->keep, time_is_up); }
 
 /* own: nothing. NULL: out of memory. */
 static result *add(tr_core *core, tr_name *type, tr_blob *bytes, uint8_t format) {
@@ -113,7 +118,8 @@ void tr_result_keep(tr_msg *request, tr_reply *reply) {
   result *r = !core->closing && has_room(core, bytes->len) ? add(core, reply->type, bytes, (uint8_t)format) : NULL;
   tr_blob *text = r ? text_of(r, request->target_type) : NULL;
   if (text) {
-    tr_timer_start(core->timers, &r->timer, core->now + TR_MILLISECONDS((tr_time)request->more->keep_ms), time_is_up);
+    r->keep = TR_MILLISECONDS((tr_time)request->more->keep_ms);
+    renew(r);
     tr_body_release(core, body);
     *body = (tr_body){ .kind = TR_BODY_REF, .bytes = text };
   } else if (r) {
@@ -128,6 +134,7 @@ int tr_result_serve(tr_core *core, tr_msg *msg) {
   tr_slice type = tr_name_view(msg->type);
   if (msg->kind == TR_MSG_SEND) {
     if (r && tr_slice_is(type, RELEASE)) drop(r);
+    else if (r && tr_slice_is(type, RENEW)) renew(r);
     return 0;
   }
   if (!tr_slice_is(type, FETCH)) return tr_core_undeliverable(core, msg, TR_ECANT_HANDLE, NULL);
@@ -155,13 +162,13 @@ bool tr_ref_check(tr_slice ref) {
   return slash > 0 && tr_agent_type_check(tr_slice_make(ref.p, slash), &error) == 0;
 }
 
-static tr_msg *message(tr_core *core, tr_slice ref, tr_msg_kind kind) {
+static tr_msg *message(tr_core *core, tr_slice ref, tr_msg_kind kind, const char *type) {
   char key[sizeof TR_RESULT_KEY + DIGITS] = TR_RESULT_KEY;
   size_t slash = slash_of(ref);
   tr_msg *msg = tr_msg_new(core, kind);
   if (!msg) return NULL;
   memcpy(key + sizeof TR_RESULT_KEY - 1, ref.p + slash + 1, DIGITS);
-  msg->type = tr_name_new(core->names, tr_slice_of(kind == TR_MSG_SEND ? RELEASE : FETCH));
+  msg->type = tr_name_new(core->names, tr_slice_of(type));
   msg->target_type = tr_name_new(core->names, tr_slice_make(ref.p, slash));
   msg->target_key = tr_name_new(core->names, tr_slice_make(key, sizeof key - 1));
   msg->troupe_peer = true;
@@ -172,16 +179,19 @@ static tr_msg *message(tr_core *core, tr_slice ref, tr_msg_kind kind) {
 }
 
 tr_call *tr_core_fetch(tr_core *core, tr_slice ref, uint32_t via, tr_time deadline, tr_reply_fn fn, void *ud) {
-  tr_msg *msg = message(core, ref, TR_MSG_REQUEST);
+  tr_msg *msg = message(core, ref, TR_MSG_REQUEST, FETCH);
   if (!msg) return NULL;
   msg->deadline = deadline;
   msg->via = via;
   return tr_core_call(core, msg, fn, ud);
 }
 
-void tr_core_release(tr_core *core, tr_slice ref, uint32_t via) {
-  tr_msg *msg = message(core, ref, TR_MSG_SEND);
-  if (!msg) return; /* its time will end it */
+static void tell(tr_core *core, tr_slice ref, uint32_t via, const char *type) {
+  tr_msg *msg = message(core, ref, TR_MSG_SEND, type);
+  if (!msg) return;
   msg->via = via;
   tr_core_post(core, msg);
 }
+
+void tr_core_release(tr_core *core, tr_slice ref, uint32_t via) { tell(core, ref, via, RELEASE); } /* without memory its time will end it */
+void tr_core_renew(tr_core *core, tr_slice ref, uint32_t via) { tell(core, ref, via, RENEW); }

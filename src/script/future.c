@@ -254,9 +254,9 @@ static void settle(tr_future *f, int code, tr_slice text, tr_name *type, tr_body
     f->reply = *body;
     body->kind = TR_BODY_NONE;
     f->reply_type = tr_name_ref(type);
-    if (f->reply.kind == TR_BODY_REF) f->kept = tr_blob_ref(f->reply.bytes);
   }
   tr_timer_stop(tr_core_timers(script->core), &f->timer);
+  if (tr_future_away(f)) tr_future_hold(f);
   tr_link_remove(&f->by_token);
   drop_messages(f);
   if (f->turn && f->watched) tr_turn_wake(f->turn->turn);

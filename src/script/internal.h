@@ -749,6 +749,7 @@ static inline bool tr_future_takes_refs(const tr_future *f) {
 /* The body of f->msg with references in it, into msg. 0, or a code. */
 int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error);
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn); /* as it is sent */
+void tr_future_hold(tr_future *f); /* its reply says where the result is */
 void tr_future_fetch(tr_future *f);
 void tr_future_fetch_stop(tr_future *f);
 void tr_future_fetch_needs(tr_future *f); /* all whose content is elsewhere; then tr_future_go */

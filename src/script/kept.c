@@ -9,10 +9,14 @@
  * callee cannot fetch it (it is not troupe's, or out of reach of a's process): that refuses the call as `unresolved`, and
  * the call goes out once more with the content. So what is seen is the same in all cases.
  *
+ * Of several isolates only the one with the doors asks to keep anything: what the others call goes through it without that
+ * (runtime/parcel.c), and comes with its content.
+ *
  * A call that is read before it even went out, as in a:Task{…}.content, does not ask to keep anything: one way there and back is
  * enough.
  *
- * The result is let go when its turn is over and every call that needed it has ended; it ends by itself after KEEP. */
+ * The result is let go when its turn is over and every call that needed it has ended. It ends by itself after KEEP, so that nothing is
+ * left of a caller that is gone; while it is held here its time is renewed. */
 #include "script/internal.h"
 
 #define KEEP TR_SECONDS(600)
@@ -23,7 +27,8 @@ bool tr_future_is_remote(const tr_future *f, const tr_msg *msg) {
 }
 
 void tr_future_ask_keep(tr_future *f, tr_msg *msg, bool in_turn) {
-  if (!tr_future_is_remote(f, msg) || !tr_msg_get_more(msg)) return; /* without memory: the content comes here */
+  if (!tr_future_is_remote(f, msg) || tr_core_is_intercepted(msg->core)) return; /* who looks at all messages sees all content */
+  if (!tr_msg_get_more(msg)) return; /* without memory: the content comes here */
   msg->more->keep_ms = (uint32_t)(KEEP / 1000);
   f->via = msg->via;
   if (!in_turn) return;
@@ -44,6 +49,21 @@ int tr_future_refer_body(const tr_future *f, tr_msg *msg, tr_error *error) {
   msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_JSON, .bytes = bytes };
   msg->more->refs = refs;
   return 0;
+}
+
+/* ---- holding ---- */
+
+static void renew(tr_timer *timer) {
+  tr_future *f = TR_CONTAINER(timer, tr_future, timer);
+  tr_core *core = f->script->core;
+  tr_core_renew(core, tr_blob_view(f->kept), f->via);
+  tr_timer_start(tr_core_timers(core), timer, tr_core_now(core) + KEEP / 2, renew);
+}
+
+void tr_future_hold(tr_future *f) {
+  tr_core *core = f->script->core;
+  f->kept = tr_blob_ref(f->reply.bytes);
+  tr_timer_start(tr_core_timers(core), &f->timer, tr_core_now(core) + KEEP / 2, renew);
 }
 
 /* ---- fetching ---- */
@@ -118,6 +138,7 @@ void tr_future_fetch_needs(tr_future *f) {
 void tr_future_release(tr_future *f) {
   tr_blob *kept = f->kept;
   f->kept = NULL;
+  if (kept) tr_timer_stop(tr_core_timers(f->script->core), &f->timer);
   if (kept && !f->script->closing) tr_core_release(f->script->core, tr_blob_view(kept), f->via);
   tr_blob_unref(kept);
 }
