@@ -1,4 +1,5 @@
--- Agents that wait for each other in a circle over isolates: one of the calls fails with `deadlock`, at once.
+-- Agents that wait for each other in a circle over isolates: a call fails with `deadlock`, at once. More than one may, where two
+-- find the circle in the same moment; the others get their answers.
 -- luacheck: read globals troupe, no max line length
 local node = { type = "node", on = {
   -- It waits a moment, so that both (all three) have begun when each calls the next.
@@ -15,7 +16,8 @@ return { node, function(ctx)
     for k = 1, n do t[k] = ctx:async("node/" .. i .. "." .. k, "Go", { to = "node/" .. i .. "." .. k % n + 1 }) end
     for k = 1, n do codes[k] = t[k]:await() end
     table.sort(codes)
-    assert(codes[1] == "deadlock" and codes[n] == "ok", table.concat(codes, " "))
+    for k = 1, n do assert(codes[k] == "deadlock" or codes[k] == "ok", codes[k]) end
+    assert(codes[1] == "deadlock", table.concat(codes, " "))
     assert(ctx:now() - at < 2, "at once")
   end
   return 0
