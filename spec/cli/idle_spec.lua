@@ -33,14 +33,22 @@ describe("an idle process", function()
     local program = process.troupe { "run", "--listen", "127.0.0.1:0", waiting }
     program:wait_line "^waits"
     local all, before = { host = host, worker = worker, program = program }, {}
-    pass(0.3) -- what starting left to do
-    for name, p in pairs(all) do before[name] = { counters(p) } end
-    pass(seconds)
-    for name, p in pairs(all) do
-      local wakes, ticks = counters(p)
-      assert(wakes - before[name][1] <= seconds / 2, ("%s was woken %d times in %d s"):format(name, wakes - before[name][1], seconds))
-      assert(ticks - before[name][2] <= 1, ("%s used %d ticks of CPU"):format(name, ticks - before[name][2]))
+    -- Who polls does so in every window. What starting left to do, late on a busy machine, is done in one of the first.
+    local complaint
+    for _ = 1, 5 do
+      pass(0.3)
+      for name, p in pairs(all) do before[name] = { counters(p) } end
+      pass(seconds)
+      complaint = nil
+      for name, p in pairs(all) do
+        local wakes, ticks = counters(p)
+        wakes, ticks = wakes - before[name][1], ticks - before[name][2]
+        if wakes > seconds / 2 then complaint = ("%s was woken %d times in %d s"):format(name, wakes, seconds) end
+        if ticks > 1 then complaint = ("%s used %d ticks of CPU"):format(name, ticks) end
+      end
+      if not complaint then break end
     end
+    assert(not complaint, complaint)
     for _, p in pairs(all) do
       p:kill "sigterm"
       p:wait()
