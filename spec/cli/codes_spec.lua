@@ -48,6 +48,8 @@ local raised = {
   construction_failed = { [[try("unmade", "Ask")]], "construction_failed: .*no licence" },
   limit_exceeded = { [[try("endless", "Ask")]], "limit_exceeded: .*endless/default" },
   not_found = { [[try("nobody", "Ask")]], 'not_found: no agent type "nobody" here' },
+  permission_denied = { [[print(select(2, pcall(ctx.launch, ctx, { file = "w.lua" })))]],
+    "permission_denied: scripts may not launch processes here %(%-%-allow launch grants it%)" },
   cancelled = { [[
       local f = ctx:async("slow", "Ask")
       f:cancel()
@@ -61,6 +63,19 @@ describe("the error", function()
       assert.matches("^" .. case[2], out, err)
     end)
   end
+
+  it("of a handler that always fails ends nothing: 100 000 messages, and it still answers", function()
+    local path = process.write_file(process.tmpdir() .. "/throws.lua", [[
+      return { { type = "bad", state = { n = 0 }, on = {
+          T = function(self) self.n = self.n + 1 error("no") end, Count = function(self) return self.n end } },
+        function(ctx)
+          for i = 1, 100000 do ctx:send("bad", "T") if i % 5000 == 0 then ctx:sleep(0) end end
+          print((select(2, ctx:pcall("bad", "T"))), ctx:call("bad", "Count"))
+        end }]])
+    local status, out = sh("exec " .. process.program .. " run --log error " .. path .. " 2>" .. path .. ".log")
+    assert.equal(0, status)
+    assert.matches("^handler_error: .*/throws.lua:%d+: no\t100001\tCount\n$", out)
+  end)
 
   it("too_large is raised where the wire's limit is passed", function()
     local host = process.troupe { "host", "--listen", "127.0.0.1:0", "--max-message", "64K" }
