@@ -20,16 +20,6 @@ typedef struct checking {
   int count, wrong;
 } checking;
 
-static void print_types(troupe_t *rt) {
-  const tr_router *router = tr_core_router(tr_runtime_core(rt));
-  const char *comma = ":";
-  for (tr_route_type *type = NULL; (type = tr_router_next_type(router, tr_core_local(tr_runtime_core(rt)), type));) {
-    printf("%s %s", comma, type->name->text);
-    comma = ",";
-  }
-  putchar('\n');
-}
-
 static int check_file(const char *path, void *ud) {
   checking *c = ud;
   tr_slice rest[64];
@@ -43,7 +33,7 @@ static int check_file(const char *path, void *ud) {
     c->wrong++;
   } else {
     printf("%s: ok", path);
-    print_types(rt);
+    cli_print_types(rt);
   }
   troupe_free(rt);
   if (c->count == FILES_MAX) return cli_fail(CLI_FAILED, c->verb->name, "more than %d files", FILES_MAX);

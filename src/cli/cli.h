@@ -66,6 +66,8 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level, unsigned threads);
+/* ": TYPE, TYPE" and the line's end: the agent types of this process. */
+void cli_print_types(troupe_t *rt);
 /* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */
 #define CLI_SOCKET_MAX 90
 void cli_open_socket(troupe_t *rt);

@@ -32,14 +32,8 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   (void)reason;
   if (state != TR_WORKER_JOINED || self->told) return;
   self->told = true;
-  printf("joined %s:", tr_uplink_address(uplink));
-  const tr_router *router = tr_core_router(tr_runtime_core(rt));
-  const char *comma = "";
-  for (tr_route_type *type = NULL; (type = tr_router_next_type(router, tr_core_local(tr_runtime_core(rt)), type));) {
-    printf("%s %s", comma, type->name->text);
-    comma = ",";
-  }
-  putchar('\n');
+  printf("joined %s", tr_uplink_address(uplink));
+  cli_print_types(rt);
   fflush(stdout);
 }
 

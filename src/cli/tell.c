@@ -55,6 +55,17 @@ troupe_t *cli_runtime(const char *log_level, unsigned threads) {
   return rt;
 }
 
+void cli_print_types(troupe_t *rt) {
+  const tr_router *router = tr_core_router(tr_runtime_core(rt));
+  const char *between = ":";
+  for (tr_route_type *type = NULL; (type = tr_router_next_type(router, tr_core_local(tr_runtime_core(rt)), type));) {
+    printf("%s %s", between, type->name->text);
+    between = ",";
+  }
+  if (*between == ':') putchar(':'); /* there is none */
+  putchar('\n');
+}
+
 int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt) {
   const char *text = cli_get(verb, args, "protobuf");
   while (text && *text) {

@@ -8,8 +8,7 @@
  * compares the two on a corpus and on random patterns. A part of a pattern that is never reached is never looked at
  * either, so a malformed one may go unnoticed, as there.
  *
- * The matcher walks the pattern's text; captures.c holds what it found. Here: one way through a pattern. The library's
- * functions are in pattern_library.c. */
+ * Here: one way through a pattern, from one place of the subject. The library's functions are in pattern_library.c. */
 #include "script/pattern.h"
 
 #include <ctype.h>
@@ -22,7 +21,6 @@
 #define DEPTH_MAX 200         /* as LUAI_MAXCCALLS: nested calls of match */
 #define STEPS_FREE 2000000    /* for any subject */
 #define STEPS_A_BYTE 100
-#define CHARGE_EACH 4096      /* steps between two looks at the turn's limit */
 #define STEPS_AN_INSTRUCTION 2 /* measured: a step takes about half the time of a VM instruction */
 
 static const char *match(tr_matcher *m, const char *s, const char *p);
@@ -62,7 +60,7 @@ void tr_matcher_raise(tr_matcher *m, const char *format, ...) {
 
 static inline void step(tr_matcher *m, uint64_t n) {
   m->steps += n;
-  if (m->steps - m->charged >= CHARGE_EACH) tr_matcher_charge(m);
+  if (m->steps - m->charged >= TR_MATCHER_CHARGE) tr_matcher_charge(m);
 }
 
 /* ---- single characters ---- */

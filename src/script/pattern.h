@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define TR_MATCHER_CHARGE 4096 /* steps between two looks at the turn's limit */
 #define TR_CAPTURES_MAX 32 /* LUA_MAXCAPTURES */
 
 enum { TR_CAPTURE_OPEN = -1, TR_CAPTURE_POSITION = -2 }; /* instead of a length */

@@ -43,7 +43,7 @@ static const char *find_plain(tr_matcher *m, const char *s, const char *what, si
   while ((size_t)(m->end - s) >= n) {
     const char *at = memchr(s, *what, (size_t)(m->end - s) - n + 1);
     m->steps += 1 + n / 64 + (at ? (size_t)(at - s) / 64 : 0);
-    if (m->steps - m->charged > 4096) tr_matcher_charge(m);
+    if (m->steps - m->charged >= TR_MATCHER_CHARGE) tr_matcher_charge(m);
     if (!at) return NULL;
     if (memcmp(at, what, n) == 0) return at;
     s = at + 1;
