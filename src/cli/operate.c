@@ -6,42 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/operate.h"
 
 #define PIDS_MAX 256
-#define BODY_MAX 16384
 
-typedef struct cli_operate {
-  const cli_verb *verb;
-  const cli_args *args;
-  troupe_t *rt;       /* for values */
-  char address[CLI_SOCKET_MAX + 40];
-  char body[BODY_MAX];
-  tr_time timeout;
-  void (*say)(struct cli_operate *op, const troupe_value_t *answer);
-  int answers;
-} cli_operate;
-
-static bool has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
-
-/* ---- values ---- */
-
-static const char *text(const troupe_value_t *map, const char *key) {
-  const char *found = troupe_value_string(troupe_value_get(map, key), NULL);
-  return found ? found : "";
-}
-static int64_t number(const troupe_value_t *map, const char *key) {
-  int64_t value = 0;
-  const troupe_value_t *found = troupe_value_get(map, key);
-  if (found) troupe_value_integer(found, &value);
-  return value;
-}
-static void print_json(cli_operate *op, const troupe_value_t *value) {
-  size_t length;
-  char *json = troupe_value_to_json(op->rt, value, &length);
-  if (json) fwrite(json, 1, length, stdout);
-  troupe_free_text(op->rt, json, length);
-}
 static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 /* ---- saying ---- */
@@ -50,29 +18,29 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   double uptime = 0;
   (void)op;
   troupe_value_number(troupe_value_get(answer, "uptime_s"), &uptime);
-  printf("%lld  troupe %s  %s for %.0f s", (long long)number(answer, "pid"), text(answer, "version"), text(answer, "stage"), uptime);
+  printf("%lld  troupe %s  %s for %.0f s", (long long)cli_number(answer, "pid"), cli_text(answer, "version"), cli_text(answer, "stage"), uptime);
   const troupe_value_t *doors = troupe_value_get(answer, "doors"), *agents = troupe_value_get(answer, "agents");
   for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
     const troupe_value_t *door = troupe_value_at(doors, i);
-    bool host = strcmp(text(door, "kind"), "host") == 0;
-    printf("  %s %s%s%s%s", host ? "host" : "listening", text(door, "address"), host ? " (" : "", text(door, "state"), host ? ")" : "");
+    bool host = strcmp(cli_text(door, "kind"), "host") == 0;
+    printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
   putchar('\n');
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) {
     const troupe_value_t *agent = troupe_value_at(agents, i);
     bool program = false;
     troupe_value_boolean(troupe_value_get(agent, "program"), &program);
-    if (program) printf("  program  %s\n", text(agent, "file"));
+    if (program) printf("  program  %s\n", cli_text(agent, "file"));
     else
-      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", text(agent, "type"),
-             (long long)number(agent, "instances"), plural(number(agent, "instances")), (long long)number(agent, "queued"),
-             (long long)number(agent, "turns"), (long long)number(agent, "version"), text(agent, "file"));
+      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", cli_text(agent, "type"),
+             (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
+             (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"), cli_text(agent, "file"));
   }
 }
 
 static void say_reload(cli_operate *op, const troupe_value_t *answer) {
   (void)op;
-  printf("reloaded %lld file%s\n", (long long)number(answer, "files"), plural(number(answer, "files")));
+  printf("reloaded %lld file%s\n", (long long)cli_number(answer, "files"), plural(cli_number(answer, "files")));
 }
 
 static void say_stop(cli_operate *op, const troupe_value_t *answer) {
@@ -81,11 +49,11 @@ static void say_stop(cli_operate *op, const troupe_value_t *answer) {
 }
 
 static void say_saved(cli_operate *op, const troupe_value_t *answer) {
-  int64_t failed = number(answer, "failed");
+  int64_t failed = cli_number(answer, "failed");
   bool saved = troupe_value_get(answer, "bytes") != NULL;
   (void)op;
-  printf("%s %s", saved ? "saved" : "restored", text(answer, "path"));
-  if (saved) printf(", %lld bytes", (long long)number(answer, "bytes"));
+  printf("%s %s", saved ? "saved" : "restored", cli_text(answer, "path"));
+  if (saved) printf(", %lld bytes", (long long)cli_number(answer, "bytes"));
   if (failed) printf("; %lld could not be (the process's log says which)", (long long)failed);
   putchar('\n');
 }
@@ -93,13 +61,13 @@ static void say_saved(cli_operate *op, const troupe_value_t *answer) {
 static void say_state(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *records = troupe_value_get(answer, "records");
   size_t count = records ? troupe_value_length(records) : 0;
-  printf("saved %s, %lld bytes, %zu record%s\n", text(answer, "saved"), (long long)number(answer, "bytes"), count, count == 1 ? "" : "s");
+  printf("saved %s, %lld bytes, %zu record%s\n", cli_text(answer, "saved"), (long long)cli_number(answer, "bytes"), count, count == 1 ? "" : "s");
   for (size_t i = 0; i < count; i++) {
     const troupe_value_t *record = troupe_value_at(records, i);
-    const char *part = text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
-    printf("%-12s %s%s%s version %lld  ", text(record, "kind"), text(record, of), *part ? " " : "", part,
-           (long long)number(record, "version"));
-    print_json(op, troupe_value_get(record, "value"));
+    const char *part = cli_text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
+    printf("%-12s %s%s%s version %lld  ", cli_text(record, "kind"), cli_text(record, of), *part ? " " : "", part,
+           (long long)cli_number(record, "version"));
+    cli_print_json(op, troupe_value_get(record, "value"));
     putchar('\n');
   }
 }
@@ -108,7 +76,7 @@ static void say_state(cli_operate *op, const troupe_value_t *answer) {
 
 static void say(cli_operate *op, tr_slice json) {
   op->answers++;
-  if (has(op, "json")) {
+  if (cli_has(op, "json")) {
     fwrite(json.p, 1, json.n, stdout);
     putchar('\n');
   } else {
@@ -119,9 +87,12 @@ static void say(cli_operate *op, tr_slice json) {
   fflush(stdout);
 }
 
-static void on_answer(void *ud, tr_slice json) { say(ud, json); }
+static bool on_answer(void *ud, tr_slice json) {
+  say(ud, json);
+  return !ferror(stdout); /* nobody reads it any more */
+}
 
-static int ask(cli_operate *op, const char *what) {
+int cli_ask_one(cli_operate *op, const char *what) {
   tr_error error;
   tr_error_init(&error);
   int rc = tr_operator_ask(op->address, what, op->body, op->timeout, on_answer, op, &error);
@@ -130,7 +101,7 @@ static int ask(cli_operate *op, const char *what) {
   return CLI_OK;
 }
 
-static int begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
+int cli_ask_begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
   *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
   signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
@@ -143,7 +114,7 @@ static void set_address(cli_operate *op, const char *folder, long pid) {
 }
 
 /* The one that is meant. */
-static int choose(cli_operate *op) {
+int cli_ask_choose(cli_operate *op) {
   const char *host = cli_get(op->verb, op->args, "host"), *wanted = cli_get(op->verb, op->args, "pid");
   char folder[CLI_SOCKET_MAX], list[400] = "";
   long pids[PIDS_MAX];
@@ -170,13 +141,13 @@ static int choose(cli_operate *op) {
 static int run_one(const cli_verb *verb, const cli_args *args, const char *what, void (*say_it)(cli_operate *op, const troupe_value_t *answer),
                    const char *body) {
   cli_operate op;
-  int rc = begin(&op, verb, args);
+  int rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
   op.say = say_it;
   if (body) snprintf(op.body, sizeof op.body, "%s", body);
   if (strcmp(what, "stop") == 0) op.timeout = 0; /* as long as it takes */
-  rc = choose(&op);
-  if (rc == CLI_OK) rc = ask(&op, what);
+  rc = cli_ask_choose(&op);
+  if (rc == CLI_OK) rc = cli_ask_one(&op, what);
   troupe_free(op.rt);
   return rc;
 }
@@ -188,7 +159,7 @@ static int run_ps(const cli_verb *verb, cli_args *args) {
   char folder[CLI_SOCKET_MAX];
   if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return run_one(verb, args, "ps", say_ps, NULL);
   cli_operate op;
-  int rc = begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
+  int rc = cli_ask_begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
   if (rc) return rc;
   op.say = say_ps;
   for (int i = 0; i < count; i++) {
@@ -241,13 +212,7 @@ static int state_body(cli_operate *op, const char *path, const char *const *only
   for (int i = 0; list && only[i]; i++) troupe_value_push(list, troupe_pack(op->rt, "s", only[i]));
   if (list) troupe_value_set(map, "only", list);
   if (op->timeout > 0) troupe_value_set(map, "timeout", troupe_pack(op->rt, "F", (double)op->timeout / 1e6));
-  size_t length;
-  char *json = troupe_value_to_json(op->rt, map, &length);
-  int rc = json && length < sizeof op->body ? CLI_OK : cli_fail(CLI_USAGE, op->verb->name, "names and path are too long, or not UTF-8");
-  if (rc == CLI_OK) memcpy(op->body, json, length + 1);
-  troupe_free_text(op->rt, json, length);
-  troupe_value_free(map);
-  return rc;
+  return cli_take_body(op, map);
 }
 
 static int show_file(cli_operate *op, const char *path, const char *const *only) {
@@ -271,17 +236,17 @@ static int run_state(const cli_verb *verb, cli_args *args) {
     if (strcmp(args->words[0], whats[i] + 6) == 0) what = whats[i];
   if (!what) return cli_fail(CLI_USAGE, verb->name, "%s: expected show, save or restore", args->words[0]);
   int rc = split_only(verb, args, copy, sizeof copy, only);
-  if (rc == CLI_OK) rc = begin(&op, verb, args);
+  if (rc == CLI_OK) rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(3), &op.timeout)) rc = CLI_USAGE;
   op.say = what == whats[0] ? say_state : say_saved;
   if (rc == CLI_OK && what == whats[0] && path) {
     rc = show_file(&op, path, only);
   } else if (rc == CLI_OK) {
-    rc = choose(&op);
+    rc = cli_ask_choose(&op);
     if (rc == CLI_OK) rc = state_body(&op, path, only);
     op.timeout += TR_SECONDS(30); /* it says itself when its time is up */
-    if (rc == CLI_OK) rc = ask(&op, what);
+    if (rc == CLI_OK) rc = cli_ask_one(&op, what);
   }
   troupe_free(op.rt);
   return rc;
@@ -289,20 +254,15 @@ static int run_state(const cli_verb *verb, cli_args *args) {
 
 /* ---- the verbs ---- */
 
-#define WHICH_OPTIONS                                                                                        \
-  { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
-  { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \
-  { "json", 0, NULL, "print what the process answers as it is", NULL }
-
 static const cli_option ps_options[] = {
-  WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  CLI_WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option stop_options[] = {
-  WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  CLI_WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option drain_options[] = { WHICH_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option drain_options[] = { CLI_WHICH_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 static const cli_option state_options[] = {
-  WHICH_OPTIONS, { "only", 0, "NAME,…", "ids, types, or patterns of them with *: \"game/7,player,log_*\"", NULL },
+  CLI_WHICH_OPTIONS, { "only", 0, "NAME,…", "ids, types, or patterns of them with *: \"game/7,player,log_*\"", NULL },
   { "timeout", 't', "S", "wait so long for open turns (3)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 

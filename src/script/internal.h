@@ -74,6 +74,7 @@ void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint6
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
+void tr_meter_break(tr_lua_turn *turn);                  /* a turn that computes ends at its next instruction; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
 void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)); /* again, once killed */
@@ -176,6 +177,7 @@ struct tr_script {
   tr_codecs *codecs;    /* the options', or our own: */
   bool own_codecs;
   bool plugged;         /* there are serializers */
+  unsigned timed;       /* so many consoles want to know how long turns run */
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
@@ -251,6 +253,22 @@ void tr_slots_close(tr_script *script);
 extern const tr_body_ops tr_slots_gone;
 tr_body_ops tr_slots_ops(tr_script *script);
 
+/* --- show.c: values for people's eyes --- */
+typedef enum { TR_SHOW_LUA = 0, TR_SHOW_JSON } tr_show_style;
+/* The value at `at`, whatever it is, to `out`: without metamethods, the keys of maps in order, deep and long values cut at about `limit`
+ * bytes. lua: [-0, +0, m] */
+void tr_show(lua_State *L, int at, tr_show_style style, size_t limit, tr_buf *out);
+
+/* --- visit.c --- */
+static inline bool tr_turn_is_visit(const tr_turn *turn) { return turn->msg && turn->msg->more && turn->msg->more->visit; }
+const char *tr_turn_what(const tr_turn *turn); /* the message's type; "init", "close", "program", "console" */
+int tr_visit_begin(lua_State *L, tr_instance *instance, int at, tr_lua_turn *lt); /* the number of arguments, on its coroutine */
+
+/* --- timer.c --- */
+/* Each timer of the instance: in how long it fires, and its period (0: once). */
+typedef void (*tr_timer_each_fn)(void *ud, const tr_name *type, tr_time in, tr_time period);
+void tr_script_timers_each(const tr_instance *instance, tr_timer_each_fn fn, void *ud);
+
 /* --- letters.c --- */
 void tr_letters_close(tr_script *script); /* those that wait */
 
@@ -316,7 +334,7 @@ void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
-/* Push a fresh environment for `unit` (at index `unit`). lua: [-0, +1, m] */
+/* Push a fresh environment for `unit` (at index `unit`), whose user value it becomes. lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
 void tr_guard_install(lua_State *L, const char *library);
@@ -374,6 +392,7 @@ struct tr_instance { /* a userdata; its user value is `self` */
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+  tr_time busy;     /* running time, as long as somebody wanted to know */
   uint32_t account; /* of its memory */
   uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
@@ -402,6 +421,8 @@ void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key"
 /* The class that the core's is, if it is one of this room's. */
 tr_script_class *tr_script_class_of(tr_class *class_);
 
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink); /* describe.c: what the type says of itself, a map */
+
 /* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
 int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
 int tr_contract_reply(lua_State *L, const tr_lua_turn *turn, const tr_name *type, const tr_body *body, tr_error *error);
@@ -412,6 +433,8 @@ bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *tu
 void tr_contract_refuse(tr_turn *turn, const tr_error *error); /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
 void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
+typedef struct tr_failures { uint32_t count; tr_time at; const char *text; } tr_failures; /* the last one; text NULL: none */
+tr_failures tr_instance_failures(const tr_instance *instance);
 void tr_instance_touch(tr_instance *instance); /* it does something now */
 void tr_instance_forget(tr_instance *instance); /* it leaves memory */
 
@@ -487,6 +510,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_timer timer;
   bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
+  tr_time began;
   tr_name *reply_type;
   tr_body reply;
   tr_msg *received;   /* being read by ctx:receive */
