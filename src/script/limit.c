@@ -126,18 +126,6 @@ static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
   kill_at(L, script, meter, OVER_MEMORY);
 }
 
-/* Once at half the limit, and again at each doubling. */
-static void tell_memory(tr_script *script, const tr_lua_turn *lt) {
-  tr_account *account = &script->accounts[lt->instance->account];
-  size_t mark = (lt->def->memory / 2) << account->next;
-  char agent[160];
-  if (account->next > 8 || account->used <= mark) return;
-  account->next++;
-  tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s kb=%zu limit_kb=%zu (limits.memory)", agent,
-               type_of(lt->turn), account->used >> 10, lt->def->memory >> 10);
-}
-
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar) {
   const tr_handler *handler = msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type) : NULL;
   strcpy(ar->short_src, "?");
@@ -150,11 +138,25 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
   if (handler->list) lua_pop(L, 1);
 }
 
+/* Once at half the limit, and again at each doubling. */
+static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) {
+  tr_account *account = &script->accounts[lt->instance->account];
+  size_t mark = (lt->def->memory / 2) << account->next;
+  char agent[160];
+  lua_Debug ar;
+  if (account->next > 8 || account->used <= mark) return;
+  account->next++;
+  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,
+               type_of(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
+}
+
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   tr_script *script = lt->script;
   uint32_t id = lt->instance->account;
   size_t limit = lt->def->memory, used = script->accounts[id].used;
-  if (used > limit / 2) tell_memory(script, lt);
+  if (used > limit / 2) tell_memory(L, script, lt);
   if (used <= limit) return true;
   uint32_t times = ++lt->instance->over_memory;
   if ((times & (times - 1)) == 0) { /* the 1st, 2nd, 4th time: a full collection for every message would stop all others */
@@ -180,6 +182,15 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
   if (!lt->script->refused) return false;
   describe(lt->script, lt, &lt->meter, OVER_MEMORY, lt->co, error);
   lt->script->refused = 0;
+  return true;
+}
+
+bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error) {
+  if (!script->own || !script->refused) return false;
+  tr_error_init(error);
+  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use, %zu KB more were asked for)",
+               def->type, def->memory >> 10, doing, script->used >> 10, script->refused >> 10);
+  script->refused = 0;
   return true;
 }
 
@@ -247,7 +258,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   if (!meter) return;
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
-  if (script->home && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
+  if (tr_script_is_foreign(script) && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
     script->pause = TR_PAUSE_SLICE;
     lua_yield(L, 0);

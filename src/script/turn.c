@@ -413,6 +413,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
                           : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
   if (rc) {
     tr_error error = lt->error;
+    if (rc == TR_EMEMORY) tr_meter_own_refused(lt->script, def, "its message was taken in", &error);
     if (rc == TR_EMEMORY) fail_turn(lt, &error);
     else tr_contract_refuse(turn, &error); /* it cannot be read: no failure of the agent's */
     close_turn(lt);
@@ -453,7 +454,7 @@ int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   if (!turn->user) nargs = begin(L, class_, turn);
   if (nargs >= 0) result = go_on(L, turn->user, nargs);
   lua_settop(L, top);
-  class_->script->owner = 0;
+  class_->script->owner = class_->script->base_owner;
   return result;
 }
 
@@ -461,6 +462,7 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
   tr_script_class *class_ = class_ud;
   if (class_->script->starved) return fail_starved(class_ud, turn);
   if (class_->script->home) return tr_foreign_run(class_, turn);
+  if (class_->def->own) return tr_own_run(class_, turn);
   return tr_lua_run_on(class_->script->L, class_, turn);
 }
 
@@ -468,7 +470,7 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
 
 void tr_lua_check_wait(lua_State *L) {
   const tr_script *script = tr_script_of(L);
-  if (script->home && script->running && L != script->running->co)
+  if (tr_script_is_foreign(script) && script->running && L != script->running->co)
     tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a coroutine (agents given as tables have Lua's own coroutines)");
   if (!script->can_wait || !lua_isyieldable(L))
     tr_fail_raise(L, TR_EINVALID,
