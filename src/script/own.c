@@ -33,7 +33,7 @@ static void own_free(tr_own *own) {
   if (script->L) tr_definition_unref(own->part.def);
   tr_lua_turns_close(script);
   tr_address_close(script);
-  tr_script_state_close(script);
+  if (script->L) tr_script_state_close(script); /* else it could not be opened */
   tr_locals_forget(script);
   tr_code_unref(script->code);
   tr_link_remove(&own->link);
