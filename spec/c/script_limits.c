@@ -58,3 +58,45 @@ CHECK_CASE(a_turn_that_goes_on_is_told_of_less_and_less_often) {
   CHECK(host_logged(&h, "ms=1000 at=a.lua:13 traceback=\"inner (a.lua:13) < Lua (a.lua:13)\""));
   host_close(&h);
 }
+
+CHECK_CASE(failures_of_one_place_are_told_less_and_less_often) {
+  host h = { 0 };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua",
+                        "local function make(type) return { type = type, on = {\n"
+                        "  X = function(_, m) error('number ' .. m.n) end,\n"
+                        "  Y = function() error({ code = 'not_found', message = 'y' }) end, Z = function(_, m) local f f = function() return m.n.x.x end return f() end,\n"
+                        "  R = function() return print end } } end\n"
+                        "return { make 'a', make 'b' }"), ==, 0);
+  for (int i = 0; i < 100; i++) {
+    char body[20];
+    snprintf(body, sizeof body, "{\"n\":%d}", i);
+    host_call(&h, i % 2 ? "a/1" : "a/2", "X", body);
+  }
+  CHECK_INT(host_log_count(&h, "handler.failed agent=a/"), ==, 7); /* the 1st, 2nd, 4th, … 64th */
+  CHECK(host_logged(&h, "handler.failed agent=a/2 type=X error=\"handler_error: a.lua:2: number 0\" traceback=\"[C]: in function 'error' | a.lua:2: in function <a.lua:2>\"\n"));
+  CHECK(host_logged(&h, "handler.failed agent=a/1 type=X error=\"handler_error: a.lua:2: number 63\" traceback=\"[C]: in function 'error' | a.lua:2: in function <a.lua:2>\" count=64\n"));
+  host_call(&h, "a", "Y", "{}"); /* another place, */
+  host_call(&h, "a", "Z", "{\"n\":1}");
+  host_call(&h, "b", "X", "{\"n\":1}"); /* another type */
+  CHECK_INT(host_log_count(&h, "handler.failed"), ==, 10);
+  for (int i = 0; i < 8; i++) host_call(&h, "a", "R", "{}");
+  CHECK_INT(host_log_count(&h, "reply.failed agent=a/default type=R error=\"invalid: reply: a body cannot hold a function\""), ==, 4);
+  host_close(&h);
+}
+
+/* More kinds than are remembered: then some are told again, but none never. */
+CHECK_CASE(failures_of_a_new_kind_are_always_told) {
+  enum { TYPES = 1100 };
+  host h = { 0 };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua", "local list = {} for i = 1, 1100 do list[i] = { type = 'a' .. i, on = { X = function() error 'x' end } } end return list"), ==, 0);
+  for (int i = 1; i <= TYPES; i++) {
+    char id[20], line[60];
+    snprintf(id, sizeof id, "a%d", i);
+    snprintf(line, sizeof line, "handler.failed agent=a%d/default type=X", i);
+    host_call(&h, id, "X", NULL);
+    CHECK(host_logged(&h, line));
+  }
+  host_close(&h);
+}

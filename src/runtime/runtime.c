@@ -161,7 +161,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
-  tr_letter_log_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
+  tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
@@ -204,7 +204,7 @@ void troupe_free(troupe_t *rt) {
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
-  tr_letter_log_fini(&rt->letters);
+  tr_tally_fini(&rt->letters);
   tr_crew_free(rt->crew);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);

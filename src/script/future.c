@@ -61,10 +61,12 @@ static void release_edges(tr_future *f) {
 
 static void tell_failure(tr_future *f) {
   if (!f->code || f->read || f->script->closing || f->code == TR_ECANCELLED) return;
+  char times[TR_TALLY_TIMES];
   f->read = true;
+  if (!tr_fail_tell(f->script, times, "future.failed %.100s %d %.100s %.100s", f->asker->text, f->code, f->agent->text, f->type->text)) return;
   tr_log_write(tr_core_log(f->script->core), TR_LOG_WARN, "future.failed",
-               "agent=%s/%s called=%s/%s type=%s error=\"%s: %s\" (nobody read it)", f->asker->text, f->asker_key->text,
-               f->agent->text, f->key->text, f->type->text, tr_error_name(f->code), f->error ? f->error : "");
+               "agent=%s/%s called=%s/%s type=%s error=\"%s: %s\" (nobody read it)%s", f->asker->text, f->asker_key->text,
+               f->agent->text, f->key->text, f->type->text, tr_error_name(f->code), f->error ? f->error : "", times);
 }
 
 static void drop_messages(tr_future *f) {

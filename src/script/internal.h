@@ -16,7 +16,7 @@
 #include <lua.h>
 #include <lualib.h>
 
-#include "base/map.h"
+#include "base/tally.h"
 #include "script/script.h"
 
 /* Instructions between two looks of the hook, and one slice of a turn; the same in coroutines that scripts make. */
@@ -210,6 +210,7 @@ struct tr_script {
   uint64_t next_sub;    /* ids that ctx:subscribe gave */
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
+  tr_tally told;        /* failures that were told of; of a home */
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -338,9 +339,13 @@ void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute_
 void tr_fail_raise_error(lua_State *L, const tr_error *error) __attribute__((noreturn));
 /* Code and text of the error value at `at`. Does not raise and runs no script's code. */
 void tr_fail_read(lua_State *L, int at, tr_error *error);
-/* Log the failure that ended `co` (its error value on its top) with its traceback. Does not raise. */
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type,
-                 const tr_error *error);
+/* Log the failure that ended `co` (its error value on its top; NULL: no code ran) with its traceback: the first of this event, agent
+ * type, code and line, then the 2nd, 4th, 8th, …. Does not raise. */
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const tr_agent *agent, const char *type, const tr_error *error);
+/* Where the nearest Lua function of the stack is (a C function has no line): ar->short_src and the line; "?" and 0. Does not raise. */
+int tr_fail_line(lua_State *L, lua_Debug *ar);
+/* Is a failure of this kind to be told of once more? As tr_tally_tell. */
+bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- address.c: texts → names, remembered --- */
 struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };

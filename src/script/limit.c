@@ -61,16 +61,6 @@ void tr_meter_raise(lua_State *L, tr_meter *meter) {
 
 /* ---- who, and where ---- */
 
-/* The nearest Lua function: a C function has no line. */
-static int line_of(lua_State *L, lua_Debug *ar) {
-  for (int level = 0; lua_getstack(L, level, ar); level++) {
-    lua_getinfo(L, "Sl", ar);
-    if (ar->currentline > 0) return ar->currentline;
-  }
-  strcpy(ar->short_src, "?");
-  return 0;
-}
-
 static const char *type_of(const tr_turn *turn) {
   if (turn->msg) return turn->msg->type->text;
   return turn->kind == TR_TURN_CLOSE ? "close" : "init";
@@ -79,7 +69,7 @@ static const char *type_of(const tr_turn *turn) {
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
   char agent[160], asked[60] = "";
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   tr_error_init(error);
   if (!lt) {
     tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line,
@@ -211,7 +201,7 @@ static void trace(lua_State *L, char *out, size_t size) {
 static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
   char agent[160], stack[700];
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   const tr_turn *turn = script->running->turn;
   while (meter->warn_at <= meter->spent) meter->warn_at *= 2;
   tr_agent_name(turn->agent, agent, sizeof agent);
@@ -232,7 +222,7 @@ static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) {
   char agent[160];
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_fail_raise(L, TR_ELIMIT, "%s, %s: %s:%d: more than %llu %s %s (limits.%s)", agent, type_of(lt->turn), ar.short_src, line,
                 (unsigned long long)limit, what, when, what);

@@ -148,10 +148,7 @@ static void follow(tr_own *own, tr_turn *turn) {
 /* --- a turn --- */
 
 static int cannot_be_made(tr_script *script, tr_turn *turn, const tr_error *error) {
-  char name[200];
-  tr_agent_name(turn->agent, name, sizeof name);
-  tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "init.failed", "agent=%s error=\"%s: %s\"", name, tr_error_name(error->code),
-               error->text);
+  tr_fail_log(script, NULL, "init.failed", turn->agent, turn->msg ? turn->msg->type->text : "init", error);
   tr_turn_fail(turn, TR_ECONSTRUCTION, error->text);
   return TR_RUN_DONE;
 }

@@ -194,6 +194,7 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
   script->plugged = tr_codecs_count(script->codecs) > 0;
   tr_map_init(&script->saved, mem, 0);
+  tr_tally_init(&script->told, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
   script->get_type = tr_name_new(tr_core_names(script->core), TR_SLICE_LITERAL(TR_GET_TYPE)); /* NULL: nobody can ask */
@@ -227,6 +228,7 @@ void tr_script_free(tr_script *script) {
   tr_script_state_close(script);
   tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
+  tr_tally_fini(&script->told);
   tr_free(script->mem, script->locals, script->local_cap * sizeof *script->locals);
   TR_DELETE(script->mem, script);
 }

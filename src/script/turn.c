@@ -86,13 +86,10 @@ static void unhandled(tr_script_class *class_, tr_turn *turn) {
 
 static void fail_turn(tr_lua_turn *lt, tr_error *error) {
   tr_turn *turn = lt->turn;
-  char name[200];
-  tr_agent_name(turn->agent, name, sizeof name);
   bool closing = turn->kind == TR_TURN_CLOSE;
   const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : closing ? "close" : "init";
   const char *event = closing ? "close.failed" : "init.failed";
-  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event,
-              name, type, error);
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, type, error);
   if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
