@@ -2,6 +2,7 @@
  * Running time of turns: its limit, what cannot buy it back, what is not in it, and what the log says of turns that go on and on. The
  * other limits are in spec/script/cases/limits*.lua. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "script_host.h"
 
@@ -15,7 +16,7 @@ static const char agents[] =
   "    Coroutine = function() while true do pcall(coroutine.wrap(function() pcall(forever) end)) end end,\n"
   "    Close = function() local c <close> = setmetatable({}, { __close = forever }) while c do end end,\n"
   "    Sort = function() local t = {} for i = 1, 100 do t[i] = i end table.sort(t, forever) end,\n"
-  "    Wait = function(_, _, ctx) for _ = 1, 100 do ctx:sleep(60) end return 'waited' end,\n"
+  "    Wait = function(_, _, ctx) for _ = 1, 30 do ctx:sleep(60) end return 'waited' end,\n"
   "    Fine = function() for _ = 1, 20000 do end return 'fine' end } },\n"
   "  { type = 'slow', limits = { turn_ms = 20000, instructions = 1e15 }, on = {\n"
   "    Loop = function() local function inner() while true do end end inner() end } },\n"
@@ -35,6 +36,25 @@ CHECK_CASE(running_time_has_a_limit_that_nothing_buys_back) {
              cases[i].line);
     CHECK_STR(host_call(&h, "a", cases[i].type, NULL), expected);
     CHECK_STR(host_call(&h, "a", "Fine", NULL), "Fine \"fine\"");
+  }
+  host_close(&h);
+}
+
+/* Each slice is shorter than what the hook sees. */
+CHECK_CASE(running_time_between_waits_counts) {
+  host h = { .clock_step = 1000 };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { limits = { turn_ms = 50 }, state = { n = 0 }, on = {\n"
+                        "  Often = function(self, _, ctx) while true do ctx:sleep(0) self.n = self.n + 1 end end,\n"
+                        "  Inner = function(self, _, ctx) coroutine.wrap(function() while true do pcall(ctx.sleep, ctx, 0) self.n = self.n + 1 end end)() end,\n"
+                        "  Take = function(self) local n = self.n self.n = 0 return n end } }"), ==, 0);
+  for (int i = 0; i < 2; i++) {
+    const char *text = host_call(&h, "a", i ? "Inner" : "Often", NULL);
+    if (!strstr(text, "more than 50 ms of running time in one turn (limits.turn_ms)")) CHECK_FAIL("%s", text);
+    text = host_call(&h, "a", "Take", NULL);
+    CHECK_INT(atoi(text + 5), >, 32);
+    CHECK_INT(atoi(text + 5), <=, 32 + 51);
   }
   host_close(&h);
 }

@@ -49,10 +49,11 @@ void tr_ref_writer_null(tr_ref_writer *refs, const tr_future *f); /* f stands wh
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
   uint64_t used, limit;  /* instructions */
-  tr_time spent, time_limit; /* of running time; looked at where the hook comes */
+  tr_time spent, time_limit; /* of running time; looked at where the hook comes, and at waits */
   tr_time since;         /* when the clock was last looked at; 0: not since it began to run */
   tr_time warn_at;       /* of `spent`: the next line in the log that it is still running */
   size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
+  unsigned waits;        /* so far; counted to WAITS_UNSEEN */
   bool preempted;
   bool killed;           /* over the limit: every further instruction raises */
   lua_State *base;       /* the coroutine it was started on */
@@ -65,6 +66,7 @@ typedef enum { TR_PAUSE_NONE = 0, TR_PAUSE_WAIT, TR_PAUSE_SLICE, TR_PAUSE_FLUSH 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error); /* for a turn; does not raise */
 void tr_meter_resume(tr_script *script, tr_meter *meter); /* its code is about to go on */
 void tr_meter_pause(tr_meter *meter, bool preempted);     /* and has stopped */
+void tr_meter_wait(lua_State *L, tr_script *script);      /* it is about to wait; raises when it has run for too long */
 void tr_meter_alarm(tr_script *script);                   /* the hook comes at the next instruction */
 /* The turn was good: may its agent have so much memory? Else *error says how much too much. */
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error);

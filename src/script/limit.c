@@ -12,11 +12,14 @@
  *
  * The hook looks at the clock as well, which bounds running time (limits.turn_ms), and at the account of the agent's memory. Over its limit
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
- * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. The first ten thousand
- * instructions after a wait are not in the running time: reading the clock there would cost every message a few per cent. */
+ * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
+ * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
+ * would cost every message a few per cent. A turn that waits more often than WAITS_UNSEEN times is timed to the last instruction. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
+
+#define WAITS_UNSEEN 32
 
 typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 
@@ -47,7 +50,8 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
 }
 
 void tr_meter_resume(tr_script *script, tr_meter *meter) {
-  meter->since = meter->preempted && script->options.clock ? script->options.clock(script->options.ud) : 0;
+  bool look = (meter->preempted || meter->waits >= WAITS_UNSEEN) && script->options.clock;
+  meter->since = look ? script->options.clock(script->options.ud) : 0;
   meter->preempted = false;
   script->refused = 0;
 }
@@ -217,6 +221,16 @@ static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
   if (script->running->def->program) return; /* a program may run as long as it likes */
   if (meter->spent > meter->time_limit) kill_at(L, script, meter, OVER_TIME);
   else if (meter->spent >= meter->warn_at) tell_stuck(L, script, meter);
+}
+
+void tr_meter_wait(lua_State *L, tr_script *script) {
+  tr_meter *meter = script->meter;
+  if (meter->waits < WAITS_UNSEEN) {
+    meter->waits++;
+    return;
+  }
+  if (!meter->killed && script->options.clock) look_at_clock(L, script, meter);
+  if (meter->killed) tr_meter_raise(L, meter);
 }
 
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) {

@@ -477,6 +477,7 @@ void tr_lua_check_wait(lua_State *L) {
 int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
   tr_script *script = tr_script_of(L);
   tr_lua_check_wait(L);
+  tr_meter_wait(L, script);
   script->running->wait = ++script->waits;
   script->pause = pause;
   return lua_yieldk(L, 0, (lua_KContext)script->running->wait, k);
