@@ -97,7 +97,7 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
   pending->priority = t.priority;
   pending->resends = t.resends;
   char id[TR_PENDING_ID];
-  tr_pending_write_id(pending, id);
+  tr_slot_write_id(&pending->slot, id);
   tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
   code = frame ? tr_client_send_lane(callee, frame, false, t.priority) : TR_EMEMORY;
   tr_blob_unref(frame);
@@ -148,7 +148,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
 
 void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   tr_host *host = ud;
-  tr_pending *pending = tr_pending_at(host, token);
+  tr_pending *pending = tr_slots_at(&host->slots, token);
   if (!pending || pending->msg != request) return;
   pending->msg = NULL;
   tr_client *caller = pending->caller;
@@ -208,7 +208,7 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_slot_token(&pending->slot) };
   if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
@@ -311,8 +311,8 @@ static void answer_agent(tr_pending *pending, tr_client *callee, tr_slice bytes)
 void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *span) {
   tr_host *host = callee->host;
   host->stats.responses++;
-  tr_pending *pending = tr_pending_find(host, span->request_id);
-  if (!pending && tr_pending_was(host, span->request_id)) { /* its caller has given it up */
+  tr_pending *pending = tr_slots_find(&host->slots, span->request_id);
+  if (!pending && tr_slots_had(&host->slots, span->request_id)) { /* its caller has given it up */
     tr_core_late(host->core);
     tr_log_write(host->log, TR_LOG_DEBUG, "answer.late", "client=%s id=%.*s", callee->id, TR_BRIEF(span->request_id));
   } else if (!pending || pending->callee != callee) {
@@ -373,7 +373,7 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   pending->holder.ops = &tr_pending_holder_ops;
   if (!oneway) msg->holder = &pending->holder;
   char id[TR_PENDING_ID];
-  tr_pending_write_id(pending, id);
+  tr_slot_write_id(&pending->slot, id);
   tr_error error;
   tr_error_init(&error);
   const char *why = NULL;
