@@ -211,6 +211,7 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   tr_msg *msg = in.msg;
   in.msg = NULL;
   if (msg) msg->inside = w->o.inside;
+  if (msg && msg->more) msg->more->hops = 0; /* it goes no further up */
   if (in.kind == TR_WIRE_REQUEST) take_request(w, msg, in.request_id);
   else if (in.kind == TR_WIRE_RESPONSE) take_response(w, &in);
   else if (in.kind == TR_WIRE_EVENT) tr_core_post(w->core, msg);

@@ -159,6 +159,7 @@ struct tr_worker_type {
   bool wanted;       /* a class here has it */
   bool refused;      /* in this session; tried again later */
   bool told;
+  bool lent;         /* only some ids of it are here, launched ones: no matter if another worker has it */
 };
 
 struct tr_worker_sub {

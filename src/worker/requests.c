@@ -20,6 +20,7 @@ tr_msg *tr_worker_request_take(tr_worker_request *request) {
   tr_timer_stop(w->timers, &request->guard);
   if (!request->sent) tr_worker_unqueue(w, request->number);
   tr_slots_give(&w->slots, request);
+  if (w->leave) tr_worker_touch(w); /* which may wait for it */
   return msg;
 }
 
