@@ -154,7 +154,8 @@ static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
 
 /* A path is no authority (RFC 3986, 3.2); like gRPC's own libraries, "localhost" stands for a Unix socket. */
 static const char *authority(const tr_worker *w) {
-  return strncmp(w->address, "unix:", 5) == 0 ? "localhost" : w->address;
+  if (strncmp(w->address, "unix:", 5) == 0) return "localhost";
+  return strncmp(w->address, "tls:", 4) == 0 && strchr(w->address + 4, ':') ? w->address + 4 : w->address;
 }
 
 static const tr_rpc_handlers handlers = {
