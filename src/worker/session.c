@@ -138,7 +138,8 @@ static void on_goaway(void *ud, tr_rpc_conn *conn, uint32_t error, tr_slice debu
   w->goaway = true;
   tr_log_write(w->log, w->o.inside ? TR_LOG_DEBUG : TR_LOG_INFO, "uplink.goaway", "host=%s error=%u reason=\"%.*s\"", w->address, (unsigned)error,
                (int)tr_utf8_cut(debug, 160), debug.n ? debug.p : "");
-  if (w->state == TR_WORKER_JOINING) tr_worker_over(w, false, "the host is shutting down");
+  if (error && debug.n && !w->proven) tr_worker_over(w, false, "the host refuses the connection: %.*s", (int)tr_utf8_cut(debug, 160), debug.p);
+  else if (w->state == TR_WORKER_JOINING) tr_worker_over(w, false, "the host is shutting down");
 }
 
 static void on_dirty(void *ud, tr_rpc_conn *conn) {
@@ -214,7 +215,8 @@ void tr_worker_session_end(tr_worker *w) {
   w->over = w->refused = false;
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
-  tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
+  bool says_more = w->o.inside || (!w->proven && w->reason[0]); /* it was no host, or not for us */
+  tr_worker_requests_fail(w, true, says_more ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 
