@@ -20,7 +20,7 @@ VERSION   := 0.1.0
 ROOMS     := base core codec wire rpc host worker script store net ops runtime module cli
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
-LIBRARIES := libuv libnghttp2 zlib yajl#                        pkg-config names, linked shared
+LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
 

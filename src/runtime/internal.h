@@ -49,6 +49,7 @@ struct troupe {
   /* doors.c */
   tr_host *host;
   tr_host_options host_options;
+  struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/isolate.h"
+#include "runtime/secure.h"
 #include "runtime/state.h"
 
 /* The public codes are the internal ones. */
@@ -208,6 +209,7 @@ void troupe_free(troupe_t *rt) {
   tr_crew_free(rt->crew);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
+  tr_runtime_free_security(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);
