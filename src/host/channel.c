@@ -103,7 +103,7 @@ static void take(tr_client *client, tr_slice framed, const tr_wire_span *span) {
 static void lose(tr_client *client, tr_slice bytes, const tr_error *error) {
   if (error->code != TR_EMEMORY) note_malformed(client, error);
   bool told = fail_by_head(client, bytes, bytes.n, error->code, error->text);
-  if (error->code == TR_EMEMORY && !told) tr_deliver_dead(client, TR_EMEMORY, error->text);
+  if (error->code == TR_EMEMORY && !told) tr_deliver_dead(client, NULL, TR_EMEMORY, error->text);
 }
 
 void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed) {

@@ -150,6 +150,12 @@ static int keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   return backlog_push(client, frame, answer, lane);
 }
 
+static void lost(tr_client *client, tr_blob *frame, int err) {
+  tr_wire_span span = { 0 };
+  bool event = !tr_wire_walk(tr_wire_framed(frame), &span, NULL) && span.kind == TR_WIRE_EVENT;
+  tr_deliver_dead(client, event ? &span : NULL, err, "its client did not come back");
+}
+
 /* Empty it: to its stream, or as dead letters where that does not take it. */
 static void backlog_leave(tr_client *client) {
   struct tr_backlog log = client->backlog;
@@ -157,7 +163,7 @@ static void backlog_leave(tr_client *client) {
   for (size_t i = 0; i < log.count; i++) {
     int err = TR_EUNAVAILABLE;
     if (client->stream) err = tr_client_send_lane(client, log.items[i].frame, log.items[i].answer, log.items[i].lane);
-    if (err && !log.items[i].answer) tr_deliver_dead(client, err, "its client did not come back");
+    if (err && !log.items[i].answer) lost(client, log.items[i].frame, err);
     tr_blob_unref(log.items[i].frame);
   }
   tr_free(client->host->mem, log.items, log.cap * sizeof *log.items);

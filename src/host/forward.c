@@ -143,7 +143,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   tr_wire_span span = { 0 };
   tr_slice bytes = tr_wire_framed(frame);
   if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(&span)) return true;
-  tr_quirk_withhold(caller, "an answer", id);
+  tr_quirk_withhold(caller, "an answer", NULL, id);
   return false;
 }
 
@@ -277,7 +277,7 @@ static void hand_back(tr_pending *pending, const tr_wire_span *span) {
   tr_client *caller = pending->caller;
   tr_slice id = tr_pending_id(pending);
   if (caller->dotnet && !tr_quirk_answer(span)) {
-    tr_quirk_withhold(caller, "an answer", id);
+    tr_quirk_withhold(caller, "an answer", NULL, id);
     tr_pending_free(pending);
     return;
   }

@@ -20,6 +20,14 @@ struct tr_wire_control;
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 
+typedef struct tr_host_dead {
+  const char *kind; /* "event", "answer": a literal */
+  tr_slice topic, source, type, sender, sender_key; /* of an event; as far as they are known */
+  tr_slice client;
+  int code;
+  const char *reason;
+} tr_host_dead;
+
 typedef struct tr_host_options {
   tr_core *core;             /* its memory, log, clock, router */
   uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
@@ -40,6 +48,10 @@ typedef struct tr_host_options {
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
+  /* A message that only passes through is not given to this client (borrowed texts; counted already). May be NULL. */
+  void (*dead)(void *ud, const struct tr_host_dead *letter);
+  /* An event came from a client, and nobody at all gets it. May be NULL. */
+  void (*unheard)(void *ud, tr_slice topic_type, tr_slice type);
   /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
   void (*control)(void *ud, const struct tr_wire_control *message);
   void *ud;
@@ -70,6 +82,9 @@ bool tr_host_drained(const tr_host *host);
 
 /* Route a control message of this process to its destination, a client's control channel; or drop it. */
 void tr_host_control(tr_host *host, const struct tr_wire_control *message);
+
+/* The dead letter that the core is told of just now was told by `dead` before. */
+bool tr_host_is_telling(const tr_host *host);
 
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;

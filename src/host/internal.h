@@ -209,8 +209,10 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg);
 
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span);
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
-/* An event that a client will not get: counted, logged with doubling. */
-void tr_deliver_dead(tr_client *client, int code, const char *why);
+/* An event that a client will not get: counted, logged with doubling, and told (span NULL: it is not, or the core does it). */
+void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
+
+void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter);
 
 /* A request of a client was answered here: tr_reply_to.answer, with its pending's token. */
 void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
@@ -250,7 +252,7 @@ bool tr_quirk_event(const tr_wire_span *span);
 bool tr_quirk_request(const tr_wire_span *span);
 bool tr_quirk_answer(const tr_wire_span *span);
 /* It is not sent: counted, logged with doubling. */
-void tr_quirk_withhold(tr_client *to, const char *what, tr_slice which);
+void tr_quirk_withhold(tr_client *to, const char *what, const tr_wire_span *event, tr_slice which);
 
 /* ---- transcode.c: who wants bodies in which format ---- */
 
@@ -300,6 +302,7 @@ struct tr_host {
   tr_timer drain;
   uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
   tr_time drain_by;
+  bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
   const bool *has_types; /* of o.codecs */

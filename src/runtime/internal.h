@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "runtime/undelivered.h"
 #include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
@@ -23,7 +24,7 @@ typedef struct tr_isolate tr_isolate;
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
 typedef struct tr_c_subscriptions tr_c_subscriptions;
-typedef struct tr_letter_log { tr_mem *mem; tr_map kinds; } tr_letter_log; /* letters.c: what was told */
+typedef struct tr_letter_log { tr_mem *mem; tr_map kinds; tr_undelivered kept; } tr_letter_log; /* letters.c: what was told; of one isolate */
 
 struct tr_uplink {
   troupe_t *rt;
@@ -118,6 +119,9 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_letter_log *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
+void tr_runtime_keep_letter(tr_letter_log *letters, const tr_msg *msg, int code, const char *reason);
+void tr_runtime_unheard(tr_letter_log *letters, const tr_msg *event);
+int64_t tr_wall_us(void); /* the time of day */
 void tr_letter_log_init(tr_letter_log *letters, tr_mem *mem, uint64_t seed);
 void tr_letter_log_fini(tr_letter_log *letters);
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */

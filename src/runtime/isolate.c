@@ -208,6 +208,7 @@ static int read_file(void *ud, const char *path, tr_buf *text, tr_error *error) 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   tr_isolate *isolate = ud;
   tr_runtime_dead_letter(&isolate->letters, isolate->log, isolate->script, msg, code, reason);
+  tr_runtime_keep_letter(&isolate->letters, msg, code, reason);
 }
 
 static tr_time clock_of(void *ud) {

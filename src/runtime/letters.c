@@ -2,6 +2,8 @@
  * Dead letters in the log: the first for a target, type and reason, then the 2nd, 4th, 8th, … with their number, so that a peer or a loop
  * that sends into the void does not fill the log. Agents that subscribe to troupe.dead_letter get each (script/letters.c).
  *
+ * The newest of them are kept for the operator (undelivered.c).
+ *
  * What was told is remembered for at most KINDS_MOST kinds; when there are more, all are forgotten and told again. */
 #include <stdio.h>
 #include <string.h>
@@ -59,12 +61,27 @@ void tr_runtime_dead_letter(tr_letter_log *letters, const tr_log *log, tr_script
   if (script) tr_script_dead_letter(script, msg, code, reason);
 }
 
+void tr_runtime_keep_letter(tr_letter_log *letters, const tr_msg *msg, int code, const char *reason) {
+  static const char *const kinds[] = { [TR_MSG_EVENT] = "event", [TR_MSG_REQUEST] = "request", [TR_MSG_SEND] = "message" };
+  tr_letter letter = {
+    .kind = kinds[msg->kind], .type = tr_name_view(msg->type), .target = tr_name_view(msg->target_type), .key = tr_name_view(msg->target_key),
+    .sender = tr_name_view(msg->sender_type), .sender_key = tr_name_view(msg->sender_key), .code = code, .reason = reason,
+  };
+  tr_undelivered_note(&letters->kept, &letter, tr_wall_us());
+}
+
+void tr_runtime_unheard(tr_letter_log *letters, const tr_msg *event) {
+  tr_undelivered_unheard(&letters->kept, tr_name_view(event->target_type), tr_name_view(event->type), tr_wall_us());
+}
+
 void tr_letter_log_init(tr_letter_log *letters, tr_mem *mem, uint64_t seed) {
   letters->mem = mem;
   tr_map_init(&letters->kinds, mem, seed);
+  tr_undelivered_init(&letters->kept, mem);
 }
 
 void tr_letter_log_fini(tr_letter_log *letters) {
   forget_all(letters);
   tr_map_fini(&letters->kinds);
+  tr_undelivered_fini(&letters->kept);
 }
