@@ -18,6 +18,7 @@
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
   { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
+  { "slow-consumer", 0, "WHAT", "what does not fit that: drop (dead letters, `overloaded`) or block (its senders; drop)", NULL }, \
   { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
   { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
@@ -45,6 +46,10 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
       !cli_size(verb, args, "max-message", 0, &max_message) ||
       !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
     return CLI_USAGE;
+  const char *slow = cli_get(verb, args, "slow-consumer");
+  if (slow && strcmp(slow, "drop") && strcmp(slow, "block"))
+    return cli_fail(CLI_USAGE, verb->name, "--slow-consumer: expected drop or block, got \"%s\"", slow);
+  options.block_senders = slow && strcmp(slow, "block") == 0;
   options.json_only = cli_get(verb, args, "json-only");
   options.protobuf_only = cli_get(verb, args, "protobuf-only");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");

@@ -11,7 +11,7 @@
  *
  * Nothing waits for a slow reader. What is queued on a stream, or waits for one, is bounded by session_bytes; answers may
  * go to twice that; a client that does not even take those loses its stream (at the next sweep, not in the midst of
- * somebody else's message). */
+ * somebody else's message). Where the operator wants it, senders are held back before something is dropped: block.c. */
 #include "host/internal.h"
 
 const tr_dest_ops tr_client_ops = { .event = tr_deliver_from_local, .request = tr_forward_from_local };
@@ -30,6 +30,7 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_list_init(&client->subs);
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
+  tr_list_init(&client->holding);
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
   tr_notes_init(client);
   host->n_foreign++;
@@ -198,6 +199,8 @@ static void fail_work(tr_client *client) {
 
 static void drop_stream(tr_client *client) {
   if (!client->stream) return;
+  tr_block_release(client);
+  tr_link_remove(&client->stream->held);
   client->stream->client = NULL;
   client->stream = NULL;
   client->host->stats.streams--;
@@ -287,8 +290,9 @@ static void doom(tr_client *client) {
   tr_timer_start(host->timers, &host->sweep, tr_core_now(host->core), sweep);
 }
 
-bool tr_client_has_room(const tr_client *client, size_t size) {
-  return tr_rpc_queued(client->stream->call) + size <= client->host->o.session_bytes;
+bool tr_client_has_room(tr_client *client, size_t size) {
+  uint64_t queued = tr_rpc_queued(client->stream->call) + size;
+  return queued <= client->host->o.session_bytes || (client->host->sending && tr_block_holds(client, queued));
 }
 
 int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
@@ -297,8 +301,10 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
 
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   if (!client->stream) return keep(client, frame, answer, lane);
-  uint64_t bound = client->host->o.session_bytes;
-  if (tr_rpc_queued(client->stream->call) + frame->len > (answer ? bound * 2 : bound)) {
+  const tr_host *host = client->host;
+  uint64_t bound = host->o.session_bytes, queued = tr_rpc_queued(client->stream->call) + frame->len;
+  if (answer) bound *= host->o.block_senders ? 4 : 2;
+  if (queued > bound && !(!answer && host->sending && tr_block_holds(client, queued))) {
     if (answer) doom(client);
     return TR_EOVERLOADED;
   }

@@ -33,6 +33,7 @@ typedef struct tr_host_options {
   uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
   uint32_t max_frame;        /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
   uint64_t session_bytes;    /* queued for one client at most; 0: 64 MiB */
+  bool block_senders;        /* a worker that does not take that much: hold back its senders, instead of dropping (block.c) */
   tr_time grace;             /* an ended stream's registrations wait so long for the same client-id; 0: 30 s */
   tr_time unopened;          /* registrations without a stream are kept so long; 0: 60 s */
   tr_time call_timeout;      /* guard for requests of foreign workers; 0: 600 s, TR_NEVER: off */
@@ -89,6 +90,7 @@ bool tr_host_is_telling(const tr_host *host);
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t held;      /* times that a sender was held back */
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);

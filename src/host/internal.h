@@ -64,6 +64,7 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_rpc_call *call;
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
+  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
   tr_host_method method;
   bool half_closed, ended;
@@ -113,6 +114,11 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   tr_finder by_id;          /* of calls: notes.c */
+  tr_link holding;          /* block.c: streams that are held back for it */
+  tr_timer patience;
+  size_t stuck_at;          /* what it had queued when that began, or when it last took something */
+  bool given_up;            /* it takes nothing: its senders are not held any more */
+  uint64_t held_back;       /* logged with doubling */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   uint32_t id_length;
@@ -147,11 +153,17 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
 /* The same with a priority (a tr_priority) in its session. */
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane);
 /* Would a frame of this size be taken? */
-bool tr_client_has_room(const tr_client *client, size_t size);
+bool tr_client_has_room(tr_client *client, size_t size);
 /* Drop subscriptions it added for this agent type (which another client has taken). */
 void tr_client_yield_type(tr_client *client, tr_slice type);
 uint32_t tr_client_count_types(tr_client *client);
 uint32_t tr_client_count_subs(tr_client *client);
+
+/* ---- block.c ---- */
+
+/* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
+bool tr_block_holds(tr_client *to, uint64_t queued);
+void tr_block_release(tr_client *to); /* it has room again, or is gone */
 
 /* ---- pending.c: open requests ---- */
 
@@ -296,6 +308,7 @@ struct tr_host {
   tr_map clients;    /* client-id → tr_client */
   tr_link clients_list;
   uint32_t n_foreign; /* clients that did not announce themselves as troupe */
+  tr_client *sending; /* whose message is being handled; only where o.block_senders */
   tr_link doomed;    /* clients whose stream goes at the next sweep */
   tr_timer sweep;
   tr_slots slots;    /* of tr_pending */
