@@ -19,6 +19,7 @@
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
   { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
   { "slow-consumer", 0, "WHAT", "what does not fit that: drop (dead letters, `overloaded`) or block (its senders; drop)", NULL }, \
+  { "retain", 0, "TOPIC=N…", "keep the last N events of this topic for who subscribes later; may be given several times", NULL }, \
   { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
   { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
@@ -36,6 +37,23 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   printf("joined %s", tr_uplink_address(uplink));
   cli_print_types(rt);
   fflush(stdout);
+}
+
+static int retain_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  const char *rules[CLI_REPEATS_MAX];
+  int n = cli_get_all(verb, args, "retain", rules, CLI_REPEATS_MAX);
+  for (int i = 0; i < n; i++) {
+    const char *equals = strrchr(rules[i], '=');
+    char *end = NULL;
+    long count = equals ? strtol(equals + 1, &end, 10) : 0;
+    if (!equals || end == equals + 1 || *end || count <= 0 || count > INT32_MAX)
+      return cli_fail(CLI_USAGE, verb->name, "--retain: expected TOPIC=N, got \"%s\"", rules[i]);
+    tr_error error;
+    tr_error_init(&error);
+    if (tr_host_retain(tr_runtime_host(rt), tr_slice_make(rules[i], (size_t)(equals - rules[i])), (uint32_t)count, &error))
+      return cli_fail(CLI_USAGE, verb->name, "--retain: %s", error.text);
+  }
+  return CLI_OK;
 }
 
 static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *address) {
@@ -59,6 +77,8 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   tr_runtime_set_host_options(rt, &options);
   const char *bound;
   if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+  int rc = retain_all(rt, verb, args);
+  if (rc) return rc;
   printf("listening %s\n", bound);
   fflush(stdout);
   return CLI_OK;

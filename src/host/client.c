@@ -31,6 +31,7 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
   tr_list_init(&client->holding);
+  tr_list_init(&client->late);
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
   tr_notes_init(client);
   host->n_foreign++;
@@ -254,6 +255,7 @@ void tr_client_free(tr_client *client) {
   if (client->dest.number) tr_core_remove_uplink(host->core, &client->dest);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
+  tr_retain_forget(client);
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
   tr_replay_forget(client);

@@ -178,6 +178,21 @@ static void dead_local(tr_client *to, tr_msg *msg, int code, const char *why) {
   tr_core_dead_letter(to->host->core, msg, code, why);
 }
 
+int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error) {
+  bool as_it_is = !tr_transcode_due(NULL, to) && (plain || tr_transcode_plain(to) == TR_FORMAT_NATIVE);
+  int err = as_it_is ? 0 : tr_transcode_frame(to, frame, error);
+  if (err) return err;
+  tr_slice bytes = tr_wire_framed(*frame);
+  tr_wire_span span = { 0 };
+  if (bytes.n > to->host->o.max_message) return TR_ETOO_LARGE;
+  if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
+    tr_quirk_withhold(to, "an event", span.kind == TR_WIRE_EVENT ? &span : NULL, span.topic_type);
+    return 0;
+  }
+  err = tr_client_send_lane(to, *frame, false, lane);
+  return err ? tr_error_set(error, err, "%s", reason(err)) : 0;
+}
+
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   tr_client *to = tr_client_of(dest);
   tr_blob *frame = NULL;
@@ -185,22 +200,7 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   tr_error_init(&error);
   bool cached = msg->frame != NULL; /* for an earlier receiver, who may take the native format */
   int err = tr_wire_encode_event_as(msg, (tr_slice){ NULL, 0 }, tr_transcode_plain(to), &frame, &error);
-  if (!err && (tr_transcode_due(NULL, to) || (cached && tr_transcode_plain(to) != TR_FORMAT_NATIVE)))
-    err = tr_transcode_frame(to, &frame, &error);
-  if (err) {
-    tr_blob_unref(frame);
-    dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
-    return;
-  }
-  tr_slice bytes = tr_wire_framed(frame);
-  tr_wire_span span = { 0 };
-  if (bytes.n > to->host->o.max_message) {
-    dead_local(to, msg, TR_ETOO_LARGE, tr_error_default_text(TR_ETOO_LARGE));
-  } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
-    tr_quirk_withhold(to, "an event", span.kind == TR_WIRE_EVENT ? &span : NULL, tr_name_view(msg->target_type));
-  } else {
-    err = tr_client_send_lane(to, frame, false, msg->priority);
-    if (err) dead_local(to, msg, err, reason(err));
-  }
+  if (!err) err = tr_deliver_frame(to, &frame, msg->priority, !cached, &error);
+  if (err) dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
   tr_blob_unref(frame);
 }

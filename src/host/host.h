@@ -64,6 +64,9 @@ tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);
 
+/* Keep the last `most` events of this topic for clients that subscribe to it later. err: TR_EINVALID, TR_EEXISTS, TR_ELIMIT, TR_EMEMORY. */
+int tr_host_retain(tr_host *host, tr_slice topic, uint32_t most, tr_error *error);
+
 /* A connection was accepted. peer_address: "127.0.0.1:4711", "unix"; the port does not count. `socket` is the caller's, given
  * back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
 tr_host_conn *tr_host_accept(tr_host *host, tr_slice peer_address, void *socket, tr_error *error);

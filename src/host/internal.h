@@ -24,6 +24,8 @@
 typedef struct tr_client tr_client;
 typedef struct tr_host_stream tr_host_stream;
 typedef struct tr_pending tr_pending;
+typedef struct tr_retained tr_retained; /* retain.c */
+typedef struct tr_late tr_late;
 
 /* ---- conn.c: connections and the calls on them ---- */
 
@@ -114,6 +116,7 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   tr_finder by_id;          /* of calls: notes.c */
+  tr_link late;             /* retain.c: what it is about to get */
   tr_link holding;          /* block.c: streams that are held back for it */
   tr_timer patience;
   size_t stuck_at;          /* what it had queued when that began, or when it last took something */
@@ -164,6 +167,12 @@ uint32_t tr_client_count_subs(tr_client *client);
 /* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
 bool tr_block_holds(tr_client *to, uint64_t queued);
 void tr_block_release(tr_client *to); /* it has room again, or is gone */
+
+/* ---- retain.c ---- */
+
+void tr_retain_subscribed(tr_client *client, tr_sub_kind kind, tr_slice topic); /* just now, and it had not before */
+void tr_retain_forget(tr_client *client);
+void tr_retain_fini(tr_host *host);
 
 /* ---- pending.c: open requests ---- */
 
@@ -221,6 +230,9 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg);
 
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span);
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
+/* An event in a frame of ours, replaced where the client takes another format (plain: its body is in that already, or is neither native
+ * nor of a type that is transcoded). err: why it does not get it. Withholding is none. */
+int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error);
 /* An event that a client will not get: counted, logged with doubling, and told (span NULL: it is not, or the core does it). */
 void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
 
@@ -309,6 +321,7 @@ struct tr_host {
   tr_link clients_list;
   uint32_t n_foreign; /* clients that did not announce themselves as troupe */
   tr_client *sending; /* whose message is being handled; only where o.block_senders */
+  tr_link retained;
   tr_link doomed;    /* clients whose stream goes at the next sweep */
   tr_timer sweep;
   tr_slots slots;    /* of tr_pending */
