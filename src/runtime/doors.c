@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/internal.h"
+#include "runtime/secure.h"
 #include "wire/wire.h"
 
 /* ---- listeners ---- */
@@ -44,11 +44,11 @@ static void host_dead(void *ud, const tr_host_dead *dead) {
   troupe_t *rt = ud;
   tr_letter letter = { .kind = dead->kind, .type = dead->type, .target = dead->topic, .key = dead->source, .sender = dead->sender,
                        .sender_key = dead->sender_key, .to = dead->client, .code = dead->code, .reason = dead->reason };
-  tr_undelivered_note(&rt->letters.kept, &letter, tr_wall_us());
+  tr_undelivered_note(&rt->undelivered, &letter, tr_wall_us());
 }
 
 static void host_unheard(void *ud, tr_slice topic, tr_slice type) {
-  tr_undelivered_unheard(&((troupe_t *)ud)->letters.kept, topic, type, tr_wall_us());
+  tr_undelivered_unheard(&((troupe_t *)ud)->undelivered, topic, type, tr_wall_us());
 }
 
 static void host_dirty(void *ud, tr_host_conn *conn) {
@@ -183,7 +183,7 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
 
 static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
   tr_address parsed;
-  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt)) return NULL;
+  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
   tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
   if (!uplink) {
     tr_runtime_fail(rt, TR_EMEMORY, "out of memory");

@@ -14,8 +14,8 @@ static void put_letter(tr_buf *out, const tr_kept_letter *letter) {
 }
 
 const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate) {
-  if (isolate == 0) return &rt->letters.kept;
-  return rt->crew && isolate < rt->crew->count ? &rt->crew->isolates[isolate]->letters.kept : NULL;
+  if (isolate == 0) return &rt->undelivered;
+  return rt->crew && isolate < rt->crew->count ? &rt->crew->isolates[isolate]->undelivered : NULL;
 }
 
 /* The newest of all isolates that was not shown yet: how many were shown of each is in `shown`. */
