@@ -1,3 +1,11 @@
+// What plays AutoGen's workers in Go, and the tools that `make interop` runs against the host. Debian 12's Go is 1.19, and
+// each pin is the newest that it builds:
+//   grpc        1.64.1: from 1.65 on Go 1.21 is needed
+//   grpcurl     1.9.1: from 1.9.2 on Go 1.21
+//   protobuf    as grpcurl 1.9.1's protoreflect wants it; from 1.34 on Go 1.20
+//   protoc-gen-go-grpc 1.3.0: from 1.4 on its stubs need a newer grpc
+//   h2spec      2.2.1: the last that is a Go module by its tag (2.6.0 is not); the cases are those of RFC 7540
+// The stubs are made of proto/ by spec/interop/support/golang.py, into build/interop/go/agents.
 module troupe/peers
 
 go 1.19
@@ -5,8 +13,10 @@ go 1.19
 require (
 	github.com/fullstorydev/grpcurl v1.9.1
 	github.com/summerwind/h2spec v2.2.1+incompatible
+	google.golang.org/grpc v1.64.1
 	google.golang.org/grpc/cmd/protoc-gen-go-grpc v1.3.0
 	google.golang.org/protobuf v1.33.1-0.20240408130810-98873a205002
+	troupe/agents v0.0.0
 )
 
 require (
@@ -34,5 +44,6 @@ require (
 	google.golang.org/appengine v1.6.8 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20240318140521-94a12d6c2237 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240318140521-94a12d6c2237 // indirect
-	google.golang.org/grpc v1.64.1 // indirect
 )
+
+replace troupe/agents => ../../build/interop/go/agents

@@ -1,6 +1,7 @@
 //go:build tools
 
-package tools
+// What `make interop` builds beside the peer, so that go.mod pins it.
+package main
 
 import (
 	_ "github.com/fullstorydev/grpcurl/cmd/grpcurl"
