@@ -56,6 +56,8 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   printf("listening %s\n", bound);
   fflush(stdout);
+  if (strncmp(bound, "unix:", 5) != 0) /* AutoGen's workers want it in two forms */
+    tr_log_write(tr_core_log(tr_runtime_core(rt)), TR_LOG_INFO, "listening", "python=%s dotnet=http://%s", bound, bound);
   return CLI_OK;
 }
 
