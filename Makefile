@@ -21,7 +21,7 @@ ROOMS     := base core codec wire rpc host worker script store net ops runtime m
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
 SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection
-LIBRARIES := libuv libnghttp2 zlib yajl#                        pkg-config names, linked shared
+LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
 

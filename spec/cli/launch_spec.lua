@@ -107,7 +107,7 @@ describe("ctx:launch", function()
       assert.equal(0, status)
       status, out, err = sh.troupe { "call", "w/2", "Add", "--host", address }
       assert.matches("not_found: ", err, 1, true)
-      assert.equal(1, status)
+      assert.same({ 1, "" }, { status, out })
     end
   end)
 

@@ -1,4 +1,5 @@
--- What AutoGen's peers do and need, point by point: N1 to N21 of docs/lessons.md §2, and the sections of docs/wire.md. Each is a test; the
+-- What AutoGen's peers do and need, point by point: N1 to N21 of docs/lessons.md §2,
+      and the sections of docs/wire.md. Each is a test; the
 -- table says by which cases of spec/c it is shown ("room: case, case"), and they are run here under its name. The same
 -- with real peers: spec/interop/scenarios (dotnet.py on grpc-go, the others on AutoGen's Python).
 local sh = require "spec.support.sh"
@@ -54,22 +55,26 @@ local shown = {
     worker: a_class_with_its_own_prefix_subscription_asks_for_it_once]] },
   -- N20 is below: it is the program's.
   { "N21: 4 MiB, and what is larger is refused alone", [[
-    host: an_oversize_event_is_skipped_and_the_stream_lives, an_oversize_request_is_refused_alone, an_oversize_answer_is_an_error_to_its_caller
+    host: an_oversize_event_is_skipped_and_the_stream_lives, an_oversize_request_is_refused_alone,
+      an_oversize_answer_is_an_error_to_its_caller
     rpc: rpc_a_message_at_the_limit_and_one_past_it, rpc_oversize_is_skipped_with_the_credit_flowing]] },
 
   { "wire.md §3: messages in any order of fields, unknown ones kept, strings UTF-8", [[
-    wire: wire_walk_takes_fields_in_any_order_and_the_last_one, wire_golden_messages_equal_their_json, wire_walk_refuses_pieces_and_join_puts_them_together,
+    wire: wire_walk_takes_fields_in_any_order_and_the_last_one, wire_golden_messages_equal_their_json,
+      wire_walk_refuses_pieces_and_join_puts_them_together,
       wire_check_looks_into_what_is_nested, wire_splice_changes_nothing_but_the_id
     host: a_request_with_bad_text_in_it_is_answered_invalid, messages_in_pieces_are_joined]] },
   { "wire.md §4.1, §4.2: headers, frames, trailers", [[
-    rpc: rpc_request_headers_arrive, rpc_messages_cut_at_every_place, rpc_many_messages_in_one_frame, rpc_trailers_only, rpc_percent_coding,
+    rpc: rpc_request_headers_arrive, rpc_messages_cut_at_every_place, rpc_many_messages_in_one_frame, rpc_trailers_only,
+      rpc_percent_coding,
       rpc_a_request_may_end_with_trailers]] },
   { "wire.md §4.3: what a host tolerates", [[
     rpc: rpc_requests_that_are_not_grpc, rpc_unknown_compression_is_told_what_there_is, rpc_compression_flag_without_an_encoding,
       rpc_bad_framing_is_answered, rpc_other_requests_are_answered_at_their_end
     host: unknown_methods_are_unimplemented, a_unary_call_has_exactly_one_message, malformed_unary_calls_are_invalid]] },
   { "wire.md §4.4: what each client really sends", [[
-    rpc: rpc_captures_whole, rpc_captures_in_pieces, rpc_no_streams_of_a_client_limit_nothing, rpc_raw_bytes_in_binary_metadata_are_left_out,
+    rpc: rpc_captures_whole, rpc_captures_in_pieces, rpc_no_streams_of_a_client_limit_nothing,
+      rpc_raw_bytes_in_binary_metadata_are_left_out,
       rpc_small_windows_let_big_messages_through, rpc_goodbye_of_grpc_go
     host: a_recorded_python_worker, two_recorded_python_workers_on_one_connection, a_recorded_go_worker]] },
   { "wire.md §4.5: keep-alive and shutdown", [[
@@ -85,12 +90,14 @@ local shown = {
     wire: wire_event_is_what_a_python_worker_sends, wire_bodies_keep_their_format, wire_request_of_a_python_worker_is_read
     host: a_topic_that_breaks_the_rules_is_refused]] },
   { "wire.md §9: matching, order, big messages", [[
-    host: order_is_kept_at_any_split_of_the_bytes, an_event_nobody_wants_goes_nowhere, the_size_is_checked_again_on_the_spliced_message]] },
+    host: order_is_kept_at_any_split_of_the_bytes, an_event_nobody_wants_goes_nowhere,
+      the_size_is_checked_again_on_the_spliced_message]] },
   { "wire.md §10: streams that end", [[
     host: headers_come_at_once_and_versions_are_exchanged, a_half_closed_worker_goes_on_receiving, repeated_events_are_delivered_once,
       a_repeated_request_that_is_open_is_answered_by_its_first_coming, callers_of_a_broken_connection_are_told_at_once]] },
   { "wire.md §12: the control channel, and the holes of the real host", [[
-    host: control_messages_go_to_their_destination_unchanged, the_control_channel_comes_and_goes_alone, an_unknown_agent_type_is_not_found_at_once,
+    host: control_messages_go_to_their_destination_unchanged, the_control_channel_comes_and_goes_alone,
+      an_unknown_agent_type_is_not_found_at_once,
       a_request_without_target_is_invalid, late_unknown_and_second_answers_are_dropped, a_type_of_an_away_client_goes_to_whoever_asks,
       reserved_topics_and_sources_are_not_for_clients_to_write]] },
   { "wire.md §15: health and reflection", [[

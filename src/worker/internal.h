@@ -248,6 +248,7 @@ struct tr_worker {
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
+  bool turned_away;       /* by a word of HTTP/2: it wants TLS */
   bool proven;            /* it is a host */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
