@@ -1,5 +1,4 @@
--- What AutoGen's peers do and need, point by point: N1 to N21 of docs/lessons.md §2,
-      and the sections of docs/wire.md. Each is a test; the
+-- What AutoGen's peers do and need, point by point: N1 to N21 of docs/lessons.md §2, and the sections of docs/wire.md. Each is a test; the
 -- table says by which cases of spec/c it is shown ("room: case, case"), and they are run here under its name. The same
 -- with real peers: spec/interop/scenarios (dotnet.py on grpc-go, the others on AutoGen's Python).
 local sh = require "spec.support.sh"
