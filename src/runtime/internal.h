@@ -121,6 +121,14 @@ void tr_runtime_dead_letter(tr_letter_log *letters, const tr_log *log, tr_script
 void tr_letter_log_init(tr_letter_log *letters, tr_mem *mem, uint64_t seed);
 void tr_letter_log_fini(tr_letter_log *letters);
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
+typedef struct tr_share { tr_core *core; tr_script *script; tr_codecs *codecs; } tr_share; /* of the runtime: what one isolate has */
+unsigned tr_runtime_shares(const troupe_t *rt); /* how many there are; the first is this thread's */
+tr_share tr_runtime_share(const troupe_t *rt, unsigned i);
+tr_share tr_runtime_share_of(const troupe_t *rt, tr_slice type, tr_slice key); /* where this instance lives, or would */
+/* Between these two the others stand still; they nest. settle: and what was under way between them has arrived. */
+void tr_together_pause(troupe_t *rt, bool settle);
+void tr_together_resume(troupe_t *rt);
+void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
 int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);

@@ -33,7 +33,7 @@ unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key)
 
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
   const tr_class *class_ = tr_core_find_class(crew->isolates[0]->core, type);
-  return crew->isolates[class_ ? tr_crew_home(crew, class_, key) : 0];
+  return crew->isolates[class_ ? tr_crew_home(crew, class_, key) : home_of(crew, type, key)]; /* it may be loaded yet */
 }
 
 /* ---- the thread ---- */
@@ -60,8 +60,9 @@ static void on_wake(uv_async_t *async) { (void)async; }
 static void sleep_now(tr_isolate *isolate) {
   tr_crew *crew = isolate->crew;
   atomic_store(&isolate->next, tr_core_next_deadline(isolate->core));
-  set_status(isolate, TR_STATUS_ASLEEP | (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0));
-  if (atomic_load(&crew->watching)) tr_isolate_wake(crew->isolates[0]);
+  uint64_t says = TR_STATUS_ASLEEP | (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0);
+  set_status(isolate, says);
+  if ((atomic_load(&crew->watching) & says) && (atomic_fetch_and(&crew->watching, ~says) & says)) tr_isolate_wake(crew->isolates[0]);
   tr_time next = atomic_load(&isolate->next);
   if (next != TR_NEVER) {
     tr_time wait = next - tr_runtime_now(crew->rt);
@@ -157,6 +158,16 @@ void tr_crew_resume(tr_crew *crew) {
   uv_mutex_unlock(&crew->mutex);
 }
 
+void tr_crew_settle(tr_crew *crew) {
+  for (bool any = true; any;) {
+    any = false;
+    for (unsigned i = 0; i < crew->count; i++) {
+      any = any || !tr_inbox_empty(&crew->isolates[i]->inbox);
+      tr_isolate_receive(crew->isolates[i]);
+    }
+  }
+}
+
 /* ---- nothing left ---- */
 
 static bool all_say(tr_crew *crew, uint64_t what, uint64_t *statuses, bool again) {
@@ -179,7 +190,7 @@ void tr_crew_look_at_clock(tr_crew *crew) {
 
 bool tr_crew_is(tr_crew *crew, uint64_t what) {
   uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
-  atomic_store(&crew->watching, true); /* before the look: whoever becomes idle after it wakes us */
+  atomic_fetch_or(&crew->watching, what); /* before the look: whoever becomes so after it wakes us */
   if (!crew->started || !all_say(crew, what, statuses, false)) return false;
   for (unsigned i = 0; i < crew->count; i++) {
     sent += atomic_load(&crew->isolates[i]->sent);
@@ -226,7 +237,7 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   if (!isolate->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
-    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .clock = clock_of, .ud = isolate,
+    .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->codecs, .clock = clock_of, .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;

@@ -71,7 +71,7 @@ struct tr_crew {
   tr_time clock;             /* of an embedder's own clock: when it was looked at last */
   unsigned paused_count, depth;
   _Atomic bool pausing, ending;
-  _Atomic bool watching;     /* isolate 0 wants to know when another one becomes idle */
+  _Atomic uint64_t watching; /* isolate 0 wants to know once when another one says one of these */
   _Atomic bool outward;      /* somebody whom only isolate 0 knows may hear events */
 };
 
@@ -87,6 +87,8 @@ void tr_crew_pause(tr_crew *crew);
 void tr_crew_resume(tr_crew *crew);
 /* Do all other isolates say so (TR_STATUS_…), with nothing under way between them? Isolate 0 must be so itself. */
 bool tr_crew_is(tr_crew *crew, uint64_t what);
+/* While they stand still: everything that was pushed is taken, so nothing is under way. */
+void tr_crew_settle(tr_crew *crew);
 /* The embedder's clock moves by its own laws: wake those whose timers are due. */
 void tr_crew_look_at_clock(tr_crew *crew);
 void tr_isolate_wake(tr_isolate *isolate);

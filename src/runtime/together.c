@@ -7,9 +7,32 @@
  * while it is loaded is told once. */
 #include "runtime/isolate.h"
 
-static unsigned count_of(const troupe_t *rt) { return rt->crew ? rt->crew->count : 1; }
-static tr_script *script_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->script : rt->script; }
-static tr_core *core_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->core : rt->core; }
+unsigned tr_runtime_shares(const troupe_t *rt) { return rt->crew ? rt->crew->count : 1; }
+
+tr_share tr_runtime_share(const troupe_t *rt, unsigned i) {
+  if (!rt->crew) return (tr_share){ rt->core, rt->script, rt->codecs };
+  const tr_isolate *isolate = rt->crew->isolates[i];
+  return (tr_share){ isolate->core, isolate->script, isolate->codecs };
+}
+
+tr_share tr_runtime_share_of(const troupe_t *rt, tr_slice type, tr_slice key) {
+  return tr_runtime_share(rt, rt->crew ? tr_crew_home_of(rt->crew, type, key)->index : 0);
+}
+
+static unsigned count_of(const troupe_t *rt) { return tr_runtime_shares(rt); }
+static tr_script *script_of(const troupe_t *rt, unsigned i) { return tr_runtime_share(rt, i).script; }
+static tr_core *core_of(const troupe_t *rt, unsigned i) { return tr_runtime_share(rt, i).core; }
+
+void tr_together_pause(troupe_t *rt, bool settle) {
+  tr_crew_pause(rt->crew);
+  if (settle && rt->crew) tr_crew_settle(rt->crew);
+}
+
+void tr_together_resume(troupe_t *rt) { tr_crew_resume(rt->crew); }
+
+void tr_together_watch(troupe_t *rt) {
+  if (rt->crew) atomic_fetch_or(&rt->crew->watching, TR_STATUS_ASLEEP);
+}
 
 /* ---- code ---- */
 
