@@ -12,12 +12,12 @@
 
 /* Each message goes on HOPS times, to agents of all isolates; every third hop asks one first. What was handled is counted. */
 static const char source[] =
-    "local a = { type = 'a', state = { n = 0 }, mailbox = { limit = 4 }, on = {\n"
+    "local a = { type = 'a', state = { n = 0 }, mailbox = { limit = 40 }, on = {\n"
     "  Hop = function(self, m, ctx)\n"
     "    self.n = self.n + 1\n"
     "    if m.left % 3 == 0 then assert(ctx:call('b/' .. m.left % 7, 'Ask').ok) end\n"
     "    if m.left > 0 then ctx:send('a/' .. (m.at * 7 + m.left) % 30, 'Hop', { left = m.left - 1, at = m.at + 1 }) end\n"
-    "    if m.left % 5 == 0 then ctx:subscribe('t' .. m.at % 3) end\n"
+    "    if m.left % 5 == 0 then pcall(ctx.subscribe, ctx, 't' .. m.at % 3) end\n"
     "  end,\n"
     "  Count = function(self) return { n = self.n } end } }\n"
     "local b = { type = 'b', reentrant = true, on = { Ask = function(_, _, ctx) ctx:sleep(0) return { ok = true } end } }\n"

@@ -322,6 +322,7 @@ void tr_core_late(tr_core *core); /* count an answer that came for a request whi
 #define TR_INTERCEPT_DROP 1
 typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
 void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
+void tr_core_show_first(tr_core *core, bool first); /* of another isolate than the first: fn is there, so all messages go by it */
 bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */

@@ -51,6 +51,7 @@ struct tr_core {
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
   bool intercepting;
+  bool shows_first;            /* the interceptor is the first isolate's */
   tr_names *names;
   tr_router *router;
   tr_timers *timers;

@@ -162,6 +162,7 @@ static int send_message(void *ud, int to, tr_msg *msg, tr_turn *from) {
   int rc = tr_draft_message(&isolate->draft, isolate->script, msg, &error);
   if (rc) return tr_core_undeliverable(isolate->core, msg, rc, error.text);
   tr_parcel *head = &isolate->draft.head;
+  head->kind = TR_PARCEL_MESSAGE; /* an event that goes as a whole, too: it is published there */
   if (from && !msg->from_wire) head->origin = (uint8_t)(isolate->index + 1);
   if (msg->kind == TR_MSG_REQUEST) {
     head->asker = tr_msg_asker(msg);
@@ -248,7 +249,11 @@ static bool wanted(void *ud) { return atomic_load(&((tr_isolate *)ud)->crew->out
 static void message_waits(void *ud, tr_msg *msg, bool waiting) {
   tr_isolate *isolate = ud;
   unsigned to = msg->origin - 1u;
-  if (!msg->sender_type || to >= isolate->crew->count || to == isolate->index) return;
+  if (!msg->sender_type || to >= isolate->crew->count) return;
+  if (to == isolate->index) { /* it went by another one */
+    tr_core_hold(isolate->core, tr_name_view(msg->sender_type), tr_name_view(msg->sender_key), waiting);
+    return;
+  }
   tr_draft_begin(&isolate->draft, TR_PARCEL_HOLD);
   isolate->draft.head.code = waiting;
   tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, tr_name_view(msg->sender_type));
