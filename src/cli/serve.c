@@ -37,6 +37,14 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   fflush(stdout);
 }
 
+/* AutoGen's workers want the address in two forms; Python's have no TLS. */
+static void tell_forms(troupe_t *rt, const char *bound) {
+  const tr_log *log = tr_core_log(tr_runtime_core(rt));
+  if (strncmp(bound, "unix:", 5) == 0) return;
+  if (strncmp(bound, "tls:", 4) == 0) tr_log_write(log, TR_LOG_INFO, "listening", "dotnet=https://%s", bound + 4);
+  else tr_log_write(log, TR_LOG_INFO, "listening", "python=%s dotnet=http://%s", bound, bound);
+}
+
 static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *const *addresses, int count) {
   tr_host_options options = { 0 };
   uint64_t max_message;
@@ -56,6 +64,7 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
     const char *bound;
     if (troupe_listen(rt, addresses[i], &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
     printf("listening %s\n", bound);
+    tell_forms(rt, bound);
   }
   fflush(stdout);
   return CLI_OK;

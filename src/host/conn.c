@@ -22,9 +22,14 @@ static const char *const paths[TR_METHODS] = {
   [TR_METHOD_SUBSCRIPTIONS] = "/agents.AgentRpc/GetSubscriptions",
   [TR_METHOD_HEALTH_CHECK] = "/grpc.health.v1.Health/Check",
   [TR_METHOD_HEALTH_WATCH] = "/grpc.health.v1.Health/Watch",
+  [TR_METHOD_REFLECTION] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+  [TR_METHOD_REFLECTION_ALPHA] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 };
 
-static bool is_unary(const tr_host_stream *stream) { return stream->method > TR_METHOD_CONTROL; }
+/* One message from the peer; Watch is that too. */
+static bool is_unary(const tr_host_stream *stream) {
+  return stream->method > TR_METHOD_CONTROL && stream->method < TR_METHOD_REFLECTION;
+}
 
 void tr_host_conn_touch(tr_host_conn *conn) {
   if (conn->dirty) return;
@@ -86,6 +91,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   if (!stream || stream->ended) return;
   if (stream->method == TR_METHOD_CHANNEL) tr_channel_message(stream, bytes, framed);
   else if (stream->method == TR_METHOD_CONTROL) tr_control_message(stream, bytes, framed);
+  else if (stream->method >= TR_METHOD_REFLECTION) tr_reflection_message(stream, bytes);
   else take_unary(stream, bytes);
 }
 
@@ -97,7 +103,7 @@ static void on_oversize(void *ud, tr_rpc_call *call, tr_slice head, uint64_t siz
   host->stats.oversize++;
   if (stream->method == TR_METHOD_CHANNEL) {
     tr_channel_oversize(stream, head, size);
-  } else if (is_unary(stream)) {
+  } else if (stream->method != TR_METHOD_CONTROL) {
     char text[96];
     snprintf(text, sizeof text, "Received message larger than max (%llu vs. %u)", (unsigned long long)size,
              (unsigned)host->o.max_message);
@@ -112,6 +118,7 @@ static void on_half_closed(void *ud, tr_rpc_call *call) {
   tr_host_stream *stream = tr_rpc_call_ud(call);
   if (!stream || stream->ended) return;
   stream->half_closed = true;
+  if (stream->method >= TR_METHOD_REFLECTION) tr_host_stream_end(stream, TR_GRPC_OK, "");
   if (!is_unary(stream)) return; /* it goes on receiving */
   if (stream->message && stream->method >= TR_METHOD_HEALTH_CHECK) tr_health_serve(stream);
   else if (stream->message) tr_unary_serve(stream);

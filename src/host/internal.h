@@ -36,6 +36,8 @@ typedef enum {
   TR_METHOD_SUBSCRIPTIONS,
   TR_METHOD_HEALTH_CHECK, /* from here on no client-id is needed */
   TR_METHOD_HEALTH_WATCH,
+  TR_METHOD_REFLECTION,
+  TR_METHOD_REFLECTION_ALPHA,
   TR_METHODS
 } tr_host_method;
 
@@ -79,6 +81,10 @@ void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
 
 void tr_health_serve(tr_host_stream *stream);
 void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
+
+/* ---- reflection.c ---- */
+
+void tr_reflection_message(tr_host_stream *stream, tr_slice bytes); /* one question */
 
 /* ---- client.c ---- */
 
