@@ -165,7 +165,7 @@ bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
 
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   giving g = { .core = core, .msg = msg, .from = from };
-  core->stats.events++;
+  core->stats.events += !msg->crossed;
   if (core->leaf && !msg->from_wire && !tr_name_reserved(tr_name_view(msg->target_type))) {
     give_out(&g);
     return g.error;
