@@ -37,6 +37,8 @@ return {
       Slow = function(_, _, ctx) ctx:sleep(1000) end,
       News = function() end, Tick = function() end } },
   { type = "limited", limits = { instructions = 1e6 }, state = { n = 1 }, failures = { limit = 1, action = "stop" }, on = { Add = function() return 1 end } },
+  { type = "own", vm = "own", state = { n = 1 }, methods = { twice = function(self) return 2 * self.n end },
+    on = { Add = function(self) self.n = self.n + 1 return self.n end } },
   { type = "starter", autostart = true, on = { Go = function(_, m, ctx) ctx:send(m.to, m.what) end, Flood = function(_, m, ctx)
       for i = 1, m.n do ctx:send("counter/b", "Add", { n = i, pad = ("x"):rep(900) }) end end },
     init = function(_, ctx)
@@ -127,6 +129,15 @@ describe("a console on a live process", function()
     _, _, err = repl("counter/a", "x = = 1\n")
     assert.matches("console:1: unexpected symbol near '='", err, 1, true)
     assert.equal(1, #answer("repl", "counter/a", "--json", "-e", "self.n").values)
+  end)
+
+  it("repl and inspect reach an agent with a state of its own", function()
+    ask("repl", "starter", "-e", 'ctx:call("own", "Add")')
+    local _, out, err = ask("repl", "own", "-e", "self.n, self:twice(), note")
+    assert.equal('2\n4\n"global"\n', out, err)
+    local it = answer("inspect", "own", "--json")
+    assert.same({ n = 2 }, it.state)
+    assert.is_true(it.memory > 1000)
   end)
 
   it("repl reaches an agent that waits, and keeps to limits and sandbox", function()

@@ -138,8 +138,7 @@ int cli_ask_choose(cli_operate *op) {
   return CLI_OK;
 }
 
-static int run_one(const cli_verb *verb, const cli_args *args, const char *what, void (*say_it)(cli_operate *op, const troupe_value_t *answer),
-                   const char *body) {
+int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body) {
   cli_operate op;
   int rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
@@ -154,37 +153,45 @@ static int run_one(const cli_verb *verb, const cli_args *args, const char *what,
 
 /* ---- ps, reload, stop, drain ---- */
 
-static int run_ps(const cli_verb *verb, cli_args *args) {
+int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked) {
   long pids[PIDS_MAX];
   char folder[CLI_SOCKET_MAX];
-  if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return run_one(verb, args, "ps", say_ps, NULL);
+  *asked = 1;
+  if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return cli_operate_one(verb, args, what, say_it, NULL);
   cli_operate op;
   int rc = cli_ask_begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
   if (rc) return rc;
-  op.say = say_ps;
+  op.say = say_it;
+  *asked = 0;
   for (int i = 0; i < count; i++) {
     tr_error error;
     tr_error_init(&error);
     set_address(&op, folder, pids[i]);
-    int asked = tr_operator_ask(op.address, "ps", op.body, op.timeout, on_answer, &op, &error);
-    if (asked == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
-    if (asked) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(asked), error.text);
+    int failed = tr_operator_ask(op.address, what, op.body, op.timeout, on_answer, &op, &error);
+    if (failed == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
+    ++*asked;
+    if (failed) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(failed), error.text);
   }
   troupe_free(op.rt);
   return rc;
 }
 
-static int run_reload(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "reload", say_reload, NULL); }
+static int run_ps(const cli_verb *verb, cli_args *args) {
+  int asked;
+  return cli_operate_all(verb, args, "ps", say_ps, &asked);
+}
+
+static int run_reload(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "reload", say_reload, NULL); }
 
 static int run_stop(const cli_verb *verb, cli_args *args) {
   char body[80] = "{}";
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", -1, &drain)) return CLI_USAGE;
   if (drain >= 0) snprintf(body, sizeof body, "{\"drain\":%.6f}", (double)drain / 1e6);
-  return run_one(verb, args, "stop", say_stop, body);
+  return cli_operate_one(verb, args, "stop", say_stop, body);
 }
 
-static int run_drain(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "stop", say_stop, "{\"drain\":1e9}"); }
+static int run_drain(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "stop", say_stop, "{\"drain\":1e9}"); }
 
 /* ---- state ---- */
 

@@ -17,7 +17,12 @@ typedef struct cli_operate {
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
   int answers;
 } cli_operate;
+typedef void (*cli_operate_say)(cli_operate *op, const troupe_value_t *answer);
 
+/* Ask the one that is meant, or that runs alone; body NULL: {}. Its answer is said, or printed as it is (--json). A status. */
+int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body);
+/* The same of every one that runs, where none is named; *asked: of so many. */
+int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked);
 #define CLI_WHICH_OPTIONS                                                                                    \
   { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
   { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \

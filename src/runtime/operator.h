@@ -46,7 +46,12 @@ void tr_question_answer(tr_question *q, tr_buf *out);
 void tr_question_done(tr_question *q);
 void tr_question_free(tr_question *q); /* its call is somebody else's now */
 /* `before`, then the text as JSON. What is no UTF-8 is "". */
-void tr_json_put(tr_buf *out, const char *before, const char *text);
+void tr_question_put(tr_buf *out, const char *before, const char *text);
+
+/* --- operator_letters.c --- */
+/* Of isolate 0, 1, …; NULL: there are not so many */
+const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
+void tr_question_letters(tr_question *q);
 
 /* --- operator.c: answers that go on --- */
 typedef struct tr_watcher {

@@ -99,7 +99,7 @@ static bool list(void *ud, tr_agent *agent, unsigned isolate) {
   (void)isolate;
   if (l->count++ >= l->limit) return false;
   snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
-  tr_json_put(&l->out, l->count > 1 ? ",{\"id\":" : "{\"id\":", id);
+  tr_question_put(&l->out, l->count > 1 ? ",{\"id\":" : "{\"id\":", id);
   tr_buf_printf(&l->out, ",\"state\":\"%s\",\"program\":%s}", tr_agent_doing(agent), tr_class_is_program(agent->class_) ? "true" : "false");
   return true;
 }
@@ -113,12 +113,12 @@ static void put_types(tr_buf *out, troupe_t *rt) {
     const tr_value *messages = about ? tr_value_get(about, TR_SLICE_LITERAL("messages")) : NULL;
     if (about) {
       tr_buf_text(out, comma);
-      tr_json_put(out, "{\"type\":", tr_class_type(class_)->text);
+      tr_question_put(out, "{\"type\":", tr_class_type(class_)->text);
       tr_buf_text(out, ",\"messages\":[");
       for (size_t i = 0; messages && i < tr_value_length(messages); i++) {
         tr_slice text = { "", 0 };
         tr_value_as_string(tr_value_at(messages, i), &text);
-        tr_json_put(out, i ? "," : "", text.p);
+        tr_question_put(out, i ? "," : "", text.p);
       }
       tr_buf_text(out, "]}");
       comma = ",";

@@ -29,11 +29,11 @@ static int put_mail(void *ud, const tr_msg *msg) {
   mail *m = ud;
   char sender[2 * TR_ID_MAX + 2];
   if (m->count == MAIL_MOST) return 1;
-  tr_json_put(m->out, m->count++ ? ",{\"type\":" : "{\"type\":", msg->type->text);
+  tr_question_put(m->out, m->count++ ? ",{\"type\":" : "{\"type\":", msg->type->text);
   tr_buf_printf(m->out, ",\"kind\":\"%s\"", kinds[msg->kind]);
   if (msg->sender_type) {
     snprintf(sender, sizeof sender, "%s/%s", msg->sender_type->text, msg->sender_key->text);
-    tr_json_put(m->out, ",\"sender\":", sender);
+    tr_question_put(m->out, ",\"sender\":", sender);
   }
   tr_buf_text(m->out, "}");
   return 0;
@@ -42,7 +42,7 @@ static int put_mail(void *ud, const tr_msg *msg) {
 static void put_failures(tr_buf *out, const tr_script_agent *about, tr_time now) {
   tr_buf_printf(out, ",\"failures\":{\"count\":%u", about->failures);
   if (about->failed) {
-    tr_json_put(out, ",\"last\":", about->failed);
+    tr_question_put(out, ",\"last\":", about->failed);
     tr_buf_printf(out, ",\"ago_s\":%.1f", now > about->failed_at ? (double)(now - about->failed_at) / 1e6 : 0.0);
   }
   tr_buf_text(out, "}");
@@ -56,14 +56,14 @@ static int put_agent(tr_buf *out, const inspection *self, const tr_agent *agent,
   tr_time busy = about.busy > self->busy ? about.busy - self->busy : 0;
   mail m = { out, 0 };
   snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
-  tr_json_put(out, "{\"id\":", id);
+  tr_question_put(out, "{\"id\":", id);
   tr_buf_printf(out, ",\"doing\":\"%s\",\"isolate\":%u,\"queued\":%zu,\"mail\":[", tr_agent_doing(agent), isolate, tr_agent_mail_count(agent));
   tr_agent_each_mail(agent, put_mail, &m);
   tr_buf_printf(out, "],\"turns\":%llu", (unsigned long long)agent->turns);
   if (seconds > 0)
     tr_buf_printf(out, ",\"window_s\":%.3f,\"turns_s\":%.1f,\"cpu\":%.4f", seconds, (double)(agent->turns - self->turns) / seconds, (double)busy / 1e6 / seconds);
   tr_buf_printf(out, ",\"memory\":%zu,\"version\":%lld,\"program\":%s", about.memory, (long long)about.version, about.program ? "true" : "false");
-  tr_json_put(out, ",\"file\":", ours ? about.file : "");
+  tr_question_put(out, ",\"file\":", ours ? about.file : "");
   put_failures(out, &about, tr_core_now(tr_core_of_isolate(self->rt, isolate)));
   int rc = tr_script_inspect(agent, STATE_MAX, out, error);
   tr_buf_text(out, "}");
@@ -169,9 +169,9 @@ void tr_answer_break(tr_question *q) {
   tr_log_write(&rt->log, TR_LOG_WARN, "turn.broken", "agent=%s turns=%d by=operator", name, count);
   tr_buf_byte(&trace, 0);
   tr_buf_init(&out, &rt->mem);
-  tr_json_put(&out, "{\"agent\":", name);
+  tr_question_put(&out, "{\"agent\":", name);
   tr_buf_printf(&out, ",\"turns\":%d", count);
-  tr_json_put(&out, ",\"traceback\":", trace.failed ? "" : (const char *)trace.data);
+  tr_question_put(&out, ",\"traceback\":", trace.failed ? "" : (const char *)trace.data);
   tr_buf_text(&out, "}");
   tr_buf_fini(&trace);
   tr_question_answer(q, &out);

@@ -115,7 +115,7 @@ static void put_row(tr_buf *out, const row *r, const char *comma) {
   char id[2 * TR_ID_MAX + 2];
   snprintf(id, sizeof id, "%s/%s", tr_class_type(r->agent->class_)->text, r->agent->key->text);
   tr_buf_text(out, comma);
-  tr_json_put(out, "{\"id\":", id);
+  tr_question_put(out, "{\"id\":", id);
   tr_buf_printf(out, ",\"state\":\"%s\",\"queued\":%zu,\"open\":%zu,\"turns\":%llu,\"turns_s\":%.1f,\"cpu\":%.4f", tr_agent_doing(r->agent),
                 tr_agent_mail_count(r->agent), tr_agent_turn_count(r->agent), (unsigned long long)r->agent->turns, r->turns_s, r->cpu);
   tr_buf_printf(out, ",\"memory\":%zu,\"failures\":%u,\"version\":%lld,\"isolate\":%u}", r->about.memory, r->about.failures,

@@ -39,7 +39,7 @@ typedef struct tracer {
 static void put_pair(tr_buf *out, const char *before, const tr_name *type, const tr_name *key) {
   char text[2 * TR_ID_MAX + 2];
   snprintf(text, sizeof text, "%s/%s", type->text, key ? key->text : "");
-  tr_json_put(out, before, text);
+  tr_question_put(out, before, text);
 }
 
 static void put_body(tr_buf *out, troupe_t *rt, const tr_body *body, size_t most) {
@@ -49,14 +49,14 @@ static void put_body(tr_buf *out, troupe_t *rt, const tr_body *body, size_t most
   tr_error_init(&error);
   tr_buf_init(&json, &rt->mem);
   if (tr_runtime_body_json(rt, body, &json, &error) || json.failed) {
-    tr_json_put(out, ",\"text\":", "(a body that cannot be shown)");
+    tr_question_put(out, ",\"text\":", "(a body that cannot be shown)");
   } else if (json.len <= most) {
     tr_buf_text(out, ",\"body\":");
     tr_buf_slice(out, tr_buf_view(&json));
   } else {
     json.len = tr_utf8_cut(tr_buf_view(&json), most);
     tr_buf_byte(&json, 0);
-    if (!json.failed) tr_json_put(out, ",\"text\":", (const char *)json.data);
+    if (!json.failed) tr_question_put(out, ",\"text\":", (const char *)json.data);
   }
   tr_buf_fini(&json);
 }
@@ -64,7 +64,7 @@ static void put_body(tr_buf *out, troupe_t *rt, const tr_body *body, size_t most
 static void put_error(tr_buf *out, int code, tr_slice text) {
   char line[TR_ERROR_TEXT + 40];
   snprintf(line, sizeof line, "%s: %.*s", tr_error_name(code), TR_SLICE_ARG(text));
-  tr_json_put(out, ",\"error\":", line);
+  tr_question_put(out, ",\"error\":", line);
 }
 
 static void put_line(tr_buf *out, troupe_t *rt, const tr_seen *seen, size_t body) {
@@ -76,14 +76,14 @@ static void put_line(tr_buf *out, troupe_t *rt, const tr_seen *seen, size_t body
   const char *from = answer ? ",\"to\":" : ",\"from\":", *to = answer ? ",\"from\":" : ",\"to\":";
   snprintf(id, sizeof id, "%.*s", TR_SLICE_ARG(tr_msg_id(msg, number)));
   tr_buf_printf(out, "{\"at\":\"%s\",\"t\":%.6f,\"kind\":\"%s\"", points[seen->kind], (double)rt->wall_us() / 1e6, kinds[msg->kind]);
-  tr_json_put(out, ",\"type\":", msg->type->text);
+  tr_question_put(out, ",\"type\":", msg->type->text);
   if (msg->sender_type) put_pair(out, from, msg->sender_type, msg->sender_key);
   if (seen->agent) put_pair(out, to, tr_class_type(seen->agent->class_), seen->agent->key);
   else if (msg->target_type) put_pair(out, to, msg->target_type, msg->target_key);
   if (seen->agent && msg->kind == TR_MSG_EVENT) put_pair(out, ",\"topic\":", msg->target_type, msg->target_key);
-  tr_json_put(out, ",\"id\":", id);
+  tr_question_put(out, ",\"id\":", id);
   if (seen->code) put_error(out, seen->code, seen->reply ? seen->reply->error : tr_slice_of(seen->text ? seen->text : tr_error_default_text(seen->code)));
-  if (answer && !seen->code) tr_json_put(out, ",\"reply\":", seen->reply->type ? seen->reply->type->text : "null");
+  if (answer && !seen->code) tr_question_put(out, ",\"reply\":", seen->reply->type ? seen->reply->type->text : "null");
   if (answer ? !seen->code : seen->kind != TR_SEEN_FAILED) put_body(out, rt, answer ? &seen->reply->body : &msg->body, body);
   tr_buf_text(out, "}");
 }

@@ -5,7 +5,7 @@
  * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
- * state as state_show.c has it. Times are seconds. */
+ * state as state_show.c has it · "deadletters" { count? } → { total, letters }. Times are seconds. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -19,7 +19,7 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
   const char *comma = "";
   tr_buf_text(out, ",\"doors\":[");
   if (rt->listeners) {
-    tr_json_put(out, "{\"kind\":\"listen\",\"address\":", rt->bound);
+    tr_question_put(out, "{\"kind\":\"listen\",\"address\":", rt->bound);
     tr_buf_text(out, "}");
     comma = ",";
   }
@@ -27,7 +27,7 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
     static const char *const states[] = { "off", "dialing", "joining", "joined" };
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
     tr_buf_text(out, comma);
-    tr_json_put(out, "{\"kind\":\"host\",\"address\":", uplink->address);
+    tr_question_put(out, "{\"kind\":\"host\",\"address\":", uplink->address);
     tr_buf_printf(out, ",\"state\":\"%s\"}", states[tr_worker_get_state(uplink->worker)]);
     comma = ",";
   }
@@ -51,10 +51,10 @@ static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   count(class_, &sum);
   for (unsigned i = 1; rt->crew && i < rt->crew->count; i++)
     count(tr_core_find_class(rt->crew->isolates[i]->core, tr_name_view(tr_class_type(class_))), &sum);
-  tr_json_put(out, "{\"type\":", tr_class_type(class_)->text);
+  tr_question_put(out, "{\"type\":", tr_class_type(class_)->text);
   tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", sum.instances, sum.mail, sum.turns);
   if (tr_script_class_about(class_, &about)) {
-    tr_json_put(out, ",\"file\":", about.file);
+    tr_question_put(out, ",\"file\":", about.file);
     tr_buf_printf(out, ",\"version\":%lld,\"program\":%s", (long long)about.version, about.program ? "true" : "false");
   }
   tr_buf_text(out, "}");
@@ -81,7 +81,7 @@ static void answer_ps(tr_question *q) {
   const char *comma = "";
   tr_buf_init(&out, &rt->mem);
   tr_buf_printf(&out, "{\"pid\":%ld", (long)getpid());
-  tr_json_put(&out, ",\"version\":", TR_VERSION);
+  tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
   put_doors(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
@@ -165,7 +165,7 @@ static void on_saved(void *ud, int rc, tr_buf *bytes, const tr_error *error) {
   } else {
     tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s failed=%d by=operator", q->path, rc);
     tr_buf_init(&out, &rt->mem);
-    tr_json_put(&out, "{\"path\":", q->path);
+    tr_question_put(&out, "{\"path\":", q->path);
     tr_buf_printf(&out, ",\"bytes\":%zu,\"failed\":%d}", size, rc);
     tr_question_answer(q, &out);
   }
@@ -208,7 +208,7 @@ static void answer_restore(tr_question *q) {
   }
   tr_buf out;
   tr_buf_init(&out, &rt->mem);
-  tr_json_put(&out, "{\"path\":", path);
+  tr_question_put(&out, "{\"path\":", path);
   tr_buf_printf(&out, ",\"failed\":%d}", rc);
   tr_question_answer(q, &out);
 }
@@ -217,7 +217,7 @@ static void answer_restore(tr_question *q) {
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
   { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
-  { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
+  { "deadletters", tr_question_letters }, { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
   { "agents", tr_answer_agents }, { "top", tr_answer_top }, { "inspect", tr_answer_inspect }, { "break", tr_answer_break },
   { "trace", tr_answer_trace }, { "eval", tr_answer_eval }, { "complete", tr_answer_complete },
 };

@@ -73,7 +73,7 @@ void tr_question_answer(tr_question *q, tr_buf *out) {
   else tr_question_done(q);
 }
 
-void tr_json_put(tr_buf *out, const char *before, const char *text) {
+void tr_question_put(tr_buf *out, const char *before, const char *text) {
   tr_error error;
   tr_json_writer writer;
   tr_error_init(&error);

@@ -19,9 +19,9 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   const tr_script_class *class_ = tr_script_class_of(agent->class_);
   const tr_instance *instance = agent->user;
   if (!class_) return false;
-  const tr_script *script = class_->script;
   *about = (tr_script_agent){ .version = class_->def->version, .file = class_->file ? class_->file->name : "", .program = class_->def->program };
   if (!instance) return true;
+  const tr_script *script = instance->class_->script;
   tr_failures failures = tr_instance_failures(instance);
   about->version = instance->def->version;
   about->memory = instance->account ? script->accounts[instance->account].used : 0;
@@ -30,6 +30,12 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   about->failed = failures.text;
   about->failed_at = failures.at;
   return true;
+}
+
+/* Its own, where it has one. */
+static tr_script *script_of(const tr_agent *agent, const tr_script_class *class_) {
+  const tr_instance *instance = agent->user;
+  return instance ? instance->class_->script : class_->script;
 }
 
 /* ---- inspecting ---- */
@@ -125,7 +131,7 @@ int tr_script_inspect(const tr_agent *agent, size_t limit, tr_buf *out, tr_error
   const tr_script_class *class_ = tr_script_class_of(agent->class_);
   inspecting call = { agent, limit, out, error, 0 };
   if (!class_) return 0;
-  int rc = tr_script_protect(class_->script, inspect, &call, error);
+  int rc = tr_script_protect(script_of(agent, class_), inspect, &call, error);
   return rc && !error->code ? tr_error_set(error, rc, "%s", tr_error_default_text(rc)) : rc;
 }
 
@@ -167,7 +173,7 @@ static int break_off(lua_State *L, void *ud) {
 int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error) {
   const tr_script_class *class_ = tr_script_class_of(agent->class_);
   breaking call = { agent, waiting, out };
-  int count = class_ ? tr_script_protect(class_->script, break_off, &call, error) : 0;
+  int count = class_ ? tr_script_protect(script_of(agent, class_), break_off, &call, error) : 0;
   if (count) return count;
   size_t open = tr_agent_turn_count(agent);
   if (open && !waiting)

@@ -191,6 +191,10 @@ static int stage_main(lua_State *L, void *ud) {
   else lua_settop(L, lua_gettop(L) - n + 1);
   int rc = read_result(L, stage);
   if (!rc) keep_code(L, stage, unit);
+  for (tr_link *link = stage->definitions.next; !rc && link != &stage->definitions; link = link->next) {
+    lua_getiuservalue(L, 1, 1);
+    TR_CONTAINER(link, tr_definition, link)->env_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   return rc;
 }
 

@@ -182,7 +182,7 @@ static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   script->owner = lt->instance->account;
   script->memory_hard = 2 * lt->def->memory;
   tr_meter_resume(script, &lt->meter);
-  tr_time begun = script->timed ? script->options.clock(script->options.ud) : 0;
+  tr_time begun = tr_script_home(script)->timed ? script->options.clock(script->options.ud) : 0;
   int status = lua_resume(lt->co, L, nargs, &count);
   if (begun) lt->instance->busy += script->options.clock(script->options.ud) - begun;
   tr_pause pause = script->pause;

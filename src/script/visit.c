@@ -156,14 +156,8 @@ static int run_visit(lua_State *L) {
 }
 
 static void push_env(lua_State *L, const tr_instance *instance) {
-  int unit_ref = instance->class_->file->unit_ref;
-  if (unit_ref == LUA_NOREF) {
-    lua_pushnil(L);
-    return;
-  }
-  tr_push_ref(L, unit_ref);
-  lua_getiuservalue(L, -1, 1);
-  lua_remove(L, -2);
+  if (instance->def->env_ref == LUA_NOREF) lua_pushnil(L);
+  else tr_push_ref(L, instance->def->env_ref);
 }
 
 int tr_visit_begin(lua_State *L, tr_instance *instance, int at, tr_lua_turn *lt) {
@@ -207,7 +201,7 @@ static tr_msg *message(tr_agent *agent, tr_slice code) {
 
 tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_reply_fn fn, void *ud, tr_error *error) {
   const tr_script_class *class_ = tr_script_class_of(agent->class_);
-  if (!class_ || class_->script->home || class_->def->program) {
+  if (!class_ || tr_script_is_foreign(class_->script) || class_->def->program) {
     tr_error_set(error, TR_EINVALID, "%s/%s is %s: only in agents that come from files Lua can be evaluated",
                  tr_class_type(agent->class_)->text, agent->key->text, class_ && class_->def->program ? "a program" : "not such an agent");
     return NULL;
@@ -308,7 +302,8 @@ int tr_script_complete(const tr_agent *agent, tr_slice text, tr_buf *out, tr_err
   tr_buf_text(out, "[");
   for (size_t i = 0; i < text.n; i++) /* it comes back in JSON */
     if (text.p[i] == '"' || text.p[i] == '\\' || (unsigned char)text.p[i] < 0x20) class_ = NULL;
-  int rc = class_ && !class_->script->home && agent->user ? tr_script_protect(class_->script, complete, &call, error) : 0;
+  const tr_instance *instance = class_ ? agent->user : NULL;
+  int rc = instance ? tr_script_protect(instance->class_->script, complete, &call, error) : 0;
   tr_buf_text(out, "]");
   return rc;
 }
