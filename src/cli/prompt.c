@@ -25,6 +25,7 @@ static struct prompt {
   char history[4096];
   char *text; /* not a terminal: what has come of a line */
   size_t length;
+  bool taking, at_end;
   cli_completions offers;
 } self;
 
@@ -100,6 +101,14 @@ static void remember(const char *line) {
 
 /* ---- a terminal ---- */
 
+static void on_line(char *line);
+
+/* libedit leaves a terminal alone when a line is done, until it is told so again: then it shows the prompt, and an empty line. */
+static void install(void) {
+  self.installed = true;
+  rl_callback_handler_install(self.o.text, on_line);
+}
+
 static void on_line(char *line) {
   if (!line) {
     if (self.stopped) return;
@@ -113,11 +122,8 @@ static void on_line(char *line) {
   self.o.line(self.o.ud, line);
   self.hidden--;
   free(line);
-}
-
-static void install(void) {
-  self.installed = true;
-  rl_callback_handler_install(self.o.text, on_line);
+  fflush(stdout);
+  if (!self.stopped) install();
 }
 
 static void open_terminal(void) {
@@ -130,7 +136,6 @@ static void open_terminal(void) {
   stifle_history(HISTORY_MOST);
   find_history(self.o.history);
   if (self.history[0]) read_history(self.history);
-  install();
 }
 
 void cli_prompt_hide(void) {
@@ -145,33 +150,43 @@ void cli_prompt_show(void) {
 
 /* ---- no terminal ---- */
 
-static void take_lines(void) {
-  char *begin = self.text, *end;
-  while (!self.stopped && (end = memchr(begin, '\n', self.length - (size_t)(begin - self.text)))) {
-    *end = 0;
-    self.o.line(self.o.ud, begin);
-    begin = end + 1;
+static bool is_busy(void) { return self.o.busy && self.o.busy(self.o.ud); }
+
+static void take_line(char *end) {
+  size_t n = (size_t)(end - self.text);
+  char *line = strndup(self.text, n);
+  if (n < self.length) n++; /* its newline */
+  self.length -= n;
+  memmove(self.text, self.text + n, self.length);
+  if (line) self.o.line(self.o.ud, line);
+  free(line);
+}
+
+void cli_prompt_go_on(void) {
+  if (self.taking || self.terminal || !self.text) return;
+  self.taking = true; /* a line may come to its end at once, and call this */
+  for (char *end; !self.stopped && !is_busy() && (end = memchr(self.text, '\n', self.length));) take_line(end);
+  if (self.at_end && !self.stopped && !is_busy() && self.length) take_line(self.text + self.length);
+  if (self.at_end && !self.stopped && !is_busy()) {
+    self.stopped = true;
+    self.o.over(self.o.ud);
   }
-  self.length -= (size_t)(begin - self.text);
-  memmove(self.text, begin, self.length);
+  self.taking = false;
 }
 
 static void read_lines(void) {
-  ssize_t n = read(STDIN_FILENO, self.text + self.length, CLI_LINE_MAX - 1 - self.length);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n > 0) {
-    self.length += (size_t)n;
-    take_lines();
-    if (self.length == CLI_LINE_MAX - 1) self.length = 0; /* nobody types such a line */
+  if (self.length == CLI_LINE_MAX - 1) { /* lines wait, or it is one that nobody types */
+    if (!memchr(self.text, '\n', self.length)) self.length = 0;
     return;
   }
-  self.text[self.length] = 0;
-  if (self.length && !self.stopped) self.o.line(self.o.ud, self.text);
-  self.length = 0;
-  if (self.stopped) return;
-  self.stopped = true;
-  self.o.over(self.o.ud);
+  ssize_t n = self.at_end ? 0 : read(STDIN_FILENO, self.text + self.length, CLI_LINE_MAX - 1 - self.length);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n > 0) self.length += (size_t)n;
+  else self.at_end = true;
+  cli_prompt_go_on();
 }
+
+bool cli_prompt_at_end(void) { return self.at_end || self.stopped; }
 
 /* ---- both ---- */
 
@@ -188,7 +203,12 @@ void cli_prompt_ready(void) {
   else read_lines();
 }
 
+void cli_prompt_begin(void) {
+  if (self.terminal && !self.stopped) install();
+}
+
 void cli_prompt_run(void) {
+  cli_prompt_begin();
   while (!self.stopped) cli_prompt_ready();
 }
 

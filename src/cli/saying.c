@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "cli/operate.h"
 
 static const char *size_text(double bytes, char out[32]) {
@@ -121,7 +122,15 @@ static void say_time(double t, const char *dim, const char *off) {
 
 static const char *or_outside(const char *id) { return *id ? id : "·"; /* a timer, or somebody who is no agent */ }
 
-void cli_say_trace(troupe_t *rt, const troupe_value_t *line, bool colours) {
+static void put_body(troupe_t *rt, const troupe_value_t *body, size_t most) {
+  size_t length;
+  char *json = troupe_value_to_json(rt, body, &length);
+  size_t shown = json && most && length > most ? tr_utf8_cut(tr_slice_make(json, length), most) : length;
+  if (json) printf("%.*s%s", (int)shown, json, shown < length ? "…" : "");
+  troupe_free_text(rt, json, length);
+}
+
+void cli_say_trace(troupe_t *rt, const troupe_value_t *line, size_t most, bool colours) {
   const char *at = cli_text(line, "at"), *error = cli_text(line, "error"), *from = cli_text(line, "from"), *to = cli_text(line, "to");
   const char *dim = colours ? "\033[2m" : "", *bold = colours ? "\033[36m" : "", *red = colours ? "\033[31m" : "", *off = colours ? "\033[0m" : "";
   const char *type = *cli_text(line, "reply") ? cli_text(line, "reply") : cli_text(line, "type");
@@ -139,7 +148,7 @@ void cli_say_trace(troupe_t *rt, const troupe_value_t *line, bool colours) {
   printf("%s%s%s", bold, type, off);
   if (*error) printf(" %s%s%s", red, error, off);
   if (body || *cli_text(line, "text")) putchar(' ');
-  if (body) cli_put_json(rt, body);
+  if (body) put_body(rt, body, most);
   else if (*cli_text(line, "text")) printf("%s…", cli_text(line, "text"));
   putchar('\n');
 }

@@ -91,6 +91,8 @@ struct troupe {
   tr_time begun;
   /* signals.c */
   struct tr_signals *signals;
+  const struct tr_stay *stay; /* NULL: it ends when its programs do */
+  void *stay_ud;
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */

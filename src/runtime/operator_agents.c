@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The instances of a runtime, of all its isolates, for the operator's verbs: each one, one by its name, all names.
  *
- * "agents" { limit? } → { agents = [ { id, state, program } ], types = [ { type, messages } ], more } (what a prompt completes from) */
+ * "agents" { limit? } → { agents = [ { id, state, program } ], types = [ { type, messages, topics } ], more } (what a prompt completes from) */
 #include <stdio.h>
 
 #include "base/text.h"
@@ -27,7 +27,7 @@ void tr_agents_each(troupe_t *rt, bool (*fn)(void *ud, tr_agent *agent, unsigned
 /* ---- one by its name ---- */
 
 typedef struct search {
-  tr_slice type;
+  tr_slice type, key;
   bool bare;
   size_t of_type, count, used;
   tr_agent *last; /* of the type */
@@ -40,9 +40,12 @@ static bool look_at(void *ud, tr_agent *agent, unsigned isolate) {
   search *s = ud;
   const tr_name *type = tr_class_type(agent->class_);
   if (tr_slice_equal(tr_name_view(type), s->type)) {
-    s->of_type++;
+    bool exact = tr_slice_equal(tr_name_view(agent->key), s->key); /* it has mail, and is about to be made */
+    s->of_type = exact ? 1 : s->of_type + 1;
     s->last = agent;
     s->isolate = isolate;
+    s->bare |= exact;
+    if (exact) return false;
   }
   size_t room = sizeof s->texts - s->used;
   int n = s->count < NAMES_MOST ? snprintf(s->texts + s->used, room, "%s/%s", type->text, agent->key->text) : -1;
@@ -80,6 +83,7 @@ tr_agent *tr_agents_find(troupe_t *rt, const char *name, unsigned *isolate, tr_e
     return NULL;
   }
   s->type = id.type;
+  s->key = id.key;
   s->bare = !strchr(name, '/');
   tr_agents_each(rt, look_at, s);
   tr_agent *only = s->bare && s->of_type == 1 ? s->last : NULL;
@@ -104,22 +108,30 @@ static bool list(void *ud, tr_agent *agent, unsigned isolate) {
   return true;
 }
 
+static void put_texts(tr_buf *out, const tr_value *list, const char *member) {
+  const char *comma = "";
+  for (size_t i = 0; list && i < tr_value_length(list); i++) {
+    tr_slice text;
+    const tr_value *item = tr_value_at(list, i), *found = member ? tr_value_get(item, tr_slice_of(member)) : item;
+    if (!found || !tr_value_as_string(found, &text)) continue;
+    tr_question_put(out, comma, text.p);
+    comma = ",";
+  }
+}
+
 static void put_types(tr_buf *out, troupe_t *rt) {
   const char *comma = "";
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
     tr_error error;
     tr_error_init(&error);
     tr_value *about = class_ == rt->subscriber || tr_class_is_program(class_) ? NULL : tr_script_describe(rt->script, tr_name_view(tr_class_type(class_)), &error);
-    const tr_value *messages = about ? tr_value_get(about, TR_SLICE_LITERAL("messages")) : NULL;
     if (about) {
       tr_buf_text(out, comma);
       tr_question_put(out, "{\"type\":", tr_class_type(class_)->text);
       tr_buf_text(out, ",\"messages\":[");
-      for (size_t i = 0; messages && i < tr_value_length(messages); i++) {
-        tr_slice text = { "", 0 };
-        tr_value_as_string(tr_value_at(messages, i), &text);
-        tr_question_put(out, i ? "," : "", text.p);
-      }
+      put_texts(out, tr_value_get(about, TR_SLICE_LITERAL("messages")), NULL);
+      tr_buf_text(out, "],\"topics\":[");
+      put_texts(out, tr_value_get(about, TR_SLICE_LITERAL("subscriptions")), "topic");
       tr_buf_text(out, "]}");
       comma = ",";
     }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Messages as they go by, for the operator.
  *
- * "trace" { only?, types?, body?, count? } → each { at, t, kind, type, from?, to, id, body | text, reply?, error? } or { lost }.
+ * "trace" { only?, types?, body?, count? } → each { at, t, kind, type, from?, to, topic?, id, outside?, body | text, reply?, error? } or { lost }.
  *   at "sent"      a message on its way; `to` is an agent, or a topic ("event")
  *      "given"     an event: `to` begins to handle it
  *      "answered"  a request's answer: `from` gave it, `to` gets it; `reply` and `body`, or `error`
  *      "failed"    `to` failed at a message that nobody waits for
  *      "dead"      it could not be delivered: `error`
- * only: agents, as everywhere; types: message types, both with *. t: seconds since 1970.
+ * outside: it came by a door or from a program. only: agents, as everywhere; types: message types, both with *. t: seconds since 1970.
  *
  * While nobody asks, the core has nobody to tell (core/observe.c). A reader that is slow gets what goes by as long as QUEUED_MOST bytes are
  * not taken; what does not fit is counted, and the count is told when there is room again. Bodies are cut. */
@@ -82,6 +82,7 @@ static void put_line(tr_buf *out, troupe_t *rt, const tr_seen *seen, size_t body
   else if (msg->target_type) put_pair(out, to, msg->target_type, msg->target_key);
   if (seen->agent && msg->kind == TR_MSG_EVENT) put_pair(out, ",\"topic\":", msg->target_type, msg->target_key);
   tr_question_put(out, ",\"id\":", id);
+  if (seen->kind == TR_SEEN_SENT && (msg->from_wire || (msg->sender && tr_class_is_program(msg->sender->class_)))) tr_buf_text(out, ",\"outside\":true");
   if (seen->code) put_error(out, seen->code, seen->reply ? seen->reply->error : tr_slice_of(seen->text ? seen->text : tr_error_default_text(seen->code)));
   if (answer && !seen->code) tr_question_put(out, ",\"reply\":", seen->reply->type ? seen->reply->type->text : "null");
   if (answer ? !seen->code : seen->kind != TR_SEEN_FAILED) put_body(out, rt, answer ? &seen->reply->body : &msg->body, body);

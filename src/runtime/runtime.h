@@ -28,6 +28,24 @@ bool tr_runtime_has_type(const troupe_t *rt, const char *type); /* by full name,
 /* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
 int tr_runtime_watch(troupe_t *rt);
 
+/* For `troupe dev`: the runtime stays. A program's end and ctx:exit do not end it, but are told; so is what came of a reload of watched files
+ * (rc as troupe_reload; text of an error), and before it that something in the watched folders has changed. Not from inside a turn. */
+typedef struct tr_stay {
+  void (*ended)(void *ud, int status);
+  void (*reloaded)(void *ud, int rc, const char *text);
+  void (*changed)(void *ud);
+} tr_stay;
+void tr_runtime_stay(troupe_t *rt, const tr_stay *stay, void *ud);
+/* Run programs again: those whose code was reloaded since they began, or all. How many. */
+unsigned tr_runtime_run_again(troupe_t *rt, bool all);
+/* Watch the folder of a file that is not loaded (yet). After tr_runtime_watch. */
+void tr_runtime_watch_path(troupe_t *rt, const char *path);
+/* fn is called from the loop whenever something can be read from the descriptor, its end included, until it is closed (not from inside
+ * troupe_free). */
+typedef struct tr_input tr_input;
+int tr_runtime_input(troupe_t *rt, int fd, void (*fn)(void *ud), void *ud, tr_input **out);
+void tr_runtime_input_close(tr_input *input);
+
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */

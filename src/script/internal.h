@@ -421,6 +421,7 @@ struct tr_script_class {
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
+  bool reloaded;    /* since its program began */
   bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */
   tr_link idle;     /* instances that may be put out of memory, the one idle longest first */
   tr_timer idle_timer;
