@@ -41,7 +41,16 @@ void tr_meter_alarm(tr_script *script) {
 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error) {
   size_t used = def->script->accounts[def->script->owner].used, limit = def->memory;
-  *meter = (tr_meter){ .limit = def->instructions, .time_limit = def->turn_time, .warn_at = STUCK, .base = co, .error = error };
+  meter->used = 0; /* field by field: cleared as a whole it would be `rep stos`, which takes longer than all of this */
+  meter->limit = def->instructions;
+  meter->spent = 0;
+  meter->time_limit = def->turn_time;
+  meter->since = 0;
+  meter->warn_at = STUCK;
+  meter->preempted = meter->killed = false;
+  meter->base = co;
+  meter->what = NULL;
+  meter->error = error;
   meter->memory_at = used <= limit ? limit : used + limit / 4; /* it has too much: to give it up, its handler must run */
   tr_meter_arm(meter, co);
 }

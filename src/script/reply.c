@@ -75,11 +75,10 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
   tr_name *type = NULL;
   tr_error error;
   tr_error_init(&error);
-  if (count < 2) lua_settop(L, lua_gettop(L) + 2 - count);
-  int at = lua_gettop(L) - 1;
-  int rc = explicit_type(L, at + 1, &type, &error);
-  bool alone = !rc && tr_placeholder_is(L, at), passes = alone && !type;
-  if (!rc && !lua_isnil(L, at)) rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
+  int at = lua_gettop(L) + 1 - count, kind = count > 0 ? lua_type(L, at) : LUA_TNIL;
+  int rc = count > 1 ? explicit_type(L, at + 1, &type, &error) : 0;
+  bool alone = kind == LUA_TUSERDATA && !rc && tr_placeholder_is(L, at), passes = alone && !type;
+  if (!rc && kind != LUA_TNIL) rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
   if (rc && with.pending) {
     with.wait = tr_future_new(L, lt, lt->script->future_ref);
     rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
@@ -93,7 +92,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
     return;
   }
   if (passes) type = passed_type(L, at);
-  else if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  else if (!type && kind != LUA_TNIL) type = default_type(lt, &body);
   if (lt->def->schemas && tr_contract_reply(L, lt, type, &body, &error)) {
     tr_body_release(lt->script->core, &body);
     refuse(lt, &error);

@@ -127,12 +127,7 @@ static int open_state(lua_State *L, void *ud) {
   tr_fail_open(L, script);
   tr_bytes_open(L, script);
   tr_unit_open(L);
-  lua_newtable(L);
-  script->agents_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_newtable(L);
-  script->topics_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_newtable(L);
-  script->types_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  tr_address_open(L, script);
   lua_newthread(L);
   script->dummy_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   tr_sandbox_open(L, script);
