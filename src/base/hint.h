@@ -9,12 +9,10 @@
 
 #if defined(__GNUC__)
 #define TR_COLD __attribute__((cold))
-#define TR_HOT __attribute__((hot))                   /* together with the others that are */
-#define TR_INLINE inline __attribute__((always_inline)) /* where it is called from one place, or a frame less is worth it */
+#define TR_INLINE inline __attribute__((always_inline)) /* where a frame less is worth it */
 #define TR_APART __attribute__((noinline))            /* the long way of a function whose short way is the usual one */
 #else
 #define TR_COLD
-#define TR_HOT
 #define TR_INLINE inline
 #define TR_APART
 #endif

@@ -228,9 +228,9 @@ static bool copy_map(tr_copy *copy, int from, int to) {
         continue;
       }
     }
-    if (type != LUA_TBOOLEAN && !(type == LUA_TSTRING && (trusted || is_text(L, -1))) &&
-        !copy_value(copy, type, to + 2 + 2 * count))
-      return below(copy, to + 1 + 2 * count);
+    bool plain_value = type == LUA_TBOOLEAN || (type == LUA_TSTRING && (trusted || is_text(L, -1))) ||
+                       (type == LUA_TNUMBER && (trusted || lua_isinteger(L, -1)));
+    if (!plain_value && !copy_value(copy, type, to + 2 + 2 * count)) return below(copy, to + 1 + 2 * count);
     if (++count == BATCH) {
       if (!flush_batch(copy, to, made)) return false;
       made = true;
@@ -261,7 +261,7 @@ static bool hole(tr_copy *copy, int from) {
     }
 }
 
-static bool copy_array(tr_copy *copy, int from, int to) {
+static TR_APART bool copy_array(tr_copy *copy, int from, int to) {
   lua_State *L = copy->L;
   lua_Integer count = 0, last = 0;
   size_t length = (size_t)lua_rawlen(L, from);

@@ -329,24 +329,21 @@ static inline void push_reply_type(lua_State *L, const tr_name *type) {
   else lua_pushlstring(L, type->text, type->len);
 }
 
+static TR_COLD int call_failed(lua_State *L, int code, const char *text) {
+  tr_fail_push(L, code, text, lua_tostring(L, 2), lua_tostring(L, 3));
+  return lua_error(L);
+}
+
 static int call_answered(lua_State *L, int status, lua_KContext wait) {
   tr_lua_turn *lt = tr_lua_resumed(L, wait);
   tr_error error;
   (void)status;
   if (!lt->answered) return tr_lua_pause(L, TR_PAUSE_WAIT, call_answered);
-  if (lt->code) {
-    tr_fail_push(L, lt->code, lt->error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
+  if (lt->code) return call_failed(L, lt->code, lt->error.text);
   tr_error_init(&error);
-  if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) {
-    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
-  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error)) {
-    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
+  if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) return call_failed(L, error.code, error.text);
+  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error))
+    return call_failed(L, error.code, error.text);
   push_reply_type(L, lt->reply_type);
   return 2;
 }

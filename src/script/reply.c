@@ -12,7 +12,7 @@ static tr_name *declared(const tr_definition *def, const tr_name *request) {
   return NULL;
 }
 
-static void refuse(tr_lua_turn *lt, const tr_error *error) {
+static TR_COLD void refuse(tr_lua_turn *lt, const tr_error *error) {
   const tr_turn *turn = lt->turn;
   char name[200];
   tr_agent_name(turn->agent, name, sizeof name);
@@ -22,7 +22,7 @@ static void refuse(tr_lua_turn *lt, const tr_error *error) {
 }
 
 /* The second value, checked; NULL where there is none. */
-static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) {
+static TR_APART int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) {
   *type = NULL;
   if (lua_isnil(L, at)) return 0;
   if (lua_type(L, at) != LUA_TSTRING)
@@ -35,11 +35,8 @@ static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) 
   return rc;
 }
 
-static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
+static TR_APART tr_name *untyped(tr_lua_turn *lt, tr_body *body) {
   const tr_msg *msg = lt->turn->msg;
-  tr_name *type = declared(lt->def, msg->type);
-  if (type) return type;
-  if (msg->troupe_peer) return msg->type;
   if (body->kind != TR_BODY_NULL && tr_script_class_once(lt->instance->class_, "reply:", tr_name_view(msg->type)))
     tr_log_write(tr_core_log(lt->script->core), TR_LOG_WARN, "reply.untyped",
                  "agent_type=%s type=%s (a caller that is not troupe gets null: return a type as second value, or give `replies`)",
@@ -49,8 +46,15 @@ static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
   return NULL;
 }
 
+static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
+  const tr_msg *msg = lt->turn->msg;
+  tr_name *type = lt->def->reply_count ? declared(lt->def, msg->type) : NULL;
+  if (type) return type;
+  return msg->troupe_peer ? msg->type : untyped(lt, body);
+}
+
 /* It holds placeholders that are not there yet: the turn is over, the answer comes when they are. [body at `at`, the future] */
-static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool passes, tr_body *body) {
+static TR_APART void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool passes, tr_body *body) {
   f->reply = *body;
   body->kind = TR_BODY_NONE;
   f->pass_type = passes;
@@ -64,7 +68,7 @@ static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool pass
 }
 
 /* The type of the placeholder at `at`, where that is the whole answer: as `return ctx:call(…)` passes it on. */
-static tr_name *passed_type(lua_State *L, int at) {
+static TR_APART tr_name *passed_type(lua_State *L, int at) {
   const tr_future *f = tr_future_at(L, at);
   return f->settled ? f->reply_type : NULL; /* that came, if not the content */
 }

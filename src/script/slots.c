@@ -148,19 +148,20 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
   return rc;
 }
 
+static TR_APART int take_other(lua_State *L, tr_script *script, tr_body *body, bool keep_nulls, tr_error *error) {
+  uint8_t format = body->format;
+  uint16_t serializer = body->serializer;
+  int rc = tr_body_push(L, body, keep_nulls, error);
+  if (rc) return rc; /* it stays: a dead letter may show it */
+  tr_body_release(script->core, body);
+  body->format = format;
+  body->serializer = serializer;
+  return 0;
+}
+
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error) {
   tr_script *script = tr_script_of(L);
-  if (body->kind != TR_BODY_SLOT || script->home) {
-    tr_need_stack(L, 8);
-    uint8_t format = body->format;
-    uint16_t serializer = body->serializer;
-    int rc = tr_body_push(L, body, keep_nulls, error);
-    if (rc) return rc; /* it stays: a dead letter may show it */
-    tr_body_release(script->core, body);
-    body->format = format;
-    body->serializer = serializer;
-    return 0;
-  }
+  if (body->kind != TR_BODY_SLOT || script->home) return take_other(L, script, body, keep_nulls, error);
   lua_rawgeti(L, table, body->slot);
   tr_parcel_take(script, script->slots.next[body->slot] >> TR_SLOT_PARCEL);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);
