@@ -20,7 +20,8 @@ VERSION   := 0.1.0
 ROOMS     := base core codec wire rpc host worker script store net ops runtime module cli
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
-LIBRARIES := libuv libnghttp2 zlib yajl#                        pkg-config names, linked shared
+SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection
+LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
 
@@ -56,7 +57,7 @@ WITH_WIRE := $(wildcard src/wire/*.c)
 GEN_C     := $(PROTOS:%=$(GEN)/%.pb.c)
 GEN_H     := $(GEN_C:.c=.h)
 LUA_FILES := $(sort $(shell find lua agents -name '*.lua' 2>/dev/null))
-LIB_OBJ   := $(call objects,$(call sources,$(LIB_ROOMS))) $(OBJ)/gen/lua_bundle.o \
+LIB_OBJ   := $(call objects,$(call sources,$(LIB_ROOMS))) $(OBJ)/gen/lua_bundle.o $(OBJ)/gen/descriptors.o \
              $(if $(WITH_WIRE),$(PROTOS:%=$(OBJ)/gen/%.pb.o) $(OBJ)/nanopb.o)
 CLI_OBJ   := $(call objects,$(call sources,cli))
 MOD_OBJ   := $(call objects,$(call sources,module))
@@ -120,10 +121,11 @@ bench-guard: build/bench/turns ## instruction counts of the core paths beside th
 metrics: ## lengths of files and functions
 	@lua5.4 spec/tools/metrics.lua
 
-install: all ## to PREFIX, below DESTDIR
+install: all $(BUILD)/troupe.1 ## to PREFIX, below DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/lua/5.4)
 	$(if $(CLI_OBJ),install $(BUILD)/troupe $(DESTDIR)$(PREFIX)/bin)
 	$(if $(MOD_OBJ),install -m 644 $(BUILD)/troupe.so $(DESTDIR)$(PREFIX)/lib/lua/5.4)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 $(BUILD)/troupe.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/troupe/agents && install -m 644 agents/* $(DESTDIR)$(PREFIX)/share/troupe/agents
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(BUILD)/libtroupe.a $(BUILD)/libtroupe.so $(DESTDIR)$(PREFIX)/lib
@@ -160,6 +162,12 @@ $(GEN_C) $(GEN_H) &: $(wildcard proto/*.proto proto/*.options proto/google/proto
 	$(Q)nanopb_generator.py -q --error-on-unmatched -I proto -I /usr/include -D $(GEN) $(PROTOS:%=%.proto)
 	@touch $(GEN_C) $(GEN_H)
 
+$(GEN)/descriptors.c: $(SERVED:%=proto/%.proto) proto/cloudevent.proto spec/tools/descriptors.lua | $(BUILD)/tools
+	$(call say,GEN,$(@F))
+	@mkdir -p $(@D)
+	$(Q)protoc --include_imports -I proto -I /usr/include -o $(GEN)/descriptors.pb $(SERVED:%=%.proto)
+	@lua5.4 spec/tools/descriptors.lua $(GEN)/descriptors.pb > $@
+
 $(GEN)/lua_bundle.c: FORCE spec/tools/embed.lua | $(BUILD)/tools
 	@mkdir -p $(@D)
 	@lua5.4 spec/tools/embed.lua $(LUA_FILES) > $@.new
@@ -193,6 +201,10 @@ $(BUILD)/troupe.so: $(MOD_OBJ) $(LIB_OBJ)
 $(BUILD)/troupe: $(CLI_OBJ) $(BUILD)/internal.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@
+
+$(BUILD)/troupe.1: $(BUILD)/troupe spec/tools/man.lua
+	$(call say,GEN)
+	$(Q)lua5.4 spec/tools/man.lua $(BUILD)/troupe $(VERSION) > $@
 
 include spec/spec.mk
 -include bench/bench.mk

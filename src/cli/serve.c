@@ -18,6 +18,8 @@
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
   { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
+  { "slow-consumer", 0, "WHAT", "what does not fit that: drop (dead letters, `overloaded`) or block (its senders; drop)", NULL }, \
+  { "retain", 0, "TOPIC=N…", "keep the last N events of this topic for who subscribes later; may be given several times", NULL }, \
   { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
   { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
@@ -37,7 +39,32 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   fflush(stdout);
 }
 
-static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *address) {
+static int retain_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  const char *rules[CLI_REPEATS_MAX];
+  int n = cli_get_all(verb, args, "retain", rules, CLI_REPEATS_MAX);
+  for (int i = 0; i < n; i++) {
+    const char *equals = strrchr(rules[i], '=');
+    char *end = NULL;
+    long count = equals ? strtol(equals + 1, &end, 10) : 0;
+    if (!equals || end == equals + 1 || *end || count <= 0 || count > INT32_MAX)
+      return cli_fail(CLI_USAGE, verb->name, "--retain: expected TOPIC=N, got \"%s\"", rules[i]);
+    tr_error error;
+    tr_error_init(&error);
+    if (tr_host_retain(tr_runtime_host(rt), tr_slice_make(rules[i], (size_t)(equals - rules[i])), (uint32_t)count, &error))
+      return cli_fail(CLI_USAGE, verb->name, "--retain: %s", error.text);
+  }
+  return CLI_OK;
+}
+
+/* AutoGen's workers want the address in two forms; Python's have no TLS. */
+static void tell_forms(troupe_t *rt, const char *bound) {
+  const tr_log *log = tr_core_log(tr_runtime_core(rt));
+  if (strncmp(bound, "unix:", 5) == 0) return;
+  if (strncmp(bound, "tls:", 4) == 0) tr_log_write(log, TR_LOG_INFO, "listening", "dotnet=https://%s", bound + 4);
+  else tr_log_write(log, TR_LOG_INFO, "listening", "python=%s dotnet=http://%s", bound, bound);
+}
+
+static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *const *addresses, int count) {
   tr_host_options options = { 0 };
   uint64_t max_message;
   if (!cli_seconds(verb, args, "grace", 0, &options.grace) ||
@@ -45,6 +72,10 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
       !cli_size(verb, args, "max-message", 0, &max_message) ||
       !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
     return CLI_USAGE;
+  const char *slow = cli_get(verb, args, "slow-consumer");
+  if (slow && strcmp(slow, "drop") && strcmp(slow, "block"))
+    return cli_fail(CLI_USAGE, verb->name, "--slow-consumer: expected drop or block, got \"%s\"", slow);
+  options.block_senders = slow && strcmp(slow, "block") == 0;
   options.json_only = cli_get(verb, args, "json-only");
   options.protobuf_only = cli_get(verb, args, "protobuf-only");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
@@ -52,9 +83,14 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */
   options.call_timeout = options.call_timeout < 0 ? 0 : options.call_timeout == 0 ? TR_NEVER : options.call_timeout;
   tr_runtime_set_host_options(rt, &options);
-  const char *bound;
-  if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
-  printf("listening %s\n", bound);
+  for (int i = 0; i < count; i++) {
+    const char *bound;
+    if (troupe_listen(rt, addresses[i], &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+    printf("listening %s\n", bound);
+    tell_forms(rt, bound);
+  }
+  int rc = retain_all(rt, verb, args);
+  if (rc) return rc;
   fflush(stdout);
   return CLI_OK;
 }
@@ -87,11 +123,14 @@ static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
                     "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
 }
 
-static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *fallback) {
+static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallback, const char *fallback) {
   host hosts[CLI_REPEATS_MAX] = { { NULL, false } };
   const char *addresses[CLI_REPEATS_MAX];
   int host_count = cli_get_all(verb, args, "host", addresses, CLI_REPEATS_MAX);
   if (host_count == 0 && fallback) addresses[host_count++] = fallback;
+  const char *listens[CLI_REPEATS_MAX];
+  int listen_count = cli_get_all(verb, args, "listen", listens, CLI_REPEATS_MAX);
+  if (listen_count == 0 && listen_fallback) listens[listen_count++] = listen_fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
   uint64_t threads;
@@ -102,12 +141,13 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
+  if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
   if (rc == CLI_OK) rc = allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
-  if (rc == CLI_OK && listen) rc = listen_at(rt, verb, args, listen);
+  if (rc == CLI_OK && listen_count) rc = listen_at(rt, verb, args, listens, listen_count);
   if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
@@ -126,27 +166,26 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
 }
 
 static int run_run(const cli_verb *verb, cli_args *args) {
-  return serve(verb, args, cli_get(verb, args, "listen"), NULL);
+  return serve(verb, args, NULL, NULL);
 }
 static int run_host(const cli_verb *verb, cli_args *args) {
-  const char *listen = cli_get(verb, args, "listen");
-  return serve(verb, args, listen ? listen : CLI_DEFAULT_ADDRESS, NULL);
+  return serve(verb, args, CLI_DEFAULT_ADDRESS, NULL);
 }
 static int run_worker(const cli_verb *verb, cli_args *args) {
   return serve(verb, args, NULL, CLI_DEFAULT_ADDRESS);
 }
 
 static const cli_option run_options[] = {
-  { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
+  { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
-  { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
-  CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
+  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",
@@ -155,7 +194,7 @@ const cli_verb cli_run = {
 };
 const cli_verb cli_host = {
   "host", "[--listen ADDRESS]", "Be a host: workers join, troupe's and AutoGen's; prints \"listening ADDRESS\".",
-  "  troupe host --listen 127.0.0.1:50051\n  troupe host --listen unix:/tmp/troupe.sock", host_options, 0, 0, run_host,
+  "  troupe host --listen 127.0.0.1:50051\n  troupe host --listen unix:/tmp/troupe.sock --listen tls:0.0.0.0:50051 --tls-cert certs/host.pem --tls-key certs/host.key", host_options, 0, 0, run_host,
 };
 const cli_verb cli_worker = {
   "worker", "[--host ADDRESS] FILE|DIR… [-- ARG…]", "Run agents that join a host, troupe's or AutoGen's; prints \"joined ADDRESS: TYPE, …\".",

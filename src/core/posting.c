@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink
- * for types that nobody here owns. What comes in by a door is never sent out by an uplink again, unless it is of a process
- * that this one launched.
+ * for types that nobody here owns. What comes in by a door is sent out by an uplink only if it is of a process that this one
+ * launched, or of a client of the host here that asks for what nobody here has (uplinks.c).
  *
  * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter.
  * */
@@ -96,6 +96,8 @@ static tr_agent *find_unlisted(const tr_core *core, const tr_msg *msg) {
 
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  if (dest->down && msg->more && msg->more->hops) /* its sender may wait longer than is good: it can ask again */
+    return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the host that may have this agent is away");
   tr_call *call = msg->kind == TR_MSG_REQUEST ? tr_call_of(msg) : NULL;
   if (call) tr_call_left(call);
   dest->ops->request(dest, msg);
@@ -124,18 +126,30 @@ void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
   core->intercept_ud = ud;
 }
 
-bool tr_core_is_intercepted(const tr_core *core) { return core->intercept != NULL; }
+bool tr_core_is_intercepted(const tr_core *core) { return core->intercept || core->shows_first; }
+
+void tr_core_show_first(tr_core *core, bool first) { core->shows_first = first; }
+
+/* It goes by the first isolate, whose interceptor sees it. */
+static bool is_to_be_shown(const tr_core *core, const tr_msg *msg) {
+  if (!core->shows_first || msg->shown) return false;
+  return !tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key));
+}
+
+/* Of what no class here and no client of ours takes. */
+static bool may_go_up(const tr_msg *msg) { return !msg->from_wire || msg->inside || (msg->more && msg->more->hops); }
 
 /* true: it goes on. */
 static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   tr_error why;
   *result = 0;
-  if (core->intercepting) return true; /* what the interceptor itself sends */
+  if (core->intercepting || msg->shown) return true; /* what the interceptor itself sends */
   if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return true; /* ours */
   tr_error_init(&why);
   core->intercepting = true;
   int rc = core->intercept(core->intercept_ud, msg, &why);
   core->intercepting = false;
+  msg->shown = true;
   if (rc == 0) return true;
   if (rc != TR_INTERCEPT_DROP) {
     *result = tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
@@ -151,6 +165,7 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   int err = 0;
   if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
   if (core->intercept && !intercept(core, msg, &err)) return err;
+  if (is_to_be_shown(core, msg) && !msg->cancelled) return to_isolate(core, 0, msg, from);
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -159,8 +174,8 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   bool result = tr_key_is_result(tr_name_view(msg->target_key));
   if (!result && tr_name_reserved(tr_name_view(msg->target_key)))
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
-  if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
-  else core->stats.sends++;
+  if (msg->kind == TR_MSG_REQUEST) core->stats.requests += !msg->crossed;
+  else core->stats.sends += !msg->crossed;
   if (msg->via && core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);
@@ -176,7 +191,7 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
   if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
-  tr_dest *uplink = msg->from_wire && !msg->inside ? NULL : tr_uplink_pick(core, msg->target_type);
+  tr_dest *uplink = may_go_up(msg) ? tr_uplink_pick(core, msg->target_type) : NULL;
   return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
 }
 

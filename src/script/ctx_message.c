@@ -177,7 +177,7 @@ static void convert_body(lua_State *L, int at, uint8_t format) {
 static TR_APART bool make_special(lua_State *L, const tr_lua_turn *lt, tr_msg *msg, const tr_body_with *with, options *o, tr_error *error) {
   tr_script *script = lt->script;
   if (!o->has_priority && lt->def->priority_count) o->priority = tr_definition_priority(lt->def, msg->type);
-  int rc = script->schema_sets ? tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), error) : 0;
+  int rc = tr_script_home(script)->schema_sets ? tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), error) : 0;
   bool whole = !with->wait || !with->wait->missing; /* else it is encoded when its placeholders are there (future.c) */
   if (!rc && whole && msg->body.format) rc = tr_body_encode(script, tr_name_view(msg->type), &msg->body, error);
   if (rc) return false;
@@ -239,7 +239,7 @@ static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_wit
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
   const tr_msg *from = lt->turn->msg;
-  if (count == 5 || def->priority_count || script->schema_sets || msg->body.format || (from && from->meta)) {
+  if (count == 5 || def->priority_count || tr_script_home(script)->schema_sets || msg->body.format || (from && from->meta)) {
     if (!make_special(L, lt, msg, with, o, &error)) {
       tr_msg_unref(msg);
       if (!error.code) tr_raise_memory(L);
