@@ -37,7 +37,7 @@ function Terminal:screen() return tmux(self, "capture-pane", "-p", "-S", "-200")
 
 --- Until the text (plain) is on the screen `count` times.
 function Terminal:wait(text, count)
-  local deadline, screen = uv.hrtime() + 10e9, ""
+  local deadline, screen = uv.hrtime() + 10e9
   repeat
     screen = self:screen()
     local at, seen = 1, 0

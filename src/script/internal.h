@@ -304,22 +304,6 @@ void tr_slots_close(tr_script *script);
 extern const tr_body_ops tr_slots_gone;
 tr_body_ops tr_slots_ops(tr_script *script);
 
-/* --- show.c: values for people's eyes --- */
-typedef enum { TR_SHOW_LUA = 0, TR_SHOW_JSON } tr_show_style;
-/* The value at `at`, whatever it is, to `out`: without metamethods, the keys of maps in order, deep and long values cut at about `limit`
- * bytes. lua: [-0, +0, m] */
-void tr_show(lua_State *L, int at, tr_show_style style, size_t limit, tr_buf *out);
-
-/* --- visit.c --- */
-static inline bool tr_turn_is_visit(const tr_turn *turn) { return turn->msg && turn->msg->more && turn->msg->more->visit; }
-const char *tr_turn_what(const tr_turn *turn); /* the message's type; "init", "close", "program", "console" */
-int tr_visit_begin(lua_State *L, tr_instance *instance, int at, tr_lua_turn *lt); /* the number of arguments, on its coroutine */
-
-/* --- timer.c --- */
-/* Each timer of the instance: in how long it fires, and its period (0: once). */
-typedef void (*tr_timer_each_fn)(void *ud, const tr_name *type, tr_time in, tr_time period);
-void tr_script_timers_each(const tr_instance *instance, tr_timer_each_fn fn, void *ud);
-
 /* --- letters.c --- */
 void tr_letters_close(tr_script *script); /* those that wait */
 
@@ -492,8 +476,6 @@ bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *tu
 void tr_contract_refuse(tr_turn *turn, const tr_error *error) TR_COLD; /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
 void tr_instance_failed(tr_instance *instance, const tr_error *error) TR_COLD; /* one of its messages failed */
-typedef struct tr_failures { uint32_t count; tr_time at; const char *text; } tr_failures; /* the last one; text NULL: none */
-tr_failures tr_instance_failures(const tr_instance *instance);
 void tr_instance_touch(tr_instance *instance) TR_COLD; /* it does something now */
 void tr_instance_forget(tr_instance *instance); /* it leaves memory */
 
@@ -599,6 +581,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
+#include "script/consoles.h"
 #include "script/futures.h"
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
