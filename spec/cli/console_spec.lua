@@ -147,7 +147,7 @@ describe("a console on a live process", function()
     assert.equal("0\n", out_of("repl", "counter/w", "-e", "self.n"))
     assert.matches("limit_exceeded: limited/default, console: console:1: more than 1000000 instructions", err_of("repl", "limited", "-e", "while true do end"), 1, true)
     assert.equal("nil\nnil\nnil\n", out_of("repl", "limited", "-e", "io, os.execute, (load('\\27Lua'))"))
-    assert.matches("^console:1: mine\n$", out_of("repl", "limited", "-e", "error('mine')"))
+    assert.equal("troupe: repl: console:1: mine\n", err_of("repl", "limited", "-e", "error('mine')"))
     assert.equal("idle", answer("inspect", "limited", "--json").doing) -- its policy stops it at the first failure of its own
     -- nobody but an operator can ask so
     assert.equal("", err_of("repl", "starter", "-e", 'ctx:call("counter/a", "troupe.get", { code = "self.n = 0" })'))
