@@ -2,6 +2,7 @@
 -- luacheck: no max line length
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
+local terminal = require "spec.support.terminal"
 local json = require "dkjson"
 
 local folder, env, p
@@ -152,6 +153,37 @@ describe("a console on a live process", function()
     -- nobody but an operator can ask so
     assert.equal("", err_of("repl", "starter", "-e", 'ctx:call("counter/a", "troupe.get", { code = "self.n = 0" })'))
     assert.equal("true\n", out_of("repl", "counter/a", "-e", "self.n ~= 0"))
+  end)
+
+  it("repl in a terminal completes, remembers, and goes on with a statement in the next line", function()
+    ask("repl", "starter", "-e", 'ctx:call("counter/t", "Add")')
+    local t = terminal.open({ process.program, "repl", "counter/t" }, { env = env, cwd = folder })
+    t:wait "counter/t>"
+    t:type "self:tw"
+    t:key "Tab"
+    t:wait "counter/t> self:twice"
+    t:type "()"
+    t:key "Enter"
+    t:wait "\n2\n"
+    t:type "for i = 5, 6 do"
+    t:key "Enter"
+    t:type "print(i * 11) end"
+    t:key "Enter"
+    t:wait "\n55\n66\n"
+    t:key "Up"
+    t:key "Up"
+    t:key "Up"
+    t:wait("counter/t> self:twice()", 2)
+    t:key "C-d"
+  end)
+
+  it("top on a terminal is drawn anew", function()
+    local t = terminal.open({ process.program, "top", "--interval", "0.1" }, { env = env, lines = 12 })
+    t:wait "counter/a"
+    ask("repl", "starter", "-e", 'ctx:call("counter/new", "Add")')
+    t:wait "counter/new"
+    local _, headers = t:visible():gsub("AGENT +STATE", "")
+    assert.equal(1, headers)
   end)
 
   it("trace prints what goes by, by agent and type", function()

@@ -33,6 +33,9 @@ function Terminal:type(text) tmux(self, "send-keys", "-l", text) end
 
 function Terminal:key(name) tmux(self, "send-keys", name) end
 
+function Terminal:visible() return tmux(self, "capture-pane", "-p") end
+
+--- With what has scrolled out of it.
 function Terminal:screen() return tmux(self, "capture-pane", "-p", "-S", "-200") end
 
 --- Until the text (plain) is on the screen `count` times.
