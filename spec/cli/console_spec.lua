@@ -17,10 +17,10 @@ local function answer(...)
 end
 local function repl(agent, text) return sh.troupe({ "repl", agent }, { env = env, cwd = folder, stdin = text }) end
 
-local function start(text)
+local function start(text, ...)
   folder = process.tmpdir()
   env = { XDG_RUNTIME_DIR = folder, HOME = folder }
-  p = process.troupe({ "run", "--listen", "unix:" .. folder .. "/door.sock", process.write_file(folder .. "/agents.lua", text) }, { env = env })
+  p = process.troupe({ "run", "--listen", "unix:" .. folder .. "/door.sock", process.write_file(folder .. "/agents.lua", text), ... }, { env = env })
   p:wait_line("^up")
 end
 
@@ -72,8 +72,8 @@ describe("a console on a live process", function()
     local broken = answer("break", "counter/loop", "--json")
     assert.equal(1, broken.turns)
     assert.matches("counter/loop, Loop %(computing%):\n.*agents%.lua:10: in function", broken.traceback)
-    assert.equal("idle", answer("inspect", "counter/loop", "--json").doing)
-    assert.matches("cancelled: counter/loop, Loop: .*agents.lua:10: ended by the operator", answer("inspect", "counter/loop", "--json").failures.last)
+    assert.equal("idle", answer("inspect", "counter/loop", "--json", "--window", "0.01").doing)
+    assert.matches("cancelled: counter/loop, Loop: .*agents.lua:10: ended by the operator", answer("inspect", "counter/loop", "--json", "--window", "0.01").failures.last)
   end)
 
   it("break ends what pcall would catch, and what waits only when asked to", function()
@@ -81,12 +81,12 @@ describe("a console on a live process", function()
     local status, out = ask("break", "counter/g")
     assert.equal(0, status)
     assert.matches("in function 'pcall'", out, 1, true)
-    assert.equal("idle", answer("inspect", "counter/g", "--json").doing)
+    assert.equal("idle", answer("inspect", "counter/g", "--json", "--window", "0.01").doing)
     local failed, _, err = ask("break", "counter/slow")
     assert.equal(1, failed)
     assert.matches("counter/slow computes nothing now; it has 1 turn that waits", err, 1, true)
     assert.equal(0, (ask("break", "counter/slow", "--waiting")))
-    assert.equal("idle", answer("inspect", "counter/slow", "--json").doing)
+    assert.equal("idle", answer("inspect", "counter/slow", "--json", "--window", "0.01").doing)
     failed, _, err = ask("break", "counter/slow", "--waiting")
     assert.equal(1, failed)
     assert.matches("no turn of it is open", err, 1, true)
@@ -94,7 +94,7 @@ describe("a console on a live process", function()
 
   it("inspect shows all there is to know of one", function()
     ask("repl", "starter", "-e", 'ctx:send("counter/i", "Slow") ctx:send("counter/i", "Add")')
-    local it = answer("inspect", "counter/i", "--json")
+    local it = answer("inspect", "counter/i", "--json", "--window", "0.01")
     assert.equal(1, it.queued)
     assert.same({ type = "Add", kind = "send", sender = "starter/default" }, it.mail[1])
     assert.equal("waiting", it.turns_open[1].doing)
@@ -138,7 +138,7 @@ describe("a console on a live process", function()
     ask("repl", "starter", "-e", 'ctx:call("own", "Add")')
     local _, out, err = ask("repl", "own", "-e", "self.n, self:twice(), note")
     assert.equal('2\n4\n"global"\n', out, err)
-    local it = answer("inspect", "own", "--json")
+    local it = answer("inspect", "own", "--json", "--window", "0.01")
     assert.same({ n = 2 }, it.state)
     assert.is_true(it.memory > 1000)
   end)
@@ -149,7 +149,7 @@ describe("a console on a live process", function()
     assert.matches("limit_exceeded: limited/default, console: console:1: more than 1000000 instructions", err_of("repl", "limited", "-e", "while true do end"), 1, true)
     assert.equal("nil\nnil\nnil\n", out_of("repl", "limited", "-e", "io, os.execute, (load('\\27Lua'))"))
     assert.equal("troupe: repl: console:1: mine\n", err_of("repl", "limited", "-e", "error('mine')"))
-    assert.equal("idle", answer("inspect", "limited", "--json").doing) -- its policy stops it at the first failure of its own
+    assert.equal("idle", answer("inspect", "limited", "--json", "--window", "0.01").doing) -- its policy stops it at the first failure of its own
     -- nobody but an operator can ask so
     assert.equal("", err_of("repl", "starter", "-e", 'ctx:call("counter/a", "troupe.get", { code = "self.n = 0" })'))
     assert.equal("true\n", out_of("repl", "counter/a", "-e", "self.n ~= 0"))
@@ -218,5 +218,47 @@ describe("a console on a live process", function()
     local lost = tonumber(t.out:match('{"lost":(%d+)}'))
     local _, lines = t.out:gsub('"type":"Add"', "")
     assert.is_true(lost > 0 and lines > 100 and lost + lines >= 6000, ("%d lost, %d lines"):format(lost, lines))
+  end)
+end)
+
+describe("a console on a live process with several threads", function()
+  setup(function() start(agents, "--threads", "3") end)
+
+  it("reaches the agents of all of them", function()
+    local seen, threads = {}, 0
+    local t = process.troupe({ "trace", "counter", "--type", "Add", "--json" }, { env = env })
+    repeat ask("repl", "starter", "-e", 'ctx:call("counter/first", "Add")') until t.out ~= ""
+    for i = 1, 6 do
+      local id = "counter/k" .. i
+      assert.equal(0, (ask("repl", "starter", "-e", ('ctx:call("%s", "Add", { n = %d })'):format(id, i))))
+      local status, out, err = ask("repl", id, "-e", "self.n, self:twice(), ctx.id")
+      assert.equal(0, status, err)
+      assert.equal(("%d\n%d\n%q\n"):format(i, 2 * i, id), out)
+      local it = answer("inspect", id, "--json", "--window", "0.01")
+      assert.same(i, it.state.n)
+      if not seen[it.isolate] then threads = threads + 1 end
+      seen[it.isolate] = true
+    end
+    assert.is_true(threads > 1)
+    t:wait_for(function() return t.out:find('"at":"answered"[^\n]*"from":"counter/k6"') end)
+    for i = 1, 6 do
+      for _, at in ipairs { "sent", "answered" } do
+        local _, lines = t.out:gsub(('"at":"%s"[^\n]*"%s":"counter/k%d"'):format(at, at == "sent" and "to" or "from", i), "")
+        assert.equal(1, lines, at .. " of k" .. i .. "\n" .. t.out)
+      end
+    end
+    assert.matches("limit_exceeded", err_of("repl", "limited", "-e", "while true do end"), 1, true)
+    local top = answer("top", "--once", "--interval", "0.1", "--json")
+    assert.is_true(top.agents >= 10)
+  end)
+
+  it("breaks loops in all of them", function()
+    for i = 1, 4 do
+      ask("repl", "starter", "-e", ('ctx:send("counter/b%d", "Loop")'):format(i))
+      local status, out, err
+      repeat status, out, err = ask("break", "counter/b" .. i) until status == 0 or not err:find("did you mean")
+      assert.equal(0, status, err)
+      assert.matches("agents.lua:10: in function", out, 1, true)
+    end
   end)
 end)

@@ -92,7 +92,7 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
     if (request->more->resend) tr_resend_answered(request, reply);
   }
   tr_core *core = request->core;
-  if (core->observe && to.answer && to.answer != answered)
+  if (core->observe && to.answer && to.answer != answered && !request->crossed)
     core->observe(core->observe_ud, &(tr_seen){ .kind = TR_SEEN_ANSWERED, .msg = request, .reply = reply, .code = reply->code });
   if (to.answer) to.answer(to.ud, to.token, request, reply);
   tr_body_release(request->core, &reply->body); /* if nobody took it */

@@ -189,6 +189,7 @@ bool tr_runtime_left(const troupe_t *rt);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error); /* of any isolate, appended */
 /* NULL: out of memory, or error says what is wrong with it. */
 troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
 /* subscribe.c: the names in it must still be there */
