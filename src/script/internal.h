@@ -152,6 +152,14 @@ void tr_owns_plug(tr_script *script);  /* they have serializers now */
 enum { TR_RECENT = 32 };
 typedef struct tr_recent { const void *text; const tr_address *address; } tr_recent;
 
+typedef struct tr_instance_more { /* what few instances need */
+  tr_link timers;
+  unsigned timer_count;
+  uint32_t over_memory; /* how often in a row a turn ended with too much */
+  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+} tr_instance_more;
+
 /* --- state.c --- */
 struct tr_script {
   tr_script_options options;
@@ -195,6 +203,7 @@ struct tr_script {
   tr_recent recent[3][TR_RECENT]; /* by the string's place: agents, topics, types */
   size_t recent_most;   /* longer strings are not in it */
   tr_link files, classes;
+  tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
@@ -419,21 +428,19 @@ struct tr_script_class {
   tr_timer idle_timer;
   tr_map told;      /* what was said once: keys own their text */
 };
-struct tr_instance { /* a userdata; its user value is `self` */
+struct tr_instance { /* a userdata; its user value is `self`. A million of them may be idle: what few need is in `more` */
   tr_agent *agent;  /* NULL: gone */
   tr_script_class *class_;
   tr_definition *def; /* the version it is on */
-  tr_link timers;
-  unsigned timer_count;
-  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
-  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+  struct tr_instance_more *more; /* never NULL: an empty one that is the script's, not to be written to, until it needs its own */
   bool save_failed;
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
   uint32_t account; /* of its memory */
-  uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
+/* Its own: NULL where memory ran out. */
+tr_instance_more *tr_instance_get_more(tr_instance *instance);
 static inline tr_script_class *tr_class_whole(tr_script_class *class_) { return class_->whole ? class_->whole : class_; }
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */
