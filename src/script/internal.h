@@ -149,6 +149,7 @@ void tr_owns_close(tr_script *script); /* all of a home */
 void tr_owns_plug(tr_script *script);  /* they have serializers now */
 
 /* --- address.c --- */
+struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
 enum { TR_RECENT = 32 };
 typedef struct tr_recent { const void *text; const tr_address *address; } tr_recent;
 
@@ -202,6 +203,8 @@ struct tr_script {
   unsigned address_count;
   tr_recent recent[3][TR_RECENT]; /* by the string's place: agents, topics, types */
   size_t recent_most;   /* longer strings are not in it */
+  tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
+  const void *seen[TR_RECENT]; /* strings of those */
   tr_link files, classes;
   tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
@@ -369,7 +372,6 @@ int tr_fail_line(lua_State *L, lua_Debug *ar);
 bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- address.c: texts → names, remembered --- */
-struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
 /* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the
  * caller's C function runs. */
 const tr_address *tr_address_agent(lua_State *L, int at, int table);
