@@ -264,6 +264,7 @@ typedef struct tr_copy {
   lua_State *L;
   const char *root;  /* what the value is called in errors: "body" */
   bool trusted;      /* it was checked before */
+  bool check;        /* make no copy */
   bool drop;         /* leave out null members of maps */
   bool nulls;        /* out: there is a null member */
   const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
@@ -283,6 +284,9 @@ typedef struct tr_copy {
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
 int tr_copy_top(lua_State *L, tr_copy *copy);
+/* The value on the top may be walked as it is: checked like a copy, and only replaced by one where placeholders are in it. As tr_copy_top,
+ * in half of its time. */
+int tr_copy_check(lua_State *L, tr_copy *copy);
 /* Push a copy of the value at `at` (from 1), of this type. 0, or a code as above (nothing is pushed). lua: [-0, +1, m] */
 int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy);
 /* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
