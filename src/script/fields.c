@@ -37,8 +37,10 @@ uint64_t tr_fields_present(lua_State *L, int at, const void *rows, size_t row_si
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) continue;
     const char *key = lua_tostring(L, -2);
-    for (size_t i = 0; i < count; i++)
-      if (strcmp(*(const char *const *)(const void *)((const char *)rows + i * row_size), key) == 0) present |= UINT64_C(1) << i;
+    for (size_t i = 0; i < count; i++) {
+      const char *name = *(const char *const *)(const void *)((const char *)rows + i * row_size);
+      if (name[0] == key[0] && strcmp(name, key) == 0) present |= UINT64_C(1) << i;
+    }
   }
   return present;
 }
