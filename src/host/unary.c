@@ -49,6 +49,10 @@ static tr_client *the_client(call *c) {
   tr_error_init(&error);
   tr_client *client;
   if (!tr_client_get(c->host, c->client_id, &client, &error)) {
+    if (!tr_access_bind(c->stream, client)) {
+      tr_client_settle(client);
+      return NULL;
+    }
     if (!client->stream) tr_client_know(client, c->stream->call);
     return client;
   }
@@ -106,7 +110,10 @@ static void register_agent(call *c) {
   if (!client) return;
   tr_dest *owner = NULL, *before = tr_router_owner(c->host->router, type);
   int err;
-  if (before != &client->dest && client->n_types >= c->host->o.max_types_per_client &&
+  char why[TR_ERROR_TEXT];
+  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, why);
+  } else if (before != &client->dest && client->n_types >= c->host->o.max_types_per_client &&
       tr_client_count_types(client) >= c->host->o.max_types_per_client) {
     fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "too many agent types of this client");
   } else if ((err = tr_router_register(c->host->router, type, &client->dest, &owner)) == TR_EEXISTS) {
@@ -196,6 +203,12 @@ static void add_subscription(call *c) {
   if (!check_subscription(c, &want, uuid)) return;
   tr_client *client = the_client(c);
   if (!client) return;
+  char why[TR_ERROR_TEXT];
+  if (c->host->rights && !tr_access_topic(client, &want, why, sizeof why)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, why);
+    tr_client_settle(client);
+    return;
+  }
   tr_sub *existing;
   int err = TR_EOVERLOADED;
   if (client->n_subs < c->host->o.max_subs_per_client || tr_client_count_subs(client) < c->host->o.max_subs_per_client)
