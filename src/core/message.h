@@ -120,6 +120,7 @@ typedef struct tr_msg_more {
   uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+  uint8_t hops;     /* of one from the wire for a type that this host does not have: hosts that sent it on, this one included */
   tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 
