@@ -198,17 +198,20 @@ static bool lacks(tr_client *client, tr_right right, tr_slice type, tr_slice key
   return true;
 }
 
+/* AutoGen's runtimes, and ours, write "unknown" where no agent has sent it. */
+static bool is_somebody(tr_slice type) { return type.n && !tr_slice_is(type, "unknown"); }
+
 bool tr_access_request(tr_client *caller, const tr_wire_span *span, char *why, size_t size) {
   tr_slice none = { NULL, 0 };
   if (lacks(caller, TR_RIGHT_CALL, span->target_type, span->target_key, why, size)) return false;
-  if (span->has_source && span->source_type.n && lacks(caller, TR_RIGHT_SENDER, span->source_type, span->source_key, why, size)) return false;
+  if (span->has_source && is_somebody(span->source_type) && lacks(caller, TR_RIGHT_SENDER, span->source_type, span->source_key, why, size)) return false;
   return !tr_slice_is(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, TR_KEY_AS), "state") || !lacks(caller, TR_RIGHT_CONTROL, none, none, why, size);
 }
 
 bool tr_access_event(tr_client *from, const tr_wire_span *span, char *why, size_t size) {
   tr_slice type = tr_wire_event_attribute(span->inner, TR_KEY_SENDER_TYPE);
   if (lacks(from, TR_RIGHT_PUBLISH, span->topic_type, span->topic_source, why, size)) return false;
-  return !type.n || !lacks(from, TR_RIGHT_SENDER, type, tr_wire_event_attribute(span->inner, TR_KEY_SENDER_KEY), why, size);
+  return !is_somebody(type) || !lacks(from, TR_RIGHT_SENDER, type, tr_wire_event_attribute(span->inner, TR_KEY_SENDER_KEY), why, size);
 }
 
 /* The agent that a program outside subscribes with: "subscriber-" and a UUID. */
@@ -219,6 +222,12 @@ bool tr_access_type(tr_client *client, tr_slice type, char *why, size_t size) {
   return is_subscriber(type) || !lacks(client, TR_RIGHT_REGISTER, type, none, why, size);
 }
 
+/* "TYPE:…": topics by which an agent is spoken to directly; AutoGen's workers and ours subscribe to them for each agent that they have. */
+static bool is_own(const tr_wire_subscription *want) {
+  tr_slice topic = want->topic, type = want->agent_type;
+  return type.n && topic.n > type.n && topic.p[type.n] == ':' && tr_slice_starts(topic, type);
+}
+
 bool tr_access_topic(tr_client *client, const tr_wire_subscription *want, char *why, size_t size) {
   tr_slice none = { NULL, 0 }, topic = want->topic;
   char prefix[TR_ID_MAX + 1];
@@ -227,7 +236,7 @@ bool tr_access_topic(tr_client *client, const tr_wire_subscription *want, char *
     prefix[topic.n] = '*';
     topic = tr_slice_make(prefix, topic.n + 1);
   }
-  return !lacks(client, TR_RIGHT_SUBSCRIBE, topic, none, why, size) && tr_access_type(client, want->agent_type, why, size);
+  return (is_own(want) || !lacks(client, TR_RIGHT_SUBSCRIBE, topic, none, why, size)) && tr_access_type(client, want->agent_type, why, size);
 }
 
 bool tr_access_control(tr_client *client, const tr_wire_control *message, char *why, size_t size) {
@@ -268,13 +277,16 @@ void tr_host_guard(tr_host *host, bool identify, tr_rights *rights) {
   host->guarded = (identify || rights) && host->o.identify;
   host->access_stamp++;
   if (!host->guarded) return;
-  for (tr_link *l = host->clients_list.next, *next; l != &host->clients_list; l = next) {
-    next = l->next;
+  for (tr_link *l = host->clients_list.next; l != &host->clients_list;) {
     tr_client *client = TR_CONTAINER(l, tr_client, link);
     tr_error error;
     tr_error_init(&error);
+    l = l->next;
+    if (client->guard_stamp == host->access_stamp) continue;
+    client->guard_stamp = host->access_stamp;
     if (!client->stream || stays(client, &error)) continue;
     tr_log_write(host->log, TR_LOG_WARN, "access.withdrawn", "client=%s reason=\"%s\"", client->id, error.text);
     tr_client_banish(client, tr_error_grpc(error.code), error.text);
+    l = host->clients_list.next; /* with its requests others may have gone; those that were looked at are passed over */
   }
 }

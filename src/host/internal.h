@@ -124,7 +124,7 @@ struct tr_client {
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   tr_who *who;              /* access.c: whose it is */
   const tr_rights_entry *entry; /* what they may, as of entry_stamp */
-  uint32_t entry_stamp;
+  uint32_t entry_stamp, guard_stamp;
   tr_access_cache *access;
   uint32_t id_length;
   char id[];

@@ -6,7 +6,7 @@
  *   publish   = news, home.*          topics: by type, or type/source
  *   subscribe = *
  *   call      = echo, counter/main    agents: by type, or type/key
- *   sender    = echo/*                agents it may say it is (without this line: those that it may register)
+ *   sender    = echo, echo-2           agents it may say it is (without this line: those that it may register)
  *   control   = yes                   load, save and move agents' states by the control channel
  *
  * `*` stands for any text. Names: "token:NAME", "cert:NAME" (common name or subjectAltName), "uid:NUMBER", "anonymous" (nobody known);

@@ -228,12 +228,22 @@ static void add_subscription(call *c) {
 
 /* ---- RemoveSubscription, GetSubscriptions ---- */
 
+static bool has_subscription(const tr_client *client, tr_slice id) {
+  for (const tr_link *l = client ? client->subs.next : NULL; l && l != &client->subs; l = l->next)
+    if (tr_slice_equal(tr_name_view(TR_CONTAINER(l, tr_sub, by_owner)->id), id)) return true;
+  return false;
+}
+
 static void remove_subscription(call *c) {
   tr_slice id;
   tr_error error;
   tr_error_init(&error);
   if (tr_wire_decode_remove_subscription(c->bytes, &id, &error)) {
     fail_with(c, &error);
+    return;
+  }
+  if (c->host->rights && !has_subscription(tr_client_find(c->host, c->client_id), id)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, "with rights in force only who added a subscription may remove it");
     return;
   }
   int err = tr_router_unsubscribe(c->host->router, id);

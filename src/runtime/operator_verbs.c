@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "runtime/isolate.h"
 #include "runtime/operator.h"
+#include "runtime/secure.h"
 
 typedef struct question {
   tr_operator *self;
@@ -184,8 +185,9 @@ static void answer_ps(question *q) {
 static void answer_reload(question *q) {
   troupe_t *rt = q->self->rt;
   tr_buf out;
-  int rc = troupe_reload(rt, text_of(q, "name"));
-  if (rc < 0) {
+  int rc = troupe_reload(rt, text_of(q, "name")), secured = rc < 0 ? 0 : tr_secure_reload(rt);
+  if (rc < 0 || secured) {
+    if (secured) rc = secured;
     fail(q, rc, rt->error.text);
     return;
   }
