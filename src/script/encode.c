@@ -174,7 +174,7 @@ tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error)
   const tr_serializer *serializer = tr_codecs_at(script->codecs, body->serializer);
   tr_error why;
   tr_error_init(&why);
-  tr_value *value = serializer->ops.decode(serializer->ops.ud, serializer->type, tr_blob_view(body->bytes), &why);
+  tr_value *value = serializer->ops.decode(serializer->ops.ud, script->mem, serializer->type, tr_blob_view(body->bytes), &why);
   /* cppcheck-suppress returnDanglingLifetime */
   if (value) return value;
   tr_error_set(error, why.code ? why.code : TR_EINVALID, "body: %s", why.text[0] ? why.text : "its serializer cannot read it");
@@ -205,6 +205,7 @@ tr_slice tr_serializer_content_type(void *ud, uint16_t number) {
 void tr_script_plug(tr_script *script) {
   script->plugged = true;
   if (script->foreign) script->foreign->plugged = true;
+  tr_owns_plug(script);
   tr_body_ops ops = tr_slots_ops(script);
   tr_core_set_body_ops(script->core, &ops);
 }

@@ -239,6 +239,7 @@ int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error) {
   if (!worker->rpc) return 0;
   tr_time now = tr_core_now(worker->core);
   worker->heard = now;
+  if (worker->pinged) watch_at(worker, now + TR_WORKER_SILENCE);
   worker->pinged = false;
   int rc = tr_rpc_feed(worker->rpc, bytes, now, error);
   if (rc < 0) {
