@@ -46,6 +46,10 @@ describe("a host with tokens and rights", function()
       assert.matches("^troupe: call: unauthenticated: ", err)
     end
     p:wait_line("access.refused peer=127.0.0.1 count=1 reason=\"a token is needed", nil, "err")
+    sh { "chmod", "644", folder .. "/tokens" }
+    p:kill("sighup")
+    p:wait_line("secure.readable file=.*/tokens", nil, "err")
+    p:wait_line("secure.reloaded", nil, "err")
     p:kill()
     p:wait()
     assert.is_nil(p.err:find("token-0123456789", 1, true), "no token in the log")

@@ -111,6 +111,8 @@ extern const cli_verb
   cli_letters,
   cli_check,
   cli_new,
+  cli_cert,
+  cli_tunnel,
   cli_test,
   cli_cert,
   cli_launched;

@@ -300,6 +300,7 @@ bool tr_runtime_left(const troupe_t *rt) {
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
 void tr_runtime_close_doors(troupe_t *rt) {
   tr_link *link;
+  tr_runtime_close_tunnels(rt);
   while ((link = tr_list_pop(&rt->uplinks))) {
     tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
     worker_hang_up(uplink, uplink->worker);

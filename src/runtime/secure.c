@@ -59,7 +59,7 @@ static int read_file(troupe_t *rt, const char *path, bool secret, tr_buf *out, t
     return tr_error_set(error, TR_EINVALID, "%s: it cannot be read", path);
   }
   if (secret && st.st_mode & (S_IRWXG | S_IRWXO))
-    tr_log_write(&rt->log, TR_LOG_WARN, "secure.readable", "file=%s mode=%o (others can read it; chmod 600 keeps it to its owner)", path, (unsigned)st.st_mode & 0777);
+    tr_log_write(&rt->log, TR_LOG_WARN, "secure.readable", "file=%s (others can read it; chmod 600 keeps it to its owner)", path);
   while ((n = fread(block, 1, sizeof block, file)) > 0 && out->len <= TR_RIGHTS_FILE_MAX) tr_buf_append(out, block, n);
   bool failed = ferror(file) != 0;
   fclose(file);

@@ -103,6 +103,7 @@ static void channel_closed(tr_worker *w, const tr_rpc_status *status) {
   tr_slice text = status->message;
   text.n = tr_utf8_cut(text, 160);
   w->refused_as = tr_error_from_grpc(status->status);
+  w->turned_away |= !w->proven && status->status == TR_GRPC_UNAVAILABLE && text.n; /* by who stands before the host */
   tr_worker_over(w, is_lasting(status->status), "the host ended the stream (%s%s%.*s)",
                  status->status ? tr_error_name(tr_error_from_grpc(status->status)) : "ok", text.n ? ": " : "", (int)text.n,
                  text.n ? text.p : "");
