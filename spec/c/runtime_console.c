@@ -61,7 +61,7 @@ CHECK_CASE(operator_refuses_what_is_wrong) {
   static const struct { const char *verb, *body; int code; const char *why; } cases[] = {
     { "inspect", "{\"agent\":\"b/1\"}", TR_ENOT_FOUND, "did you mean a/1?" },
     { "inspect", "{}", TR_EINVALID, "whose id?" },
-    { "inspect", "{\"agent\":\"a/\"}", TR_EINVALID, "" },
+    { "inspect", "{\"agent\":\"a/\"}", TR_ENOT_FOUND, "no agent" },
     { "break", "{\"agent\":\"a/1\"}", TR_EINVALID, "no turn of it is open" },
     { "eval", "{\"agent\":\"a/1\"}", TR_EINVALID, "in which agent, and what" },
     { "eval", "{\"agent\":\"nobody\",\"code\":\"1\"}", TR_ENOT_FOUND, "no agent" },
