@@ -26,6 +26,8 @@ const cli_verb *const cli_verbs[] = {
   &cli_repl,
   &cli_check,
   &cli_new,
+  &cli_cert,
+  &cli_tunnel,
   &cli_test,
   &cli_cert,
   &cli_launched,
@@ -35,7 +37,6 @@ const cli_verb *const cli_verbs[] = {
 static const char *const later[] = {
   "doctor",
   "replay",
-  "tunnel",
   NULL
 };
 
