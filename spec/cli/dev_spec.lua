@@ -157,4 +157,22 @@ describe("troupe dev", function()
     p:kill()
     assert.equal(0, (p:wait()))
   end)
+
+  it("goes on watching where a folder was replaced by another", function()
+    assert(os.execute("mkdir " .. folder .. "/agents"))
+    write("agents/greeter.lua", greeter)
+    local p = process.troupe({ "dev", "agents" }, { env = env, cwd = folder })
+    p:wait_line "^loaded agents/greeter.lua"
+    assert(os.rename(folder .. "/agents", folder .. "/old"))
+    p:wait_line "^error agents/greeter.lua: No such file"
+    assert(os.execute("mkdir " .. folder .. "/agents"))
+    write("agents/greeter.lua", (greeter:gsub("hello ", "bye ")))
+    p:wait_line "^reloaded 1 file"
+    write("agents/greeter.lua", (greeter:gsub("hello ", "well ")))
+    p:wait_line "^reloaded 1 file"
+    p:write('call greeter/desk Greeting {"name":"Anna"}\n')
+    p:wait_line '= {"content":"well Anna"}'
+    p:close_stdin()
+    assert.equal(0, (p:wait()))
+  end)
 end)

@@ -15,6 +15,12 @@ void tr_script_time(tr_script *script, bool wanted) {
   else if (script->timed) script->timed--;
 }
 
+void tr_instance_add_time(tr_instance *instance, tr_time begun) {
+  const tr_script *script = instance->class_->script;
+  tr_instance_more *more = tr_instance_get_more(instance);
+  if (more) more->busy += script->options.clock(script->options.ud) - begun;
+}
+
 bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   const tr_script_class *class_ = tr_script_class_of(agent->class_);
   const tr_instance *instance = agent->user;
@@ -25,7 +31,7 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   tr_failures failures = tr_instance_failures(instance);
   about->version = instance->def->version;
   about->memory = instance->account ? script->accounts[instance->account].used : 0;
-  about->busy = instance->busy;
+  about->busy = instance->more->busy;
   about->failures = failures.count;
   about->failed = failures.text;
   about->failed_at = failures.at;

@@ -4,6 +4,9 @@
 #ifndef TR_SCRIPT_CONSOLES_H
 #define TR_SCRIPT_CONSOLES_H
 
+/* --- console.c --- */
+void tr_instance_add_time(tr_instance *instance, tr_time begun); /* it has run since then */
+
 /* --- life.c --- */
 typedef struct tr_failures { uint32_t count; tr_time at; const char *text; } tr_failures; /* the last one; text NULL: none */
 tr_failures tr_instance_failures(const tr_instance *instance);

@@ -159,6 +159,7 @@ typedef struct tr_instance_more { /* what few instances need */
   unsigned timer_count;
   uint32_t over_memory; /* how often in a row a turn ended with too much */
   struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_time busy;         /* running time, as long as somebody wanted to know */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
 } tr_instance_more;
 
@@ -446,7 +447,6 @@ struct tr_instance { /* a userdata; its user value is `self`. A million of them 
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
-  tr_time busy;     /* running time, as long as somebody wanted to know */
   uint32_t account; /* of its memory */
 };
 /* Its own: NULL where memory ran out. */

@@ -61,7 +61,7 @@ static void note(tr_instance *instance, const tr_error *error) {
 }
 
 tr_failures tr_instance_failures(const tr_instance *instance) {
-  const tr_life *life = instance->life;
+  const tr_life *life = instance->more->life;
   return life ? (tr_failures){ life->failures, life->failed_at, life->failed } : (tr_failures){ 0, 0, NULL };
 }
 

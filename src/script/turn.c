@@ -190,7 +190,7 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   tr_meter_resume(script, &lt->meter);
   tr_time begun = tr_script_home(script)->timed ? script->options.clock(script->options.ud) : 0;
   int status = lua_resume(lt->co, L, nargs, &count);
-  if (begun) lt->instance->busy += script->options.clock(script->options.ud) - begun;
+  if (begun) tr_instance_add_time(lt->instance, begun);
   tr_pause pause = script->pause;
   tr_meter_pause(&lt->meter, pause == TR_PAUSE_SLICE);
   if (lt->def->program && pause != TR_PAUSE_SLICE) lt->meter.used = 0; /* it goes on for ever */
