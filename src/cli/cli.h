@@ -127,7 +127,6 @@ extern const cli_verb
   cli_cert,
   cli_tunnel,
   cli_test,
-  cli_cert,
   cli_launched;
 
 #endif
