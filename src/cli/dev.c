@@ -280,6 +280,7 @@ static int run_dev(const cli_verb *verb, cli_args *args) {
     if (rc < 0) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(dev->rt));
   }
   dev->ended = true;
+  tr_runtime_input_close(dev->input);
   if (dev->rt) cli_prompt_close();
   troupe_free(dev->rt);
   cli_recent_free(dev);
