@@ -79,7 +79,8 @@ describe("troupe dev", function()
     t:wait '\n{"count":4}'
     t:key "C-d"
     local history = folder .. "/troupe/dev_history"
-    local deadline, kept = os.time() + 10, ""
+    local deadline = os.time() + 10
+    local kept
     repeat
       local file = io.open(history)
       kept = file and file:read("a") or ""
