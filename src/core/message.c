@@ -30,6 +30,7 @@ static void free_more(tr_msg *msg) {
   if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
   tr_name_unref(msg->more->as);
+  tr_name_unref(msg->more->types);
   TR_DELETE(msg->core->mem, msg->more);
 }
 

@@ -155,6 +155,7 @@ void tr_remote_gone(tr_core *core, tr_agent *agent) {
   tr_remote *remote = remote_of(agent);
   remote->state = TR_REMOTE_AWAY;
   pump(core, remote);
+  if (remote->agent && remote->ops->gone) remote->ops->gone(remote);
 }
 
 void tr_remote_left(tr_core *core, tr_agent *agent) {

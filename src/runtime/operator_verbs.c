@@ -93,6 +93,8 @@ static void put_string(tr_buf *out, const char *before, const char *text) {
   if (sink.string(sink.ud, tr_slice_of(text))) tr_buf_text(out, "\"\"");
 }
 
+#define KEYS_SHOWN 100 /* of one worker's ids of one type */
+
 /* ---- ps ---- */
 
 static void put_doors(tr_buf *out, const troupe_t *rt) {
@@ -154,6 +156,42 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
                 (unsigned long long)s.unsaved_tries);
 }
 
+/* ---- who has which ids of shared types, where this is a host ---- */
+
+typedef struct list { tr_buf *out; const char *comma; } list;
+
+static void put_key(void *ud, tr_slice key) {
+  list *self = ud;
+  tr_json_writer writer;
+  tr_error error;
+  tr_error_init(&error);
+  tr_buf_text(self->out, self->comma);
+  tr_json_writer_init(&writer, self->out, &error);
+  tr_sink sink = tr_json_sink(&writer);
+  if (sink.string(sink.ud, key)) tr_buf_text(self->out, "\"\"");
+  self->comma = ",";
+}
+
+static void put_shared(void *ud, const tr_host_shared *shared) {
+  list *self = ud;
+  tr_buf_text(self->out, self->comma);
+  put_string(self->out, "{\"type\":", shared->type);
+  put_string(self->out, ",\"worker\":", shared->client);
+  tr_buf_printf(self->out, ",\"here\":%s,\"ids\":%u,\"open\":%u,\"keys\":[", shared->here ? "true" : "false", shared->keys, shared->open);
+  list keys = { self->out, "" };
+  tr_host_each_place(shared, KEYS_SHOWN, put_key, &keys);
+  tr_buf_text(self->out, "]}");
+  self->comma = ",";
+}
+
+static void put_all_shared(tr_buf *out, const troupe_t *rt) {
+  list self = { out, "" };
+  if (!rt->host) return;
+  tr_buf_text(out, ",\"shared\":[");
+  tr_host_each_shared(rt->host, put_shared, &self);
+  tr_buf_text(out, "]");
+}
+
 static void answer_ps(question *q) {
   static const char *const stages[] = { "running", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
@@ -174,6 +212,7 @@ static void answer_ps(question *q) {
   }
   if (rt->crew) tr_crew_resume(rt->crew);
   tr_buf_text(&out, "]");
+  put_all_shared(&out, rt);
   put_stats(&out, rt);
   tr_buf_text(&out, "}");
   answer(q, &out);

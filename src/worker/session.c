@@ -212,6 +212,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_rpc_conn_free(rpc); /* tells the end of every call; none is current any more */
   w->over = w->refused = false;
   tr_worker_register_reset(w);
+  tr_worker_forget_leaves(w);
   tr_worker_rewind(w, false);
   tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
