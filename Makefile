@@ -20,7 +20,7 @@ VERSION   := 0.1.0
 ROOMS     := base core codec wire rpc host worker script store net ops runtime module cli
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
-LIBRARIES := libuv libnghttp2 zlib yajl#                        pkg-config names, linked shared
+LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
 
@@ -120,10 +120,11 @@ bench-guard: build/bench/turns ## instruction counts of the core paths beside th
 metrics: ## lengths of files and functions
 	@lua5.4 spec/tools/metrics.lua
 
-install: all ## to PREFIX, below DESTDIR
+install: all $(BUILD)/troupe.1 ## to PREFIX, below DESTDIR
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/lua/5.4)
 	$(if $(CLI_OBJ),install $(BUILD)/troupe $(DESTDIR)$(PREFIX)/bin)
 	$(if $(MOD_OBJ),install -m 644 $(BUILD)/troupe.so $(DESTDIR)$(PREFIX)/lib/lua/5.4)
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 && install -m 644 $(BUILD)/troupe.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/troupe/agents && install -m 644 agents/* $(DESTDIR)$(PREFIX)/share/troupe/agents
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(BUILD)/libtroupe.a $(BUILD)/libtroupe.so $(DESTDIR)$(PREFIX)/lib
@@ -193,6 +194,10 @@ $(BUILD)/troupe.so: $(MOD_OBJ) $(LIB_OBJ)
 $(BUILD)/troupe: $(CLI_OBJ) $(BUILD)/internal.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@
+
+$(BUILD)/troupe.1: $(BUILD)/troupe spec/tools/man.lua
+	$(call say,GEN)
+	$(Q)lua5.4 spec/tools/man.lua $(BUILD)/troupe $(VERSION) > $@
 
 include spec/spec.mk
 -include bench/bench.mk

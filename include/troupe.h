@@ -228,8 +228,18 @@ TROUPE_API int troupe_serializer(troupe_t *rt, const char *type, const char *con
                                  troupe_decode_fn decode, void *ud);
 
 /* --- doors --- */
-/* Become a host: others join at "host:port" or "unix:PATH" (port 0: a free one). *bound (may be NULL) is the real address, valid until
- * the next call. */
+typedef struct troupe_security {
+  size_t size;           /* sizeof(troupe_security_t). All others may be zero. */
+  const char *cert, *key; /* PEM files: what tls: listeners show, and uplinks to hosts that ask for it; "a.pem,b.pem": by the name asked for */
+  const char *ca;        /* whose certificates are believed of hosts; NULL: the system's */
+  const char *client_ca; /* clients of tls: listeners must have a certificate of these; NULL: none is asked for */
+  bool insecure;         /* listen in plaintext where other machines reach it, too */
+} troupe_security_t;
+/* Before the doors that need it. Again: what comes from now on has the new; what is open goes on. options NULL: the same files are read
+ * again. TROUPE_EINVALID names the file, and what was in force stays. */
+TROUPE_API int troupe_secure(troupe_t *rt, const troupe_security_t *options);
+/* Become a host: others join at "host:port", "tls:host:port" or "unix:PATH" (port 0: a free one); again for more. *bound (may be NULL) is
+ * the real address, valid until the next call. TROUPE_EPERMISSION: in plaintext where other machines reach it (troupe_secure). */
 TROUPE_API int troupe_listen(troupe_t *rt, const char *address, const char **bound);
 /* Become a worker of a host, troupe's or AutoGen's. Returns at once; joining goes on while polling, again and again until the host is there. */
 TROUPE_API int troupe_connect(troupe_t *rt, const char *address);

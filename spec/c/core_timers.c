@@ -49,6 +49,24 @@ CHECK_CASE(a_time_that_is_past_fires_at_the_next_advance) {
   tr_timers_free(timers);
 }
 
+/* Or an idle process would be woken at every level of the wheel on the way to its next timer. */
+CHECK_CASE(who_has_few_timers_sleeps_until_the_first) {
+  mine m[20] = { 0 };
+  timers = tr_timers_new(check_mem(), 0);
+  start(&m[0], 0, TR_SECONDS(3600));
+  start(&m[1], 1, TR_SECONDS(20) + 1);
+  start(&m[2], 2, TR_SECONDS(20));
+  CHECK_INT(tr_timers_next(timers), ==, TR_SECONDS(20));
+  CHECK_INT(tr_timers_advance(timers, TR_SECONDS(20)), ==, 1);
+  CHECK_INT(tr_timers_next(timers), ==, TR_SECONDS(20) + 1000); /* in whole milliseconds */
+  CHECK_INT(tr_timers_advance(timers, TR_SECONDS(21)), ==, 1);
+  CHECK_INT(tr_timers_next(timers), ==, TR_SECONDS(3600));
+  for (int i = 3; i < 20; i++) start(&m[i], i, TR_SECONDS(3600));
+  CHECK_INT(tr_timers_next(timers), <=, TR_SECONDS(3600)); /* not looked at one by one */
+  CHECK_INT(tr_timers_advance(timers, TR_SECONDS(3600)), ==, 18);
+  tr_timers_free(timers);
+}
+
 CHECK_CASE(a_timer_can_be_moved_stopped_and_told_never) {
   mine m[2] = { 0 };
   timers = tr_timers_new(check_mem(), 0);

@@ -12,7 +12,7 @@ int64_t kit_clock;
 static char printed[8192], path[64];
 static uint64_t seed; /* two runtimes with one seed would be one client to a host */
 
-static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
+void kit_on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
   size_t n = strlen(kit_log), m = strlen(printed);
   (void)ud;
   if (level == TROUPE_LOG_PRINT) snprintf(printed + m, sizeof printed - m, "%s%s", m ? " " : "", text);
@@ -36,7 +36,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
 
 troupe_t *kit_open(const char *source) {
   troupe_t *rt = NULL;
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO, .seed = ++seed,
+  troupe_options_t options = { .size = sizeof options, .log = kit_on_log, .log_level = TROUPE_LOG_INFO, .seed = ++seed,
                                .allocate = allocate, .clock_us = kit_clock ? now : NULL };
   if (troupe_new(&rt, &options)) return NULL;
   int rc = troupe_load(rt, "a.lua", source, 0);

@@ -96,17 +96,6 @@ CHECK_CASE(load_is_all_or_nothing) {
   host_close(&h);
 }
 
-CHECK_CASE(load_warns_of_keys_without_effect) {
-  host h = { 0 };
-  host_open(&h);
-  CHECK_INT(host_source(&h, "a.lua",
-                        "return {\n  vm = 'own',\n  limits = { memory = '64M', turn_ms = 10, timers = 1, messages = 3, instructions = 1e6 },\n  on = {},\n}"), ==,
-                            0);
-  CHECK(host_logged(&h, "warn script.no_effect file=a.lua:2 key=vm (it has no effect yet)"));
-  CHECK_INT(host_log_count(&h, "no_effect"), ==, 1);
-  host_close(&h);
-}
-
 CHECK_CASE(autostart_makes_instances_once) {
   host h = { 0 };
   host_open(&h);

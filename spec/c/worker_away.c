@@ -331,6 +331,20 @@ CHECK_CASE(troupes_host_needs_no_barrier) {
   stage_free(s);
 }
 
+CHECK_CASE(what_was_sent_one_way_is_waited_for_at_troupes_host) {
+  proc *p = set(true);
+  start(p);
+  tr_core_post(p->core, message(p->core, TR_MSG_SEND, "there", "k", "Do", "{}"));
+  tr_worker_stop(p->worker, s->now + TR_SECONDS(3));
+  stage_run(s);
+  CHECK_INT(p->state, !=, TR_WORKER_OFF);
+  fake_say(f, a_response(s, span_of(fake_hear(f)).request_id, "null"));
+  stage_run(s);
+  CHECK_INT(p->state, ==, TR_WORKER_OFF);
+  CHECK_INT(p->dead_letters, ==, 0);
+  stage_free(s);
+}
+
 CHECK_CASE(a_barrier_that_is_not_answered_is_waited_for_until_the_deadline) {
   proc *p = set(false);
   start(p);

@@ -101,7 +101,7 @@ CHECK_CASE(the_answer_of_an_older_call_is_not_given_to_a_newer_one) {
   answer *old = ask(p, "there", "Ask", "1", TR_SECONDS(50));
   tr_slice id = span_of(fake_hear(f)).request_id;
   tr_call_cancel(old->call);
-  answer *new = ask(p, "there", "Ask", "2", TR_SECONDS(50)); /* takes its place in the slab */
+  answer *new = ask(p, "there", "Ask", "2", TR_SECONDS(50)); /* takes its slot */
   hear_note(TR_NOTE_CANCEL);
   tr_slice newer = span_of(fake_hear(f)).request_id;
   fake_say(f, a_response(s, id, "\"late\""));

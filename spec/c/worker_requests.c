@@ -271,7 +271,7 @@ CHECK_CASE(a_request_whose_time_is_over_does_not_go_out) {
   CHECK_INT(over->code, ==, TR_ETIMEOUT);
   stage_sleep(s, TR_SECONDS(4));
   CHECK_INT(good->code, ==, TR_ETIMEOUT);
-  CHECK_INT(p->worker->slab.count, ==, 0);
+  CHECK_INT(p->worker->slots.count, ==, 0);
   stage_free(s);
 }
 

@@ -1,5 +1,5 @@
 -- Idle means no CPU: nothing polls, so a process with nothing to do is not woken. Counted by the
--- kernel, over two seconds (TROUPE_NIGHTLY: ten); a worker and its host may ask each other every few seconds whether they are there.
+-- kernel, over two seconds (TROUPE_NIGHTLY: ten). A worker asks its host every 20 s whether it is there: one question and one answer.
 local process = require "spec.support.process"
 local loop = require "spec.support.loop"
 local uv = require "luv"
@@ -35,7 +35,7 @@ describe("an idle process", function()
     local all, before = { host = host, worker = worker, program = program }, {}
     -- Who polls does so in every window. What starting left to do, late on a busy machine, is done in one of the first.
     local complaint
-    for _ = 1, 5 do
+    for _ = 1, 3 do
       pass(0.3)
       for name, p in pairs(all) do before[name] = { counters(p) } end
       pass(seconds)
@@ -43,7 +43,7 @@ describe("an idle process", function()
       for name, p in pairs(all) do
         local wakes, ticks = counters(p)
         wakes, ticks = wakes - before[name][1], ticks - before[name][2]
-        if wakes > seconds / 2 then complaint = ("%s was woken %d times in %d s"):format(name, wakes, seconds) end
+        if wakes > (name == "program" and 0 or 2) then complaint = ("%s was woken %d times in %d s"):format(name, wakes, seconds) end
         if ticks > 1 then complaint = ("%s used %d ticks of CPU"):format(name, ticks) end
       end
       if not complaint then break end

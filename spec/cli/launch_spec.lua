@@ -95,6 +95,22 @@ describe("ctx:launch", function()
     assert.is_nil(clerk.out:find("far/1.*far/1")) -- once
   end)
 
+  it("is found by who comes in by its launcher's doors", function()
+    local _, above = process.troupe({ "host", "--listen", "127.0.0.1:0" }):wait_line("^listening (.*)$")
+    local p = process.troupe { "run", "--host", above, "--listen", "127.0.0.1:0", "--allow", "launch", script("main.lua", [[return { { type = "near",
+      autostart = true, on = {}, init = function(_, ctx) print("made " .. ctx:launch{ file = "w.lua", key = "1" }:Add{}.n) end } }]]) }
+    local _, own = p:wait_line("^listening (.*)$")
+    p:wait_line("^made 1")
+    for i, address in ipairs { own, above } do
+      local status, out, err = sh.troupe { "call", "w/1", "Add", "--host", address, "--wait", address == above and "w" or "near" }
+      assert.equal(('{"n":%d}\n'):format(i + 1), out, err)
+      assert.equal(0, status)
+      status, out, err = sh.troupe { "call", "w/2", "Add", "--host", address }
+      assert.matches("not_found: ", err, 1, true)
+      assert.same({ 1, "" }, { status, out })
+    end
+  end)
+
   it("starts it lazily at its first use, and the same again is the same", function()
     local status, out, err = run([[return function(ctx)
       local w = ctx:launch{ file = "w.lua", key = "1", lazy = true }

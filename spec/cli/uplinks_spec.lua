@@ -72,6 +72,60 @@ describe("a runtime with several uplinks", function()
     assert.equal(0, status)
   end)
 
+  it("lets its clients reach what only a host above it has, over several hosts", function()
+    local above = host()
+    worker(script("w.lua", [[return { type = "w", on = {
+      Ask = function(_, message) return message end,
+      Fail = function() error({ code = "invalid", message = "no such day" }, 0) end,
+      Parts = function(_, _, ctx) for i = 1, 3 do ctx:yield(i) end return "end" end } }]]), above)
+    local middle = "unix:" .. folder .. "/middle"
+    process.troupe({ "run", "--listen", middle, "--host", above, script("m.lua", echo:format("m", "middle")) }):wait_line("^joined ")
+    local below = "unix:" .. folder .. "/below"
+    process.troupe({ "run", "--listen", below, "--host", middle, script("b.lua", echo:format("b", "below")) }):wait_line("^joined ")
+    local status, out, err = sh.troupe { "call", "w", "Ask", '{"n":[1,null]}', "--host", below }
+    assert.equal('{"n":[1,null]}\n', out, err)
+    assert.equal(0, status)
+    status, out, err = sh.troupe { "call", "m", "Ask", "--host", below }
+    assert.equal('{"at":"middle"}\n', out, err)
+    assert.equal(0, status)
+    status, out, err = sh.troupe { "call", "w", "Fail", "--host", below }
+    assert.matches("invalid: no such day", err, 1, true)
+    assert.same({ 1, "" }, { status, out })
+    status, out, err = sh.troupe { "call", "nobody", "Ask", "--host", below }
+    assert.matches("not_found: agent type nobody is not registered", err, 1, true)
+    assert.same({ 1, "" }, { status, out })
+    status, out, err = sh.troupe { "run", "--host", below, script("p.lua", [[return function(ctx)
+      local stream = ctx:stream("w", "Parts")
+      for part in stream do print(part) end
+      print((stream:result()))
+      ctx:send("w", "Ask")
+    end]]) }
+    assert.equal("1\n2\n3\nend\n", printed(out), err)
+    assert.equal(0, status)
+  end)
+
+  it("does not send what nobody has round a circle of hosts for ever", function()
+    local a, b = "unix:" .. folder .. "/a", "unix:" .. folder .. "/b"
+    local first = process.troupe { "run", "--listen", a, "--host", b, script("a.lua", echo:format("a", "a")) }
+    first:wait_line("^listening")
+    process.troupe({ "run", "--listen", b, "--host", a, script("b.lua", echo:format("b", "b")) }):wait_line("^joined ")
+    first:wait_line("^joined ")
+    local status, out, err = sh.troupe { "call", "nobody", "Ask", "--host", a, "--timeout", "5" }
+    assert.matches("not_found: agent type nobody is not registered", err, 1, true)
+    assert.same({ 1, "" }, { status, out })
+    status, out, err = sh.troupe { "call", "b", "Ask", "--host", a }
+    assert.equal('{"at":"b"}\n', out, err)
+    assert.equal(0, status)
+  end)
+
+  it("answers its clients at once where the host that may know is away", function()
+    local b = "unix:" .. folder .. "/b"
+    process.troupe({ "run", "--listen", b, "--host", "unix:" .. folder .. "/gone", script("b.lua", echo:format("b", "b")) }):wait_line("^listening ")
+    local status, _, err = sh.troupe { "call", "w", "Ask", "--host", b, "--timeout", "20" }
+    assert.matches("unavailable: the host that may have this agent is away", err, 1, true)
+    assert.equal(1, status)
+  end)
+
   it("takes at most 64 of them", function()
     local words = { "run" }
     for _ = 1, 65 do words[#words + 1] = "--host=127.0.0.1:1" end

@@ -18,7 +18,7 @@ end
 
 describe("examples/embed", function()
   for name, libraries in pairs {
-    ["the static library"] = build .. "/libtroupe.a $(pkg-config --libs lua5.4 libuv libnghttp2 zlib yajl) -lm -pthread",
+    ["the static library"] = build .. "/libtroupe.a $(pkg-config --libs lua5.4 libuv libnghttp2 zlib yajl libssl libcrypto) -lm -pthread",
     ["the shared library"] = "-L" .. build .. " -ltroupe -Wl,-rpath," .. build,
   } do
     it("works with " .. name, function()

@@ -247,7 +247,8 @@ static int run_ask(const cli_verb *verb, cli_args *args, void (*go)(cli_ask *ask
   const char *log = cli_get(verb, args, "log"), *host = cli_get(verb, args, "host");
   ask.rt = cli_runtime(log ? log : "error", 1);
   if (!ask.rt) return CLI_USAGE;
-  int rc = prepare(&ask);
+  int rc = cli_secure(verb, args, ask.rt);
+  if (rc == CLI_OK) rc = prepare(&ask);
   if (rc == CLI_OK && tr_runtime_signals(ask.rt)) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(ask.rt));
   if (rc == CLI_OK) {
     tr_core *core = tr_runtime_core(ask.rt);
@@ -275,6 +276,7 @@ static int run_subscribe(const cli_verb *verb, cli_args *args) { return run_ask(
 
 #define ASK_OPTIONS                                                                                        \
   { "host", 0, "ADDRESS", "the host (" CLI_DEFAULT_ADDRESS ")", "TROUPE_HOST" },                           \
+  CLI_TLS_OPTIONS,                                                                                         \
   { "timeout", 't', "S", "give up after so many seconds; 0: never (30)", NULL },                           \
   CLI_PROTOBUF_OPTION,                                                                                     \
   { "wait", 0, "TYPE,…", "wait until the host and these agent types are there", NULL },                    \

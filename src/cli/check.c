@@ -43,7 +43,7 @@ static int check_file(const char *path, void *ud) {
 
 /* What luacheck has to say goes to standard output; its exit status, 0 where it is not installed. */
 static int run_luacheck(checking *c) {
-  static const char *const words[FIXED] = { "luacheck", "--quiet", "--no-color", "--std", "lua54", "--read-globals", "troupe",
+  static const char *const words[FIXED] = { "luacheck", "--formatter", "plain", "--std", "lua54", "--read-globals", "troupe",
                                             "--no-max-line-length", "--" };
   pid_t pid;
   int status = 0;

@@ -33,7 +33,7 @@ typedef struct cli_verb {
   int (*run)(const struct cli_verb *verb, struct cli_args *args);
 } cli_verb;
 
-#define CLI_OPTIONS_MAX 32
+#define CLI_OPTIONS_MAX 48
 #define CLI_REPEATS_MAX 64 /* of options that may be given several times, together */
 typedef struct cli_args {
   struct { int option; const char *value; } repeats[CLI_REPEATS_MAX];
@@ -75,6 +75,15 @@ int cli_find_running(long *pids, int most, char *folder);
 /* --protobuf FILE,…: descriptor sets into the runtime. CLI_OK, or told. */
 int cli_protobuf(const cli_verb *verb, const cli_args *args, troupe_t *rt);
 #define CLI_PROTOBUF_OPTION { "protobuf", 0, "FILE,…", "message types: descriptor sets of protoc --include_imports --descriptor_set_out", NULL }
+/* secure.c: what the options below say, into the runtime. CLI_OK, or told. */
+int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt);
+#define CLI_TLS_OPTIONS                                                                                                     \
+  { "tls-cert", 0, "FILE", "our certificate (PEM): for tls: listeners, and for hosts that ask for one", "TROUPE_TLS_CERT" }, \
+  { "tls-key", 0, "FILE", "its key", "TROUPE_TLS_KEY" },                                                                    \
+  { "tls-ca", 0, "FILE", "whose certificates are believed of hosts (the system's)", "TROUPE_TLS_CA" }
+#define CLI_LISTEN_OPTIONS                                                                                                  \
+  { "tls-client-ca", 0, "FILE", "who joins by TLS needs a certificate signed by one of these", "TROUPE_TLS_CLIENT_CA" },      \
+  { "insecure", 0, NULL, "listen in plaintext where other machines reach it, too", NULL }
 /* files.c: fn for each file that the words name, and each *.lua directly in a folder, until it returns other than CLI_OK. */
 typedef int (*cli_file_fn)(const char *path, void *ud);
 int cli_each_file(const cli_verb *verb, const cli_args *args, cli_file_fn fn, void *ud);
@@ -83,7 +92,7 @@ int cli_load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
-extern const cli_verb cli_check, cli_new;
+extern const cli_verb cli_check, cli_new, cli_cert;
 extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe, cli_launched;
 

@@ -7,10 +7,10 @@
 
 const cli_verb *const cli_verbs[] = {
   &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_ps, &cli_state, &cli_reload, &cli_drain, &cli_stop,
-  &cli_check, &cli_new, &cli_launched, NULL
+  &cli_check, &cli_new, &cli_cert, &cli_launched, NULL
 };
 /* What docs/api.md names and this version does not have. */
-static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "replay", "cert", "tunnel", NULL };
+static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "replay", "tunnel", NULL };
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;

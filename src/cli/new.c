@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/lua_bundle.h"
 #include "cli/cli.h"
 
 static const char agent_text[] =
@@ -57,6 +58,14 @@ static const char python_text[] =
   "\n"
   "asyncio.run(main())\n";
 
+/* For editors with lua-language-server: its settings, and beside them the annotations that it is to read. */
+static const char editor_text[] =
+  "{\n"
+  "  \"runtime.version\": \"Lua 5.4\",\n"
+  "  \"workspace.library\": [\".luarc/troupe.lua\"],\n"
+  "  \"workspace.checkThirdParty\": false\n"
+  "}\n";
+
 /* Write a file that must not be there yet; each %s of the text is the name. */
 static int write_new(const cli_verb *verb, const char *path, const char *text, const char *name) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -76,6 +85,16 @@ static int write_new(const cli_verb *verb, const char *path, const char *text, c
   return CLI_OK;
 }
 
+static int write_editor_files(const cli_verb *verb) {
+  const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
+  while (entry->name && strcmp(entry->name, "troupe.meta") != 0) entry++;
+  if (!entry->name) return cli_fail(CLI_FAILED, verb->name, "the annotations are not in this build");
+  int rc = write_new(verb, ".luarc.json", editor_text, "");
+  if (rc != CLI_OK) return rc;
+  if (mkdir(".luarc", 0777) && errno != EEXIST) return cli_fail(CLI_FAILED, verb->name, ".luarc: %s", strerror(errno));
+  return write_new(verb, ".luarc/troupe.lua", entry->source, "");
+}
+
 static int run_new(const cli_verb *verb, cli_args *args) {
   const char *name = args->words[0];
   char path[300];
@@ -89,6 +108,7 @@ static int run_new(const cli_verb *verb, cli_args *args) {
     snprintf(path, sizeof path, "%s.py", name);
     rc = write_new(verb, path, python_text, name);
   }
+  if (rc == CLI_OK && cli_get(verb, args, "with-editor")) rc = write_editor_files(verb);
   if (rc == CLI_OK)
     printf("try it:\n  troupe run --listen 127.0.0.1:50051 --watch %s.lua &\n  troupe call %s Greeting '{\"name\":\"Anna\"}' --host 127.0.0.1:50051\n",
            name, name);
@@ -96,7 +116,9 @@ static int run_new(const cli_verb *verb, cli_args *args) {
 }
 
 static const cli_option new_options[] = {
-  { "with-python", 0, NULL, "and NAME.py, an AutoGen program that asks it", NULL }, { NULL, 0, NULL, NULL, NULL },
+  { "with-python", 0, NULL, "and NAME.py, an AutoGen program that asks it", NULL },
+  { "with-editor", 0, NULL, "and .luarc.json with annotations of the API, for editors that use lua-language-server", NULL },
+  { NULL, 0, NULL, NULL, NULL },
 };
 
 const cli_verb cli_new = {

@@ -39,7 +39,7 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   fflush(stdout);
 }
 
-static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *address) {
+static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *const *addresses, int count) {
   tr_host_options options = { 0 };
   uint64_t max_message;
   if (!cli_seconds(verb, args, "grace", 0, &options.grace) ||
@@ -55,9 +55,11 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */
   options.call_timeout = options.call_timeout < 0 ? 0 : options.call_timeout == 0 ? TR_NEVER : options.call_timeout;
   tr_runtime_set_host_options(rt, &options);
-  const char *bound;
-  if (troupe_listen(rt, address, &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
-  printf("listening %s\n", bound);
+  for (int i = 0; i < count; i++) {
+    const char *bound;
+    if (troupe_listen(rt, addresses[i], &bound)) return cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
+    printf("listening %s\n", bound);
+  }
   fflush(stdout);
   return CLI_OK;
 }
@@ -90,11 +92,14 @@ static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
                     "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
 }
 
-static int serve(const cli_verb *verb, cli_args *args, const char *listen, const char *fallback) {
+static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallback, const char *fallback) {
   host hosts[CLI_REPEATS_MAX] = { { NULL, false } };
   const char *addresses[CLI_REPEATS_MAX];
   int host_count = cli_get_all(verb, args, "host", addresses, CLI_REPEATS_MAX);
   if (host_count == 0 && fallback) addresses[host_count++] = fallback;
+  const char *listens[CLI_REPEATS_MAX];
+  int listen_count = cli_get_all(verb, args, "listen", listens, CLI_REPEATS_MAX);
+  if (listen_count == 0 && listen_fallback) listens[listen_count++] = listen_fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
   uint64_t threads;
@@ -105,12 +110,13 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
   tr_runtime_set_drain(rt, drain);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
+  if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
   if (rc == CLI_OK) rc = allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
-  if (rc == CLI_OK && listen) rc = listen_at(rt, verb, args, listen);
+  if (rc == CLI_OK && listen_count) rc = listen_at(rt, verb, args, listens, listen_count);
   if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
@@ -129,27 +135,26 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen, const
 }
 
 static int run_run(const cli_verb *verb, cli_args *args) {
-  return serve(verb, args, cli_get(verb, args, "listen"), NULL);
+  return serve(verb, args, NULL, NULL);
 }
 static int run_host(const cli_verb *verb, cli_args *args) {
-  const char *listen = cli_get(verb, args, "listen");
-  return serve(verb, args, listen ? listen : CLI_DEFAULT_ADDRESS, NULL);
+  return serve(verb, args, CLI_DEFAULT_ADDRESS, NULL);
 }
 static int run_worker(const cli_verb *verb, cli_args *args) {
   return serve(verb, args, NULL, CLI_DEFAULT_ADDRESS);
 }
 
 static const cli_option run_options[] = {
-  { "listen", 'l', "ADDRESS", "be a host too: others join here (host:port, unix:PATH; port 0: a free one)", NULL },
+  { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
-  { "listen", 'l', "ADDRESS", "where to listen: host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS ")", NULL },
-  CLI_PROTOBUF_OPTION, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
+  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",
@@ -158,7 +163,7 @@ const cli_verb cli_run = {
 };
 const cli_verb cli_host = {
   "host", "[--listen ADDRESS]", "Be a host: workers join, troupe's and AutoGen's; prints \"listening ADDRESS\".",
-  "  troupe host --listen 127.0.0.1:50051\n  troupe host --listen unix:/tmp/troupe.sock", host_options, 0, 0, run_host,
+  "  troupe host --listen 127.0.0.1:50051\n  troupe host --listen unix:/tmp/troupe.sock --listen tls:0.0.0.0:50051 --tls-cert certs/host.pem --tls-key certs/host.key", host_options, 0, 0, run_host,
 };
 const cli_verb cli_worker = {
   "worker", "[--host ADDRESS] FILE|DIR… [-- ARG…]", "Run agents that join a host, troupe's or AutoGen's; prints \"joined ADDRESS: TYPE, …\".",

@@ -116,6 +116,8 @@ void tr_core_remove_class(tr_core *core, tr_class *class_);
  * one has left; ops and ud must live until then. */
 void tr_core_retire_class(tr_core *core, tr_class *class_);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
+/* The types of agents that this process has elsewhere (remote.c) and no class for: *at is 0 at first. NULL ends. */
+tr_name *tr_core_next_unlisted(const tr_core *core, uint32_t *at);
 void *tr_class_ud(const tr_class *class_);
 const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
@@ -405,6 +407,10 @@ int tr_core_add_uplink(tr_core *core, tr_dest *uplink);
 void tr_core_remove_uplink(tr_core *core, tr_dest *uplink);
 /* An uplink was answered `not_found` with this text: was the message sent on to another one? Then its answer is that one's. */
 bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text);
+/* What comes in by a door for a type that nobody here has: may anybody it can be sent on to have it? (A launched agent of this type, or an
+ * uplink that takes such.) Then msg->more->hops, counted by each host on the way, lets it go out by an uplink. */
+bool tr_core_may_reach(const tr_core *core, tr_slice type);
+#define TR_HOPS_MOST 8 /* hosts that send one message on, upwards; hosts may be joined in a circle */
 /* What hosts say of a type that nobody has registered: into `out` (TR_ERROR_TEXT bytes). */
 const char *tr_core_unregistered(tr_slice type, char *out);
 

@@ -123,6 +123,7 @@ typedef struct tr_msg_more {
   tr_name *types;   /* of an event from a host: "A,B", the agent types that it is not for, or alone for */
   bool only_types;
   bool echo;        /* an event of this process that came back: for shared types alone */
+  uint8_t hops;     /* of one from the wire for a type that this host does not have: hosts that sent it on, this one included */
   tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From a message to its destination: a class of this isolate, an owner behind a door that the router knows, an uplink
- * for types that nobody here owns. What comes in by a door is never sent out by an uplink again, unless it is of a process
- * that this one launched.
+ * for types that nobody here owns. What comes in by a door is sent out by an uplink only if it is of a process that this one
+ * launched, or of a client of the host here that asks for what nobody here has (uplinks.c).
  *
  * Whatever cannot be delivered ends here: a request is answered with the reason, a send or an event is a dead letter.
  * */
@@ -96,6 +96,8 @@ static tr_agent *find_unlisted(const tr_core *core, const tr_msg *msg) {
 
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg) {
   if (dest->away) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the process that has this agent is away");
+  if (dest->down && msg->more && msg->more->hops) /* its sender may wait longer than is good: it can ask again */
+    return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the host that may have this agent is away");
   tr_call *call = msg->kind == TR_MSG_REQUEST ? tr_call_of(msg) : NULL;
   if (call) tr_call_left(call);
   dest->ops->request(dest, msg);
@@ -125,6 +127,9 @@ void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
 }
 
 bool tr_core_is_intercepted(const tr_core *core) { return core->intercept != NULL; }
+
+/* Of what no class here and no client of ours takes. */
+static bool may_go_up(const tr_msg *msg) { return !msg->from_wire || msg->inside || (msg->more && msg->more->hops); }
 
 /* true: it goes on. */
 static bool intercept(tr_core *core, tr_msg *msg, int *result) {
@@ -182,7 +187,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
   if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
-  tr_dest *uplink = msg->from_wire && !msg->inside ? NULL : tr_uplink_pick(core, msg->target_type);
+  tr_dest *uplink = may_go_up(msg) ? tr_uplink_pick(core, msg->target_type) : NULL;
   return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
 }
 

@@ -217,6 +217,14 @@ tr_remote *tr_core_find_remote(const tr_core *core, tr_slice type_text, tr_slice
   return agent && (agent->state & TR_AGENT_REMOTE) ? remote_of(agent) : NULL;
 }
 
+tr_name *tr_core_next_unlisted(const tr_core *core, uint32_t *at) {
+  while (core->unlisted.count && *at < core->unlisted.cap) {
+    const tr_class *class_ = core->unlisted.items[(*at)++];
+    if (class_ && class_->agent_count > 0) return class_->type;
+  }
+  return NULL;
+}
+
 /* ---- the other end: a process that serves some ids only ---- */
 
 void tr_core_set_leaf(tr_core *core) { core->leaf = true; }

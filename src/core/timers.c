@@ -19,6 +19,7 @@
 #define DIGIT 6
 #define SLOTS (1 << DIGIT)
 #define LEVELS 10 /* 60 bits of ticks: more than any tr_time */
+#define LOOK 8    /* timers of a slot that are looked at, so that who has but a few sleeps until the first and not until its slot is dealt */
 
 struct tr_timers {
   tr_mem *mem;
@@ -53,7 +54,7 @@ static uint64_t tick_of(const tr_timers *timers, tr_time when) {
 
 static tr_time time_of(const tr_timers *timers, uint64_t tick) {
   uint64_t us = tick * TICK;
-  if (us > (uint64_t)INT64_MAX - (uint64_t)timers->origin) return INT64_MAX;
+  if (us >= (uint64_t)INT64_MAX - (uint64_t)timers->origin) return INT64_MAX - 1; /* which is not TR_NEVER */
   return (tr_time)((uint64_t)timers->origin + us);
 }
 
@@ -151,9 +152,23 @@ int tr_timers_advance(tr_timers *timers, tr_time now) {
   return fired;
 }
 
+/* The earliest tick in a slot; where there are many timers, when the slot begins. */
+static uint64_t earliest(const tr_link *head, uint64_t start, const tr_timers *timers) {
+  uint64_t tick = UINT64_MAX;
+  int n = 0;
+  for (const tr_link *link = head->next; link != head; link = link->next) {
+    uint64_t at = tick_of(timers, TR_CONTAINER(link, tr_timer, link)->when);
+    if (++n > LOOK) return start;
+    if (at < tick) tick = at;
+  }
+  return tick;
+}
+
 tr_time tr_timers_next(const tr_timers *timers) {
   unsigned slot;
   uint64_t start;
   if (!tr_list_empty(&timers->due)) return timers->now;
-  return next_slot(timers, &slot, &start) < 0 ? TR_NEVER : time_of(timers, start);
+  int level = next_slot(timers, &slot, &start);
+  if (level < 0) return TR_NEVER;
+  return time_of(timers, level ? earliest(&timers->slots[level][slot], start, timers) : start);
 }

@@ -27,7 +27,7 @@ void tr_timer_stop(tr_timers *timers, tr_timer *timer); /* no-op when not runnin
 static inline int tr_timer_running(const tr_timer *timer) { return timer->link.next != NULL; }
 /* Fire all that are due at `now`; returns how many. A clock that goes backwards is ignored. */
 int tr_timers_advance(tr_timers *timers, tr_time now);
-/* A time not later than the next timer's (exact within the wheel's granularity), TR_NEVER when none runs. */
+/* The time of the next timer, or one not later where more than a few are as near as that one; TR_NEVER when none runs. */
 tr_time tr_timers_next(const tr_timers *timers);
 
 #endif

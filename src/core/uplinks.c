@@ -6,7 +6,11 @@
  * at once; AutoGen's never answers, so it is best given last), to the next. What was found is remembered for a second: until
  * then messages for this type begin where the last one ended. With one uplink nothing of this is looked at.
  *
- * Those that are not connected come last: what they are given waits for them. */
+ * Those that are not connected come last: what they are given waits for them.
+ *
+ * What clients of this host ask for may go up, too, from host to host (more->hops). Hosts that are joined in a circle would send it round for
+ * ever: so each host counts, past TR_HOPS_MOST of them the type is not registered, and only the first two try one uplink after the other
+ * (else a misspelt type would take every way through a mesh of hosts). Up only: what came down by an uplink is for agents here. */
 #include <stdio.h>
 
 #include "core/internal.h"
@@ -17,6 +21,7 @@
 #define HINTS_MOST 4096
 #endif
 #define HINTS_LAST TR_SECONDS(1)
+#define HOPS_TO_CHOOSE 2
 
 typedef struct hint { tr_name *type; uint32_t first; } hint; /* uplinks before this one do not have it */
 
@@ -86,6 +91,14 @@ tr_dest *tr_uplink_named(const tr_core *core, uint32_t number) {
   return NULL;
 }
 
+bool tr_core_may_reach(const tr_core *core, tr_slice type) {
+  tr_name *name = core->unlisted.count ? tr_name_find(core->names, type) : NULL;
+  if (name && tr_table_get(&core->unlisted, name)) return true;
+  for (uint32_t i = 0; i < core->uplink_count; i++)
+    if (!core->uplinks[i]->bound) return true;
+  return false;
+}
+
 const char *tr_core_unregistered(tr_slice type, char *out) {
   snprintf(out, TR_ERROR_TEXT, "agent type %.*s is not registered", (int)tr_utf8_cut(type, 256), type.n ? type.p : "");
   return out;
@@ -94,6 +107,7 @@ const char *tr_core_unregistered(tr_slice type, char *out) {
 bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text) {
   char unregistered[TR_ERROR_TEXT];
   if (core->uplink_count < 2 || uplink->bound || msg->via || core->closing) return false;
+  if (msg->more && msg->more->hops > HOPS_TO_CHOOSE) return false;
   if (!tr_slice_is(text, tr_core_unregistered(tr_name_view(msg->target_type), unregistered))) return false;
   uint32_t at = 0;
   while (at < core->uplink_count && core->uplinks[at] != uplink) at++;

@@ -46,7 +46,7 @@ void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
 /* A request or an answer that is not forwarded: its caller is told, where it is known which it is. */
 static bool fail_by_span(tr_client *client, const tr_wire_span *span, int code, const char *text) {
   if (span->kind == TR_WIRE_RESPONSE) {
-    tr_pending *pending = tr_pending_find(client->host, span->request_id);
+    tr_pending *pending = tr_slots_find(&client->host->slots, span->request_id);
     if (pending && pending->callee == client) tr_pending_fail(pending, code, text);
     return true;
   }

@@ -260,10 +260,12 @@ static void deliver_local(tr_client *to, tr_msg *msg, const tr_share *only) {
   tr_blob *frame = NULL;
   tr_error error;
   tr_error_init(&error);
-  int err = tr_wire_encode_event(msg, (tr_slice){ NULL, 0 }, &frame, &error);
+  bool cached = msg->frame != NULL; /* for an earlier receiver, who may take the native format */
+  int err = tr_wire_encode_event_as(msg, (tr_slice){ NULL, 0 }, tr_transcode_plain(to), &frame, &error);
   if (!err && only) err = mark(to, TR_KEY_ONLY_FOR, tr_share_name(only), &frame, &error);
   else if (!err && to->troupe && !tr_list_empty(&to->shares)) err = mark_not_for(to, msg, &frame, &error);
-  if (!err && tr_transcode_due(NULL, to)) err = tr_transcode_frame(to, &frame, &error);
+  if (!err && (tr_transcode_due(NULL, to) || (cached && tr_transcode_plain(to) != TR_FORMAT_NATIVE)))
+    err = tr_transcode_frame(to, &frame, &error);
   if (err) {
     tr_blob_unref(frame);
     dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));

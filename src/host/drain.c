@@ -51,7 +51,7 @@ static void on_deadline(tr_timer *timer) {
 }
 
 void tr_drain_check(tr_host *host) {
-  if (host->draining == 1 && host->slab.count == 0) end_streams(host);
+  if (host->draining == 1 && host->slots.count == 0) end_streams(host);
 }
 
 void tr_host_drain(tr_host *host, tr_time deadline) {

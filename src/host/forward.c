@@ -2,7 +2,8 @@
  * Requests and their answers.
  *
  *   client → client   walked, request_id spliced, queued; the answer likewise with the caller's id put back
- *   client → agent    decoded, posted to the core; its reply encoded under the caller's id
+ *   client → agent    decoded, posted to the core; its reply encoded under the caller's id. So goes also what nobody here has,
+ *                     where an uplink may know it
  *   agent → client    the core hands it to tr_forward_from_local; encoded; the answer decoded
  *
  * All three are a tr_pending. Whatever happens, a request ends in an answer: here at once where it cannot be delivered,
@@ -85,7 +86,7 @@ static tr_blob *open_request(tr_client *caller, tr_client *callee, const tr_wire
   pending->priority = t->priority;
   pending->resends = t->resends;
   char id[TR_PENDING_ID];
-  tr_pending_write_id(pending, id);
+  tr_slot_write_id(&pending->slot, id);
   tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
   if (!frame) tr_pending_fail(pending, TR_EMEMORY, NULL);
   return frame;
@@ -169,7 +170,7 @@ static void to_shared(tr_client *caller, tr_share *share, const tr_wire_span *sp
   else tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
 }
 
-/* ---- client → agent of this process (or behind another door) ---- */
+/* ---- client → agent of this process, or what may be behind another door of it ---- */
 
 static tr_blob *encode_answer(tr_client *caller, tr_reply *reply, tr_slice id, tr_error *error) {
   tr_blob *frame = NULL;
@@ -197,7 +198,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
 
 void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply) {
   tr_host *host = ud;
-  tr_pending *pending = tr_pending_at(host, token);
+  tr_pending *pending = tr_slots_at(&host->slots, token);
   if (!pending || pending->msg != request) return;
   pending->msg = NULL;
   tr_client *caller = pending->caller;
@@ -227,7 +228,21 @@ static void post_oneway(tr_client *caller, tr_msg *msg, tr_slice id) {
   tr_blob_unref(frame);
 }
 
-static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span) {
+/* One for a type that nobody here has counts as sent on by one host more, and so may go up; but not back to the process that launched
+ * this one. False: it has been sent on often enough, or there is no memory. */
+static bool count_hop(const tr_client *caller, tr_msg *msg, bool owned, tr_error *error) {
+  char text[TR_ERROR_TEXT];
+  uint8_t before = msg->more ? msg->more->hops : 0;
+  if (before) msg->more->hops = 0;
+  if (owned || caller->host->o.parent) return true;
+  if (before >= TR_HOPS_MOST) tr_error_set(error, TR_ENOT_FOUND, "%s", tr_core_unregistered(tr_name_view(msg->target_type), text));
+  else if (!tr_msg_get_more(msg)) tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  else msg->more->hops = before + 1;
+  return !error->code;
+}
+
+/* owned: its type is one of this process. */
+static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span, bool owned) {
   tr_host *host = caller->host;
   tr_wire_in in = { 0 };
   tr_error error;
@@ -245,6 +260,11 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     tr_placed(caller, msg, span->request_id);
     return;
   }
+  if (!count_hop(caller, msg, owned, &error)) {
+    tr_msg_unref(msg);
+    tr_pending_refuse(caller, span->request_id, error.code, error.text);
+    return;
+  }
   if (msg->kind != TR_MSG_REQUEST) {
     post_oneway(caller, msg, span->request_id);
     return;
@@ -257,7 +277,7 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span)
     return;
   }
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
-  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_slot_token(&pending->slot) };
   if (msg->window) tr_pending_take_parts(pending);
   tr_core_post(host->core, msg);
 }
@@ -293,8 +313,8 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
     to_client(caller, tr_client_of(dest), span);
   } else if (dest && dest->ops == &tr_share_ops) {
     to_shared(caller, tr_share_of(dest), span);
-  } else if (dest) {
-    to_core(caller, bytes, span);
+  } else if (dest || tr_core_may_reach(caller->host->core, span->target_type)) {
+    to_core(caller, bytes, span, dest != NULL);
   } else {
     char text[TR_ERROR_TEXT];
     tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, tr_core_unregistered(span->target_type, text));
@@ -362,8 +382,8 @@ static void answer_agent(tr_pending *pending, tr_client *callee, tr_slice bytes)
 void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *span) {
   tr_host *host = callee->host;
   host->stats.responses++;
-  tr_pending *pending = tr_pending_find(host, span->request_id);
-  if (!pending && tr_pending_was(host, span->request_id)) { /* its caller has given it up */
+  tr_pending *pending = tr_slots_find(&host->slots, span->request_id);
+  if (!pending && tr_slots_had(&host->slots, span->request_id)) { /* its caller has given it up */
     tr_core_late(host->core);
     tr_log_write(host->log, TR_LOG_DEBUG, "answer.late", "client=%s id=%.*s", callee->id, TR_BRIEF(span->request_id));
   } else if (!pending || pending->callee != callee) {
@@ -424,7 +444,7 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
   pending->holder.ops = &tr_pending_holder_ops;
   if (!oneway) msg->holder = &pending->holder;
   char id[TR_PENDING_ID];
-  tr_pending_write_id(pending, id);
+  tr_slot_write_id(&pending->slot, id);
   tr_error error;
   tr_error_init(&error);
   const char *why = NULL;

@@ -45,17 +45,15 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_random *random = tr_core_random(options->core);
   tr_map_init(&host->addresses, mem, tr_random_next(random));
   tr_map_init(&host->clients, mem, tr_random_next(random));
-  host->slab.salt = (uint32_t)tr_random_next(random);
+  tr_slots_init(&host->slots, mem, sizeof(tr_pending), TR_PENDING_MOST, (uint32_t)tr_random_next(random));
   return host;
 }
 
 /* Every request that is still open; its caller or its callee may be an agent of this process. */
 static void fail_all(tr_host *host) {
-  for (uint32_t slot = 0; slot < host->slab.n_chunks * TR_SLAB_CHUNK; slot++) {
-    tr_pending *pending = &host->slab.chunks[slot >> TR_SLAB_BITS][slot & (TR_SLAB_CHUNK - 1)];
-    if (pending->kind == TR_PENDING_FREE) continue;
+  for (tr_pending *pending = NULL; (pending = tr_slots_next(&host->slots, pending));) {
     if (pending->msg) tr_pending_fail(pending, TR_EUNAVAILABLE, "the host is closing");
-    if (pending->kind != TR_PENDING_FREE) tr_pending_free(pending);
+    if (pending->slot.taken) tr_pending_free(pending);
   }
 }
 
@@ -67,7 +65,7 @@ void tr_host_free(tr_host *host) {
   tr_timer_stop(host->timers, &host->sweep);
   tr_timer_stop(host->timers, &host->drain);
   tr_timer_stop(host->timers, &host->share_timer);
-  tr_pending_slab_fini(host);
+  tr_slots_fini(&host->slots);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
   TR_DELETE(host->mem, host);
@@ -77,5 +75,5 @@ void tr_host_get_stats(const tr_host *host, tr_host_stats *stats) {
   *stats = host->stats;
   stats->connections = host->n_conns;
   stats->clients = host->clients.count;
-  stats->pending_requests = host->slab.count;
+  stats->pending_requests = host->slots.count;
 }

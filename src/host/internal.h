@@ -10,6 +10,7 @@
 #include "base/finder.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/slots.h"
 #include "base/text.h"
 #include "host/host.h"
 #include "wire/wire.h"
@@ -163,9 +164,11 @@ typedef enum {
   TR_PENDING_FROM_LOCAL /* an agent of this process → client: msg is ours */
 } tr_pending_kind;
 
-#define TR_PENDING_ID 16 /* characters of the request_id that the host writes */
+#define TR_PENDING_ID TR_SLOT_ID /* characters of the request_id that the host writes */
+#define TR_PENDING_MOST (1u << 22)
 
 struct tr_pending {
+  tr_slot slot;      /* its token is its id, for the callee */
   tr_link by_caller, by_callee;
   tr_holder holder;  /* FROM_LOCAL: of msg */
   tr_timer guard;
@@ -173,37 +176,18 @@ struct tr_pending {
   tr_client *callee; /* NULL: an agent of this process */
   tr_msg *msg;
   tr_host *host;
-  uint32_t slot, generation;
   uint8_t kind;      /* tr_pending_kind */
   bool oneway;       /* nobody waits for the answer */
   bool resends;      /* its caller may send it again, if it loses its connection */
   uint8_t priority;  /* of a forwarded request, and so of its answer */
   int owed;          /* an error answer that memory was short for: tried again later */
   uint32_t id_length;
-  union { char text[40]; tr_blob *blob; uint32_t next_free; } id; /* the caller's request_id; blob where it is longer */
+  union { char text[40]; tr_blob *blob; } id; /* the caller's request_id; blob where it is longer */
 };
 
-#define TR_SLAB_BITS 8
-#define TR_SLAB_CHUNK (1u << TR_SLAB_BITS)
-#define TR_SLAB_MAX (1u << 22)
-typedef struct tr_pending_slab {
-  tr_pending **chunks;
-  uint32_t n_chunks, cap_chunks, count, first_free; /* first_free: slot + 1 */
-  uint32_t salt; /* first generation of every slot: ids of an earlier run are not ours */
-} tr_pending_slab;
-
-void tr_pending_slab_fini(tr_host *host);
-/* A pending request, its guard running; NULL: out of memory, or TR_SLAB_MAX. `id` is copied. */
+/* A pending request, its guard running; NULL: out of memory, or TR_PENDING_MOST. `id` is copied. */
 tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id,
                            tr_time deadline);
-void tr_pending_write_id(const tr_pending *pending, char out[TR_PENDING_ID]);
-static inline uint64_t tr_pending_token(const tr_pending *pending) {
-  return (uint64_t)pending->slot << 32 | pending->generation;
-}
-/* The open request with this token or written id; NULL: no such, or no longer. */
-tr_pending *tr_pending_at(const tr_host *host, uint64_t token);
-tr_pending *tr_pending_find(const tr_host *host, tr_slice id);
-bool tr_pending_was(const tr_host *host, tr_slice id); /* there was one with this written id */
 tr_slice tr_pending_id(const tr_pending *pending); /* the caller's */
 /* End it. The caller hears nothing: that was done. */
 void tr_pending_free(tr_pending *pending);
@@ -337,7 +321,7 @@ struct tr_host {
   uint32_t n_foreign; /* clients that did not announce themselves as troupe */
   tr_link doomed;    /* clients whose stream goes at the next sweep */
   tr_timer sweep;
-  tr_pending_slab slab;
+  tr_slots slots;    /* of tr_pending */
   tr_timer drain;
   uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
   tr_time drain_by;

@@ -15,7 +15,7 @@ static void send_note(tr_pending *pending, const tr_wire_note *note) {
   tr_client *callee = pending->callee;
   char id[TR_PENDING_ID];
   if (!callee || !callee->troupe || !callee->stream) return;
-  tr_pending_write_id(pending, id);
+  tr_slot_write_id(&pending->slot, id);
   tr_blob *frame = tr_wire_encode_note(pending->host->mem, tr_slice_make(id, sizeof id), note);
   if (frame) tr_client_send_lane(callee, frame, false, pending->priority); /* it must not overtake its request */
   tr_blob_unref(frame);
@@ -84,7 +84,7 @@ static int check_size(const tr_host *host, size_t size) { return size <= host->o
 
 static int on_local_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
   tr_host *host = ud;
-  tr_pending *pending = tr_pending_at(host, token);
+  tr_pending *pending = tr_slots_at(&host->slots, token);
   tr_blob *frame = NULL;
   if (!pending || pending->msg != request) return 0;
   int err = tr_wire_encode_part(host->core, part, tr_pending_id(pending), &frame, NULL);
@@ -121,11 +121,11 @@ static int part_to_agent(tr_pending *pending, tr_slice bytes, tr_error *error) {
 
 /* One that cannot be passed on ends the request: the rest without it would be another answer. */
 static void pass_part(tr_client *callee, tr_slice bytes, const tr_wire_span *span) {
-  tr_pending *pending = tr_pending_find(callee->host, span->request_id);
+  tr_pending *pending = tr_slots_find(&callee->host->slots, span->request_id);
   tr_error error;
   tr_error_init(&error);
   int err = 0;
-  if (!pending && tr_pending_was(callee->host, span->request_id)) tr_core_late(callee->host->core);
+  if (!pending && tr_slots_had(&callee->host->slots, span->request_id)) tr_core_late(callee->host->core);
   if (!pending || pending->callee != callee || pending->owed) return;
   if (pending->kind == TR_PENDING_FROM_LOCAL) err = part_to_agent(pending, bytes, &error);
   else if (pending->caller->troupe) err = part_to_client(pending, span);

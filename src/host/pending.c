@@ -1,96 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Open requests: who asked, who has to answer, under which id.
  *
- * Request ids of AutoGen's workers count from "1" in every worker, so the host writes its own: sixteen hex digits, slot and
- * generation of an entry in a slab. An answer is found by them without hashing; an answer to an entry that was freed
- * meanwhile, or that another client should give, is not found. Generations start at a random number, so that a worker
- * that outlived an earlier host cannot answer this one's requests.
- *
- * Entries hold links and timers, so they must not move: the slab grows by chunks.
+ * Request ids of AutoGen's workers count from "1" in every worker, so the host writes its own, the token
+ * of the entry's slot (base/slots.h). An answer to an entry that was freed meanwhile, or that another client should give, is not
+ * found; nor can a worker that outlived an earlier host answer this one's requests.
  *
  * An entry ends in tr_pending_free, exactly once, after its caller was answered or is known to be gone. Where memory is too
  * short for an error answer the entry stays as a debt (`owed`), and its guard tries again. */
 #include "host/internal.h"
 
 #define RETRY TR_MILLISECONDS(100)
-
-/* ---- the slab ---- */
-
-static tr_pending *at(const tr_pending_slab *slab, uint32_t slot) {
-  return &slab->chunks[slot >> TR_SLAB_BITS][slot & (TR_SLAB_CHUNK - 1)];
-}
-
-static bool grow(tr_host *host) {
-  tr_pending_slab *slab = &host->slab;
-  if (slab->n_chunks == TR_SLAB_MAX >> TR_SLAB_BITS) return false;
-  if (slab->n_chunks == slab->cap_chunks) {
-    uint32_t cap = slab->cap_chunks ? slab->cap_chunks * 2 : 4;
-    void *grown = tr_realloc(host->mem, slab->chunks, slab->cap_chunks * sizeof *slab->chunks, cap * sizeof *slab->chunks);
-    if (!grown) return false;
-    slab->chunks = grown;
-    slab->cap_chunks = cap;
-  }
-  tr_pending *chunk = tr_calloc(host->mem, TR_SLAB_CHUNK, sizeof *chunk);
-  if (!chunk) return false;
-  uint32_t base = slab->n_chunks * TR_SLAB_CHUNK;
-  slab->chunks[slab->n_chunks++] = chunk;
-  for (uint32_t i = TR_SLAB_CHUNK; i-- > 0;) {
-    chunk[i].host = host;
-    chunk[i].slot = base + i;
-    chunk[i].generation = slab->salt;
-    chunk[i].id.next_free = slab->first_free;
-    slab->first_free = base + i + 1;
-  }
-  return true;
-}
-
-void tr_pending_slab_fini(tr_host *host) {
-  tr_pending_slab *slab = &host->slab;
-  for (uint32_t i = 0; i < slab->n_chunks; i++)
-    tr_free(host->mem, slab->chunks[i], TR_SLAB_CHUNK * sizeof(tr_pending));
-  tr_free(host->mem, slab->chunks, slab->cap_chunks * sizeof *slab->chunks);
-}
-
-/* ---- ids ---- */
-
-void tr_pending_write_id(const tr_pending *pending, char out[TR_PENDING_ID]) {
-  static const char digits[] = "0123456789abcdef";
-  uint64_t token = tr_pending_token(pending);
-  for (int i = TR_PENDING_ID; i-- > 0; token >>= 4) out[i] = digits[token & 15];
-}
-
-tr_pending *tr_pending_at(const tr_host *host, uint64_t token) {
-  uint32_t slot = (uint32_t)(token >> 32);
-  if (slot >= host->slab.n_chunks * TR_SLAB_CHUNK) return NULL;
-  tr_pending *pending = at(&host->slab, slot);
-  return pending->kind != TR_PENDING_FREE && pending->generation == (uint32_t)token ? pending : NULL;
-}
-
-static bool parse_id(tr_slice id, uint64_t *out) {
-  if (id.n != TR_PENDING_ID) return false;
-  uint64_t token = 0;
-  for (size_t i = 0; i < id.n; i++) {
-    char c = id.p[i];
-    unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-    if (digit == 16) return false;
-    token = token << 4 | digit;
-  }
-  *out = token;
-  return true;
-}
-
-tr_pending *tr_pending_find(const tr_host *host, tr_slice id) {
-  uint64_t token;
-  return parse_id(id, &token) ? tr_pending_at(host, token) : NULL;
-}
-
-bool tr_pending_was(const tr_host *host, tr_slice id) {
-  const tr_pending_slab *slab = &host->slab;
-  uint64_t token;
-  if (!parse_id(id, &token) || token >> 32 >= slab->n_chunks * TR_SLAB_CHUNK) return false;
-  uint32_t generation = (uint32_t)token, last = at(slab, (uint32_t)(token >> 32))->generation;
-  return generation != slab->salt && last - generation < last - slab->salt;
-}
 
 tr_slice tr_pending_id(const tr_pending *pending) {
   if (pending->id_length <= sizeof pending->id.text) return (tr_slice){ pending->id.text, pending->id_length };
@@ -116,21 +35,20 @@ static void guard(tr_timer *timer) {
 
 tr_pending *tr_pending_new(tr_host *host, tr_pending_kind kind, tr_client *caller, tr_client *callee, tr_slice id,
                            tr_time deadline) {
-  tr_pending_slab *slab = &host->slab;
-  if (!slab->first_free && !grow(host)) return NULL;
-  tr_pending *pending = at(slab, slab->first_free - 1);
-  uint32_t next_free = pending->id.next_free;
+  tr_pending *pending = tr_slots_take(&host->slots);
+  if (!pending) return NULL;
   if (id.n > sizeof pending->id.text) {
     tr_blob *blob = tr_blob_copy(host->mem, id);
-    if (!blob) return NULL;
+    if (!blob) {
+      tr_slots_give(&host->slots, pending);
+      return NULL;
+    }
     pending->id.blob = blob;
   } else if (id.n) {
     memcpy(pending->id.text, id.p, id.n);
   }
-  slab->first_free = next_free;
-  slab->count++;
+  pending->host = host;
   pending->id_length = (uint32_t)id.n;
-  pending->generation++;
   pending->kind = (uint8_t)kind;
   pending->caller = caller;
   pending->callee = callee;
@@ -171,9 +89,7 @@ void tr_pending_free(tr_pending *pending) {
   pending->oneway = pending->resends = false;
   pending->priority = TR_PRIORITY_NORMAL;
   pending->owed = 0;
-  pending->id.next_free = host->slab.first_free;
-  host->slab.first_free = pending->slot + 1;
-  host->slab.count--;
+  tr_slots_give(&host->slots, pending);
   if (host->draining) tr_drain_check(host);
 }
 

@@ -20,7 +20,7 @@ static tr_class *class_of(tr_host *host, const tr_msg *msg, tr_error *error) {
 static int give(tr_client *caller, tr_class *class_, const tr_name *key, tr_msg *msg, tr_pending *pending) {
   tr_host *host = caller->host;
   pending->msg = msg;
-  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_pending_token(pending) };
+  msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_slot_token(&pending->slot) };
   tr_core_give(host->core, class_, tr_name_view(key), msg); /* what is refused is a dead letter, and answered */
   return 0;
 }
@@ -82,7 +82,7 @@ static int take(tr_client *caller, tr_msg *msg, tr_slice id, tr_error *error) {
   } else if (!rc) { /* done */
     tr_reply done = { .body = { .kind = TR_BODY_NULL } };
     pending->msg = msg;
-    msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_pending_token(pending) };
+    msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_slot_token(&pending->slot) };
     tr_msg_answer(msg, &done);
     tr_msg_unref(msg);
   } else {

@@ -83,7 +83,7 @@ static int hold(tr_move *move, const held *item, size_t size) {
 }
 
 int tr_move_hold_request(tr_move *move, tr_pending *pending, tr_blob *frame, uint8_t sends, bool refers) {
-  held item = { .frame = frame, .token = tr_pending_token(pending), .sends = sends, .priority = pending->priority, .refers = refers };
+  held item = { .frame = frame, .token = tr_slot_token(&pending->slot), .sends = sends, .priority = pending->priority, .refers = refers };
   return hold(move, &item, frame->len);
 }
 
@@ -107,7 +107,7 @@ static void release_event(tr_client *to, held *item) {
 }
 
 static void release_request(tr_host *host, tr_client *to, held *item) {
-  tr_pending *pending = tr_pending_at(host, item->token);
+  tr_pending *pending = tr_slots_at(&host->slots, item->token);
   if (!pending || pending->owed) return; /* it has ended meanwhile */
   if (to) tr_forward_held(pending, to, &item->frame, item->sends, item->refers);
   else tr_pending_fail(pending, TR_EUNAVAILABLE, "the agent's worker was lost");

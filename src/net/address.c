@@ -32,13 +32,18 @@ int tr_address_parse(tr_slice text, tr_address *out, tr_error *error) {
   if (tr_slice_starts(text, TR_SLICE_LITERAL("unix:"))) return parse_unix(tr_slice_make(text.p + 5, text.n - 5), out, error);
   for (size_t i = 0; i + 2 < text.n; i++)
     if (memcmp(text.p + i, "://", 3) == 0)
-      return tr_error_set(error, TR_EINVALID, "\"%.*s\": an address has no scheme; write host:port or unix:PATH",
+      return tr_error_set(error, TR_EINVALID, "\"%.*s\": an address has no scheme; write host:port, tls:host:port or unix:PATH",
                           TR_SLICE_ARG(text));
+  /* "tls:443" is a host of that name. */
+  if (tr_slice_starts(text, TR_SLICE_LITERAL("tls:")) && memchr(text.p + 4, ':', text.n - 4)) {
+    out->tls = true;
+    text = tr_slice_make(text.p + 4, text.n - 4);
+  }
   size_t colon = text.n;
   while (colon > 0 && text.p[colon - 1] != ':') colon--;
   tr_slice host = { text.p, colon ? colon - 1 : 0 };
   if (colon == 0 || parse_port(tr_slice_make(text.p + colon, text.n - colon), &out->port))
-    return tr_error_set(error, TR_EINVALID, "\"%.*s\": expected host:port (port 0 to 65535) or unix:PATH",
+    return tr_error_set(error, TR_EINVALID, "\"%.*s\": expected host:port or tls:host:port (port 0 to 65535), or unix:PATH",
                         TR_SLICE_ARG(text));
   if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']') {
     host.p++;
@@ -62,6 +67,5 @@ bool tr_address_numeric(const tr_address *address, struct sockaddr_storage *out)
 
 void tr_address_format(const tr_address *address, char *out, size_t size) {
   if (address->is_unix) snprintf(out, size, "unix:%s", address->host);
-  else if (strchr(address->host, ':')) snprintf(out, size, "[%s]:%u", address->host, address->port);
-  else snprintf(out, size, "%s:%u", address->host, address->port);
+  else snprintf(out, size, strchr(address->host, ':') ? "%s[%s]:%u" : "%s%s:%u", address->tls ? "tls:" : "", address->host, address->port);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Addresses as users write them: "host:port", "[::1]:port", "unix:PATH". Port 0 picks a free one. */
+ * Addresses as users write them: "host:port", "[::1]:port", "tls:host:port", "unix:PATH". Port 0 picks a free one. */
 #ifndef TR_NET_ADDRESS_H
 #define TR_NET_ADDRESS_H
 
@@ -12,7 +12,7 @@
 #define TR_ADDRESS_MAX 300
 
 typedef struct tr_address {
-  bool is_unix;
+  bool is_unix, tls;
   char host[256]; /* name or number, without brackets; or the path of a Unix socket */
   unsigned port;
 } tr_address;

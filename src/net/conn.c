@@ -36,7 +36,9 @@ tr_net_conn *tr_net_conn_new(tr_net *net, bool is_unix) {
 static void on_closed(uv_handle_t *handle) {
   tr_net_conn *conn = handle->data;
   tr_net *net = conn->net;
-  if (conn->handlers) conn->handlers->closed(conn->ud, conn, conn->reason[0] ? conn->reason : NULL);
+  const char *tls = tr_tls_reason(conn);
+  if (conn->handlers) conn->handlers->closed(conn->ud, conn, tls ? tls : conn->reason[0] ? conn->reason : NULL);
+  tr_tls_end(conn);
   net->handles--;
   TR_DELETE(net->mem, conn);
 }
@@ -70,7 +72,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
   tr_net_conn *conn = stream->data;
   if (n > 0) {
     if (conn->ending) return; /* a broken peer's bytes: only what we still have to say counts */
-    if (conn->handlers->data(conn->ud, conn, tr_slice_make(buf->base, (size_t)n)) < 0) conn->ending = true;
+    if (conn->tls) tr_tls_feed(conn, tr_slice_make(buf->base, (size_t)n));
+    else if (conn->handlers->data(conn->ud, conn, tr_slice_make(buf->base, (size_t)n)) < 0) conn->ending = true;
     tr_net_conn_dirty(conn);
   } else if (n < 0) {
     tr_net_conn_fail(conn, n == UV_EOF ? "closed by the peer" : uv_strerror((int)n));
@@ -129,8 +132,15 @@ static int write_rest(tr_net_conn *conn, const uint8_t *bytes, size_t n) {
 static int flush_block(tr_net_conn *conn) {
   tr_buf *out = &conn->net->out;
   tr_buf_clear(out);
-  int rc = conn->handlers->output(conn->ud, conn, out, TR_NET_WRITE_SIZE);
+  int rc = !conn->handlers || (conn->tls && !tr_tls_is_open(conn)) ? 0 : conn->handlers->output(conn->ud, conn, out, TR_NET_WRITE_SIZE);
   if (rc < 0) conn->ending = true;
+  if (conn->tls && !out->failed) {
+    tr_buf *sealed = &conn->net->sealed;
+    tr_buf_clear(sealed);
+    rc = tr_tls_seal(conn, out, sealed);
+    if (rc < 0) return rc;
+    out = sealed;
+  }
   if (out->failed) return UV_ENOMEM;
   if (out->len == 0) return 0;
   uv_buf_t buf = uv_buf_init((char *)out->data, (unsigned)out->len);
@@ -144,6 +154,11 @@ static int flush_block(tr_net_conn *conn) {
   return 1;
 }
 
+static void close_in_order(tr_net_conn *conn) {
+  if (conn->tls && tr_tls_bye(conn)) flush_block(conn);
+  tr_net_conn_close(conn);
+}
+
 static void flush_conn(tr_net_conn *conn) {
   if (conn->writing || conn->closing) return;
   int rc;
@@ -151,7 +166,7 @@ static void flush_conn(tr_net_conn *conn) {
   while (rc > 0 && !conn->writing && !conn->closing);
   if (conn->closing || conn->writing) return;
   if (rc < 0) tr_net_conn_fail(conn, uv_strerror(rc));
-  else if (conn->ending || conn->handlers->finished(conn->ud, conn)) tr_net_conn_close(conn);
+  else if (conn->ending || (conn->handlers && conn->handlers->finished(conn->ud, conn))) close_in_order(conn);
 }
 
 void tr_net_flush(tr_net *net) {

@@ -2,7 +2,7 @@
  * Dialing: resolve a name, try its addresses in turn, hand over the connected socket.
  *
  * A dial lives until its last request (getaddrinfo or connect) has called back, even when it was cancelled: libuv gives requests back
- * only through their callbacks. */
+ * only through their callbacks. With TLS it is done when the handshake is, and only then hears anybody of the connection. */
 #include "net/internal.h"
 
 #include <stdio.h>
@@ -19,9 +19,10 @@ struct tr_net_dial {
   void *handlers_ud;
   tr_net_dial_fn dialed; /* NULL: cancelled */
   void *ud;
+  char tls_reason[200];
 };
 
-static void try_next(tr_net_dial *dial, int last_error);
+static void try_next(tr_net_dial *dial, const char *last_error);
 
 tr_net_dial *tr_net_dial_of(tr_link *link) { return TR_CONTAINER(link, tr_net_dial, all); }
 
@@ -31,16 +32,49 @@ static void dial_done(tr_net_dial *dial, tr_net_conn *conn, const char *reason) 
   void *ud = dial->ud;
   tr_link_remove(&dial->all);
   if (dial->found) uv_freeaddrinfo(dial->found);
-  net->handles--;
-  TR_DELETE(net->mem, dial);
   if (dialed) dialed(ud, conn, reason);
   else if (conn) tr_net_conn_close(conn);
+  net->handles--;
+  TR_DELETE(net->mem, dial);
+}
+
+/* The handshake's end; conn NULL: that connection is gone. */
+static void on_secured(void *ud, tr_net_conn *conn, const char *reason) {
+  tr_net_dial *dial = ud;
+  dial->conn = NULL;
+  if (!dial->dialed) {
+    dial_done(dial, conn, NULL);
+  } else if (conn) {
+    conn->handlers = dial->handlers;
+    conn->ud = dial->handlers_ud;
+    dial_done(dial, conn, NULL);
+  } else {
+    snprintf(dial->tls_reason, sizeof dial->tls_reason, "%s", reason);
+    try_next(dial, dial->tls_reason);
+  }
+}
+
+static void secure(tr_net_dial *dial, tr_net_conn *conn) {
+  dial->conn = conn;
+  int rc = tr_net_conn_start(conn, NULL, NULL);
+  if (rc == 0) rc = tr_tls_begin(conn, dial->net->tls_client, &dial->address);
+  if (rc == 0) {
+    tr_tls_tell(conn, on_secured, dial);
+    return;
+  }
+  dial->conn = NULL;
+  tr_net_conn_close(conn);
+  try_next(dial, uv_strerror(rc));
 }
 
 static void on_connect(uv_connect_t *req, int status) {
   tr_net_dial *dial = req->data;
   tr_net_conn *conn = dial->conn;
   dial->conn = NULL;
+  if (status == 0 && dial->dialed && dial->address.tls) {
+    secure(dial, conn);
+    return;
+  }
   if (status == 0 && dial->dialed) {
     status = tr_net_conn_start(conn, dial->handlers, dial->handlers_ud);
     if (status == 0) {
@@ -51,7 +85,7 @@ static void on_connect(uv_connect_t *req, int status) {
   }
   tr_net_conn_close(conn);
   if (!dial->dialed) dial_done(dial, NULL, NULL);
-  else try_next(dial, status);
+  else try_next(dial, uv_strerror(status));
 }
 
 /* A socket to connect with; NULL where there is no memory or no file descriptor. */
@@ -61,18 +95,19 @@ static tr_net_conn *dial_conn(tr_net_dial *dial) {
   return dial->conn;
 }
 
-static void try_next(tr_net_dial *dial, int last_error) {
+static void try_next(tr_net_dial *dial, const char *last_error) {
   while (dial->next) {
     struct addrinfo *address = dial->next;
     dial->next = address->ai_next;
-    last_error = UV_ENOMEM;
+    last_error = uv_strerror(UV_ENOMEM);
     if (!dial_conn(dial)) continue;
-    last_error = uv_tcp_connect(&dial->connect, &dial->conn->handle.tcp, address->ai_addr, on_connect);
-    if (last_error == 0) return;
+    int rc = uv_tcp_connect(&dial->connect, &dial->conn->handle.tcp, address->ai_addr, on_connect);
+    if (rc == 0) return;
+    last_error = uv_strerror(rc);
     tr_net_conn_close(dial->conn);
     dial->conn = NULL;
   }
-  dial_done(dial, NULL, uv_strerror(last_error));
+  dial_done(dial, NULL, last_error);
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found) {
@@ -80,7 +115,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *foun
   dial->found = dial->next = found;
   if (!dial->dialed) dial_done(dial, NULL, NULL);
   else if (status < 0) dial_done(dial, NULL, uv_strerror(status));
-  else try_next(dial, 0);
+  else try_next(dial, "the name has no address");
 }
 
 static int dial_begin(tr_net_dial *dial) {
@@ -108,6 +143,7 @@ int tr_net_connect(tr_net *net, tr_slice text, const tr_net_handlers *handlers, 
   tr_address address;
   int rc = tr_address_parse(text, &address, error);
   if (rc) return rc;
+  if (address.tls && !net->tls_client) return tr_error_set(error, TR_EINVALID, "TLS is not set up here");
   tr_net_dial *dial = TR_NEW(net->mem, tr_net_dial);
   if (!dial) return tr_error_set(error, TR_EMEMORY, "out of memory");
   dial->net = net;

@@ -49,6 +49,7 @@ static void on_connection(uv_stream_t *stream, int status) {
     return;
   }
   int rc = tr_net_conn_start(conn, handlers, ud);
+  if (rc == 0 && listener->is_tls) rc = tr_tls_begin(conn, listener->net->tls_server, NULL);
   if (rc < 0) tr_net_conn_fail(conn, uv_strerror(rc));
 }
 
@@ -96,6 +97,22 @@ static int bind_tcp(tr_net_listener *listener, const tr_address *address) {
   return rc;
 }
 
+static bool is_loopback(const tr_net_listener *listener) {
+  struct sockaddr_storage storage;
+  int length = sizeof storage;
+  if (listener->is_unix) return true;
+  if (uv_tcp_getsockname(&listener->handle.tcp, (struct sockaddr *)&storage, &length) < 0) return true; /* bind failed, which uv_listen tells */
+  if (storage.ss_family == AF_INET) return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == 127;
+  const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
+  return storage.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}
+
+static int check_exposure(const tr_net_listener *listener, tr_slice text, tr_error *error) {
+  if (listener->is_tls || listener->net->insecure || is_loopback(listener)) return 0;
+  return tr_error_set(error, TR_EPERMISSION, "%.*s is reached from other machines, in plaintext and by anybody (tls:%.*s with a certificate; "
+                      "--insecure if the network is trusted)", TR_SLICE_ARG(text), TR_SLICE_ARG(text));
+}
+
 static void bound_address(tr_net_listener *listener, tr_address *address, char *out) {
   struct sockaddr_storage storage;
   int length = sizeof storage;
@@ -110,10 +127,13 @@ int tr_net_listen(tr_net *net, tr_slice text, tr_net_accept_fn accept_fn, void *
   tr_address address;
   int rc = tr_address_parse(text, &address, error);
   if (rc) return rc;
+  if (address.tls && !net->tls_server)
+    return tr_error_set(error, TR_EINVALID, "%.*s needs a certificate and its key (--tls-cert, --tls-key; troupe cert makes them)", TR_SLICE_ARG(text));
   tr_net_listener *listener = TR_NEW(net->mem, tr_net_listener);
   if (!listener) return tr_error_set(error, TR_EMEMORY, "out of memory");
   listener->net = net;
   listener->is_unix = address.is_unix;
+  listener->is_tls = address.tls;
   listener->accept = accept_fn;
   listener->ud = ud;
   rc = address.is_unix ? uv_pipe_init(net->loop, &listener->handle.pipe, 0) : uv_tcp_init(net->loop, &listener->handle.tcp);
@@ -125,6 +145,10 @@ int tr_net_listen(tr_net *net, tr_slice text, tr_net_accept_fn accept_fn, void *
   net->handles++;
   tr_list_push(&net->listeners, &listener->all);
   rc = address.is_unix ? bind_unix(listener, &address) : bind_tcp(listener, &address);
+  if (rc == 0 && check_exposure(listener, text, error)) {
+    tr_net_listener_close(listener);
+    return TR_EPERMISSION;
+  }
   if (rc == 0) rc = uv_listen(&listener->handle.stream, BACKLOG, on_connection);
   if (rc < 0) {
     tr_net_listener_close(listener);

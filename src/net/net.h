@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "net/address.h"
+#include "net/tls.h"
 
 typedef struct tr_net tr_net;
 typedef struct tr_net_conn tr_net_conn;
@@ -38,11 +39,15 @@ void tr_net_close(tr_net *net);
 bool tr_net_idle(const tr_net *net); /* no handle of ours is open */
 void tr_net_free(tr_net *net);
 uv_loop_t *tr_net_loop(const tr_net *net);
+/* For tls: addresses, from now on; connections that are open keep what they have. NULL: such addresses are refused. */
+void tr_net_set_tls(tr_net *net, tr_tls *server, tr_tls *client);
+/* Listen in plaintext at addresses that others reach, too. */
+void tr_net_set_insecure(tr_net *net, bool insecure);
 
 /* accepted returns the handlers' ud and sets *handlers, or NULL to refuse the connection. peer: "127.0.0.1:4711" or "unix". */
 typedef void *(*tr_net_accept_fn)(void *ud, tr_net_conn *conn, tr_slice peer, const tr_net_handlers **handlers);
 /* Listen; bound (TR_ADDRESS_MAX bytes) gets the address with the real port. A stale Unix socket file is replaced. err: TR_EINVALID,
- * TR_EIO ("address already in use", …). */
+ * TR_EIO ("address already in use", …), TR_EPERMISSION: in plaintext where others reach it (tr_net_set_insecure). */
 int tr_net_listen(tr_net *net, tr_slice address, tr_net_accept_fn accept, void *ud, char *bound, tr_net_listener **out, tr_error *error);
 void tr_net_listener_close(tr_net_listener *listener); /* stop accepting; connections live on */
 
@@ -58,6 +63,11 @@ void tr_net_conn_dirty(tr_net_conn *conn); /* something to send: flush before th
 void tr_net_conn_close(tr_net_conn *conn); /* now; closed handler follows from the loop */
 void tr_net_conn_drop(tr_net_conn *conn);  /* the same, and no handler is called any more: their ud may go at once */
 void *tr_net_conn_ud(const tr_net_conn *conn);
+/* The names in the peer's certificate, "cert:NAME" a line, appended to out. False: it has shown none that is believed. */
+#define TR_NET_NAMES_MAX 2048
+bool tr_net_conn_names(const tr_net_conn *conn, tr_buf *out);
+bool tr_net_conn_is_tls(const tr_net_conn *conn);
+bool tr_net_conn_resumed(const tr_net_conn *conn); /* its TLS session is an earlier one's */
 /* Whose process is behind a Unix socket, as the system says; -1: it does not know. */
 int64_t tr_net_conn_peer_uid(const tr_net_conn *conn);
 /* Flush all dirty connections now (the prepare handle does it by itself; the runtime calls it after its own work). */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runtime/internal.h"
+#include "runtime/secure.h"
 #include "wire/wire.h"
 
 /* ---- listeners ---- */
@@ -170,7 +170,7 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
 
 static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
   tr_address parsed;
-  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt)) return NULL;
+  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
   tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
   if (!uplink) {
     tr_runtime_fail(rt, TR_EMEMORY, "out of memory");

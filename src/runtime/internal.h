@@ -3,7 +3,7 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
-#include "base/map.h"
+#include "base/tally.h"
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
@@ -23,7 +23,6 @@ typedef struct tr_isolate tr_isolate;
 typedef struct tr_c_call tr_c_call;
 typedef struct tr_c_subscription tr_c_subscription;
 typedef struct tr_c_subscriptions tr_c_subscriptions;
-typedef struct tr_letter_log { tr_mem *mem; tr_map kinds; } tr_letter_log; /* letters.c: what was told */
 
 struct tr_uplink {
   troupe_t *rt;
@@ -50,6 +49,7 @@ struct troupe {
   /* doors.c */
   tr_host *host;
   tr_host_options host_options;
+  struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
@@ -97,7 +97,7 @@ struct troupe {
   tr_link calls;
   troupe_intercept_fn intercept; /* intercept.c */
   void *intercept_ud;
-  tr_letter_log letters;
+  tr_tally letters;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
@@ -118,9 +118,7 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
     ;
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
-void tr_runtime_dead_letter(tr_letter_log *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
-void tr_letter_log_init(tr_letter_log *letters, tr_mem *mem, uint64_t seed);
-void tr_letter_log_fini(tr_letter_log *letters);
+void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
 int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);

@@ -245,7 +245,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
-  tr_letter_log_init(&isolate->letters, isolate->mem, index);
+  tr_tally_init(&isolate->letters, isolate->mem, index);
   return isolate;
 }
 
@@ -294,7 +294,7 @@ void tr_crew_close(tr_crew *crew) {
     if (isolate->core) tr_isolate_leave(isolate);
     tr_core_free(isolate->core);
     tr_codecs_free(isolate->codecs);
-    tr_letter_log_fini(&isolate->letters);
+    tr_tally_fini(&isolate->letters);
     isolate->core = NULL;
   }
 }

@@ -28,7 +28,7 @@ struct tr_isolate {
   tr_codecs *codecs; /* likewise */
   tr_mem *mem;
   const tr_log *log;
-  tr_letter_log letters; /* not of isolate 0 */
+  tr_tally letters; /* not of isolate 0 */
   /* the thread; not of isolate 0 */
   tr_mem own_mem;
   tr_log own_log;

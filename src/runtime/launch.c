@@ -395,6 +395,7 @@ int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) 
     return rc;
   }
   tr_worker_start(l->worker); /* dials: and so starts it, unless lazy */
+  tr_runtime_sync_uplinks(rt); /* its type is known by the hosts above, too */
   return 0;
 }
 

@@ -5,6 +5,7 @@
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
 #include "runtime/isolate.h"
+#include "runtime/secure.h"
 #include "runtime/state.h"
 
 #define SLICE_TURNS 256       /* turns between two looks at the sockets */
@@ -155,6 +156,7 @@ int tr_runtime_loop_open(troupe_t *rt) {
     return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   }
   rt->loop = &rt->loop_storage;
+  tr_secure_apply(rt);
   uv_prepare_init(rt->loop, &rt->prepare);
   uv_timer_init(rt->loop, &rt->timer);
   uv_idle_init(rt->loop, &rt->busy);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/isolate.h"
+#include "runtime/secure.h"
 #include "runtime/state.h"
 
 /* The public codes are the internal ones. */
@@ -161,7 +162,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
-  tr_letter_log_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
+  tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
   rt->wall_us = wall_us;
@@ -206,10 +207,11 @@ void troupe_free(troupe_t *rt) {
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
-  tr_letter_log_fini(&rt->letters);
+  tr_tally_fini(&rt->letters);
   tr_crew_free(rt->crew);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
+  tr_runtime_free_security(rt);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "host/host.h"
+#include "net/cert.h"
 #include "script/script.h"
 #include "troupe.h"
 #include "worker/worker.h"
@@ -79,6 +80,8 @@ int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
+/* tr_cert_make. */
+int tr_runtime_make_cert(const tr_cert_request *request, tr_slice ca_cert, tr_slice ca_key, tr_buf *cert, tr_buf *key, tr_error *error);
 /* Bodies as JSON text for printing: appended to out. */
 int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error);
 

@@ -77,7 +77,7 @@ void tr_accounts_close(tr_script *script) {
   tr_free(script->mem, script->accounts, script->account_cap * sizeof *script->accounts);
 }
 
-uint32_t tr_account_new(tr_script *script) { return account_new(script); }
+uint32_t tr_account_new(tr_script *script) { return script->base_owner ? script->base_owner : account_new(script); }
 
 /* Below `parent`: what is charged to it is charged there as well. */
 static void hang(tr_script *script, uint32_t id, uint32_t parent) {
@@ -88,7 +88,7 @@ static void hang(tr_script *script, uint32_t id, uint32_t parent) {
 }
 
 void tr_account_leave(tr_script *script, uint32_t id) {
-  if (!id) return;
+  if (id == script->base_owner) return;
   if (script->accounts[id].used == 0) account_free(script, id);
   else hang(script, id, TR_ACCOUNT_TRANSIT);
 }
@@ -186,7 +186,11 @@ static void *resize(tr_script *script, void *old, size_t old_size, size_t new_si
 /* Is there room for so much more? The agent that runs may have twice its limit, for a moment: the hook comes then. */
 static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   size_t limit = script->options.memory_limit;
-  if (limit && script->used + more > limit) return false;
+  if (limit && script->used + more > limit) {
+    if (script->own) script->refused = more; /* as below: it is the limit of one agent */
+    if (script->own) tr_meter_alarm(script);
+    return false;
+  }
   if (!owner || owner != script->owner || !script->active) return true;
   size_t used = script->accounts[owner].used + more;
   if (script->meter && script->meter->memory_at && used > script->meter->memory_at) tr_meter_alarm(script); /* it may be garbage */

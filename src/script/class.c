@@ -176,10 +176,10 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
 /* --- what the core calls --- */
 
 static void drop(void *class_ud, tr_agent *agent) {
-  tr_script_class *class_ = class_ud;
-  tr_script *script = class_->script;
   tr_instance *instance = agent->user;
+  (void)class_ud;
   if (!instance) return;
+  tr_script *script = instance->class_->script;
   if (tr_script_home(script)->keep) tr_instance_keep(instance);
   if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
@@ -191,6 +191,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   instance->def = NULL;
   agent->user = NULL;
   tr_slot_free(script, &script->instances, script->instances_ref, agent->user_ref);
+  if (script->own) tr_own_leave(script->own);
 }
 
 static void gone(void *class_ud) {
@@ -313,6 +314,7 @@ tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type) {
 }
 
 void tr_script_class_restores(tr_script_class *class_) {
+  class_ = tr_class_whole(class_);
   if (class_->restores) return;
   class_->restores = true;
   tr_class_options options = tr_script_class_options(class_, class_->def);
@@ -341,6 +343,7 @@ void tr_script_class_free(tr_script_class *class_) {
 #define TOLD_MAX 1000 /* texts come from peers too */
 
 bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice text) {
+  class_ = tr_class_whole(class_);
   tr_mem *mem = class_->script->mem;
   size_t n = strlen(what), size = n + text.n + 1;
   if (class_->told.count >= TOLD_MAX) return false;

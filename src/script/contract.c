@@ -16,7 +16,7 @@ static const tr_schema *schema_of_target(tr_script *script, const tr_msg *msg) {
 
 int tr_contract_sent(lua_State *L, const tr_lua_turn *lt, const tr_msg *msg, int slots, tr_error *error) {
   tr_script *script = lt->script;
-  if (script->schema_sets == 0) return 0;
+  if (tr_script_home(script)->schema_sets == 0) return 0;
   const tr_schema *schema = schema_of_target(script, msg);
   if (!schema) schema = tr_schema_of(lt->def, msg->type);
   return schema ? tr_schema_check_body(L, schema, &msg->body, slots, "body", error) : 0;

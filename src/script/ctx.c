@@ -28,7 +28,7 @@ static bool is_ctx(lua_State *L, int at) {
   tr_push_ref(L, tr_script_of(L)->ctx_ref);
   bool same = lua_rawequal(L, -1, -2);
   lua_pop(L, 1);
-  if (!same && tr_script_of(L)->home && lua_rawlen(L, at) == sizeof(tr_instance)) { /* of another runtime, or when none runs */
+  if (!same && tr_script_is_foreign(tr_script_of(L)) && lua_rawlen(L, at) == sizeof(tr_instance)) { /* of another runtime, or when none runs */
     same = tr_raw_field(L, -1, "__name") == LUA_TSTRING && strcmp(lua_tostring(L, -1), "ctx") == 0;
     lua_pop(L, 1);
   }

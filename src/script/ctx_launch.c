@@ -55,7 +55,7 @@ static size_t list_of(lua_State *L, const char *name, tr_slice *out) {
 
 /* A relative file is beside the script that names it. Pushed. */
 static tr_slice resolve(lua_State *L, const tr_lua_turn *lt, tr_slice file) {
-  const tr_script_file *own = lt->instance->class_->file;
+  const tr_script_file *own = tr_class_whole(lt->instance->class_)->file;
   const char *slash = own && !own->from_memory ? strrchr(own->name, '/') : NULL;
   if (strlen(file.p) != file.n) tr_fail_raise(L, TR_EINVALID, "launch: `file` has a zero byte");
   if (file.p[0] == '/') lua_pushlstring(L, file.p, file.n);

@@ -221,7 +221,7 @@ static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_wit
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
   if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
-  if (lt->script->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
+  if (tr_script_home(lt->script)->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
     tr_msg_unref(msg);
     tr_fail_raise_error(L, &error);
   }

@@ -26,7 +26,7 @@ static void share(tr_lua_turn *lt, const tr_sub_spec *sub, bool added) {
 
 static int ctx_subscribe(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_script_class *class_ = lt->instance->class_;
+  tr_script_class *class_ = tr_class_whole(lt->instance->class_);
   tr_sub_spec *sub = NULL;
   tr_error error;
   tr_error_init(&error);
@@ -34,13 +34,16 @@ static int ctx_subscribe(lua_State *L) {
   if (!rc && sub->custom && lt->script->options.subscribed)
     rc = tr_error_set(&error, TR_EINVALID, "`match` cannot be subscribed to while running with several threads: write it into `subscriptions`");
   if (!rc && lt->def->shared && !tr_sub_by_source(sub)) rc = tr_error_set(&error, TR_EINVALID, TR_SHARED_SUB);
+  if (!rc && sub->custom && lt->script->own)
+    rc = tr_error_set(&error, TR_EINVALID, "`match` cannot be subscribed to with vm = \"own\": write it into `subscriptions`");
+  if (!rc) sub->script = class_->script; /* it is the type's, and outlives this instance */
   if (!rc && lt->def->program && !pin_to_program(sub)) rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
   if (!rc) rc = tr_sub_spec_activate(sub, class_->core_class, &error);
   if (rc) {
     tr_sub_spec_free(sub);
     tr_fail_raise_error(L, &error);
   }
-  sub->number = ++lt->script->next_sub;
+  sub->number = ++tr_script_home(lt->script)->next_sub;
   tr_list_push(&class_->run_subs, &sub->link);
   share(lt, sub, true);
   changed(lt->script);
@@ -50,7 +53,7 @@ static int ctx_subscribe(lua_State *L) {
 
 static int ctx_unsubscribe(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
-  tr_script_class *class_ = lt->instance->class_;
+  tr_script_class *class_ = tr_class_whole(lt->instance->class_);
   if (!lua_isinteger(L, 2)) tr_fail_raise(L, TR_EINVALID, "unsubscribe takes the id that subscribe gave");
   uint64_t id = (uint64_t)lua_tointeger(L, 2);
   for (tr_link *link = class_->run_subs.next; link != &class_->run_subs; link = link->next) {
@@ -94,8 +97,8 @@ static void push_sub(lua_State *L, const tr_sub_spec *sub, bool at_run_time) {
 }
 
 static int ctx_subscriptions(lua_State *L) {
-  const tr_script_class *class_ = tr_ctx_turn(L)->instance->class_;
-  const tr_link *lists[] = { &class_->subs, &class_->run_subs };
+  tr_script_class *class_ = tr_ctx_turn(L)->instance->class_;
+  const tr_link *lists[] = { class_->whole ? &class_->def->subs : &class_->subs, &tr_class_whole(class_)->run_subs };
   lua_Integer n = 0;
   lua_newtable(L);
   for (int i = 0; i < 2; i++)

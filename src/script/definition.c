@@ -57,6 +57,7 @@ void tr_definition_unref(tr_definition *def) {
   tr_free(mem, def->replies, def->reply_count * sizeof *def->replies);
   for (size_t i = 0; i < def->autostart_count; i++) tr_free(mem, def->autostart[i].text, def->autostart[i].size);
   tr_shards_free(def);
+  tr_code_unref(def->code);
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);
   tr_free(mem, def->type, def->type_size);
   tr_link_remove(&def->link);

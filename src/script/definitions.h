@@ -34,6 +34,8 @@ struct tr_definition {
   char *type;
   size_t type_size;
   bool program, flat_state, nulls_keep, reentrant, requeue, shared;
+  bool own;      /* vm = "own" */
+  tr_code *code; /* own: what each instance's state runs; NULL in those states */
   int table_ref; /* the agent's table, or the program's function */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;

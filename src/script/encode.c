@@ -205,6 +205,7 @@ tr_slice tr_serializer_content_type(void *ud, uint16_t number) {
 void tr_script_plug(tr_script *script) {
   script->plugged = true;
   if (script->foreign) script->foreign->plugged = true;
+  tr_owns_plug(script);
   tr_body_ops ops = tr_slots_ops(script);
   tr_core_set_body_ops(script->core, &ops);
 }

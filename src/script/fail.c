@@ -134,9 +134,18 @@ void tr_fail_read(lua_State *L, int at, tr_error *error) {
 
 /* --- the log --- */
 
+int tr_fail_line(lua_State *L, lua_Debug *ar) {
+  for (int level = 0; lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0) return ar->currentline;
+  }
+  strcpy(ar->short_src, "?");
+  return 0;
+}
+
 typedef struct log_call {
   lua_State *co;
-  const char *event, *agent, *type;
+  const char *event, *agent, *type, *times;
   const tr_error *error;
   const tr_log *log;
 } log_call;
@@ -149,16 +158,31 @@ static int write_log(lua_State *L, void *ud) {
   static const char head[] = "stack traceback:\n\t";
   text += strncmp(text, head, sizeof head - 1) == 0 ? sizeof head - 1 : strlen(text); /* a stack, or nothing */
   text = luaL_gsub(L, text, "\n\t", " | ");
-  tr_log_write(call->log, TR_LOG_ERROR, call->event, "agent=%s type=%s error=\"%s: %s\" traceback=\"%s\"", call->agent,
-               call->type, tr_error_name(call->error->code), call->error->text, text);
+  tr_log_write(call->log, TR_LOG_ERROR, call->event, "agent=%s type=%s error=\"%s: %s\" traceback=\"%s\"%s", call->agent,
+               call->type, tr_error_name(call->error->code), call->error->text, text, call->times);
   return 0;
 }
 
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type,
-                 const tr_error *error) {
-  log_call call = { co, event, agent, type, error, tr_core_log(script->core) };
+bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) {
+  char kind[400];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(kind, sizeof kind, format, args);
+  va_end(args);
+  return tr_tally_tell(&tr_script_home(script)->told, tr_slice_of(kind), times);
+}
+
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const tr_agent *agent, const char *type, const tr_error *error) {
+  char name[200], times[TR_TALLY_TIMES];
+  lua_Debug ar = { .short_src = "" };
+  log_call call = { co, event, name, type, times, error, tr_core_log(script->core) };
   if (!call.log || !call.log->sink) return;
-  if (tr_script_protect(script, write_log, &call, NULL))
-    tr_log_write(call.log, TR_LOG_ERROR, event, "agent=%s type=%s error=\"%s: %s\"", agent, type,
-                 tr_error_name(error->code), error->text);
+  int line = co ? tr_fail_line(co, &ar) : 0;
+  if (!tr_fail_tell(script, times, "%s %.100s %d %s:%d %.60s", event, tr_class_type(agent->class_)->text, error->code, ar.short_src, line,
+                    line ? "" : error->text)) /* where there is no line, the text has to do */
+    return;
+  tr_agent_name(agent, name, sizeof name);
+  if (co && !tr_script_protect(script, write_log, &call, NULL)) return;
+  tr_log_write(call.log, TR_LOG_ERROR, event, "agent=%s type=%s error=\"%s: %s\"%s", name, type, tr_error_name(error->code),
+               error->text, times);
 }

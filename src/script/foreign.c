@@ -38,7 +38,7 @@ static tr_state *state_of(lua_State *L) {
 tr_script *tr_foreign_script(lua_State *L) { return state_of(L)->current; }
 
 tr_script *tr_foreign_enter(tr_script *script) {
-  if (!script->home) return NULL;
+  if (!tr_script_is_foreign(script)) return NULL;
   tr_state *state = state_of(script->L);
   tr_script *before = state->current;
   state->current = script;
@@ -46,7 +46,7 @@ tr_script *tr_foreign_enter(tr_script *script) {
 }
 
 void tr_foreign_leave(tr_script *script, tr_script *before) {
-  if (script->home) state_of(script->L)->current = before;
+  if (tr_script_is_foreign(script)) state_of(script->L)->current = before;
 }
 
 bool tr_foreign_in_turn(lua_State *L) { return tr_script_of(L)->running != NULL; }
@@ -150,7 +150,6 @@ int tr_foreign_new(lua_State *L, tr_script *home, tr_error *error) {
   script->plugged = home->plugged;
   script->home = home;
   script->get_type = home->get_type;
-  script->schema_sets = home->schema_sets;
   forget_refs(script);
   script->error_ref = shared->error_ref;
   script->bytes_ref = shared->bytes_ref;
@@ -201,7 +200,7 @@ void tr_foreign_close(tr_script *home) {
 }
 
 void tr_foreign_handle_push(lua_State *L, const tr_script *script) {
-  if (script->home) tr_push_ref(L, script->handle_ref);
+  if (tr_script_is_foreign(script)) tr_push_ref(L, script->handle_ref);
   else lua_pushnil(L);
 }
 
@@ -220,7 +219,7 @@ void tr_foreign_future(lua_State *L, tr_script *script) {
   lua_pop(L, 1);
 }
 
-/* --- a turn --- */
+/* --- a turn; also of a state of its own (own.c) --- */
 
 typedef struct run_call { tr_script_class *class_; tr_turn *turn; int result; } run_call;
 
@@ -241,9 +240,12 @@ static int fail(tr_script *script, tr_turn *turn, int status) {
   tr_error error;
   tr_error_init(&error);
   script->running = NULL;
+  script->owner = script->base_owner;
+  script->memory_hard = SIZE_MAX;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
   int code = status ? tr_script_caught(script->L, status, &error) : tr_error_set(&error, TR_EMEMORY, "out of memory");
+  if (tr_meter_own_refused(script, tr_class_whole(tr_class_ud(turn->agent->class_))->def, "a turn began or ended", &error)) code = error.code;
   tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "turn.failed", "error=\"%s: %s\"", tr_error_name(code), error.text);
   tr_lua_cancel(tr_class_ud(turn->agent->class_), turn);
   tr_turn_fail(turn, code, error.text);
@@ -281,10 +283,15 @@ static int keep_main(lua_State *L, void *ud) {
 int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error) {
   int top = lua_gettop(L);
   keep_call call = { L, top, 0, error };
-  int rc = tr_script_protect(script->home, keep_main, &call, error);
+  tr_script *home = script->home;
+  uint32_t owner = home->owner, parcel = home->owner = tr_parcel_begin(home);
+  int rc = tr_script_protect(home, keep_main, &call, error);
+  home->owner = owner;
+  parcel = tr_parcel_end(home, parcel);
   lua_settop(L, top - 1);
   if (rc) return rc;
-  if (nulls) script->home->slots.next[call.slot] |= TR_SLOT_NULLS;
+  home->slots.next[call.slot] |= parcel << TR_SLOT_PARCEL;
+  if (nulls) home->slots.next[call.slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;
   body->slot = call.slot;
   return 0;

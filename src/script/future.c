@@ -33,7 +33,7 @@ tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   *box = NULL;
   tr_push_ref(L, meta_ref);
   lua_setmetatable(L, -2);
-  if (script->home) tr_foreign_future(L, script);
+  if (tr_script_is_foreign(script)) tr_foreign_future(L, script);
   tr_future *f = TR_NEW(script->mem, tr_future);
   if (!f) tr_raise_memory(L);
   *box = f;
@@ -61,10 +61,12 @@ static void release_edges(tr_future *f) {
 
 static void tell_failure(tr_future *f) {
   if (!f->code || f->read || f->script->closing || f->code == TR_ECANCELLED) return;
+  char times[TR_TALLY_TIMES];
   f->read = true;
+  if (!tr_fail_tell(f->script, times, "future.failed %.100s %d %.100s %.100s", f->asker->text, f->code, f->agent->text, f->type->text)) return;
   tr_log_write(tr_core_log(f->script->core), TR_LOG_WARN, "future.failed",
-               "agent=%s/%s called=%s/%s type=%s error=\"%s: %s\" (nobody read it)", f->asker->text, f->asker_key->text,
-               f->agent->text, f->key->text, f->type->text, tr_error_name(f->code), f->error ? f->error : "");
+               "agent=%s/%s called=%s/%s type=%s error=\"%s: %s\" (nobody read it)%s", f->asker->text, f->asker_key->text,
+               f->agent->text, f->key->text, f->type->text, tr_error_name(f->code), f->error ? f->error : "", times);
 }
 
 static void drop_messages(tr_future *f) {
@@ -160,7 +162,7 @@ static int fill(lua_State *L, void *ud) {
   tr_body *body = f->request ? &f->reply : &f->msg->body, filled;
   tr_body_with with = { .refs = tr_future_takes_refs(f) };
   tr_push_ref(L, f->script->slots_ref);
-  lua_rawgeti(L, 1, body->slot & ~TR_SLOT_LOCAL);
+  lua_rawgeti(L, 1, tr_slot_here(f->script, body->slot));
   int rc = tr_body_from_with(L, 2, 1, "body", &with, &filled, &call->error);
   call->held = with.held;
   if (rc) return rc;

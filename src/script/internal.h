@@ -16,7 +16,7 @@
 #include <lua.h>
 #include <lualib.h>
 
-#include "base/map.h"
+#include "base/tally.h"
 #include "script/script.h"
 
 /* Instructions between two looks of the hook, and one slice of a turn; the same in coroutines that scripts make. */
@@ -40,6 +40,7 @@ typedef struct tr_script_file tr_script_file;
 typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
 typedef struct tr_future tr_future;
+typedef struct tr_code tr_code;
 
 /* --- refs.c: where the placeholders of a body are while it is written --- */
 typedef struct tr_ref_writer { tr_buf text; uint32_t nulls; } tr_ref_writer;
@@ -48,10 +49,11 @@ void tr_ref_writer_null(tr_ref_writer *refs, const tr_future *f); /* f stands wh
 /* --- limit.c: what bounds the running code --- */
 typedef struct tr_meter {
   uint64_t used, limit;  /* instructions */
-  tr_time spent, time_limit; /* of running time; looked at where the hook comes */
+  tr_time spent, time_limit; /* of running time; looked at where the hook comes, and at waits */
   tr_time since;         /* when the clock was last looked at; 0: not since it began to run */
   tr_time warn_at;       /* of `spent`: the next line in the log that it is still running */
   size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
+  unsigned waits;        /* so far; counted to WAITS_UNSEEN */
   bool preempted;
   bool killed;           /* over the limit: every further instruction raises */
   lua_State *base;       /* the coroutine it was started on */
@@ -64,6 +66,7 @@ typedef enum { TR_PAUSE_NONE = 0, TR_PAUSE_WAIT, TR_PAUSE_SLICE, TR_PAUSE_FLUSH 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error); /* for a turn; does not raise */
 void tr_meter_resume(tr_script *script, tr_meter *meter); /* its code is about to go on */
 void tr_meter_pause(tr_meter *meter, bool preempted);     /* and has stopped */
+void tr_meter_wait(lua_State *L, tr_script *script);      /* it is about to wait; raises when it has run for too long */
 void tr_meter_alarm(tr_script *script);                   /* the hook comes at the next instruction */
 /* The turn was good: may its agent have so much memory? Else *error says how much too much. */
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error);
@@ -73,6 +76,8 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn));
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error);
+/* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
+bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
@@ -104,7 +109,7 @@ uint32_t tr_parcel_begin(tr_script *script);              /* for a body; make it
 uint32_t tr_parcel_end(tr_script *script, uint32_t id);   /* the same, or 0 where nothing was charged to it */
 void tr_parcel_take(tr_script *script, uint32_t id);      /* script->owner has it now */
 
-/* --- foreign.c: a Lua state that is not ours --- */
+/* --- foreign.c: a Lua state that is not ours; its turns and bodies are also those of a state of one agent alone (own.c) --- */
 /* The script whose code runs there, or one that holds what all share. */
 tr_script *tr_foreign_script(lua_State *L);
 /* From here on it is `script` that runs; what was there before comes back with tr_foreign_leave. Nothing happens in a state of our own. */
@@ -121,7 +126,26 @@ void tr_foreign_future(lua_State *L, tr_script *script); /* the future on the to
 void tr_foreign_handle_push(lua_State *L, const tr_script *script);
 tr_script *tr_foreign_handle_at(lua_State *L, int at);
 void tr_foreign_close(tr_script *script); /* of a home: its foreign one */
-#define TR_SLOT_LOCAL 0x80000000u /* in a body: the foreign script's own slot, since placeholders are in it */
+/* In a body: a value that stays in the state of a script that has a home, since placeholders are in it. The rest of the number says whose
+ * it is and in which slot, in a table of the home. */
+#define TR_SLOT_LOCAL 0x80000000u
+typedef struct tr_local { tr_script *script; uint32_t slot; } tr_local; /* script NULL: free, slot is the next free one */
+
+/* --- code.c: the texts that a file was made of, for states that run it again --- */
+struct tr_code { unsigned refs; tr_mem *mem; char *name; char **args; size_t argc; tr_link texts; };
+tr_code *tr_code_new(tr_mem *mem); /* NULL: out of memory */
+tr_code *tr_code_ref(tr_code *code);
+void tr_code_unref(tr_code *code); /* may be NULL */
+int tr_code_set_main(tr_code *code, const char *name, tr_slice source, char *const *args, size_t argc); /* once; TR_EMEMORY */
+int tr_code_add(tr_code *code, const char *path, tr_slice text); /* in place of what was there; TR_EMEMORY */
+bool tr_code_find(const tr_code *code, const char *path, tr_slice *text);
+
+/* --- own.c: a state of its own for each instance (vm = "own") --- */
+typedef struct tr_own tr_own;
+int tr_own_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
+void tr_own_leave(tr_own *own); /* its instance has left memory */
+void tr_owns_close(tr_script *script); /* all of a home */
+void tr_owns_plug(tr_script *script);  /* they have serializers now */
 
 /* --- state.c --- */
 struct tr_script {
@@ -131,11 +155,17 @@ struct tr_script {
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   tr_script *home;    /* L is a thread in somebody else's state, and bodies are kept by this one; NULL: all is our own */
   tr_script *foreign; /* the one whose home this is */
+  tr_own *own;        /* L is a state of one instance alone, which is ours but has a home */
+  tr_link owns;       /* those whose home this is */
+  tr_code *code;      /* own: what it runs */
+  tr_local *locals;   /* of a home: bodies that are elsewhere */
+  uint32_t local_count, local_cap, local_free;
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
   size_t used;  /* bytes of the Lua state */
   tr_account *accounts, no_accounts[2]; /* alloc.c */
   uint32_t account_count, account_cap, account_first_free;
-  uint32_t owner;       /* to whom what is allocated now is charged */
+  uint32_t owner;       /* to whom what is allocated now is charged, */
+  uint32_t base_owner;  /* and where no turn runs: the runtime, or in a state of its own the one agent */
   size_t memory_hard;   /* what it is refused */
   size_t refused;       /* so much was refused to it; 0: nothing */
   tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
@@ -182,6 +212,7 @@ struct tr_script {
   uint64_t next_sub;    /* ids that ctx:subscribe gave */
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
+  tr_tally told;        /* failures that were told of; of a home */
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -197,6 +228,11 @@ void tr_script_init(tr_script *script, tr_mem *mem); /* the lists of a zeroed on
 /* Call fn(L, ud) under lua_pcall on the main thread. Returns its result, or TR_EMEMORY, TR_EINTERNAL. Does not
  * raise. */
 int tr_script_protect(tr_script *script, int (*fn)(lua_State *L, void *ud), void *ud, tr_error *error);
+/* Open and close the Lua state of a script that has its memory and its core. err: TR_EMEMORY; then it is closed. */
+int tr_script_state_open(tr_script *script, tr_error *error);
+void tr_script_state_close(tr_script *script);
+/* In somebody else's state, whose allocator, coroutines and end are not ours. */
+static inline bool tr_script_is_foreign(const tr_script *script) { return script->home && !script->own; }
 /* Who keeps the bodies and states of this one. */
 static inline tr_script *tr_script_home(tr_script *script) { return script->home ? script->home : script; }
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
@@ -236,6 +272,11 @@ void tr_mark_array(lua_State *L);        /* the table on the top */
 /* --- slots.c --- */
 /* Keep the value on the top; [-1, +0, m]. `table` is the stack or upvalue index of the table of slots. Never 0. */
 uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
+void tr_locals_forget(const tr_script *script); /* it is about to close */
+/* The number in the script's own table. */
+static inline uint32_t tr_slot_here(tr_script *script, uint32_t slot) {
+  return slot & TR_SLOT_LOCAL ? tr_script_home(script)->locals[slot & ~TR_SLOT_LOCAL].slot : slot;
+}
 void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot); /* does not raise */
 /* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
@@ -300,9 +341,13 @@ void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute_
 void tr_fail_raise_error(lua_State *L, const tr_error *error) __attribute__((noreturn));
 /* Code and text of the error value at `at`. Does not raise and runs no script's code. */
 void tr_fail_read(lua_State *L, int at, tr_error *error);
-/* Log the failure that ended `co` (its error value on its top) with its traceback. Does not raise. */
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const char *agent, const char *type,
-                 const tr_error *error);
+/* Log the failure that ended `co` (its error value on its top; NULL: no code ran) with its traceback: the first of this event, agent
+ * type, code and line, then the 2nd, 4th, 8th, …. Does not raise. */
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const tr_agent *agent, const char *type, const tr_error *error);
+/* Where the nearest Lua function of the stack is (a C function has no line): ar->short_src and the line; "?" and 0. Does not raise. */
+int tr_fail_line(lua_State *L, lua_Debug *ar);
+/* Is a failure of this kind to be told of once more? As tr_tally_tell. */
+bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- address.c: texts → names, remembered --- */
 struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
@@ -332,7 +377,7 @@ bool tr_name_in(const char *const *names, const char *name);
 
 /* --- unit.c: one version of a file with what it required --- */
 typedef struct tr_module { tr_link link; uint64_t hash; char path[]; } tr_module;
-struct tr_unit { tr_script *script; tr_link modules; char *folder; size_t folder_size; };
+struct tr_unit { tr_script *script; tr_link modules; char *folder; size_t folder_size; tr_code *code; }; /* code: NULL: texts are not kept */
 void tr_unit_open(lua_State *L);
 tr_unit *tr_unit_push(lua_State *L, const char *name); /* [-0, +1, m] a userdata that owns it */
 int tr_require(lua_State *L); /* upvalues: unit, environment, loaded */
@@ -352,6 +397,7 @@ struct tr_script_class {
   tr_link by_file;
   tr_script *script;
   tr_script_file *file;
+  tr_script_class *whole; /* this is what one instance with a state of its own sees of it; NULL: it is the type itself */
   tr_class *core_class;
   tr_definition *def;
   tr_link subs;     /* of the definition, active */
@@ -377,6 +423,7 @@ struct tr_instance { /* a userdata; its user value is `self` */
   uint32_t account; /* of its memory */
   uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
+static inline tr_script_class *tr_class_whole(tr_script_class *class_) { return class_->whole ? class_->whole : class_; }
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def);

@@ -19,6 +19,8 @@ static lua_Integer whole(lua_State *L, int at) {
   return is_whole && lua_type(L, at) == LUA_TNUMBER && n > 0 ? n : 0;
 }
 
+#define OWN_MEMORY_MIN (256u << 10) /* of a state of its own: an empty one has a part of that */
+
 static int read_state(lua_State *L, int at, tr_definition *def, const tr_place *place) {
   (void)place;
   def->flat_state = true;
@@ -268,9 +270,15 @@ static int read_nulls(lua_State *L, int at, tr_definition *def, const tr_place *
   return def->nulls_keep ? 0 : tr_definition_error(place, NULL, "nulls", "`nulls` must be \"keep\"");
 }
 
+/* limits were read before. */
 static int read_vm(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  (void)def;
-  return strcmp(lua_tostring(L, at), "own") == 0 ? 0 : tr_definition_error(place, NULL, "vm", "`vm` must be \"own\"");
+  def->own = strcmp(lua_tostring(L, at), "own") == 0;
+  if (!def->own) return tr_definition_error(place, NULL, "vm", "`vm` must be \"own\"");
+  if (tr_script_is_foreign(def->script))
+    return tr_definition_error(place, NULL, "vm", "`vm`: an agent given as a table lives in the program's own state; load it from a file");
+  if (def->memory >= OWN_MEMORY_MIN) return 0;
+  return tr_definition_error(place, "limits", "memory", "limits.memory must be at least %uK with vm = \"own\": the state itself is in it",
+                             OWN_MEMORY_MIN >> 10);
 }
 
 static int read_failures(lua_State *L, int at, tr_definition *def, const tr_place *place) {

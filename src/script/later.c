@@ -8,7 +8,6 @@ const char *const tr_later_methods[] = { NULL };
 const char *const tr_later_options[] = { NULL };
 const char *const tr_later_functions[] = { NULL };
 const char *const tr_later_keys[] = {
-  "vm",
   NULL
 };
 

@@ -117,7 +117,7 @@ static int keep_shards(tr_instance *instance, tr_slice id, tr_error *error) {
 }
 
 static int keep(tr_instance *instance, tr_slice id) {
-  tr_script *script = instance->class_->script;
+  tr_script *script = tr_script_home(instance->class_->script);
   tr_error error;
   tr_buf bytes;
   tr_error_init(&error);

@@ -12,11 +12,14 @@
  *
  * The hook looks at the clock as well, which bounds running time (limits.turn_ms), and at the account of the agent's memory. Over its limit
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
- * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. The first ten thousand
- * instructions after a wait are not in the running time: reading the clock there would cost every message a few per cent. */
+ * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
+ * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
+ * would cost every message a few per cent. A turn that waits more often than WAITS_UNSEEN times is timed to the last instruction. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
+
+#define WAITS_UNSEEN 32
 
 typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 
@@ -47,7 +50,8 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
 }
 
 void tr_meter_resume(tr_script *script, tr_meter *meter) {
-  meter->since = meter->preempted && script->options.clock ? script->options.clock(script->options.ud) : 0;
+  bool look = (meter->preempted || meter->waits >= WAITS_UNSEEN) && script->options.clock;
+  meter->since = look ? script->options.clock(script->options.ud) : 0;
   meter->preempted = false;
   script->refused = 0;
 }
@@ -61,16 +65,6 @@ void tr_meter_raise(lua_State *L, tr_meter *meter) {
 
 /* ---- who, and where ---- */
 
-/* The nearest Lua function: a C function has no line. */
-static int line_of(lua_State *L, lua_Debug *ar) {
-  for (int level = 0; lua_getstack(L, level, ar); level++) {
-    lua_getinfo(L, "Sl", ar);
-    if (ar->currentline > 0) return ar->currentline;
-  }
-  strcpy(ar->short_src, "?");
-  return 0;
-}
-
 static const char *type_of(const tr_turn *turn) {
   if (turn->msg) return turn->msg->type->text;
   return turn->kind == TR_TURN_CLOSE ? "close" : "init";
@@ -79,7 +73,7 @@ static const char *type_of(const tr_turn *turn) {
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
   char agent[160], asked[60] = "";
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   tr_error_init(error);
   if (!lt) {
     tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line,
@@ -126,18 +120,6 @@ static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
   kill_at(L, script, meter, OVER_MEMORY);
 }
 
-/* Once at half the limit, and again at each doubling. */
-static void tell_memory(tr_script *script, const tr_lua_turn *lt) {
-  tr_account *account = &script->accounts[lt->instance->account];
-  size_t mark = (lt->def->memory / 2) << account->next;
-  char agent[160];
-  if (account->next > 8 || account->used <= mark) return;
-  account->next++;
-  tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s kb=%zu limit_kb=%zu (limits.memory)", agent,
-               type_of(lt->turn), account->used >> 10, lt->def->memory >> 10);
-}
-
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar) {
   const tr_handler *handler = msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type) : NULL;
   strcpy(ar->short_src, "?");
@@ -150,11 +132,25 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
   if (handler->list) lua_pop(L, 1);
 }
 
+/* Once at half the limit, and again at each doubling. */
+static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) {
+  tr_account *account = &script->accounts[lt->instance->account];
+  size_t mark = (lt->def->memory / 2) << account->next;
+  char agent[160];
+  lua_Debug ar;
+  if (account->next > 8 || account->used <= mark) return;
+  account->next++;
+  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,
+               type_of(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
+}
+
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   tr_script *script = lt->script;
   uint32_t id = lt->instance->account;
   size_t limit = lt->def->memory, used = script->accounts[id].used;
-  if (used > limit / 2) tell_memory(script, lt);
+  if (used > limit / 2) tell_memory(L, script, lt);
   if (used <= limit) return true;
   uint32_t times = ++lt->instance->over_memory;
   if ((times & (times - 1)) == 0) { /* the 1st, 2nd, 4th time: a full collection for every message would stop all others */
@@ -183,6 +179,15 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
   return true;
 }
 
+bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error) {
+  if (!script->own || !script->refused) return false;
+  tr_error_init(error);
+  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use, %zu KB more were asked for)",
+               def->type, def->memory >> 10, doing, script->used >> 10, script->refused >> 10);
+  script->refused = 0;
+  return true;
+}
+
 /* ---- time ---- */
 
 /* "f (a.lua:3) < g (a.lua:9)": made without memory of Lua's. */
@@ -200,7 +205,7 @@ static void trace(lua_State *L, char *out, size_t size) {
 static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
   char agent[160], stack[700];
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   const tr_turn *turn = script->running->turn;
   while (meter->warn_at <= meter->spent) meter->warn_at *= 2;
   tr_agent_name(turn->agent, agent, sizeof agent);
@@ -218,10 +223,20 @@ static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
   else if (meter->spent >= meter->warn_at) tell_stuck(L, script, meter);
 }
 
+void tr_meter_wait(lua_State *L, tr_script *script) {
+  tr_meter *meter = script->meter;
+  if (meter->waits < WAITS_UNSEEN) {
+    meter->waits++;
+    return;
+  }
+  if (!meter->killed && script->options.clock) look_at_clock(L, script, meter);
+  if (meter->killed) tr_meter_raise(L, meter);
+}
+
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) {
   char agent[160];
   lua_Debug ar;
-  int line = line_of(L, &ar);
+  int line = tr_fail_line(L, &ar);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_fail_raise(L, TR_ELIMIT, "%s, %s: %s:%d: more than %llu %s %s (limits.%s)", agent, type_of(lt->turn), ar.short_src, line,
                 (unsigned long long)limit, what, when, what);
@@ -247,7 +262,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   if (!meter) return;
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
-  if (script->home && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
+  if (tr_script_is_foreign(script) && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
     script->pause = TR_PAUSE_SLICE;
     lua_yield(L, 0);

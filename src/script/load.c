@@ -150,15 +150,28 @@ static int stage_table(lua_State *L, tr_stage *stage) {
   return read_result(L, stage);
 }
 
+/* For the agents that have a state of their own; where there is none the texts are let go. */
+static void keep_code(lua_State *L, const tr_stage *stage, tr_unit *unit) {
+  tr_code *code = unit->code;
+  for (tr_link *link = stage->definitions.next; code && link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    if (!def->own) continue;
+    if (!code->name && tr_code_set_main(code, stage->name, stage->source, stage->args, stage->argc)) tr_raise_memory(L);
+    def->code = tr_code_ref(code);
+  }
+  tr_code_unref(code);
+  unit->code = NULL;
+}
+
 static int stage_main(lua_State *L, void *ud) {
   tr_stage *stage = ud;
   tr_need_stack(L, 40);
   if (stage->table_ref) return stage_table(L, stage);
-  tr_unit_push(L, stage->name);
+  tr_unit *unit = tr_unit_push(L, stage->name);
+  if (!stage->script->own && !(unit->code = tr_code_new(stage->script->mem))) tr_raise_memory(L);
   lua_pushvalue(L, -1);
   stage->unit_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  int rc = tr_compile(L, stage->name, stage->source, stage->error);
-  if (rc) return rc;
+  if (tr_compile(L, stage->name, stage->source, stage->error)) return stage->error->code;
   tr_sandbox_push(L, 1);
   lua_setupvalue(L, -2, 1);
   tr_need_stack(L, (int)stage->argc + 40);
@@ -176,7 +189,9 @@ static int stage_main(lua_State *L, void *ud) {
   }
   if (n == 0) lua_pushnil(L);
   else lua_settop(L, lua_gettop(L) - n + 1);
-  return read_result(L, stage);
+  int rc = read_result(L, stage);
+  if (!rc) keep_code(L, stage, unit);
+  return rc;
 }
 
 int tr_stage_run(tr_stage *stage) {

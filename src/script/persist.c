@@ -180,7 +180,8 @@ static int save_instance(tr_script *script, tr_instance *instance, const tr_stat
   return rc;
 }
 
-static bool is_kept(const tr_script_class *class_) {
+static bool is_kept(tr_script_class *class_) {
+  class_ = tr_class_whole(class_);
   return !class_->def->program && class_->def->pool <= 1 && class_->file;
 }
 

@@ -14,7 +14,7 @@
 
 static void make_thread(lua_State *L, tr_lua_turn *turn) {
   uint32_t owner = tr_script_of(L)->owner;
-  tr_script_of(L)->owner = 0; /* it serves many */
+  tr_script_of(L)->owner = tr_script_of(L)->base_owner; /* it serves many */
   lua_State *co = lua_newthread(L);
   tr_script_of(L)->owner = owner;
   turn->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);

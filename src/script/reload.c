@@ -100,6 +100,8 @@ static int make_pairs(plan *p) {
         if (strcmp(p->pairs[j].def->type, self->def->type) == 0)
           return tr_error_set(p->error, TR_EEXISTS, "%s: agent type `%s` is in %s too", self->file->name,
                               self->def->type, p->pairs[j].file->name);
+      if (self->class_ && self->class_->def->own != self->def->own)
+        return tr_error_set(p->error, TR_EINVALID, "%s: `vm` of `%s` changed: stop and start for that", self->file->name, self->def->type);
       if (self->class_ && self->class_->def->program != self->def->program)
         return tr_error_set(p->error, TR_EINVALID, "%s: `%s` was %s and is now %s: stop and start for that",
                             self->file->name, self->def->type, self->def->program ? "an agent" : "a program",
@@ -149,7 +151,7 @@ static int migrate_class(lua_State *L, plan *p, const pair *self) {
   if (self->class_->def->version != self->def->version && !can) return no_migrate(p, self, self->class_->def);
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(self->class_->core_class, agent));) {
     const tr_instance *instance = agent->user;
-    if (!is_idle(agent) || instance->def->version == self->def->version) continue;
+    if (!is_idle(agent) || instance->def->version == self->def->version || self->def->own) continue; /* own.c: at its next message */
     if (!can) return no_migrate(p, self, instance->def);
     migrate_agent(L, p, self, agent);
     if (p->error->code) return p->error->code;
@@ -262,6 +264,7 @@ static void swap_subs(pair *self) {
 static int settle(lua_State *L, void *ud) {
   const pair *self = ud;
   tr_need_stack(L, 12);
+  if (self->def->own) return 0; /* they run it in states of their own, before their next message */
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(self->class_->core_class, agent));) {
     tr_instance *instance = agent->user;
     if (!is_idle(agent) || instance->def == self->def) continue;

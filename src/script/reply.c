@@ -14,10 +14,7 @@ static tr_name *declared(const tr_definition *def, const tr_name *request) {
 
 static void refuse(tr_lua_turn *lt, const tr_error *error) {
   const tr_turn *turn = lt->turn;
-  char name[200];
-  tr_agent_name(turn->agent, name, sizeof name);
-  tr_log_write(tr_core_log(lt->script->core), TR_LOG_ERROR, "reply.failed", "agent=%s type=%s error=\"%s: %s\"", name,
-               turn->msg->type->text, tr_error_name(error->code), error->text);
+  tr_fail_log(lt->script, NULL, "reply.failed", turn->agent, turn->msg->type->text, error);
   tr_turn_fail(lt->turn, error->code, error->text);
 }
 

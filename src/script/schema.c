@@ -33,9 +33,7 @@ void tr_schemas_free(tr_schema_set *set) {
   }
   for (size_t i = 0; i < set->count; i++) tr_name_unref(set->entries[i].type);
   tr_free(mem, set->entries, set->cap * sizeof *set->entries);
-  set->script->schema_sets--;
-  if (set->script->home) set->script->home->schema_sets--;
-  if (set->script->foreign) set->script->foreign->schema_sets--;
+  tr_script_home(set->script)->schema_sets--;
   TR_DELETE(mem, set);
 }
 
@@ -281,7 +279,7 @@ int tr_schema_check_body(lua_State *L, const tr_schema *schema, const tr_body *b
   const tr_script *script = tr_script_of(L);
   bool away = body->kind == TR_BODY_SLOT && script->home && !(body->slot & TR_SLOT_LOCAL);
   if (away) rc = tr_body_push(L, body, true, error);
-  else if (body->kind == TR_BODY_SLOT) lua_rawgeti(L, slots, body->slot & ~TR_SLOT_LOCAL);
+  else if (body->kind == TR_BODY_SLOT) lua_rawgeti(L, slots, tr_slot_here(tr_script_of(L), body->slot));
   else if (body->kind == TR_BODY_NULL) lua_pushlightuserdata(L, NULL);
   else rc = tr_decode(L, body, true, error);
   if (rc) return rc;

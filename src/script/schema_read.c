@@ -249,9 +249,7 @@ int tr_schemas_read(lua_State *L, int at, tr_definition *def, const tr_place *pl
   tr_schema_set *set = TR_NEW(script->mem, tr_schema_set);
   if (!set) tr_raise_memory(L);
   set->script = script;
-  script->schema_sets++;
-  if (script->home) script->home->schema_sets++;
-  if (script->foreign) script->foreign->schema_sets++;
+  tr_script_home(script)->schema_sets++;
   def->schemas = set;
   lua_newtable(L);
   tr_schema_reader r = { .L = L, .set = set, .place = place, .memo = lua_gettop(L) };

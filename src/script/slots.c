@@ -56,6 +56,34 @@ static void free_slot(lua_State *L, tr_slots *slots, int table, uint32_t slot) {
   slots->free = slot;
 }
 
+/* --- values that stay in a state with a home --- */
+
+static bool local_room(tr_script *home) {
+  if (home->local_free || home->local_count + 1 < home->local_cap) return true;
+  uint32_t cap = home->local_cap ? home->local_cap * 2 : 16;
+  tr_local *grown = tr_realloc(home->mem, home->locals, home->local_cap * sizeof *grown, cap * sizeof *grown);
+  if (!grown) return false;
+  home->locals = grown;
+  home->local_cap = cap;
+  return true;
+}
+
+/* There is room. */
+static uint32_t local_new(tr_script *script, uint32_t slot) {
+  tr_script *home = script->home;
+  uint32_t at = home->local_free;
+  if (at) home->local_free = home->locals[at].slot;
+  else at = ++home->local_count;
+  home->locals[at] = (tr_local){ script, slot };
+  return at | TR_SLOT_LOCAL;
+}
+
+void tr_locals_forget(const tr_script *script) {
+  tr_script *home = script->home;
+  for (uint32_t i = 1; i <= home->local_count; i++)
+    if (home->locals[i].script == script) home->locals[i].script = NULL; /* until its body is released */
+}
+
 /* --- bodies --- */
 
 /* Only what the copy does not set itself: it is a large structure. */
@@ -102,11 +130,12 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   }
   if (lua_type(L, -1) == LUA_TUSERDATA && !tr_placeholder_is(L, -1)) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
   if (script->home && !(with->wait && with->wait->missing)) return tr_foreign_keep(L, script, copy.nulls, body, error);
+  if (script->home && !local_room(script->home)) tr_raise_memory(L);
   uint32_t slot = tr_slot_new(L, &script->slots, table);
   if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
   script->slots.next[slot] |= parcel << TR_SLOT_PARCEL;
   body->kind = TR_BODY_SLOT;
-  body->slot = script->home ? slot | TR_SLOT_LOCAL : slot;
+  body->slot = script->home ? local_new(script, slot) : slot;
   return 0;
 }
 
@@ -134,7 +163,7 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
   }
   if (script->home && !(body->slot & TR_SLOT_LOCAL)) return tr_foreign_fetch(L, script, body->slot, keep_nulls, error);
   tr_push_ref(L, script->slots_ref);
-  lua_rawgeti(L, -1, body->slot & ~TR_SLOT_LOCAL);
+  lua_rawgeti(L, -1, tr_slot_here(script, body->slot));
   lua_remove(L, -2);
   int rc = copy_trusted(L, keep_nulls, error);
   if (rc) lua_pop(L, 1);
@@ -167,8 +196,13 @@ int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_err
 static void release(void *ud, uint32_t slot) {
   tr_script *script = ud;
   if (slot & TR_SLOT_LOCAL) {
-    script = script->foreign;
-    slot &= ~TR_SLOT_LOCAL;
+    tr_local *local = &script->locals[slot & ~TR_SLOT_LOCAL];
+    uint32_t next = script->local_free;
+    script->local_free = slot & ~TR_SLOT_LOCAL;
+    script = local->script;
+    slot = local->slot;
+    *local = (tr_local){ NULL, next };
+    if (!script) return;
   }
   tr_slot_free(script, &script->slots, script->slots_ref, slot);
 }

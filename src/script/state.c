@@ -23,7 +23,7 @@ static int on_panic(lua_State *L) {
 
 /* Lua's own error, so that there is one kind of it: it needs neither memory nor stack. */
 void tr_raise_memory(lua_State *L) {
-  if (tr_script_of(L)->home) { /* whose allocator may do anything with the size below */
+  if (tr_script_is_foreign(tr_script_of(L))) { /* whose allocator may do anything with the size below */
     lua_pushliteral(L, "not enough memory");
     lua_error(L);
   }
@@ -105,7 +105,7 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   tr_error error;
   tr_error_init(&error);
   script->running = NULL;
-  script->owner = 0;
+  script->owner = script->base_owner;
   script->memory_hard = SIZE_MAX;
   script->meter = NULL;
   script->pause = TR_PAUSE_NONE;
@@ -145,10 +145,33 @@ static int open_state(lua_State *L, void *ud) {
   return 0;
 }
 
+void tr_script_state_close(tr_script *script) {
+  if (script->L) lua_close(script->L);
+  script->L = NULL;
+  tr_slots_close(script);
+  tr_accounts_close(script);
+  tr_script_free_chunks(script);
+}
+
+int tr_script_state_open(tr_script *script, tr_error *error) {
+  int rc;
+  script->L = tr_accounts_open(script) ? lua_newstate(tr_script_allocate, script) : NULL;
+  if (script->L) {
+    lua_atpanic(script->L, on_panic);
+    lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
+    rc = tr_script_protect(script, open_state, script, error);
+  } else {
+    rc = tr_error_set(error, TR_EMEMORY, "out of memory");
+  }
+  if (rc) tr_script_state_close(script);
+  return rc;
+}
+
 void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
   tr_accounts_init(script);
   tr_list_init(&script->files);
+  tr_list_init(&script->owns);
   tr_list_init(&script->classes);
   tr_list_init(&script->letters);
   tr_list_init(&script->futures);
@@ -171,28 +194,14 @@ tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {
   if (script->own_codecs) script->codecs = tr_codecs_new(mem, tr_random_next(tr_core_random(options->core)));
   script->plugged = tr_codecs_count(script->codecs) > 0;
   tr_map_init(&script->saved, mem, 0);
+  tr_tally_init(&script->told, mem, 0);
   tr_map_init(&script->sleepers, mem, 0);
   script->saved_limit = (size_t)64 << 20;
   script->get_type = tr_name_new(tr_core_names(script->core), TR_SLICE_LITERAL(TR_GET_TYPE)); /* NULL: nobody can ask */
-  script->L = script->codecs && tr_accounts_open(script) ? lua_newstate(tr_script_allocate, script) : NULL;
-  if (!script->L) {
-    tr_error_set(error, TR_EMEMORY, "out of memory");
+  if (!script->codecs || tr_script_state_open(script, error)) {
+    if (!script->codecs) tr_error_set(error, TR_EMEMORY, "out of memory");
     tr_name_unref(script->get_type);
     if (script->own_codecs) tr_codecs_free(script->codecs);
-    tr_accounts_close(script);
-    tr_script_free_chunks(script);
-    TR_DELETE(mem, script);
-    return NULL;
-  }
-  lua_atpanic(script->L, on_panic);
-  lua_checkstack(script->L, 300); /* of the main thread, for good: a batch must be able to begin */
-  if (tr_script_protect(script, open_state, script, error)) {
-    lua_close(script->L);
-    tr_name_unref(script->get_type);
-    if (script->own_codecs) tr_codecs_free(script->codecs);
-    tr_slots_close(script);
-    tr_accounts_close(script);
-    tr_script_free_chunks(script);
     TR_DELETE(mem, script);
     return NULL;
   }
@@ -210,16 +219,16 @@ void tr_script_free(tr_script *script) {
   tr_futures_close(script);
   while (!tr_list_empty(&script->classes)) /* retired ones */
     tr_script_class_remove(TR_CONTAINER(script->classes.next, tr_script_class, all));
+  tr_owns_close(script);
   tr_saved_fini(script);
   tr_sleepers_fini(script);
   tr_core_set_body_ops(script->core, &tr_slots_gone); /* for what is still queued elsewhere */
   tr_lua_turns_close(script);
   tr_address_close(script);
-  lua_close(script->L);
+  tr_script_state_close(script);
   tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
-  tr_slots_close(script);
-  tr_accounts_close(script);
-  tr_script_free_chunks(script);
+  tr_tally_fini(&script->told);
+  tr_free(script->mem, script->locals, script->local_cap * sizeof *script->locals);
   TR_DELETE(script->mem, script);
 }

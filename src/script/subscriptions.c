@@ -46,9 +46,10 @@ static int match_main(lua_State *L, void *ud) {
   int n = ask(L, call->sub->match_ref, call->event, "matching a subscription", &error);
   if (n >= 0) call->result = n > 0 && lua_toboolean(L, -n);
   if (call->result && call->sub->agent_ref != LUA_NOREF && choose_agent(L, call, &error)) call->result = false;
-  if (error.code)
-    tr_log_write(tr_core_log(call->sub->script->core), TR_LOG_ERROR, "subscription.failed", "topic=%s error=\"%s: %s\"",
-                 call->event->target_type->text, tr_error_name(error.code), error.text);
+  char times[TR_TALLY_TIMES];
+  if (error.code && tr_fail_tell(call->sub->script, times, "subscription.failed %p %d", (const void *)call->sub, error.code))
+    tr_log_write(tr_core_log(call->sub->script->core), TR_LOG_ERROR, "subscription.failed", "topic=%s error=\"%s: %s\"%s",
+                 call->event->target_type->text, tr_error_name(error.code), error.text, times);
   return 0;
 }
 

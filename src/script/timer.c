@@ -128,7 +128,7 @@ int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, t
     tr_body_release(script->core, body);
     return room ? TR_EMEMORY : TR_EOVERLOADED;
   }
-  self->id = ++script->next_timer;
+  self->id = ++tr_script_home(script)->next_timer;
   attach(self, instance);
   tr_timer_start(tr_core_timers(script->core), &self->timer, first, fired);
   if (id) *id = self->id;
@@ -242,7 +242,7 @@ int tr_sleepers_save(tr_script *script, const tr_state_out *out) {
 
 void tr_sleepers_wake(tr_instance *instance) {
   char id[2 * 4096 + 2];
-  tr_script *script = instance->class_->script;
+  tr_script *script = tr_script_home(instance->class_->script);
   tr_agent_name(instance->agent, id, sizeof id);
   tr_sleeper *sleeper = tr_map_get(&script->sleepers, tr_slice_of(id));
   if (!sleeper) return;
@@ -289,7 +289,7 @@ static tr_sleeper *sleeper_of(tr_script *script, tr_slice id) {
 
 void tr_sleepers_return(tr_instance *instance) {
   char id[2 * 4096 + 2];
-  tr_script *script = instance->class_->script;
+  tr_script *script = tr_script_home(instance->class_->script);
   tr_agent_name(instance->agent, id, sizeof id);
   if (!tr_saved_find(script, tr_slice_of(id))) return;
   for (tr_link *link = instance->timers.next, *next; link != &instance->timers; link = next) {

@@ -86,13 +86,10 @@ static void unhandled(tr_script_class *class_, tr_turn *turn) {
 
 static void fail_turn(tr_lua_turn *lt, tr_error *error) {
   tr_turn *turn = lt->turn;
-  char name[200];
-  tr_agent_name(turn->agent, name, sizeof name);
   bool closing = turn->kind == TR_TURN_CLOSE;
   const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : closing ? "close" : "init";
   const char *event = closing ? "close.failed" : "init.failed";
-  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event,
-              name, type, error);
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, type, error);
   if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
@@ -413,6 +410,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
                           : tr_body_push(L, &msg->body, def->nulls_keep, &lt->error);
   if (rc) {
     tr_error error = lt->error;
+    if (rc == TR_EMEMORY) tr_meter_own_refused(lt->script, def, "its message was taken in", &error);
     if (rc == TR_EMEMORY) fail_turn(lt, &error);
     else tr_contract_refuse(turn, &error); /* it cannot be read: no failure of the agent's */
     close_turn(lt);
@@ -453,7 +451,7 @@ int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   if (!turn->user) nargs = begin(L, class_, turn);
   if (nargs >= 0) result = go_on(L, turn->user, nargs);
   lua_settop(L, top);
-  class_->script->owner = 0;
+  class_->script->owner = class_->script->base_owner;
   return result;
 }
 
@@ -461,6 +459,7 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
   tr_script_class *class_ = class_ud;
   if (class_->script->starved) return fail_starved(class_ud, turn);
   if (class_->script->home) return tr_foreign_run(class_, turn);
+  if (class_->def->own) return tr_own_run(class_, turn);
   return tr_lua_run_on(class_->script->L, class_, turn);
 }
 
@@ -468,7 +467,7 @@ int tr_lua_run(void *class_ud, tr_turn *turn) {
 
 void tr_lua_check_wait(lua_State *L) {
   const tr_script *script = tr_script_of(L);
-  if (script->home && script->running && L != script->running->co)
+  if (tr_script_is_foreign(script) && script->running && L != script->running->co)
     tr_fail_raise(L, TR_EINVALID, "cannot wait here: inside a coroutine (agents given as tables have Lua's own coroutines)");
   if (!script->can_wait || !lua_isyieldable(L))
     tr_fail_raise(L, TR_EINVALID,
@@ -478,6 +477,7 @@ void tr_lua_check_wait(lua_State *L) {
 int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
   tr_script *script = tr_script_of(L);
   tr_lua_check_wait(L);
+  tr_meter_wait(L, script);
   script->running->wait = ++script->waits;
   script->pause = pause;
   return lua_yieldk(L, 0, (lua_KContext)script->running->wait, k);

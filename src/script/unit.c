@@ -19,6 +19,8 @@ static int collect(lua_State *L) {
     tr_module *module = TR_CONTAINER(link, tr_module, link);
     tr_free(mem, module, sizeof *module + strlen(module->path) + 1);
   }
+  tr_code_unref(unit->code);
+  unit->code = NULL;
   tr_free(mem, unit->folder, unit->folder_size);
   unit->folder = NULL;
   unit->folder_size = 0;
@@ -54,6 +56,9 @@ uint64_t tr_source_hash(tr_slice source) {
 }
 
 int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *error) {
+  tr_slice kept;
+  if (script->code && tr_code_find(script->code, path, &kept))
+    return tr_buf_slice(text, kept) ? 0 : tr_error_set(error, TR_EMEMORY, "%s: out of memory", path);
   if (!script->options.load) return tr_error_set(error, TR_ENOT_FOUND, "%s: there is no way to read files here", path);
   int rc = script->options.load(script->options.ud, path, text, error);
   if (rc) return tr_error_set(error, rc, "%s: %s", path, tr_error_default_text(rc));
@@ -87,6 +92,7 @@ int tr_compile(lua_State *L, const char *name, tr_slice source, tr_error *error)
 
 void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source) {
   size_t n = strlen(path);
+  if (unit->code && tr_code_add(unit->code, path, source)) tr_raise_memory(L);
   for (tr_link *link = unit->modules.next; link != &unit->modules; link = link->next) {
     tr_module *known = TR_CONTAINER(link, tr_module, link);
     if (strcmp(known->path, path) != 0) continue;

@@ -104,6 +104,13 @@ static void apply_keep(tr_msg *msg, tr_slice value) {
   msg->more->keep_ms = ms < KEEP_MOST ? (uint32_t)ms : KEEP_MOST;
 }
 
+/* How many hosts sent it on before this one; whether it may go further is for the host to say. */
+static void apply_hops(tr_msg *msg, tr_slice value) {
+  uint64_t hops;
+  if (!read_digits(value, 10, &hops) || hops == 0 || !tr_msg_get_more(msg)) return;
+  msg->more->hops = hops < UINT8_MAX ? (uint8_t)hops : UINT8_MAX;
+}
+
 static void apply_resend(tr_msg *msg, tr_slice value) {
   uint64_t high, low;
   if (value.n != 32 || !read_digits(tr_slice_make(value.p, 16), 16, &high) || !read_digits(tr_slice_make(value.p + 16, 16), 16, &low)) return;
@@ -125,6 +132,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
   else if (tr_slice_is(key, TR_KEY_AS)) apply_as(msg, value);
   else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);
+  else if (tr_slice_is(key, TR_KEY_HOPS)) apply_hops(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   else if (tr_slice_is(key, TR_KEY_RESEND)) apply_resend(msg, value);
   else if (tr_slice_is(key, TR_KEY_NOT_FOR)) apply_for(msg, value, false);
@@ -188,6 +196,10 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
   }
   if (msg->kind == TR_MSG_SEND) tr_wire_pairs_add(pairs, TR_KEY_ONEWAY, TR_SLICE_LITERAL("1"));
   if (msg->more && msg->kind != TR_MSG_EVENT && !msg->from_wire) add_more(pairs, msg->more);
+  if (msg->more && msg->more->hops) {
+    int n = snprintf(pairs->hops, sizeof pairs->hops, "%u", msg->more->hops);
+    tr_wire_pairs_add(pairs, TR_KEY_HOPS, tr_slice_make(pairs->hops, (size_t)n));
+  }
   /* The id of a request from the wire may be its request_id, good for one stream only. */
   if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire)
     tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));

@@ -24,6 +24,7 @@
 #define TR_KEY_CODE "troupe-code"
 #define TR_KEY_ORIGIN "troupe-origin"
 #define TR_KEY_RESEND "troupe-resend"
+#define TR_KEY_HOPS "troupe-hops"
 #define TR_KEY_KEEP "troupe-keep"
 #define TR_KEY_REFS "troupe-refs"
 #define TR_KEY_KEPT "troupe-kept"
@@ -48,7 +49,7 @@ typedef struct tr_wire_pairs {
   struct { tr_slice key, value; } pairs[12];
   size_t count;
   const tr_meta *meta;
-  char stream[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */
+  char stream[4], hops[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);

@@ -160,10 +160,10 @@ static void take_request(tr_worker *w, tr_msg *msg, tr_slice id) {
 }
 
 static void take_response(tr_worker *w, tr_wire_in *in) {
-  tr_worker_request *request = tr_worker_request_find(w, in->request_id);
+  tr_worker_request *request = tr_slots_find(&w->slots, in->request_id);
   if (request) {
     tr_worker_request_answer(request, &in->reply);
-  } else if (tr_worker_request_was(w, in->request_id)) { /* it was given up */
+  } else if (tr_slots_had(&w->slots, in->request_id)) { /* it was given up */
     tr_core_late(w->core);
   } else if (tr_worker_worth_a_line(++w->strays)) {
     tr_log_write(w->log, TR_LOG_INFO, "answer.unknown", "host=%s count=%llu id=%.*s", w->address, (unsigned long long)w->strays,
@@ -175,7 +175,7 @@ static void take_response(tr_worker *w, tr_wire_in *in) {
 static void fail_by_head(tr_worker *w, tr_slice head, uint64_t size, int code, const char *text) {
   tr_wire_span span = { 0 };
   if (!tr_wire_walk_head(head, size, &span)) return;
-  tr_worker_request *request = span.kind == TR_WIRE_RESPONSE ? tr_worker_request_find(w, span.request_id) : NULL;
+  tr_worker_request *request = span.kind == TR_WIRE_RESPONSE ? tr_slots_find(&w->slots, span.request_id) : NULL;
   if (request) tr_worker_request_fail(request, code, text);
   else if (span.kind == TR_WIRE_REQUEST) answer_error(w, span.request_id, code, text);
 }
@@ -215,6 +215,7 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   tr_msg *msg = in.msg;
   in.msg = NULL;
   if (msg) msg->inside = w->o.inside;
+  if (msg && msg->more) msg->more->hops = 0; /* it goes no further up */
   if (ours && tr_msg_get_more(msg)) {
     msg->more->echo = true;
     tr_core_post(w->core, msg);

@@ -12,6 +12,7 @@
 #include "base/lanes.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/slots.h"
 #include "wire/wire.h"
 #include "worker/worker.h"
 
@@ -94,35 +95,23 @@ static inline bool tr_worker_queue_empty(const tr_worker_queue *queue) {
 /* ---- requests.c: requests of agents here that wait for an answer from there ---- */
 
 struct tr_worker_request {
+  tr_slot slot;
   tr_link link;     /* worker->requests */
   tr_holder holder; /* of msg */
   tr_timer guard;
   tr_worker *worker;
-  tr_msg *msg;      /* NULL: a free slot */
+  tr_msg *msg;
   uint64_t number;  /* of its item in the queue, until `sent` */
-  uint32_t slot, generation, next_free;
   bool sent;        /* wholly written to the socket */
 };
 
-#define TR_WORKER_ID 16 /* characters of the request_id that we write */
-#define TR_WORKER_CHUNK 64u
-typedef struct tr_worker_slab {
-  tr_worker_request **chunks;
-  uint32_t n_chunks, cap_chunks, count, first_free; /* first_free: slot + 1 */
-  uint32_t salt;
-} tr_worker_slab;
+#define TR_WORKER_ID TR_SLOT_ID /* characters of the request_id that we write */
 
 tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg); /* err: NULL, out of memory or too many */
-uint64_t tr_worker_request_token(const tr_worker_request *request);
-void tr_worker_request_id(const tr_worker_request *request, char out[TR_WORKER_ID]);
-tr_worker_request *tr_worker_request_at(const tr_worker *w, uint64_t token);
-tr_worker_request *tr_worker_request_find(const tr_worker *w, tr_slice id);
-bool tr_worker_request_was(const tr_worker *w, tr_slice id); /* there was one with this id */
 /* End it with this answer (a one-way's error becomes a dead letter), or with an error. text NULL: the code's own. */
 void tr_worker_request_answer(tr_worker_request *request, tr_reply *reply);
 void tr_worker_request_fail(tr_worker_request *request, int code, const char *text);
 void tr_worker_requests_fail(tr_worker *w, bool only_sent, const char *text); /* `unavailable` */
-void tr_worker_slab_fini(tr_worker *w);
 
 /* ---- outbound.c, inbound.c ---- */
 
@@ -178,6 +167,7 @@ struct tr_worker_type {
   bool refused;      /* in this session; tried again later */
   bool told;
   bool shared;       /* with other workers: core/shared.c */
+  bool lent;         /* only some ids of it are here, launched ones: no matter if another worker has it */
 };
 
 struct tr_worker_sub {
@@ -267,6 +257,7 @@ struct tr_worker {
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
+  bool turned_away;       /* by a word of HTTP/2: it wants TLS */
   bool proven;            /* it is a host */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
@@ -277,7 +268,7 @@ struct tr_worker {
   char reason[256];
   /* messages */
   tr_worker_queue queue;
-  tr_worker_slab slab;
+  tr_slots slots;         /* of tr_worker_request */
   tr_link requests;
   tr_link jobs, debts;
   tr_finder jobs_by_id;   /* notes.c */

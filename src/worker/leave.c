@@ -7,6 +7,8 @@
  * it behind the last message on the stream, and the host hands it back to us. It is refused like any request now, and when that
  * answer has come around too, the host has read all. Troupe's host handles bytes in their order and needs none of that.
  *
+ * What was sent one-way is waited for where the host is troupe's: it answers at once.
+ *
  * The stages follow each other in tr_worker_output, each when there is nothing more to write. At the deadline all
  * that is cut short. */
 #include "worker/internal.h"
@@ -71,6 +73,14 @@ void tr_worker_leave_barrier(tr_worker *w, bool registered) {
 
 static void on_leave_timer(tr_timer *timer) { tr_worker_off(TR_CONTAINER(timer, tr_worker, leave_timer), NULL); }
 
+/* A one-way message is there once a troupe host has answered it: until then its loss would be told, true or not. */
+static bool awaits_oneway(const tr_worker *w) {
+  if (!w->troupe || !w->channel) return false;
+  for (const tr_link *link = w->requests.next; link != &w->requests; link = link->next)
+    if (TR_CONTAINER(link, tr_worker_request, link)->msg->kind == TR_MSG_SEND) return true;
+  return false;
+}
+
 static bool all_sent(const tr_worker *w) {
   return tr_worker_queue_empty(&w->queue) && (!w->channel || tr_rpc_queued(w->channel) == 0);
 }
@@ -83,7 +93,7 @@ void tr_worker_leave_advance(tr_worker *w) {
   }
   switch (w->leave) {
   case TR_LEAVE_FLUSH:
-    if (!all_sent(w)) break;
+    if (!all_sent(w) || awaits_oneway(w)) break;
     w->leave = TR_LEAVE_BARRIER;
     if (!lay_barrier(w)) cancel(w);
     break;

@@ -23,7 +23,7 @@ void tr_worker_tell_cancelled(tr_worker_request *request) {
   tr_worker *w = request->worker;
   char id[TR_WORKER_ID];
   if (!w->troupe || !w->channel || w->over || !has_left(request)) return;
-  tr_worker_request_id(request, id);
+  tr_slot_write_id(&request->slot, id);
   push(w, tr_wire_cancel(w->mem, tr_slice_make(id, sizeof id)));
 }
 
@@ -40,7 +40,7 @@ static void agent_took_parts(tr_holder *holder, tr_msg *msg, uint32_t parts) {
   char id[TR_WORKER_ID];
   (void)msg;
   if (!w->troupe || !w->channel || w->over) return;
-  tr_worker_request_id(request, id);
+  tr_slot_write_id(&request->slot, id);
   push(w, tr_wire_credit(w->mem, tr_slice_make(id, sizeof id), parts));
 }
 
@@ -51,7 +51,7 @@ static void agent_probes(tr_holder *holder, tr_msg *msg, const tr_probe *probe) 
   tr_wire_note note = { .kind = TR_NOTE_PROBE, .count = probe->steps, .goal = probe->goal, .call = probe->call };
   (void)msg;
   if (!w->troupe || !w->channel || w->over || !has_left(request)) return;
-  tr_worker_request_id(request, id);
+  tr_slot_write_id(&request->slot, id);
   push(w, tr_wire_encode_note(w->mem, tr_slice_make(id, sizeof id), &note));
 }
 
@@ -98,7 +98,7 @@ void tr_worker_cancel_job(tr_worker_job *job) {
 }
 
 static void take_part(tr_worker *w, const tr_wire_span *span) {
-  tr_worker_request *request = tr_worker_request_find(w, span->request_id);
+  tr_worker_request *request = tr_slots_find(&w->slots, span->request_id);
   tr_wire_in in;
   tr_error error;
   tr_error_init(&error);

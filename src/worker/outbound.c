@@ -54,20 +54,20 @@ void tr_worker_send_request(tr_worker *w, tr_msg *msg) {
     return;
   }
   char id[TR_WORKER_ID];
-  tr_worker_request_id(request, id);
+  tr_slot_write_id(&request->slot, id);
   tr_blob *frame = NULL;
   tr_error error;
   tr_error_init(&error);
   int code = tr_wire_encode_request_as(msg, tr_slice_make(id, sizeof id), tr_worker_plain(w), &frame, &error);
   if (!code) code = check_size(w, frame, &error);
-  if (!code) code = tr_worker_push(w, msg->priority, frame, NULL, tr_worker_request_token(request), &request->number);
+  if (!code) code = tr_worker_push(w, msg->priority, frame, NULL, tr_slot_token(&request->slot), &request->number);
   tr_blob_unref(frame);
   if (code) tr_worker_request_fail(request, code, text_of(&error, code));
 }
 
 tr_blob *tr_worker_encode_again(tr_worker_request *request) {
   char id[TR_WORKER_ID];
-  tr_worker_request_id(request, id);
+  tr_slot_write_id(&request->slot, id);
   tr_blob *frame = NULL;
   tr_format plain = tr_worker_plain(request->worker);
   return tr_wire_encode_request_as(request->msg, tr_slice_make(id, sizeof id), plain, &frame, NULL) ? NULL : frame;

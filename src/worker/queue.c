@@ -93,7 +93,7 @@ static void renew(tr_worker *w, tr_worker_item *item, tr_blob *frame) {
 /* The time that a request says it has left was true when it was encoded. One whose time is over is not sent at all: its
  * guard (requests.c) answers it. */
 static void refresh(tr_worker *w, tr_worker_item *item) {
-  tr_worker_request *request = item->token && item->frame ? tr_worker_request_at(w, item->token) : NULL;
+  tr_worker_request *request = item->token && item->frame ? tr_slots_at(&w->slots, item->token) : NULL;
   tr_time now = tr_core_now(w->core);
   if (!request || request->msg->deadline == TR_NEVER) return;
   if (request->msg->deadline <= now) {
@@ -107,7 +107,7 @@ static void refresh(tr_worker *w, tr_worker_item *item) {
 /* What was encoded for a host that took the native format, and now there is another, or one that has not said so yet. False: no memory. */
 static bool make_plain(tr_worker *w, tr_worker_item *item) {
   if (!item->frame || !item->native || w->native) return true;
-  tr_worker_request *request = item->token ? tr_worker_request_at(w, item->token) : NULL;
+  tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
   tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event) : NULL;
   if (frame) renew(w, item, frame);
   return frame != NULL;
@@ -144,7 +144,7 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
 static void confirm_ring(tr_worker *w, tr_worker_ring *ring, uint64_t written) {
   while (ring->first < ring->handed && at(ring, ring->first)->end <= written) {
     tr_worker_item *item = at(ring, ring->first);
-    tr_worker_request *request = item->token ? tr_worker_request_at(w, item->token) : NULL;
+    tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
     if (request) request->sent = true;
     clear(&w->queue, item);
     ring->first++;

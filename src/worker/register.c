@@ -139,12 +139,14 @@ static void ask_all(tr_worker *w) {
 typedef struct census { bool open, refused, elsewhere; } census; /* open: not answered yet */
 
 static void count_type(const tr_worker_type *type, census *c) {
-  if (type->refused) c->refused = true;
+  if (type->refused && type->lent) c->elsewhere = true;
+  else if (type->refused) c->refused = true;
   else if (type->state != TR_REG_HELD) c->open = true;
   EACH_SUB(type, sub) {
     if (!sub->wanted || sub->state == TR_REG_HELD) continue;
     if (sub->elsewhere) c->elsewhere = true;
-    else if (sub->refused) c->refused = true;
+    else if (sub->refused && !type->lent) c->refused = true;
+    else if (sub->refused) c->elsewhere = true;
     else c->open = true;
   }
 }
@@ -197,7 +199,7 @@ static bool contains(tr_slice text, const char *part) {
 }
 
 static void tell_refused(tr_worker *w, tr_worker_type *type, const tr_rpc_status *status, bool held) {
-  if (type->told) return;
+  if (type->told || type->lent) return;
   type->told = true;
   char text[400];
   tr_slice name = tr_name_view(type->name);
@@ -274,12 +276,23 @@ static bool want_type(tr_worker *w, tr_name *name) {
   return ok;
 }
 
+/* Agents that this process launched are found by it. */
+static bool want_lent(tr_worker *w, tr_name *name) {
+  const tr_worker_type *type = tr_map_get(&w->types, tr_name_view(name));
+  if (type && type->wanted) return true;
+  if (!want_type(w, name)) return false;
+  ((tr_worker_type *)tr_map_get(&w->types, tr_name_view(name)))->lent = true;
+  return true;
+}
+
 /* Mark what the core has. False: out of memory. */
 static bool mark(tr_worker *w) {
   tr_router *router = tr_core_router(w->core);
   tr_dest *local = tr_core_local(w->core);
   bool ok = true;
   for (tr_route_type *at = NULL; (at = tr_router_next_type(router, local, at));) ok = want_type(w, at->name) && ok;
+  uint32_t place = 0;
+  for (tr_name *name; (name = tr_core_next_unlisted(w->core, &place));) ok = want_lent(w, name) && ok;
   for (tr_sub *sub = NULL; (sub = tr_router_next_sub(router, sub));) {
     tr_worker_type *type = tr_map_get(&w->types, tr_name_view(sub->agent_type));
     if (!type || !type->wanted || (sub->added_by && sub->added_by != local)) continue;
@@ -290,7 +303,7 @@ static bool mark(tr_worker *w) {
 
 static void unmark(tr_worker *w) {
   EACH_TYPE(w, type) {
-    type->wanted = false;
+    type->wanted = type->lent = false;
     EACH_SUB(type, sub) sub->wanted = false;
   }
 }

@@ -10,6 +10,8 @@
  * long as the host lets it (answers that are open may still come), unless there is more to ask by unary calls. */
 #include "worker/internal.h"
 
+#define INADEQUATE_SECURITY 12 /* of HTTP/2 */
+
 void tr_worker_touch(tr_worker *w) {
   if (w->dirty || w->link != TR_LINK_UP) return;
   w->dirty = true;
@@ -138,6 +140,10 @@ static void on_goaway(void *ud, tr_rpc_conn *conn, uint32_t error, tr_slice debu
   w->goaway = true;
   tr_log_write(w->log, w->o.inside ? TR_LOG_DEBUG : TR_LOG_INFO, "uplink.goaway", "host=%s error=%u reason=\"%.*s\"", w->address, (unsigned)error,
                (int)tr_utf8_cut(debug, 160), debug.n ? debug.p : "");
+  if (error == INADEQUATE_SECURITY) {
+    w->turned_away = true;
+    tr_worker_over(w, false, "the host refuses the connection: %.*s", (int)tr_utf8_cut(debug, 160), debug.n ? debug.p : "");
+  }
   if (w->state == TR_WORKER_JOINING) tr_worker_over(w, false, "the host is shutting down");
 }
 
@@ -154,7 +160,8 @@ static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
 
 /* A path is no authority (RFC 3986, 3.2); like gRPC's own libraries, "localhost" stands for a Unix socket. */
 static const char *authority(const tr_worker *w) {
-  return strncmp(w->address, "unix:", 5) == 0 ? "localhost" : w->address;
+  if (strncmp(w->address, "unix:", 5) == 0) return "localhost";
+  return strncmp(w->address, "tls:", 4) == 0 && strchr(w->address + 4, ':') ? w->address + 4 : w->address;
 }
 
 static const tr_rpc_handlers handlers = {
@@ -180,7 +187,7 @@ int tr_worker_session_open(tr_worker *w) {
   };
   w->session++;
   w->joins = 0;
-  w->troupe = w->native = w->heard_any = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
+  w->troupe = w->native = w->heard_any = w->turned_away = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;
   w->rpc = tr_rpc_conn_new(&options);
@@ -214,7 +221,8 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_register_reset(w);
   tr_worker_forget_leaves(w);
   tr_worker_rewind(w, false);
-  tr_worker_requests_fail(w, true, w->o.inside ? w->reason : "the connection to the host was lost");
+  bool says_more = w->o.inside || !w->heard_any || w->turned_away; /* it was no host, or not for us */
+  tr_worker_requests_fail(w, true, says_more ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 
@@ -230,6 +238,7 @@ int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error) {
   if (!worker->rpc) return 0;
   tr_time now = tr_core_now(worker->core);
   worker->heard = now;
+  if (worker->pinged) watch_at(worker, now + TR_WORKER_SILENCE);
   worker->pinged = false;
   int rc = tr_rpc_feed(worker->rpc, bytes, now, error);
   if (rc < 0) {

@@ -61,7 +61,7 @@ static void lost(tr_worker *w, const char *reason) {
   bool tell = w->told != kind;
   w->link = TR_LINK_NONE;
   tr_timer_stop(w->timers, &w->over_timer);
-  if (w->o.inside) snprintf(w->reason, sizeof w->reason, "%s", text);
+  if (w->o.inside || !w->heard_any || w->turned_away) snprintf(w->reason, sizeof w->reason, "%s", text);
   tr_worker_session_end(w);
   if (w->state == TR_WORKER_OFF) return;
   if (w->leave && tr_worker_queue_empty(&w->queue)) {
@@ -136,7 +136,7 @@ static void destroy(tr_worker *w) {
   tr_map_fini(&w->types);
   tr_map_fini(&w->subs);
   tr_finder_fini(&w->jobs_by_id);
-  tr_worker_slab_fini(w);
+  tr_slots_fini(&w->slots);
   TR_DELETE(w->mem, w);
 }
 
@@ -165,7 +165,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   tr_list_init(&w->leaving);
   tr_map_init(&w->types, mem, tr_random_next(random));
   tr_map_init(&w->subs, mem, tr_random_next(random));
-  w->slab.salt = (uint32_t)tr_random_next(random);
+  tr_slots_init(&w->slots, mem, sizeof(tr_worker_request), TR_WORKER_REQUESTS, (uint32_t)tr_random_next(random));
   tr_uuid(random, w->client_id);
   w->fresh = true;
   w->address = copy_text(mem, options->address);
@@ -235,5 +235,5 @@ tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
 
 bool tr_worker_idle(const tr_worker *worker) {
-  return tr_worker_queue_empty(&worker->queue) && worker->slab.count == 0;
+  return tr_worker_queue_empty(&worker->queue) && worker->slots.count == 0;
 }

@@ -2,7 +2,7 @@
 -- luacheck: read globals troupe, no max line length
 -- luacheck: ignore 511 542 211 241
 --? handler.failed agent=a/Table type=Table error="limit_exceeded: a/Table, Table: spec/script/cases/limits_memory.lua:
---? agent.memory agent=keeper/default type=Keep
+--? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:30 kb=
 local function text(n) return ("x"):rep(n) end
 local a = { type = "a", limits = { memory = "1M" }, on = {
   Table = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,

@@ -1,0 +1,441 @@
+---@meta troupe
+-- Annotations of the whole Lua API for lua-language-server, and nothing else: this file is never run. docs/api.md says what things
+-- mean; here stands what they take and give. `troupe new NAME --with-editor` sets an editor up with it. spec/docs/meta_spec.lua
+-- holds it to what there is: a method or key that is here and not there, or there and not here, fails.
+
+-- agents --------------------------------------------------------------------------------------------------------------------------
+
+---A body: anything but functions, threads and userdata; `troupe.null` and `troupe.bytes` stand for what Lua has not.
+---@alias troupe.body nil|boolean|number|string|table|troupe.bytes|troupe.null|troupe.placeholder
+
+---A handler: what it returns answers a request (a body, and its type); for an event it is ignored.
+---@alias troupe.handler fun(self: table, message: any, ctx: troupe.ctx): any, string?
+
+---@class troupe.match_handler
+---@field match fun(self: table, message: any, ctx: troupe.ctx): boolean? the first handler of a list whose match is true takes the message
+---@field handle troupe.handler
+
+---@alias troupe.handlers table<string, troupe.handler|troupe.match_handler[]> by message type; `["*"]` takes what nothing else did
+
+---@class troupe.subscription
+---@field [1] string? the topic's type
+---@field key string? always the instance with this key
+---@field all boolean? every live instance of the type in this process
+---@field prefix string? all topics whose type begins so
+---@field match (fun(topic: string): boolean)? a local one of your own, together with `agent`
+---@field agent (fun(topic: string): string)? which agent an event of that topic goes to
+
+---@alias troupe.priority "high"|"normal"|"low"
+
+---A kind (`"string"`, `"integer?"`), a list of one kind, a table of fields, or `{ schema = … }` with JSON Schema in it.
+---@alias troupe.schema string|table
+
+---@class troupe.mailbox
+---@field limit integer? messages that may wait (10000)
+---@field overflow "wait"|"refuse"|"drop_oldest"? what happens to one more
+
+---@class troupe.limits
+---@field instructions number? of one turn (1e8)
+---@field turn_ms number? running time of one turn, milliseconds (5000)
+---@field memory integer|string? what the agent holds: bytes, or "64M"
+---@field timers integer? (10000)
+---@field messages integer? that one turn may send (no limit)
+
+---@class troupe.failures
+---@field limit integer? so many failed turns (5)
+---@field within number? in so many seconds (60)
+---@field action "continue"|"restart"|"stop"? and then (continue)
+
+---What a file returns: one agent, or a list of them (one of which may be a program, `function(ctx, args) → exit status`).
+---@class troupe.agent
+---@field type string? default: the file's name
+---@field description string?
+---@field subscriptions (string|troupe.subscription)[]?
+---@field autostart boolean|string|string[]? made when the runtime starts: true, a key, or keys
+---@field state table|fun(id: string): table? what each instance begins with; a table is copied
+---@field methods table<string, function>? behind the state's fields in `self`
+---@field on troupe.handlers?
+---@field on_event troupe.handlers? go before `on`
+---@field on_request troupe.handlers? go before `on`
+---@field messages table<string, troupe.schema>? what bodies must look like, by message type
+---@field replies table<string, string>? the reply's type, by the request's
+---@field timers table<string, number>? a message of this type every so many seconds
+---@field version integer? of the state
+---@field init (fun(self: table, ctx: troupe.ctx, restored: boolean))? before an instance's first message
+---@field close (fun(self: table, ctx: troupe.ctx, why: "moved"|"stop"|"drain"|"idle"|"removed"))?
+---@field save (fun(self: table): any)?
+---@field restore (fun(self: table, value: any))?
+---@field migrate (fun(self: table, from: integer))? from an older version
+---@field timeout number|false? seconds, for the calls it makes (30)
+---@field idle number? saved and put out of memory after so many seconds
+---@field pool integer? stateless: so many instances share an id
+---@field reentrant boolean? takes other messages while a turn waits
+---@field priority table<string, troupe.priority>? by message type
+---@field mailbox troupe.mailbox?
+---@field limits troupe.limits?
+---@field failures troupe.failures?
+---@field requeue boolean? saved as before the turn that is under way
+---@field shards string[]? fields of the state that are stored as parts of their own
+---@field vm "own"? a Lua state of its own for each instance
+---@field nulls "keep"? null members of bodies read as `troupe.null`
+
+-- ctx -----------------------------------------------------------------------------------------------------------------------------
+
+---@class troupe.options
+---@field timeout number|false? seconds
+---@field retry integer? on `unavailable` and `overloaded`, so often
+---@field priority troupe.priority?
+---@field metadata table<string, string>?
+---@field id string? the message's id
+---@field cancel troupe.token?
+---@field encoding string? "json", "protobuf", "text", "bytes" or a content type
+
+---@class troupe.launch_options
+---@field file string?
+---@field type string? default: the file's name
+---@field key string? default: "default"
+---@field host string? nothing is started: the agent is one of a server there
+---@field args string[]? handed to the file's chunk as `...`
+---@field lazy boolean? started at its first message
+---@field allow string[]? its rights; default: the launcher's but for `launch`
+
+---What a handler knows of its message and can do. Good for its own turn only.
+---@class troupe.ctx
+---@field id string "type/key" of this agent
+---@field key string
+---@field agent_type string
+---@field type string of the message
+---@field sender string? the agent that sent it
+---@field topic string? where it was published
+---@field message_id string
+---@field is_request boolean
+---@field deadline number? seconds, as ctx:now() counts them
+---@field cancelled boolean the caller has given up
+---@field metadata table<string, string>
+---@field trace string? W3C's traceparent
+local ctx = {}
+
+---To whoever subscribes.
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function ctx:publish(topic, type, body, opts) end
+
+---To one agent, no reply.
+---@param agent string|troupe.proxy
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function ctx:send(agent, type, body, opts) end
+
+---Waits for the reply; raises an error object.
+---@param agent string|troupe.proxy
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function ctx:call(agent, type, body, opts) end
+
+---As call, but gives `true, body, type` or `false, error`.
+---@param agent string|troupe.proxy
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return boolean ok, any body_or_error, string? type
+function ctx:pcall(agent, type, body, opts) end
+
+---As call, without waiting.
+---@param agent string|troupe.proxy
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return troupe.future
+function ctx:async(agent, type, body, opts) end
+
+---Parts that the callee gives by ctx:yield: `for part in ctx:stream(…) do … end`.
+---@param agent string|troupe.proxy
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return troupe.stream
+function ctx:stream(agent, type, body, opts) end
+
+---A part of the answer; waits while its reader is 16 parts behind.
+---@param part troupe.body
+---@return boolean reaches whether it goes to anybody
+function ctx:yield(part) end
+
+---@param id string
+---@param opts? { host: string } stays bound to the host at that address
+---@return troupe.proxy
+function ctx:agent(id, opts) end
+
+---@return (string|troupe.subscription)[]
+function ctx:subscriptions() end
+
+---@param topic string|troupe.subscription
+---@return string id
+function ctx:subscribe(topic) end
+
+---@param id string
+function ctx:unsubscribe(id) end
+
+---For programs: waits for a message.
+---@param seconds? number
+---@return any body, string type, string? sender nothing when none came
+function ctx:receive(seconds) end
+
+---@return number seconds
+function ctx:now() end
+
+---@param seconds number 0 lets what the turn has sent go out
+function ctx:sleep(seconds) end
+
+---@param seconds number
+---@param type string
+---@param body? troupe.body
+---@return string id
+function ctx:after(seconds, type, body) end
+
+---@param seconds number
+---@param type string
+---@param body? troupe.body
+---@return string id
+function ctx:every(seconds, type, body) end
+
+---@param id string of a timer
+function ctx:cancel(id) end
+
+---A function that may be called at any time, from a callback or another agent: it sends `type` to this agent.
+---@param type string
+---@return fun(...)
+function ctx:callback(type) end
+
+---@param options troupe.launch_options
+---@return troupe.proxy
+function ctx:launch(options) end
+
+---@param level "error"|"warn"|"info"|"debug"
+---@param text string
+---@param fields? table<string, string|number|boolean>
+function ctx:log(level, text, fields) end
+
+---Ends this instance, or a launched agent, when what it has is done.
+---@param proxy? troupe.proxy
+function ctx:stop(proxy) end
+
+---Ends the runtime.
+---@param status integer
+function ctx:exit(status) end
+
+---@class troupe.future
+local future = {}
+---@return any body, string type
+function future:await() end
+function future:cancel() end
+---@return boolean
+function future:done() end
+
+---@class troupe.stream
+---@operator call: any
+local stream = {}
+---The answer, when all parts were given.
+---@return any body, string type
+function stream:result() end
+---@return boolean
+function stream:done() end
+function stream:close() end
+function stream:cancel() end
+
+---An agent to call by method: `proxy:Type(body)` runs at once and gives a placeholder.
+---@class troupe.proxy
+---@field [string] fun(self: troupe.proxy, body?: troupe.body, opts?: troupe.options): troupe.placeholder
+
+---What a call will give. As an argument of another call it makes that one wait; reading a field of it waits here.
+---@class troupe.placeholder
+---@field [any] any
+
+-- the library ---------------------------------------------------------------------------------------------------------------------
+
+---@class troupe.null
+---@class troupe.bytes
+---@class troupe.error
+---@field code string
+---@field message string
+---@field agent string?
+---@field type string?
+---@field traceback string?
+
+---@class troupe.token
+local token = {}
+function token:cancel() end
+
+---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
+---@class troupelib
+---@field null troupe.null
+---@field version string
+troupe = {}
+
+---@generic T: table
+---@param list T
+---@return T the same, an array also when it is empty
+function troupe.array(list) end
+
+---@param text string
+---@return troupe.bytes
+function troupe.bytes(text) end
+
+---@param id string
+---@return string type, string key
+function troupe.split(id) end
+
+---@param x troupe.future|troupe.placeholder|any
+---@return any
+function troupe.await(x) end
+
+---The first error raises, and the rest is cancelled.
+---@param list (troupe.future|troupe.placeholder)[]
+---@return any[]
+function troupe.all(list) end
+
+---The first that is good; the others are cancelled.
+---@param list (troupe.future|troupe.placeholder)[]
+---@return any
+function troupe.any(list) end
+
+---The first that is settled; the others are cancelled.
+---@param list (troupe.future|troupe.placeholder)[]
+---@return any
+function troupe.race(list) end
+
+---@return troupe.token
+function troupe.token() end
+
+---Message types from a descriptor set, beside the script.
+---@param path string
+function troupe.protobuf(path) end
+
+-- the library in a Lua program ----------------------------------------------------------------------------------------------------
+
+---@class troupe.runtime_options
+---@field allow string|string[]? rights of scripts
+---@field program string? the `troupe` program, for launched agents
+---@field store string? state file, read before the first message
+---@field threads integer?
+---@field seed integer?
+---@field clock (fun(): number)? seconds
+---@field log (fun(level: string, event: string, text: string))|false?
+
+---@param options? troupe.runtime_options
+---@return troupe.runtime
+function troupe.runtime(options) end
+
+---Connections for calls from outside; a broken one is replaced.
+---@param options { host: string, size: integer? }
+---@return troupe.pool
+function troupe.pool(options) end
+
+---@class troupe.pool
+local pool = {}
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function pool:publish(topic, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function pool:call(agent, type, body, opts) end
+function pool:close() end
+
+---@class troupe.runtime
+local rt = {}
+
+---@param ... string|troupe.agent|troupe.agent[]
+function rt:load(...) end
+---@param name? string
+---@return integer count
+function rt:reload(name) end
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function rt:publish(topic, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function rt:send(agent, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function rt:call(agent, type, body, opts) end
+---@param topic string "home.*": all that begin so
+---@param f fun(body: any, type: string, topic: string)
+---@return integer id
+function rt:subscribe(topic, f) end
+---@param id integer
+function rt:unsubscribe(id) end
+
+---@class troupe.message
+---@field kind "request"|"send"|"event"
+---@field agent string?
+---@field topic string?
+---@field type string
+---@field sender string?
+---@field id string
+---@field body any
+
+---@param f? fun(message: troupe.message): troupe.message?
+function rt:intercept(f) end
+---@return integer
+function rt:dropped() end
+---@param options { type: string?, content_type: string, encode: fun(body: any): string, decode: fun(bytes: string): any }
+function rt:serializer(options) end
+---@param path string
+function rt:protobuf(path) end
+---@param id string
+---@return string id, table? self
+function rt:get(id) end
+---@param id string
+---@param instance table
+function rt:put(id, instance) end
+---@return { id: string, type: string, key: string, state: string, mailbox: integer, turns: integer }[]
+function rt:agents() end
+---@param id string
+---@return table
+function rt:metadata(id) end
+---@param id string
+---@param options? { host: string?, launch: boolean?, lazy: boolean? }
+function rt:to_dist(id, options) end
+---@param address string
+---@return string address
+function rt:listen(address) end
+---@param address string
+function rt:connect(address) end
+---@param options? { until_signal: boolean? }
+---@return integer status
+function rt:run(options) end
+---@param seconds? number
+function rt:run_until_idle(seconds) end
+---@param seconds? number
+---@return boolean more
+function rt:poll(seconds) end
+---@param drain? number seconds
+function rt:stop(drain) end
+function rt:close() end
+---@param path? string
+---@param options? { only: string[]? }
+---@return string|integer bytes_or_failed, integer? failed
+function rt:save(path, options) end
+---@param what string bytes, or a path
+---@param options? { only: string[]? }
+---@return integer failed
+function rt:restore(what, options) end
+
+return troupe

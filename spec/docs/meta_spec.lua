@@ -1,0 +1,89 @@
+-- lua/troupe/meta.lua names what there is, and all of it: the annotations are held to the objects of a running runtime.
+local module = require "spec.support.troupe"
+local process = require "spec.support.process"
+
+-- What the annotations say: fields and methods by class, sorted. The functions of `troupe` are those of the class troupelib.
+local function annotated()
+  local classes, class, variables = {}, nil, {}
+  for line in process.read_file("lua/troupe/meta.lua"):gmatch("[^\n]+") do
+    local name = line:match("^%-%-%-@class ([%w_.]+)")
+    if name then
+      class = {}
+      classes[name] = class
+    end
+    local field = line:match("^%-%-%-@field ([%w_]+) ")
+    if field then class[#class + 1] = field end
+    local variable = line:match("^local ([%w_]+) = {}") or line:match("^(troupe) = {}")
+    if variable then variables[variable] = class end
+    local of, method = line:match("^function (%w+)[.:]([%w_]+)%(")
+    if of then table.insert(assert(variables[of], line), method) end
+  end
+  for _, names in pairs(classes) do table.sort(names) end
+  return classes
+end
+
+-- The names of a table, sorted, but for what Lua itself and the inside use.
+local function names_of(t, inside)
+  local names = {}
+  for name in pairs(t) do
+    if not name:find("^__") and not (inside or {})[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+local function methods(x) return debug.getmetatable(x).__index end
+
+-- ctx hides its names behind a function, which has them in an upvalue.
+local function names_of_ctx(ctx)
+  local _, names = debug.getupvalue(methods(ctx), 1)
+  return names_of(names)
+end
+
+-- What an agent's table may have is a list in C, a line each; the handlers' three are read by their own names.
+local function keys_of_agents()
+  local keys = { "on", "on_event", "on_request" }
+  for key in process.read_file("src/script/definition.c"):gmatch('\n  { "([%w_]+)", [A-Z |]+, "') do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+module.describe("lua/troupe/meta.lua", describe, function(mode)
+  local known = annotated()
+
+  it("has ctx, its futures, streams and tokens", function()
+    local rt, found = module.open(nil, mode), {}
+    rt:load { type = "a", on = {
+      Ask = function(_, _, ctx)
+        found.ctx = names_of_ctx(ctx)
+        found.token = names_of(methods(module.troupe.token()))
+        found.future = names_of(methods(ctx:async("a/b", "Other", {})))
+        found.stream = names_of(methods(ctx:stream("a/b", "Other", {})))
+      end,
+      Other = function() end,
+    } }
+    rt:call("a", "Ask", {})
+    for name, names in pairs(found) do assert.same(names, known["troupe." .. name], name) end
+    assert.is_true(#found.ctx > 30)
+    rt:close()
+  end)
+
+  it("has the library and its runtimes", function()
+    local library, rt = names_of(module.troupe), module.open(nil, mode)
+    table.insert(library, "protobuf") -- of scripts only; a program has rt:protobuf
+    table.sort(library)
+    assert.same(library, known.troupelib)
+    assert.same(names_of(debug.getmetatable(rt)), known["troupe.runtime"])
+    rt:close()
+  end)
+end)
+
+describe("lua/troupe/meta.lua", function()
+  it("has the keys of an agent", function()
+    local keys = keys_of_agents()
+    assert.is_true(#keys > 25)
+    assert.same(keys, annotated()["troupe.agent"])
+  end)
+
+  it("is Lua", function() assert(loadfile("lua/troupe/meta.lua", "t")) end)
+end)

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * --tls-cert and its kin, the same for every verb that has a door. What is secret is never an option itself, since ps shows those: it
+ * lies in a file, or in the environment. */
+#include <string.h>
+
+#include "cli/cli.h"
+
+int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt) {
+  troupe_security_t o = { .size = sizeof o };
+  o.cert = cli_get(verb, args, "tls-cert");
+  o.key = cli_get(verb, args, "tls-key");
+  o.ca = cli_get(verb, args, "tls-ca");
+  o.client_ca = cli_get(verb, args, "tls-client-ca");
+  o.insecure = cli_get(verb, args, "insecure") != NULL;
+  if (!o.cert && !o.key && !o.ca && !o.client_ca && !o.insecure) return CLI_OK;
+  return troupe_secure(rt, &o) ? cli_fail(CLI_USAGE, verb->name, "%s", troupe_error(rt)) : CLI_OK;
+}
