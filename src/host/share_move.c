@@ -101,9 +101,11 @@ int tr_move_hold_message(tr_move *move, tr_msg *msg) {
 static void release_event(tr_client *to, held *item) {
   tr_error error;
   tr_error_init(&error);
-  int err = (item->sends & ~(unsigned)to->takes) ? tr_transcode_frame(to, &item->frame, &error) : 0;
-  if (!err) err = tr_client_send_lane(to, item->frame, false, item->priority);
-  if (err) tr_deliver_dead(to, err, error.text[0] ? error.text : tr_error_default_text(err));
+  int err = tr_deliver_frame(to, &item->frame, item->priority, !(item->sends & ~(unsigned)to->takes), &error);
+  tr_wire_span span = { 0 };
+  if (!err) return;
+  bool known = !tr_wire_walk(tr_wire_framed(item->frame), &span, NULL);
+  tr_deliver_dead(to, known ? &span : NULL, err, error.text[0] ? error.text : tr_error_default_text(err));
 }
 
 static void release_request(tr_host *host, tr_client *to, held *item) {

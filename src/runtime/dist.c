@@ -13,6 +13,7 @@
 
 #include "core/id.h"
 #include "runtime/launch.h"
+#include "runtime/state.h"
 
 #define PATIENCE TR_SECONDS(30) /* for all of it */
 
