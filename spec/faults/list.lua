@@ -163,12 +163,12 @@ fault { name = "host out of descriptors", act = function(world)
   local calls = world:seen().ok or 0
   world:run(0.5)
   local served = (world:seen().ok or 0) - calls
-  if served < 20 then world:violated(("without descriptors for new ones the host served only %d calls of those connected"):format(served)) end
+  if served < 20 then world:violated(("without descriptors for new ones the host served only %d calls"):format(served)) end
   world:stop "caller1" -- and with nothing else to do it rests, though connections wait
   world:stop "caller2"
-  world:run(0.2)
+  world:run(0.1)
   local before, at = usage(pid).cpu, uv.now()
-  world:run(0.7)
+  world:run(0.4)
   local share = (usage(pid).cpu - before) * 1000 / (uv.now() - at)
   if share > 0.2 then world:violated(("without descriptors the idle host took %d %% of a processor"):format(share * 100)) end
   world:continue "caller1"

@@ -1,5 +1,5 @@
 -- Faults in a row, by chance from a seed or each once; after each all must be well again, and at the end as it was.
---   soak.run { seed =, seconds = | once = true, folder =, say = print, only = pattern } → violations, table of what callers saw
+--   soak.run { seed =, seconds = | once = true, folder =, say = print, only = { pattern, … } } → violations, table of what callers saw
 local loop = require "spec.support.loop"
 local uv = require "luv"
 local worlds = require "spec.faults.world"
@@ -78,10 +78,17 @@ local function print_table(rows, say)
   end
 end
 
+local function wanted(options, fault)
+  if not options.only then return not fault.long or not options.once end
+  for _, pattern in ipairs(options.only) do
+    if fault.name:find(pattern) then return true end
+  end
+end
+
 local function chosen(options)
   local list = {}
   for _, fault in ipairs(faults) do
-    if fault.name:find(options.only or "") and (not fault.long or not options.once or options.only) then list[#list + 1] = fault end
+    if wanted(options, fault) then list[#list + 1] = fault end
   end
   return list
 end

@@ -79,13 +79,15 @@ end
 function World:start_worker(name)
   local file = process.cwd .. "/" .. AGENTS .. "echo.lua"
   local type = name == "echo" and { "echo", "alone" } or { "spread", "shared" }
-  local args = { "worker", "--host", self.links[name].address, "--log", "warn", file, "--", name, table.unpack(type) }
+  local args = { "worker", "--host", self.links[name].address, "--log", "warn", file, "--", name,
+    table.unpack(type) }
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end
 
 function World:start_caller(name)
   local file = process.cwd .. "/" .. AGENTS .. "caller.lua"
-  local args = { "worker", "--host", self.links[name].address, "--log", "error", file, "--", name, tostring(self.lanes), tostring(M.timeout) }
+  local args = { "worker", "--host", self.links[name].address, "--log", "error", file, "--", name,
+    tostring(self.lanes), tostring(M.timeout) }
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end
 
