@@ -20,6 +20,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->requeue = options->requeue;
   class_->core->shared += options->shared - class_->shared;
   class_->shared = options->shared;
+  class_->partial = class_->limited || class_->shared;
 }
 
 /* The subscription to "TYPE:…". */

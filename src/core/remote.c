@@ -231,7 +231,7 @@ void tr_core_set_leaf(tr_core *core) { core->leaf = true; }
 
 int tr_class_serve_only(tr_class *class_, tr_slice key_text) {
   tr_core *core = class_->core;
-  class_->limited = true;
+  class_->limited = class_->partial = true;
   if (!key_text.p) return 0;
   tr_name *key = tr_name_new(core->names, key_text);
   void *grown = key ? tr_realloc(core->mem, class_->served, class_->served_count * sizeof(tr_name *),
