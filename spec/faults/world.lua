@@ -61,7 +61,7 @@ function World:listen_to_all()
       p.seen.out = 1
       look(self, p, whole)
     end
-    if #p.err > 1 << 20 then p.err, p.seen.err = p.err:sub(-65536), 1 end
+    if #p.err > 65536 then p.err, p.seen.err = p.err:sub(-8192), 1 end
     local complaint = p:complaint()
     if complaint then self:violated(complaint) end
   end
@@ -86,8 +86,8 @@ end
 
 function World:start_caller(name)
   local file = process.cwd .. "/" .. AGENTS .. "caller.lua"
-  local args = { "worker", "--host", self.links[name].address, "--log", "error", file, "--", name,
-    tostring(self.lanes), tostring(M.timeout) }
+  local args = { "worker", "--host", self.links[name].address, "--log", "error", file, "--",
+    name, tostring(self.lanes), tostring(M.timeout) }
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end
 
@@ -112,8 +112,8 @@ function World:continue(name) self.processes[name]:kill("sigcont") self.processe
 
 --- options: folder, random(n), lanes
 function M.new(options)
-  local self = setmetatable({ folder = options.folder, path = options.folder .. "/host", random = options.random, lanes = options.lanes or 4,
-                              processes = {}, links = {}, violations = {}, past = {} }, World)
+  local self = setmetatable({ folder = options.folder, path = options.folder .. "/host", random = options.random,
+                              lanes = options.lanes or 4, processes = {}, links = {}, violations = {}, past = {} }, World)
   self.names = { "echo", "one", "two", "caller1", "caller2" }
   for _, name in ipairs(self.names) do self.links[name] = link.to(self.path, ("%s/%s"):format(self.folder, name), self.random) end
   self:start_host()

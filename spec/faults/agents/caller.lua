@@ -6,7 +6,12 @@ local seen = { ok = 0, crossed = 0, damaged = 0, open = 0 }
 local begun, worst, last_ok, gap = {}, 0, nil, 0
 
 local function count(what) seen[what] = (seen[what] or 0) + 1 end
-local function sum(m) return (#tostring(m.pad) * 31 + m.seq * 7 + m.nonce) % 1000003 end
+-- Over who sent it and what for; bytes of the padding may be damaged, its length not.
+local function sum(m)
+  local n = #tostring(m.pad) * 31 + m.seq * 7 + m.nonce
+  for i, c in utf8.codes(m.from, true) do n = n + i * c end
+  return n % 1000003
+end
 
 local function message(self, ctx)
   self.seq = self.seq + 1
@@ -23,7 +28,8 @@ local function judge(ctx, call, good, answer)
   seen.open = seen.open - 1
   if took > worst then worst = took end
   if not good then return count(type(answer) == "table" and answer.code or "strange") end
-  if answer.bad or answer.sum ~= sum { pad = answer.pad, seq = answer.seq or 0, nonce = answer.nonce or 0 } then return count "damaged" end
+  local whole = not answer.bad and math.type(answer.seq) and math.type(answer.nonce) and type(answer.from) == "string"
+  if not whole or not utf8.len(answer.from) or answer.sum ~= sum(answer) then return count "damaged" end
   if answer.from ~= call.m.from or answer.seq ~= call.m.seq or answer.nonce ~= call.m.nonce then
     print(("CROSSED %s got the answer to %s %d"):format(call.m.from, tostring(answer.from), answer.seq))
     return count "crossed"

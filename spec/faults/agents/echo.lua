@@ -1,11 +1,17 @@
 -- The callee. It answers with what it was asked, and notices whether what one sender sent comes in its order, and nothing twice. What
 -- was damaged on the way is told by its sum; that is not counted.
-local worker, type, shared = ...
+local worker, agent_type, shared = ...
 
-local function sum(m) return (#tostring(m.pad) * 31 + m.seq * 7 + m.nonce) % 1000003 end
+-- Over who sent it and what for; bytes of the padding may be damaged, its length not.
+local function sum(m)
+  local n = #tostring(m.pad) * 31 + m.seq * 7 + m.nonce
+  for i, c in utf8.codes(m.from, true) do n = n + i * c end
+  return n % 1000003
+end
 
 local function in_order(self, m, ctx, kind)
-  if m.sum ~= sum(m) then return false end
+  local whole = math.type(m.seq) and math.type(m.nonce) and type(m.from) == "string" and utf8.len(m.from)
+  if not whole or m.sum ~= sum(m) then return false end
   local from, last = kind .. m.from, self.last[kind .. m.from]
   if last and m.seq <= last then
     print(("ORDER %s %s: %s %d came behind %d at %s"):format(worker, ctx.id, from, m.seq, last, kind))
@@ -15,7 +21,7 @@ local function in_order(self, m, ctx, kind)
 end
 
 return {
-  type = type,
+  type = agent_type,
   shared = shared == "shared",
   subscriptions = { "note" },
   state = { last = {} },
