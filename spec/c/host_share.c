@@ -467,3 +467,86 @@ CHECK_CASE(nobody_but_the_worker_concerned_can_end_a_move) {
   (void)key;
   stage_free(s);
 }
+
+/* ---- a worker that is about to leave ---- */
+
+/* Worker 0 lets go of what it is asked for (but for ids with this beginning), the others take. Returns how many it let go of; *given:
+ * it was told that this is all. */
+static int give_all(char keeps, bool *given) {
+  int gone = 0;
+  *given = false;
+  say(w[0], note(tr_slice_of("give"), 11, 0, "", "", ""));
+  for (bool any = true; any;) {
+    any = false;
+    stage_run(s);
+    for (int i = 0; i < 3; i++)
+      while (w[i] && w[i]->count) {
+        tr_slice m = hear(w[i]);
+        unsigned kind = varint_of(m, 5);
+        any = true;
+        CHECK(!*given);
+        if (kind == 12) *given = i == 0;
+        else if (kind == LEAVE && note_part(m, 2).p[0] == keeps) say(w[i], note(note_id(m), LEFT, 3, "", "", ""));
+        else if (kind == LEAVE) say(w[i], note(note_id(m), LEFT, 0, "", "", "it")), gone++;
+        else say(w[i], note(note_id(m), TAKEN, 0, "", "", ""));
+      }
+  }
+  return gone;
+}
+
+CHECK_CASE(a_worker_that_is_about_to_leave_gives_all_that_it_has_to_others) {
+  bool given;
+  int before = 0;
+  set(3);
+  for (int i = 0; i < 200; i++) before += ask(text("k%d", i).p) == 0;
+  CHECK_INT(give_all('-', &given), ==, before);
+  CHECK(given);
+  for (int i = 0; i < 220; i++) CHECK(ask(text("k%d", i).p) != 0); /* new ones neither */
+  stage_free(s);
+}
+
+CHECK_CASE(what_cannot_leave_a_worker_is_its_own_to_the_end) {
+  bool given;
+  int theirs = 0, after = 0;
+  set(2);
+  for (int i = 0; i < 60; i++) theirs += ask(text("%c%d", i % 2 ? 'a' : 'b', i).p) == 0 && i % 2;
+  give_all('a', &given);
+  CHECK(given);
+  for (int i = 0; i < 60; i++) after += ask(text("%c%d", i % 2 ? 'a' : 'b', i).p) == 0;
+  CHECK_INT(after, ==, theirs);
+  peer_cut(p[0]);
+  w[0] = NULL;
+  for (int i = 0; i < 60; i++) CHECK_INT(ask(text("%c%d", i % 2 ? 'a' : 'b', i).p), ==, 1);
+  stage_free(s);
+}
+
+CHECK_CASE(a_worker_that_is_alone_or_has_nothing_is_told_at_once) {
+  bool given;
+  set(1);
+  give_all('-', &given);
+  CHECK(given);
+  stage_free(s);
+  set(1);
+  ask("k");
+  CHECK_INT(give_all('-', &given), ==, 0);
+  CHECK(given);
+  CHECK_INT(ask("k"), ==, 0); /* there is no other */
+  CHECK_INT(stage_stats(s).pending_requests, ==, 0);
+  stage_free(s);
+}
+
+CHECK_CASE(one_that_gave_all_and_comes_back_is_a_member_again) {
+  bool given;
+  set(2);
+  for (int i = 0; i < 20; i++) ask(text("k%d", i).p);
+  give_all('-', &given);
+  peer_cut(p[0]);
+  p[0] = peer_new(s, "10.0.0.1:1", NULL);
+  w[0] = troupe_channel(p[0], ids[0]);
+  stage_run(s);
+  while (w[1]->count) say(w[1], note(note_id(hear(w[1])), LEFT, 3, "", "", ""));
+  int back = 0;
+  for (int i = 100; i < 140; i++) back += ask(text("k%d", i).p) == 0;
+  CHECK(back > 10);
+  stage_free(s);
+}

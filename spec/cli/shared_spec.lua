@@ -63,6 +63,18 @@ describe("a shared type", function()
     caller:wait_ok()
   end)
 
+  it("gives its ids away when it is told to stop: its callers do not notice", function()
+    local one = worker "one"
+    worker "two"
+    local caller = process.troupe { "run", "--host", address, process.write_file(folder .. "/load.lua", load) }
+    caller:wait_line("^under load$")
+    one:kill("sigterm")
+    one:wait_ok()
+    worker "three"
+    caller:wait_line("^3 workers$", 20)
+    caller:wait_ok()
+  end)
+
   it("is listed by ps: who has what", function()
     worker "one"
     for _, key in ipairs { "a", "b" } do process.troupe({ "call", "counter/" .. key, "Add", "--host", address }):wait_ok() end

@@ -33,6 +33,19 @@ fault { name = "worker of a shared type killed", act = function(world)
   world:start "one"
 end }
 
+fault { name = "worker of a shared type stopped (SIGTERM) and started again", never = { "unavailable", "timeout", "not_found" },
+  act = function(world)
+    world:end_in_order "one"
+    world:run(0.2)
+    world:start "one"
+  end }
+
+fault { name = "host stopped (SIGTERM) and started again", act = function(world)
+  world:end_in_order "host"
+  world:run(0.2)
+  world:start "host"
+end }
+
 fault { name = "caller killed", act = function(world)
   world:kill "caller2"
   world:run(0.3)

@@ -107,6 +107,16 @@ function World:kill(name)
   p:release()
 end
 
+--- SIGTERM; it must end well.
+function World:end_in_order(name)
+  local p = self.processes[name]
+  p:kill("sigterm")
+  self:run(10, function() return p.status end)
+  if p.status ~= 0 then self:violated(("%s ended with %s when it was told to stop"):format(name, tostring(p.status))) end
+  self.processes[name] = nil
+  p:release()
+end
+
 function World:stop(name) self.processes[name].stopped = true self.processes[name]:kill("sigstop") end
 function World:continue(name) self.processes[name]:kill("sigcont") self.processes[name].stopped = nil end
 

@@ -117,6 +117,7 @@ struct tr_client {
   tr_replay replay;
   tr_link subs;             /* subscriptions it added */
   tr_link shares;           /* types that others have, too: share.h */
+  bool giving;              /* it is about to leave, and waits for GIVEN */
   uint64_t given;           /* number of the last event that it was given, where types are shared */
   uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
   tr_map confirmed;         /* ids of subscriptions added or repeated since it re-opened its stream; values: tr_name */
@@ -280,6 +281,7 @@ int tr_share_join(tr_host *host, tr_slice type, tr_client *client);
 void tr_share_leave_all(tr_client *client);
 void tr_share_here(tr_client *client); /* its stream is there */
 void tr_share_away(tr_client *client); /* or gone: its places are forgotten */
+void tr_share_give(tr_client *client); /* it is about to leave: others get what it has, then it is told */
 void tr_share_have(tr_client *client, tr_slice type, tr_slice key);
 struct tr_wire_note;
 void tr_move_note(tr_client *from, tr_slice id, const struct tr_wire_note *note);
@@ -363,6 +365,7 @@ struct tr_host {
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
   tr_link shares, moves;
+  uint32_t n_giving;    /* clients */
   uint32_t n_shares, n_places, n_moves;
   uint64_t n_forgotten; /* places; logged with doubling */
   uint64_t n_given;     /* events, where types are shared */

@@ -158,6 +158,7 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
   }
   if (note.kind >= TR_NOTE_LEAVE) {
     if (note.kind == TR_NOTE_HAVE) tr_share_have(from, note.type, note.content_type);
+    else if (note.kind == TR_NOTE_GIVE) tr_share_give(from);
     else tr_move_note(from, span->request_id, &note);
     return;
   }

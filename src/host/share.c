@@ -202,11 +202,63 @@ tr_place *tr_share_place(tr_share *share, tr_slice key, uint8_t priority, tr_cli
   return place;
 }
 
+/* ---- one is about to leave ---- */
+
+/* false: there are more of it, or some are still on their way. */
+static bool give_places(tr_member *member) {
+  bool all = true;
+  for (tr_link *link = member->places.next, *next; link != &member->places; link = next) {
+    tr_place *place = TR_CONTAINER(link, tr_place, by_member);
+    next = link->next;
+    if (place->stays) continue;
+    tr_member *to = place->move || member->share->host->n_moves >= MOVES_MOST ? NULL : tr_share_choose(member->share, tr_place_key(place), member);
+    place->stays = !place->move && member->share->host->n_moves < MOVES_MOST && (!to || !to->client->troupe || !tr_move_start(place, to));
+    all = all && place->stays;
+    if (!all && member->share->host->n_moves >= MOVES_MOST) return false;
+  }
+  return all;
+}
+
+static void give_all(tr_client *client) {
+  bool all = true;
+  for (tr_link *link = client->shares.next; link != &client->shares; link = link->next)
+    all = give_places(TR_CONTAINER(link, tr_member, by_client)) && all;
+  if (!all) return;
+  client->giving = false;
+  client->host->n_giving--;
+  tr_wire_note note = { .kind = TR_NOTE_GIVEN };
+  tr_blob *frame = tr_wire_encode_note(client->host->mem, TR_SLICE_LITERAL("given"), &note);
+  if (frame) tr_client_send(client, frame, true);
+  tr_blob_unref(frame);
+}
+
+static void give_on(tr_host *host) {
+  for (tr_link *link = host->clients_list.next; link != &host->clients_list && host->n_giving; link = link->next) {
+    tr_client *client = TR_CONTAINER(link, tr_client, link);
+    if (client->giving) give_all(client);
+  }
+}
+
+void tr_share_give(tr_client *client) {
+  if (client->giving || !client->stream) return;
+  client->giving = true;
+  client->host->n_giving++;
+  for (tr_link *link = client->shares.next; link != &client->shares; link = link->next)
+    TR_CONTAINER(link, tr_member, by_client)->leaving = true;
+  give_all(client);
+}
+
+static void stop_giving(tr_client *client) {
+  client->host->n_giving -= client->giving;
+  client->giving = false;
+}
+
 /* ---- looking which should move ---- */
 
 static void on_check(tr_timer *timer) {
   tr_host *host = TR_CONTAINER(timer, tr_host, share_timer);
   uint32_t left = CHECKS_MOST;
+  if (host->n_giving) give_on(host);
   for (tr_link *link = host->shares.next; link != &host->shares; link = link->next) {
     tr_share *share = TR_CONTAINER(link, tr_share, link);
     while (!tr_list_empty(&share->to_check) && host->n_moves < MOVES_MOST) {
@@ -314,17 +366,21 @@ static void leave(tr_member *member) {
 }
 
 void tr_share_leave_all(tr_client *client) {
+  stop_giving(client);
   if (tr_list_empty(&client->shares)) return;
   tr_move_lost(client->host, client);
   while (!tr_list_empty(&client->shares)) leave(TR_CONTAINER(client->shares.next, tr_member, by_client));
 }
 
 void tr_share_here(tr_client *client) {
-  for (tr_link *link = client->shares.next; link != &client->shares; link = link->next)
+  for (tr_link *link = client->shares.next; link != &client->shares; link = link->next) {
+    TR_CONTAINER(link, tr_member, by_client)->leaving = false;
     member_is_here(TR_CONTAINER(link, tr_member, by_client));
+  }
 }
 
 void tr_share_away(tr_client *client) {
+  stop_giving(client);
   if (tr_list_empty(&client->shares)) return;
   tr_move_lost(client->host, client);
   for (tr_link *link = client->shares.next; link != &client->shares; link = link->next) {

@@ -35,6 +35,7 @@ struct tr_member { /* of a share */
   uint32_t keys;       /* how many places */
   uint32_t generation; /* of the client, when it registered */
   uint32_t epoch;      /* of the share, when it joined */
+  bool leaving;        /* it gives away what it has, and gets nothing more */
 };
 
 struct tr_place { /* an id that was spoken to */
@@ -45,6 +46,7 @@ struct tr_place { /* an id that was spoken to */
   uint32_t epoch;      /* of the share, when it was last looked at whether it should move */
   uint32_t length;
   uint8_t lanes;       /* bits by tr_priority: what was used to it */
+  bool stays;          /* it could not leave a member that is leaving */
   char key[];
 };
 
@@ -54,7 +56,8 @@ static inline tr_share *tr_share_of(tr_dest *dest) {
 }
 static inline tr_slice tr_share_name(const tr_share *share) { return (tr_slice){ share->name, share->length }; }
 static inline tr_slice tr_place_key(const tr_place *place) { return (tr_slice){ place->key, place->length }; }
-static inline bool tr_member_here(const tr_member *member) { return member && member->client->stream; }
+/* May it get an id? */
+static inline bool tr_member_here(const tr_member *member) { return member && member->client->stream && !member->leaving; }
 
 tr_member *tr_share_member(const tr_share *share, const tr_client *client); /* NULL: it is none */
 /* Who is to have a new key: the least loaded, and of several that hardly differ the first in the key's own order. Whoever has the same

@@ -204,6 +204,7 @@ static void left(tr_move *move, const tr_wire_note *note) {
   char name[256];
   if (note->count) { /* it stays */
     tr_log_write(share->host->log, TR_LOG_INFO, "share.stays", "agent=%s reason=%s", place_name(move, name), tr_error_name(-(int)(note->count & 0xffff)));
+    move->place->stays = move->place->member->leaving;
     finish(move, move->place->member);
     return;
   }

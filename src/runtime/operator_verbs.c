@@ -146,7 +146,7 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
 }
 
 static void answer_ps(tr_question *q) {
-  static const char *const stages[] = { "running", "draining", "closing", "leaving", "done" };
+  static const char *const stages[] = { "running", "draining", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
   tr_buf out;
   const char *comma = "";

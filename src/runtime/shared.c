@@ -4,7 +4,7 @@
  * One that leaves first handles what lies in its mailbox (the host sends it nothing more, and what agents here send it goes by the host).
  * Then its mail is held (core/remote.c), and when its last turn is over it is saved; its state goes to the host, and the instance is
  * closed ("moved"). If it is not quiet within PATIENCE, or cannot be saved or sent, it stays, and the host goes on as before: what is sent
- * to it waits for it meanwhile. */
+ * to it waits for it meanwhile. A process that is told to stop lets the host give away all that it has, before it drains. */
 #include <stdio.h>
 #include <string.h>
 
@@ -116,7 +116,7 @@ static void look(tr_timer *timer) {
   tr_error_init(&error);
   tr_class *class_ = tr_core_find_class(core, tr_slice_make(g->id, (size_t)(strchr(g->id, '/') - g->id)));
   tr_agent *agent = class_ ? tr_class_find_mailbox(class_, key_of(g)) : NULL;
-  if (g->rt->stage != TR_STAGE_RUNNING) {
+  if (g->rt->stage > TR_STAGE_GIVE) {
     stay(g, TR_EUNAVAILABLE, "the runtime is stopping");
   } else if (!agent) { /* it ended, or was put out of memory: what is saved of it goes */
     tr_buf state;
@@ -172,6 +172,24 @@ void tr_shared_drop(void *ud, tr_slice type, tr_slice key) {
   tr_log_write(&rt->log, TR_LOG_WARN, "agent.elsewhere", "agent=%s/%.*s reason=\"another worker has it since this one was away: ended here\"",
                tr_class_type(class_)->text, TR_SLICE_ARG(key));
   tr_agent_stop(rt->core, agent, TR_EUNAVAILABLE, "another worker has the agent now");
+}
+
+/* ---- this process is told to stop ---- */
+
+bool tr_shared_give(troupe_t *rt) {
+  rt->giving = 0;
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
+    if (!tr_class_is_shared(class_) || tr_class_agent_count(class_) == 0) continue;
+    for (tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next)
+      rt->giving += tr_worker_give(tr_uplink_worker(TR_CONTAINER(link, tr_uplink, all)));
+    break;
+  }
+  return rt->giving > 0;
+}
+
+void tr_shared_given(void *ud) {
+  troupe_t *rt = ((tr_uplink *)ud)->rt;
+  if (rt->giving) rt->giving--;
 }
 
 void tr_shared_end(troupe_t *rt) {

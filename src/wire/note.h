@@ -16,7 +16,9 @@ typedef enum {
   TR_NOTE_TAKE = 7,   /* host → worker: its state is this from now on */
   TR_NOTE_TAKEN = 8,  /* worker → host; count: a code, it could not be taken up */
   TR_NOTE_HAVE = 9,   /* worker → host: it is live here */
-  TR_NOTE_DROP = 10   /* host → worker: it is another's: end it */
+  TR_NOTE_DROP = 10,  /* host → worker: it is another's: end it */
+  TR_NOTE_GIVE = 11,  /* worker → host: I am about to leave: let others have what I have */
+  TR_NOTE_GIVEN = 12  /* host → worker: all that could go has gone */
 } tr_note_kind;
 
 typedef struct tr_wire_note {

@@ -79,9 +79,16 @@ static void take(tr_worker *w, tr_slice id, const tr_wire_note *note) {
 void tr_worker_move_note(tr_worker *w, const tr_wire_span *span, const tr_wire_note *note) {
   tr_slice id = span->request_id;
   if (note->kind == TR_NOTE_DROP && w->o.drop) w->o.drop(w->o.ud, note->type, note->content_type);
+  if (note->kind == TR_NOTE_GIVEN && w->o.given) w->o.given(w->o.ud);
   if (id.n != sizeof(((tr_worker_move *)0)->id)) return;
   if (note->kind == TR_NOTE_LEAVE) leave(w, id, note);
   else if (note->kind == TR_NOTE_TAKE) take(w, id, note);
+}
+
+bool tr_worker_give(tr_worker *w) {
+  tr_wire_note note = { .kind = TR_NOTE_GIVE };
+  return w->troupe && w->state == TR_WORKER_JOINED && w->channel && !w->over && tr_core_has_shared(w->core) &&
+         tell(w, TR_NOTE_GIVE, TR_SLICE_LITERAL("give"), &note);
 }
 
 void tr_worker_tell_have(tr_worker *w) {

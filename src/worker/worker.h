@@ -51,6 +51,7 @@ typedef struct tr_worker_options {
   /* Its state, from where it was; 0, or why it cannot be taken up. */
   int (*take)(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
   void (*drop)(void *ud, tr_slice type, tr_slice key); /* it is another worker's: end it here */
+  void (*given)(void *ud);  /* after tr_worker_give */
   void *ud;
 } tr_worker_options;
 
@@ -70,6 +71,8 @@ int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
 /* Send a control message (wire.h); lost where the host has no such channel. */
 void tr_worker_control(tr_worker *worker, tr_blob *frame);
 /* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
+/* This process is about to leave: the host is asked to give its agents of shared types to others. false: it cannot be. */
+bool tr_worker_give(tr_worker *worker);
 bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_slice state);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
