@@ -550,3 +550,18 @@ CHECK_CASE(one_that_gave_all_and_comes_back_is_a_member_again) {
   CHECK(back > 10);
   stage_free(s);
 }
+
+/* ---- bounds ---- */
+
+CHECK_CASE(places_are_bounded_and_a_forgotten_id_is_mostly_found_again) {
+  tr_host_options o = { .max_places = 100 };
+  static int at[1000];
+  int same = 0;
+  set_with(3, &o);
+  for (int i = 0; i < 1000; i++) at[i] = ask(text("k%d", i).p);
+  CHECK_INT(stage_logged(s, "share.forgotten"), ==, 10); /* with doubling */
+  for (int i = 900; i < 1000; i++) CHECK_INT(ask(text("k%d", i).p), ==, at[i]);
+  for (int i = 0; i < 900; i++) same += ask(text("k%d", i).p) == at[i];
+  CHECK_INT(same, >, 600); /* a third would be chance */
+  stage_free(s);
+}

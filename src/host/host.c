@@ -18,6 +18,7 @@ static void fill_defaults(tr_host_options *o) {
   if (!o->max_connections) o->max_connections = 20000;
   if (!o->max_connections_per_address) o->max_connections_per_address = 10000;
   if (!o->silent) o->silent = TR_SECONDS(30);
+  if (!o->max_places) o->max_places = 1u << 18;
   if (!o->max_clients) o->max_clients = 100000;
   if (!o->max_types_per_client) o->max_types_per_client = 10000;
   if (!o->max_subs_per_client) o->max_subs_per_client = 10000;

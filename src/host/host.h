@@ -46,6 +46,7 @@ typedef struct tr_host_options {
   int (*restore)(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
   const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
   const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
+  uint32_t max_places;       /* ids of shared types of which it is kept who has them, the last ones used; 0: 262 144 */
   const char *shared;        /* agent types, "A,B": several workers may have them, whatever they say; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */

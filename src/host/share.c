@@ -16,11 +16,6 @@
 
 #include "wire/note.h"
 
-#ifdef TR_HOSTILE
-#define PLACES_MOST 8u
-#else
-#define PLACES_MOST (1u << 18) /* in one host */
-#endif
 #define MOVES_MOST 32u         /* at a time */
 #define CHECKS_MOST 256u       /* in one go */
 #define WORK_COUNTED 64u       /* open requests of a member that count as load */
@@ -143,7 +138,7 @@ static void forget_oldest(tr_share *share) {
       tr_place_forget(place);
       if (tr_guard_worth_a_line(++share->host->n_forgotten))
         tr_log_write(share->host->log, TR_LOG_WARN, "share.forgotten", "type=%s count=%llu reason=\"more than %u ids of shared types\"",
-                     share->name, (unsigned long long)share->host->n_forgotten, PLACES_MOST);
+                     share->name, (unsigned long long)share->host->n_forgotten, (unsigned)share->host->o.max_places);
       return;
     }
   }
@@ -151,7 +146,7 @@ static void forget_oldest(tr_share *share) {
 
 static tr_place *place_new(tr_share *share, tr_slice key) {
   tr_host *host = share->host;
-  if (host->n_places >= PLACES_MOST) forget_oldest(share);
+  if (host->n_places >= host->o.max_places) forget_oldest(share);
   tr_place *place = tr_calloc(host->mem, 1, sizeof *place + key.n);
   if (!place) return NULL;
   place->share = share;

@@ -179,7 +179,7 @@ void tr_shared_drop(void *ud, tr_slice type, tr_slice key) {
 bool tr_shared_give(troupe_t *rt) {
   rt->giving = 0;
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
-    if (!tr_class_is_shared(class_) || tr_class_agent_count(class_) == 0) continue;
+    if (!tr_class_is_shared(class_)) continue;
     for (tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next)
       rt->giving += tr_worker_give(tr_uplink_worker(TR_CONTAINER(link, tr_uplink, all)));
     break;

@@ -28,7 +28,8 @@ local function judge(ctx, call, good, answer)
   seen.open = seen.open - 1
   if took > worst then worst = took end
   if not good then return count(type(answer) == "table" and answer.code or "strange") end
-  local whole = not answer.bad and math.type(answer.seq) and math.type(answer.nonce) and type(answer.from) == "string"
+  if type(answer) ~= "table" or answer.bad then return count "damaged" end
+  local whole = math.type(answer.seq) and math.type(answer.nonce) and type(answer.from) == "string"
   if not whole or not utf8.len(answer.from) or answer.sum ~= sum(answer) then return count "damaged" end
   if answer.from ~= call.m.from or answer.seq ~= call.m.seq or answer.nonce ~= call.m.nonce then
     print(("CROSSED %s got the answer to %s %d"):format(call.m.from, tostring(answer.from), answer.seq))

@@ -10,7 +10,7 @@ local function sum(m)
 end
 
 local function in_order(self, m, ctx, kind)
-  local whole = math.type(m.seq) and math.type(m.nonce) and type(m.from) == "string" and utf8.len(m.from)
+  local whole = type(m) == "table" and math.type(m.seq) and math.type(m.nonce) and type(m.from) == "string" and utf8.len(m.from)
   if not whole or m.sum ~= sum(m) then return false end
   local from, last = kind .. m.from, self.last[kind .. m.from]
   if last and m.seq <= last then
