@@ -565,3 +565,13 @@ CHECK_CASE(places_are_bounded_and_a_forgotten_id_is_mostly_found_again) {
   CHECK_INT(same, >, 600); /* a third would be chance */
   stage_free(s);
 }
+
+CHECK_CASE(a_very_long_key_is_not_remembered_and_goes_where_its_hash_says) {
+  set(3);
+  const char *key = big(5000);
+  int at = ask(key);
+  for (int i = 0; i < 3; i++) CHECK_INT(ask(key), ==, at);
+  say(caller, event("x", key, "{}"));
+  CHECK_INT(who(), ==, at);
+  stage_free(s);
+}

@@ -4,18 +4,8 @@
  * event that is published here passes over them; the host sends it back (an echo, which all others have had), or to another.
  *
  * Without an uplink they are agents like all others. With several isolates they are, too: the host is not told then. */
+#include "base/text.h"
 #include "core/internal.h"
-
-static bool lists(tr_slice list, tr_slice word) {
-  while (list.n) {
-    const char *comma = memchr(list.p, ',', list.n);
-    tr_slice item = { list.p, comma ? (size_t)(comma - list.p) : list.n };
-    if (tr_slice_equal(item, word)) return true;
-    list.p += item.n + (comma != NULL);
-    list.n -= item.n + (comma != NULL);
-  }
-  return false;
-}
 
 bool tr_class_is_shared(const tr_class *class_) { return class_->shared && !class_->core->far; }
 bool tr_core_has_shared(const tr_core *core) { return core->shared > 0 && !core->far; }
@@ -28,7 +18,7 @@ bool tr_shared_goes_up(const tr_class *class_, const tr_msg *msg) {
 }
 
 bool tr_shared_hears(const tr_class *class_, const tr_msg *event) {
-  if (event->more && event->more->types && lists(tr_name_view(event->more->types), tr_name_view(class_->type)) != event->more->only_types)
-    return false;
+  const tr_msg_more *more = event->more;
+  if (more && more->types && tr_text_lists(tr_name_view(more->types), tr_name_view(class_->type)) != more->only_types) return false;
   return !tr_shared_goes_up(class_, event);
 }

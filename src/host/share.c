@@ -14,6 +14,7 @@
  * Costs: a message to an id that has a place is one look-up more than to a type that is not shared. A new one looks at every member. */
 #include "host/share.h"
 
+#include "core/id.h"
 #include "wire/note.h"
 
 #define MOVES_MOST 32u         /* at a time */
@@ -175,14 +176,24 @@ static void check_place(tr_place *place) {
   tr_move_start(place, home);
 }
 
+/* Without a place: where nobody is connected, and for keys longer than an agent of ours may have, which are not worth remembering. */
+static tr_client *without_place(const tr_share *share, tr_slice key) {
+  tr_member *member = home_of(share, key, false);
+  if (!member) member = home_of(share, key, true);
+  return member ? member->client : NULL;
+}
+
 tr_place *tr_share_place(tr_share *share, tr_slice key, uint8_t priority, tr_client **away) {
   tr_place *place = tr_map_get(&share->places, key);
   *away = NULL;
+  if (!place && key.n > TR_ID_MAX) {
+    *away = without_place(share, key);
+    return NULL;
+  }
   if (!place) {
     tr_member *member = tr_share_choose(share, key, NULL);
     if (!member) {
-      member = home_of(share, key, true);
-      *away = member ? member->client : NULL;
+      *away = without_place(share, key);
       return NULL;
     }
     place = place_new(share, key);
@@ -195,6 +206,12 @@ tr_place *tr_share_place(tr_share *share, tr_slice key, uint8_t priority, tr_cli
   }
   place->lanes |= (uint8_t)(1u << priority);
   return place;
+}
+
+tr_client *tr_share_owner(const tr_share *share, tr_slice key) {
+  const tr_place *place = tr_map_get(&share->places, key);
+  if (place) return place->move ? NULL : place->member->client;
+  return without_place(share, key);
 }
 
 /* ---- one is about to leave ---- */
@@ -285,17 +302,8 @@ static void member_is_here(tr_member *member) {
 
 /* ---- joining and leaving ---- */
 
-static bool lists(const char *list, tr_slice word) {
-  while (list && *list) {
-    size_t n = strcspn(list, ",");
-    if (tr_slice_equal(tr_slice_make(list, n), word)) return true;
-    list += n + (list[n] == ',');
-  }
-  return false;
-}
-
 bool tr_share_wanted(const tr_host *host, tr_slice type, const tr_rpc_call *call) {
-  return tr_rpc_call_header(call, "troupe-shared").p || lists(host->o.shared, type);
+  return tr_rpc_call_header(call, "troupe-shared").p || (host->o.shared && tr_text_lists(tr_slice_of(host->o.shared), type));
 }
 
 static tr_share *share_new(tr_host *host, tr_slice type) {
@@ -398,7 +406,7 @@ void tr_share_have(tr_client *client, tr_slice type, tr_slice key) {
     tr_blob_unref(frame);
     return;
   }
-  if (!place) place = place_new(share, key);
+  if (!place && key.n <= TR_ID_MAX) place = place_new(share, key);
   if (place && !place->member) tr_place_give(place, member);
 }
 

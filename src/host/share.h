@@ -63,8 +63,9 @@ tr_member *tr_share_member(const tr_share *share, const tr_client *client); /* N
 /* Who is to have a new key: the least loaded, and of several that hardly differ the first in the key's own order. Whoever has the same
  * key of another type, before all. NULL: nobody is connected. */
 tr_member *tr_share_choose(tr_share *share, tr_slice key, const tr_member *but);
-/* Where an id is, or is to be from now on; NULL: nobody is connected (*away: whom to blame, or to keep events for), or no memory. */
+/* Where an id is, or is to be from now on; NULL: it has no place (*away: whose it is all the same), or no memory (*away NULL). */
 tr_place *tr_share_place(tr_share *share, tr_slice key, uint8_t priority, tr_client **away);
+tr_client *tr_share_owner(const tr_share *share, tr_slice key); /* whose it is now; NULL: it moves */
 void tr_place_give(tr_place *place, tr_member *member);
 void tr_place_forget(tr_place *place);
 void tr_share_check(tr_share *share); /* go on looking which places should move */

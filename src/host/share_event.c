@@ -21,10 +21,8 @@ tr_client *tr_share_receiver(tr_share *share, tr_slice key, uint8_t priority, tr
 bool tr_share_not_for(const tr_client *client, tr_dest *const *dests, size_t count, tr_slice key, tr_buf *out) {
   for (size_t i = 0; i < count; i++) {
     tr_share *share = tr_share_of(dests[i]);
-    const tr_member *member = share ? tr_share_member(share, client) : NULL;
-    if (!member) continue;
-    const tr_place *place = tr_map_get(&share->places, key);
-    if (place && !place->move && place->member == member) continue;
+    if (!share || !tr_share_member(share, client)) continue;
+    if (tr_share_owner(share, key) == client) continue;
     if (out->len) tr_buf_byte(out, ',');
     tr_buf_slice(out, tr_share_name(share));
   }
