@@ -575,3 +575,31 @@ CHECK_CASE(a_very_long_key_is_not_remembered_and_goes_where_its_hash_says) {
   CHECK_INT(who(), ==, at);
   stage_free(s);
 }
+
+CHECK_CASE(after_a_restart_of_the_host_an_id_goes_back_to_who_had_it_before) {
+  set(1);
+  say(caller, request("early", "t", "k", "1")); /* worker 1 is not back yet */
+  CHECK_INT(who(), ==, 0);
+  serve(w[0], "2");
+  expect_answer(caller, "early", "2");
+  join_worker(1);
+  while (w[0]->count) say(w[0], note(note_id(hear(w[0])), LEFT, 3, "", "", "")); /* nothing moves but for this: */
+  stage_run(s);
+  say(w[1], note(tr_slice_of("have"), HAVE, 0, "t", "k", ""));
+  CHECK_INT(who(), ==, 0);
+  tr_slice leave = hear(w[0]);
+  CHECK_INT(varint_of(leave, 5), ==, LEAVE);
+  say(caller, request("late", "t", "k", "1"));
+  say(w[0], note(note_id(leave), LEFT, 0, "", "", "what it is since then"));
+  CHECK_INT(who(), ==, 1); /* which is not given to it */
+  serve(w[1], "2");
+  expect_answer(caller, "late", "2");
+  stage_sleep(s, TR_SECONDS(31));
+  join_worker(2); /* much later: who has it keeps it */
+  for (int at; (at = who()) >= 0;) say(w[at], note(note_id(hear(w[at])), LEFT, 3, "", "", ""));
+  say(w[2], note(tr_slice_of("have"), HAVE, 0, "t", "k", ""));
+  tr_slice drop = hear(w[2]);
+  CHECK_INT(varint_of(drop, 5), ==, DROP);
+  CHECK_INT(ask("k"), ==, 1);
+  stage_free(s);
+}

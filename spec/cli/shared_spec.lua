@@ -4,10 +4,15 @@ local process = require "spec.support.process"
 
 local counter = [[
 local worker = ...
-return { type = "counter", shared = true, subscriptions = { "tick" }, state = { n = 0, ticks = 0 }, on = {
-  Add = function(self) self.n = self.n + 1 return { n = self.n, worker = worker } end,
+return { type = "counter", shared = true, subscriptions = { "tick" }, state = { n = 0, ticks = 0, rings = 0 }, on = {
+  Add = function(self, _, ctx)
+    self.n = self.n + 1
+    if self.n % 20 == 1 then ctx:after(0.05, "Ring") end
+    return { n = self.n, worker = worker }
+  end,
+  Ring = function(self) self.rings = self.rings + 1 end,
   Ask = function(_, message, ctx) return ctx:call("counter/" .. message.of, "Get") end,
-  Get = function(self, _, ctx) return { n = self.n, ticks = self.ticks, id = ctx.id } end,
+  Get = function(self, _, ctx) return { n = self.n, ticks = self.ticks, rings = self.rings, id = ctx.id } end,
   Tick = function(self) self.ticks = self.ticks + 1 end,
 } }]]
 
@@ -30,9 +35,11 @@ return function(ctx)
     if rounds == 5 then print("under load") end
     if workers == 3 then after = after + 1 end
   until after == 30 or rounds == 5000
+  ctx:sleep(0.2)
   for key = 1, keys do -- one asks for another: this goes by the host, whoever has it
     local body = ctx:call("counter/k" .. key % keys + 1, "Ask", { of = "k" .. key })
     assert(body.id == "counter/k" .. key and body.n == rounds * 3, body.id .. " has " .. body.n)
+    assert(body.rings == (body.n + 19) // 20, body.id .. " rang " .. body.rings .. " times of " .. (body.n + 19) // 20)
     assert(body.ticks == rounds, body.id .. " heard " .. body.ticks .. " of " .. rounds)
   end
   print(workers .. " workers")

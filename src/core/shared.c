@@ -14,7 +14,7 @@ static bool is_from_here(const tr_msg *msg) { return !msg->from_wire || msg->ins
 
 bool tr_shared_goes_up(const tr_class *class_, const tr_msg *msg) {
   tr_core *core = class_->core;
-  return tr_class_is_shared(class_) && is_from_here(msg) && tr_uplink_pick(core, class_->type);
+  return tr_class_is_shared(class_) && is_from_here(msg) && !msg->own && tr_uplink_pick(core, class_->type);
 }
 
 bool tr_shared_hears(const tr_class *class_, const tr_msg *event) {

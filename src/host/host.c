@@ -41,6 +41,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_list_init(&host->conns);
   tr_list_init(&host->clients_list);
   tr_list_init(&host->doomed);
+  host->since = tr_core_now(options->core);
   tr_list_init(&host->shares);
   tr_list_init(&host->moves);
   tr_list_init(&host->retained);

@@ -364,6 +364,7 @@ struct tr_host {
   bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
+  tr_time since;        /* when it began */
   tr_link shares, moves;
   uint32_t n_giving;    /* clients */
   uint32_t n_shares, n_places, n_moves;

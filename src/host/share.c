@@ -394,16 +394,27 @@ void tr_share_away(tr_client *client) {
 
 /* ---- what a worker says that it has ---- */
 
+void tr_share_drop(tr_client *client, tr_slice type, tr_slice key) {
+  tr_wire_note note = { .kind = TR_NOTE_DROP, .type = type, .content_type = key };
+  tr_blob *frame = tr_wire_encode_note(client->host->mem, TR_SLICE_LITERAL("drop"), &note);
+  if (frame) tr_client_send(client, frame, true);
+  tr_blob_unref(frame);
+}
+
+/* A host that was restarted may have heard of an id before the worker that has it was back: then that one is older than this host. */
+static bool is_older(const tr_client *client) {
+  const tr_host *host = client->host;
+  return client->generation == 1 && tr_core_now(host->core) < host->since + host->o.grace;
+}
+
 void tr_share_have(tr_client *client, tr_slice type, tr_slice key) {
   tr_share *share = tr_share_of(tr_router_owner(client->host->router, type));
   tr_member *member = share ? tr_share_member(share, client) : NULL;
   if (!member || !tr_member_here(member)) return;
   tr_place *place = tr_map_get(&share->places, key);
   if (place && (place->member != member || place->move)) { /* another has it by now */
-    tr_wire_note note = { .kind = TR_NOTE_DROP, .type = type, .content_type = key };
-    tr_blob *frame = tr_wire_encode_note(client->host->mem, TR_SLICE_LITERAL("drop"), &note);
-    if (frame) tr_client_send(client, frame, true);
-    tr_blob_unref(frame);
+    bool yields = !place->move && is_older(client) && place->member->client->troupe;
+    if (!yields || !tr_move_yield(place, member)) tr_share_drop(client, type, key);
     return;
   }
   if (!place && key.n <= TR_ID_MAX) place = place_new(share, key);

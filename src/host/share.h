@@ -68,11 +68,14 @@ tr_place *tr_share_place(tr_share *share, tr_slice key, uint8_t priority, tr_cli
 tr_client *tr_share_owner(const tr_share *share, tr_slice key); /* whose it is now; NULL: it moves */
 void tr_place_give(tr_place *place, tr_member *member);
 void tr_place_forget(tr_place *place);
+void tr_share_drop(tr_client *client, tr_slice type, tr_slice key); /* tell a worker that what it has is another's */
 void tr_share_check(tr_share *share); /* go on looking which places should move */
 
 /* ---- share_move.c ---- */
 
 bool tr_move_start(tr_place *place, tr_member *to);
+/* The same where `to` has it already, from before: what it is at the other by now is let go. */
+bool tr_move_yield(tr_place *place, tr_member *to);
 /* Messages for a place that moves: kept until it has arrived. err: TR_EOVERLOADED, TR_EMEMORY. */
 int tr_move_hold_request(tr_move *move, tr_pending *pending, tr_blob *frame, uint8_t sends, bool refers);
 int tr_move_hold_event(tr_move *move, tr_blob *frame, uint8_t sends, uint8_t priority);

@@ -34,6 +34,7 @@ struct tr_move {
   tr_member *to;
   tr_blob *state;      /* NULL: not there yet */
   bool taking, back;   /* TAKE was sent; it could not be taken up there and goes back */
+  bool yields;         /* `to` has it already */
   held *items;
   size_t count, cap, bytes;
   char id[TR_PENDING_ID];
@@ -179,6 +180,12 @@ bool tr_move_start(tr_place *place, tr_member *to) {
   return true;
 }
 
+bool tr_move_yield(tr_place *place, tr_member *to) {
+  if (!tr_move_start(place, to)) return false;
+  place->move->yields = true;
+  return true;
+}
+
 /* To whom it was to go, or to another, or back. */
 static void give_state(tr_move *move) {
   tr_place *place = move->place;
@@ -203,13 +210,14 @@ static void left(tr_move *move, const tr_wire_note *note) {
   tr_share *share = move->place->share;
   char name[256];
   if (note->count) { /* it stays */
+    if (move->yields && tr_member_here(move->to)) tr_share_drop(move->to->client, tr_share_name(share), tr_place_key(move->place));
     tr_log_write(share->host->log, TR_LOG_INFO, "share.stays", "agent=%s reason=%s", place_name(move, name), tr_error_name(-(int)(note->count & 0xffff)));
     move->place->stays = move->place->member->leaving;
     finish(move, move->place->member);
     return;
   }
-  if (!tr_member_here(move->to)) move->to = tr_share_choose(share, tr_place_key(move->place), NULL);
-  if (!note->data.n) {
+  if (!tr_member_here(move->to)) move->to = tr_share_choose(share, tr_place_key(move->place), NULL), move->yields = false;
+  if (!note->data.n || (move->yields && tr_member_here(move->to))) {
     finish(move, move->to);
     return;
   }

@@ -25,6 +25,8 @@ typedef struct going {
   char id[2 * TR_ID_MAX + 2];
 } going;
 
+static void look(tr_timer *timer);
+
 static going *going_of(tr_remote *remote) { return TR_CONTAINER(remote, going, remote); }
 
 static void destroy(going *g) {
@@ -72,6 +74,11 @@ static void on_quiet(tr_remote *remote) {
   tr_error error;
   tr_buf state;
   tr_error_init(&error);
+  if (tr_agent_mail_count(remote->agent)) { /* a timer's message came last: not saved with it, so it is handled first */
+    tr_agent_unhold(g->rt->core, remote->agent);
+    tr_timer_start(tr_core_timers(g->rt->core), &g->timer, tr_core_now(g->rt->core) + LOOK_AGAIN, look);
+    return;
+  }
   tr_timer_stop(tr_core_timers(g->rt->core), &g->timer);
   tr_buf_init(&state, &g->rt->mem);
   int rc = tr_carry_save(g->rt, g->id, &state, &error);
@@ -88,9 +95,10 @@ static void on_quiet(tr_remote *remote) {
   tr_buf_fini(&state);
 }
 
-/* What came for it here nevertheless goes by the host, as it would have. */
+/* What comes once it is saved. Requests go by the host, as they would have; anything else is of its timers, which are in its state. */
 static void on_forward(tr_remote *remote, tr_msg *msg) {
-  tr_runtime_forward(going_of(remote)->rt, remote, tr_worker_dest(tr_uplink_worker(going_of(remote)->uplink)), msg);
+  if (msg->kind != TR_MSG_REQUEST) tr_remote_done(going_of(remote)->rt->core, remote);
+  else tr_runtime_forward(going_of(remote)->rt, remote, tr_worker_dest(tr_uplink_worker(going_of(remote)->uplink)), msg);
 }
 
 static void on_left(tr_remote *remote) { /* stopped */
