@@ -40,6 +40,23 @@ fault { name = "worker of a shared type stopped (SIGTERM) and started again", ne
     world:start "one"
   end }
 
+fault { name = "ids move away from a worker that is frozen", act = function(world)
+  world:kill "one"
+  world:run(0.3)
+  world:stop "two"
+  world:start "one"
+  world:run(1)
+  world:continue "two"
+end }
+
+fault { name = "a worker of a shared type comes and is killed at once, three times", act = function(world)
+  for _ = 1, 3 do
+    world:kill "one"
+    world:start "one"
+    world:run(0.05 * world.random(5))
+  end
+end }
+
 fault { name = "host stopped (SIGTERM) and started again", act = function(world)
   world:end_in_order "host"
   world:run(0.2)

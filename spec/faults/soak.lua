@@ -55,8 +55,21 @@ end
 -- Freed memory is kept for a while, so that its use is found.
 local sanitized = (os.getenv("TROUPE_SANITIZER") or "") ~= "" or os.getenv("TROUPE_WRAP")
 
+-- The others are younger than the warm-up, mostly.
+local function look_at_workers(world)
+  for name, p in pairs(world.processes) do
+    local now = worlds.uses(p.pid)
+    if not now then
+      world:violated(name .. " is gone")
+    elseif now.fds > 60 or (now.rss > 128 << 20 and not sanitized) then
+      world:violated(("%s has %d descriptors and %d MB"):format(name, now.fds, now.rss >> 20))
+    end
+  end
+end
+
 -- Back to what it was: the host's memory and descriptors, once nobody but the five is there.
 local function settle(world, level, say)
+  look_at_workers(world)
   local now
   local good = world:run(15, function()
     now = worlds.uses(world.processes.host.pid)
