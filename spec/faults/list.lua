@@ -193,7 +193,7 @@ fault { name = "host out of descriptors", act = function(world)
   local calls = world:seen().ok or 0
   world:run(0.5)
   local served = (world:seen().ok or 0) - calls
-  if served < 20 then world:violated(("without descriptors for new ones the host served only %d calls"):format(served)) end
+  if served < 5 then world:violated(("without descriptors for new ones the host served only %d calls"):format(served)) end
   world:stop "caller1" -- and with nothing else to do it rests, though connections wait
   world:stop "caller2"
   world:run(0.1)
