@@ -146,37 +146,14 @@ static void register_shared(call *c, tr_client *client, tr_slice type, tr_dest *
     if (owner && owner->ops == &tr_client_ops && owner != &client->dest) tr_client_yield_type(tr_client_of(owner), type);
     registered(c, client, type);
   }
-  tr_client_settle(client);
 }
 
-static void register_agent(call *c) {
-  tr_slice type;
-  tr_error error;
-  tr_error_init(&error);
-  if (tr_wire_decode_register(c->bytes, &type, &error)) {
-    fail_with(c, &error);
-    return;
-  }
-  if (too_long(c, type, "agent type")) return;
-  tr_client *client = the_client(c);
-  if (!client) return;
-  tr_dest *owner = NULL, *before = tr_router_owner(c->host->router, type);
-  int err;
-  char why[TR_ERROR_TEXT];
-  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) {
-    fail(c, TR_GRPC_PERMISSION_DENIED, why);
-    tr_client_settle(client);
-    return;
-  }
-  if (tr_share_wanted(c->host, type, c->stream->call) && (!before || tr_share_of(before) || before->away)) {
-    register_shared(c, client, type, before);
-    return;
-  }
-  if (before != &client->dest && too_many_types(c, client)) {
-    tr_client_settle(client);
-    return;
-  }
-  if ((err = tr_router_register(c->host->router, type, &client->dest, &owner)) == TR_EEXISTS) {
+/* One that is its client's alone. */
+static void register_alone(call *c, tr_client *client, tr_slice type, tr_dest *before) {
+  tr_dest *owner = NULL;
+  if (before != &client->dest && too_many_types(c, client)) return;
+  int err = tr_router_register(c->host->router, type, &client->dest, &owner);
+  if (err == TR_EEXISTS) {
     already_registered(c, client, type, owner ? owner : before);
   } else if (err) {
     fail_memory(c);
@@ -189,8 +166,26 @@ static void register_agent(call *c) {
       tr_client_yield_type(tr_client_of(before), type);
     }
     registered(c, client, type);
+  }
+}
+
+static void register_agent(call *c) {
+  tr_slice type;
+  tr_error error;
+  char why[TR_ERROR_TEXT];
+  tr_error_init(&error);
+  if (tr_wire_decode_register(c->bytes, &type, &error)) {
+    fail_with(c, &error);
     return;
   }
+  if (too_long(c, type, "agent type")) return;
+  tr_client *client = the_client(c);
+  if (!client) return;
+  tr_dest *before = tr_router_owner(c->host->router, type);
+  bool shared = tr_share_wanted(c->host, type, c->stream->call) && (!before || tr_share_of(before) || before->away);
+  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) fail(c, TR_GRPC_PERMISSION_DENIED, why);
+  else if (shared) register_shared(c, client, type, before);
+  else register_alone(c, client, type, before);
   tr_client_settle(client);
 }
 
