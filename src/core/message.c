@@ -36,6 +36,7 @@ static TR_APART void free_rare(tr_msg *msg) {
   tr_blob_unref(msg->more->refs);
   tr_blob_unref(msg->more->visit);
   tr_name_unref(msg->more->as);
+  tr_name_unref(msg->more->types);
   TR_DELETE(msg->core->mem, msg->more);
 }
 

@@ -48,7 +48,8 @@ void tr_question_free(tr_question *q); /* its call is somebody else's now */
 /* `before`, then the text as JSON. What is no UTF-8 is "". */
 void tr_question_put(tr_buf *out, const char *before, const char *text);
 
-/* --- operator_letters.c --- */
+/* --- operator_shared.c, operator_letters.c --- */
+void tr_question_shared(tr_buf *out, const troupe_t *rt); /* a member of an object */
 /* Of isolate 0, 1, …; NULL: there are not so many */
 const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
 void tr_question_letters(tr_question *q);
