@@ -121,6 +121,7 @@ typedef struct tr_msg_more {
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
   uint8_t hops;     /* of one from the wire for a type that this host does not have: hosts that sent it on, this one included */
+  bool again;       /* an event that may have come to its receivers before: its id tells */
   tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 

@@ -146,7 +146,7 @@ static int backlog_push(tr_client *client, tr_blob *frame, bool answer, uint8_t 
   return 0;
 }
 
-static int keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
+int tr_client_keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   uint64_t bound = client->host->o.session_bytes;
   if (client->backlog.bytes + frame->len + WAITING_COST > bound) return TR_EOVERLOADED;
   return backlog_push(client, frame, answer, lane);
@@ -178,6 +178,7 @@ static void expire(tr_timer *timer) {
   tr_log_write(client->host->log, client->told ? TR_LOG_INFO : TR_LOG_DEBUG, "client.forgotten", "client=%s opened=%u",
                client->id, (unsigned)client->generation);
   forget_registrations(client);
+  tr_resume_forget(client);
   backlog_leave(client);
   tr_replay_forget(client);
   while (!tr_list_empty(&client->calls))
@@ -209,6 +210,7 @@ static void drop_stream(tr_client *client) {
 
 void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   tr_host_stream *old = client->stream;
+  if (old && !old->ended) tr_resume_salvage(client, old->call);
   drop_stream(client);
   tr_link_remove(&client->doomed);
   if (old) {
@@ -226,6 +228,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   forget_confirmed(client);
   tr_replay_begin(client, stream->call);
   if (client->host->o.parent && !client->dest.number) tr_core_add_uplink(client->host->core, &client->dest);
+  tr_resume_begin(client, stream->call);
   backlog_leave(client);
   tr_client_tell(client);
 }
@@ -255,6 +258,7 @@ void tr_client_free(tr_client *client) {
   if (client->dest.number) tr_core_remove_uplink(host->core, &client->dest);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
+  tr_resume_forget(client);
   tr_retain_forget(client);
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
@@ -302,7 +306,7 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
 }
 
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
-  if (!client->stream) return keep(client, frame, answer, lane);
+  if (!client->stream) return tr_client_keep(client, frame, answer, lane);
   const tr_host *host = client->host;
   uint64_t bound = host->o.session_bytes, queued = tr_rpc_queued(client->stream->call) + frame->len;
   if (answer) bound *= host->o.block_senders ? 4 : 2;
@@ -311,7 +315,7 @@ int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t 
     return TR_EOVERLOADED;
   }
   int err = tr_rpc_send_lane(client->stream->call, frame, (tr_lane_kind)lane);
-  if (err == TR_EUNAVAILABLE) return keep(client, frame, answer, lane); /* it is ending: its `closed` is on the way */
+  if (err == TR_EUNAVAILABLE) return tr_client_keep(client, frame, answer, lane); /* it is ending: its `closed` is on the way */
   if (err < 0) return err;
   if (!answer) client->host->stats.deliveries++;
   return 0;

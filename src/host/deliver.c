@@ -145,6 +145,7 @@ static int deliver_to(delivery *d, tr_client *to, const char **why) {
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
+  if (from->troupe) tr_resume_owes(from);
   if (!check_topic(from, span->topic_type, span->topic_source)) return;
   tr_replay_note(from, span);
   if (*host->has_types) tr_transcode_learn(from, span);

@@ -93,6 +93,7 @@ bool tr_host_is_telling(const tr_host *host);
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t resent;    /* events, after their client's stream was lost */
   uint64_t held;      /* times that a sender was held back */
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;

@@ -156,6 +156,10 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
     pass_part(from, bytes, span);
     return;
   }
+  if (note.kind == TR_NOTE_ACK) {
+    tr_resume_acked(from, note.count);
+    return;
+  }
   tr_pending *pending = find_call(from, span->request_id);
   if (!pending) return;
   uint32_t count = note.count < UINT32_MAX ? (uint32_t)note.count : UINT32_MAX;

@@ -9,15 +9,20 @@ typedef enum {
   TR_NOTE_CANCEL = 1, /* caller → callee: nobody waits for the answer any more; none is to be given */
   TR_NOTE_PART = 2,   /* callee → caller: part of the answer */
   TR_NOTE_CREDIT = 3, /* caller → callee: so many more parts may come */
-  TR_NOTE_PROBE = 4   /* caller → callee: does this request lead back to the turn that waits for it? */
+  TR_NOTE_PROBE = 4,  /* caller → callee: does this request lead back to the turn that waits for it? */
+  TR_NOTE_ACK = 5     /* either way, about no request (its id is empty): so many messages have come (host/resume.c) */
 } tr_note_kind;
 
 typedef struct tr_wire_note {
   uint64_t kind;
-  uint64_t count;      /* CREDIT: parts; PROBE: steps that are left */
+  uint64_t count;      /* CREDIT: parts; PROBE: steps that are left; ACK: messages */
   uint64_t goal, call; /* PROBE: whose turn, and which call of it */
   tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it */
 } tr_wire_note;
+
+/* Metadata of OpenChannel, both ways: how many messages of the other side this one has had, of the same client-id. */
+#define TR_RECEIVED_HEADER "troupe-received"
+#define TR_RECEIVED_NOTHING "none" /* a host's, that does not know the client-id: it began anew, or has forgotten it */
 
 #define TR_PROBE_STEPS 64
 static inline uint32_t tr_wire_probe_steps(const tr_wire_note *note) { /* whatever a peer says */

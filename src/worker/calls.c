@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Calls of agents.AgentRpc: each carries the client-id (nothing else tells the host whose call it is) and our version. */
+#include "wire/note.h"
 #include "worker/internal.h"
 
 static const char *const paths[TR_WORKER_METHODS] = {
@@ -13,12 +14,15 @@ static const char *const paths[TR_WORKER_METHODS] = {
 };
 
 static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
+  char received[24];
+  size_t said = method == TR_WORKER_CHANNEL ? tr_worker_resume_header(w, received) : 0;
   tr_rpc_header headers[] = {
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
     { TR_SLICE_LITERAL("troupe-accepts"), tr_slice_of(w->o.has_types && *w->o.has_types ? "native, protobuf" : "native") },
+    { TR_SLICE_LITERAL(TR_RECEIVED_HEADER), tr_slice_make(received, said) },
   };
-  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, method == TR_WORKER_CHANNEL ? 3 : 2, -1);
+  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, method == TR_WORKER_CHANNEL ? 3 + (said > 0) : 2, -1);
 }
 
 tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *frame, void *item) {

@@ -197,7 +197,8 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   tr_wire_span span = { 0 };
   if (!tr_wire_walk(bytes, &span, NULL)) {
     if (span.kind == TR_WIRE_NOTE && w->troupe) tr_worker_note(w, &span);
-    if (span.kind == TR_WIRE_NOTE || is_ours(w, &span)) return;
+    if (span.kind == TR_WIRE_NOTE) return;
+    if (span.kind == TR_WIRE_EVENT && (tr_worker_had_event(w, &span) || is_ours(w, &span))) return;
   }
   tr_wire_in in;
   memset(&in, 0, sizeof in);

@@ -8,6 +8,7 @@
  * A session is *proven* by an answer on it: the stream's headers or a unary call's end, or by having lived a while.
  * The end of the stream is the session's end, whatever the status; so is the connection's. After GOAWAY the stream goes on as
  * long as the host lets it (answers that are open may still come), unless there is more to ask by unary calls. */
+#include "wire/note.h"
 #include "worker/internal.h"
 
 #define INADEQUATE_SECURITY 12 /* of HTTP/2 */
@@ -70,6 +71,7 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   tr_worker *w = ud;
   if (call != w->channel) return;
   tr_worker_prove(w);
+  tr_worker_resumed(w, tr_rpc_call_header(call, TR_RECEIVED_HEADER));
   if (!tr_rpc_call_header(call, "troupe-version").p) return;
   w->troupe = true;
   tr_slice accepts = tr_rpc_call_header(call, "troupe-accepts");
@@ -82,6 +84,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   tr_worker *w = ud;
   tr_worker_call *record = tr_rpc_call_ud(call);
   if (!record || w->over) return;
+  w->received += call == w->channel;
   if (call == w->channel) tr_worker_message(w, bytes);
   else if (call == w->control) w->o.control(w->o.ud, w, bytes);
   else if (record->method == TR_WORKER_POLL) tr_worker_polled(w, bytes);
@@ -89,6 +92,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
 
 static void on_oversize(void *ud, tr_rpc_call *call, tr_slice head, uint64_t size) {
   tr_worker *w = ud;
+  w->received += call == w->channel;
   if (call == w->channel && !w->over) tr_worker_oversize(w, head, size);
   else tr_log_write(w->log, TR_LOG_WARN, "uplink.oversize", "host=%s size=%llu", w->address, (unsigned long long)size);
 }
@@ -211,7 +215,9 @@ void tr_worker_session_end(tr_worker *w) {
   w->channel = w->control = NULL;
   w->dest.down = true;
   w->dirty = false;
-  w->reopen = w->troupe;
+  w->reopen = w->troupe || (w->known && !w->heard_any); /* where nothing was heard this time, what was heard last counts */
+  w->known = w->known && w->reopen;
+  tr_worker_resume_stop(w);
   w->polling = false;
   w->asking = 0;
   tr_timer_stop(w->timers, &w->watch);
