@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Events that a broken connection would lose, between this host and troupe's workers (docs/wire.md §10.3; the other end: worker/resume.c).
+ * Events that a broken connection would lose, between this host and troupe's workers (docs/wire.md §10.4; the other end: worker/resume.c).
  *
  * Each side numbers the messages that it sends to the other by their order on the wire, and counts those that come. When the worker
  * opens its stream again (same client-id), each says in its headers how many it has had: the other side sends again what comes after

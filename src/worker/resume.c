@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Events that a broken connection would lose, the worker's end (host/resume.c has the rule, docs/wire.md §10.3 the words).
+ * Events that a broken connection would lose, the worker's end (host/resume.c has the rule, docs/wire.md §10.4 the words).
  *
  * Out: an event stays in its ring when it was written, behind what waits, until the host has acknowledged it. When the stream is opened
  * again nothing is sent until the host has said how many messages it has had; what it has not had goes back to the front of what waits.
@@ -27,6 +27,10 @@
 
 static void on_patience(tr_timer *timer) {
   tr_worker *w = TR_CONTAINER(timer, tr_worker, resume_timer);
+  if (!w->heard_any) { /* a frozen host: the session will end */
+    tr_timer_start(w->timers, timer, tr_core_now(w->core) + PATIENCE, on_patience);
+    return;
+  }
   tr_worker_requeue(w, false, 0, false);
   w->resuming = w->known = false;
   w->late = true; /* what goes out now has no numbers that the host could know */
