@@ -318,8 +318,20 @@ function troupe.protobuf(path) end
 
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
+---@class troupe.security
+---@field cert string? PEM file: what `tls:` listeners show, and uplinks to hosts that ask for it
+---@field key string? its key
+---@field ca string? whose certificates are believed of hosts; default: the system's
+---@field client_ca string? clients of `tls:` listeners must have a certificate of these
+---@field token string? shown to hosts
+---@field token_file string? a file with it
+---@field tokens string? file: whose tokens our listeners take
+---@field rights string? file: who may do what at our listeners
+---@field insecure boolean? listen in plaintext where other machines reach it, too
+
 ---@class troupe.runtime_options
 ---@field allow string|string[]? rights of scripts
+---@field security troupe.security?
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
@@ -418,6 +430,8 @@ function rt:to_dist(id, options) end
 function rt:listen(address) end
 ---@param address string
 function rt:connect(address) end
+---@param options? troupe.security nil: the same files again
+function rt:secure(options) end
 ---@param options? { until_signal: boolean? }
 ---@return integer status
 function rt:run(options) end
@@ -437,5 +451,60 @@ function rt:save(path, options) end
 ---@param options? { only: string[]? }
 ---@return integer failed
 function rt:restore(what, options) end
+
+-- tests: `require "troupe.testing"` ------------------------------------------------------------------------------------------------
+
+---Agents under test, in virtual time.
+---@class troupe.test
+local t = {}
+---@param what string|troupe.agent|troupe.agent[]
+function t:load(what) end
+---@return number seconds since the test began
+function t:now() end
+---Does all that can be done without time passing.
+function t:run() end
+---@param seconds number
+function t:advance(seconds) end
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:publish(topic, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:send(agent, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function t:call(agent, type, body, opts) end
+---@param target string an agent or a topic; a type alone: any key of it
+---@return troupe.message[]
+function t:sent(target) end
+---@param id string
+---@return table?
+function t:state(id) end
+---@param text string
+---@return { level: string, event: string, text: string }?
+function t:logged(text) end
+---@param type string
+---@param answers table<string, troupe.body|troupe.handler>
+function t:mock(type, answers) end
+---@param target string
+---@param type string "*": any
+---@param code string
+---@param n? integer
+function t:fail(target, type, code, n) end
+---@param code string
+---@param f function
+---@return troupe.error
+function t:raises(code, f, ...) end
+---@param path? string
+---@return integer count
+function t:reload(path) end
+function t:close() end
 
 return troupe

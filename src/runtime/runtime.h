@@ -64,6 +64,9 @@ int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
 /* What is in a state file, as JSON: { saved, bytes, records = [ { kind, agent, version, bytes, value } ] }, appended to out. */
 int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
+/* The state of the instance "type/key" as a save would store it. own: *out is the caller's. err: TROUPE_ENOT_FOUND: there is none. Between turns
+ * only. */
+int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);
 /* The socket for the operator's verbs: "unix:PATH", whose folder only its owner may enter. */
 int tr_runtime_open_operator(troupe_t *rt, const char *address);
 /* Ask such a process, and wait: each answer is given to fn. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
@@ -80,6 +83,8 @@ int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
+/* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */
+int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const char **bound);
 /* tr_cert_make. */
 int tr_runtime_make_cert(const tr_cert_request *request, tr_slice ca_cert, tr_slice ca_key, tr_buf *cert, tr_buf *key, tr_error *error);
 /* Bodies as JSON text for printing: appended to out. */
