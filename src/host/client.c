@@ -61,7 +61,11 @@ int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error) 
 void tr_client_know(tr_client *client, const tr_rpc_call *call) {
   client->dotnet = tr_slice_starts(tr_rpc_call_header(call, "user-agent"), TR_SLICE_LITERAL("grpc-dotnet/"));
   client->host->n_foreign -= !client->troupe;
-  client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
+  tr_slice version = tr_rpc_call_header(call, "troupe-version");
+  client->troupe = version.p != NULL;
+  version.n = tr_utf8_cut(version, sizeof client->version - 1);
+  if (version.n) memcpy(client->version, version.p, version.n);
+  client->version[version.n] = 0;
   client->host->n_foreign += !client->troupe;
   tr_transcode_know(client, tr_rpc_call_header(call, "troupe-accepts"));
 }

@@ -136,6 +136,7 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   tr_finder by_id;          /* of calls: notes.c */
+  char version[16];         /* what it announced as troupe-version, cut */
   tr_sent sent;             /* resume.c */
   uint64_t had;             /* messages that came on its streams */
   uint32_t unacked;         /* events among them that it has not been told of */

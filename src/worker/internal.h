@@ -271,6 +271,7 @@ struct tr_worker {
   tr_rpc_conn *rpc;
   tr_rpc_call *channel, *control; /* control NULL: the host has none */
   uint32_t session;       /* counts them */
+  char host_version[16];
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */

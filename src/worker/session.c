@@ -72,8 +72,12 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   if (call != w->channel) return;
   tr_worker_prove(w);
   tr_worker_resumed(w, tr_rpc_call_header(call, TR_RECEIVED_HEADER));
-  if (!tr_rpc_call_header(call, "troupe-version").p) return;
+  tr_slice version = tr_rpc_call_header(call, "troupe-version");
+  if (!version.p) return;
   w->troupe = true;
+  version.n = tr_utf8_cut(version, sizeof w->host_version - 1);
+  if (version.n) memcpy(w->host_version, version.p, version.n);
+  w->host_version[version.n] = 0;
   tr_slice accepts = tr_rpc_call_header(call, "troupe-accepts");
   w->native = tr_slice_starts(accepts, TR_SLICE_LITERAL("native")); /* a list: ours begins so */
   watch_at(w, tr_core_now(w->core) + TR_WORKER_SILENCE);
@@ -193,6 +197,7 @@ int tr_worker_session_open(tr_worker *w) {
   };
   w->session++;
   w->joins = 0;
+  w->host_version[0] = 0;
   w->troupe = w->native = w->heard_any = w->turned_away = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;

@@ -232,6 +232,7 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason) {
 
 tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker_state)worker->state; }
 bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
+const char *tr_worker_host_version(const tr_worker *worker) { return worker->host_version; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
 tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }

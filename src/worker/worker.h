@@ -67,6 +67,7 @@ void tr_worker_control(tr_worker *worker, tr_blob *frame);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
+const char *tr_worker_host_version(const tr_worker *worker); /* of troupe, cut; "": it has not said, or is another */
 bool tr_worker_host_is_troupe(const tr_worker *worker);
 tr_dest *tr_worker_dest(tr_worker *worker); /* the core's view of it */
 tr_slice tr_worker_client_id(const tr_worker *worker);
