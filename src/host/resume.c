@@ -14,12 +14,11 @@
 #include "wire/note.h"
 
 #ifdef TR_HOSTILE
-#define KEPT_MOST 8u
 #define ACK_EACH 2u
 #else
-#define KEPT_MOST 4096u          /* messages; a power of two */
 #define ACK_EACH 256u
 #endif
+#define KEPT_MOST 4096u /* messages; a power of two */
 #define KEPT_BYTES ((size_t)4 << 20)
 #define ACK_AFTER TR_MILLISECONDS(25)
 

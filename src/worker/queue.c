@@ -11,11 +11,7 @@
 #define FIRST_CAP 16
 #define COST 64     /* counted beside a frame's bytes */
 #define AHEAD 65536 /* given to rpc beyond what it is asked for */
-#ifdef TR_HOSTILE
-#define KEPT_MOST 8u
-#else
 #define KEPT_MOST 8192u /* messages of a lane, from the first event that is not acknowledged on */
-#endif
 #define KEPT_BYTES (UINT64_C(4) << 20)
 #define STALE TR_MILLISECONDS(10) /* what waited so long has its time left written anew */
 
