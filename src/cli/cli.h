@@ -122,6 +122,7 @@ extern const cli_verb
   cli_trace,
   cli_break,
   cli_repl,
+  cli_doctor,
   cli_check,
   cli_new,
   cli_cert,

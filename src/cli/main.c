@@ -24,6 +24,7 @@ const cli_verb *const cli_verbs[] = {
   &cli_trace,
   &cli_break,
   &cli_repl,
+  &cli_doctor,
   &cli_check,
   &cli_new,
   &cli_cert,
@@ -34,7 +35,6 @@ const cli_verb *const cli_verbs[] = {
 };
 /* What docs/api.md names and this version does not have. */
 static const char *const later[] = {
-  "doctor",
   "replay",
   NULL
 };

@@ -5,7 +5,8 @@
  * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
- * state as state_show.c has it · "deadletters" { count? } → { total, letters }. Times are seconds. */
+ * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
+ * → { pid, findings, checks }. Times are seconds. */
 #include <stdio.h>
 #include <unistd.h>
 
@@ -220,7 +221,8 @@ static void answer_restore(tr_question *q) {
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
   { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
-  { "deadletters", tr_question_letters }, { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
+  { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
+  { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
   { "agents", tr_answer_agents }, { "top", tr_answer_top }, { "inspect", tr_answer_inspect }, { "break", tr_answer_break },
   { "trace", tr_answer_trace }, { "eval", tr_answer_eval }, { "complete", tr_answer_complete },
 };
