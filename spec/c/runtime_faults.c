@@ -44,13 +44,13 @@ static troupe_t *open_runtime(void) {
 
 static const char agents[] =
   "return {\n"
-  "  { type = 'a', state = { n = 0 }, subscriptions = { 'news' }, limits = { memory = '1M' }, on = {\n"
+  "  { type = 'a', mailbox = { limit = 100 }, state = { n = 0 }, subscriptions = { 'news' }, limits = { memory = '1M' }, on = {\n"
   "    Ask = function(self, m, ctx)\n"
   "      ctx:send('b/' .. m.n, 'Note', m) ctx:publish('news', 'News', { list = { m, m } }) ctx:after(1, 'Later', m)\n"
   "      return ctx:call('b', 'Echo', m)\n"
   "    end,\n"
   "    News = function(self) self.n = self.n + 1 end, Later = function(self) self.n = self.n + 10 end } },\n"
-  "  { type = 'b', state = { list = {} }, on = { Note = function(self, m) self.list[#self.list + 1] = m end,\n"
+  "  { type = 'b', mailbox = { limit = 100 }, state = { list = {} }, on = { Note = function(self, m) self.list[#self.list + 1] = m end,\n"
   "    Echo = function(_, m) return { n = m.n } end } } }";
 
 typedef struct heard { int replies, status; int64_t n; int events; } heard;

@@ -17,7 +17,7 @@ static const char agents[] =
   "    Close = function() local c <close> = setmetatable({}, { __close = forever }) while c do end end,\n"
   "    Sort = function() local t = {} for i = 1, 100 do t[i] = i end table.sort(t, forever) end,\n"
   "    Wait = function(_, _, ctx) for _ = 1, 30 do ctx:sleep(60) end return 'waited' end,\n"
-  "    Fine = function() for _ = 1, 20000 do end return 'fine' end } },\n"
+  "    Fine = function() for _ = 1, 100 do end return 'fine' end } },\n"
   "  { type = 'slow', limits = { turn_ms = 20000, instructions = 1e15 }, on = {\n"
   "    Loop = function() local function inner() while true do end end inner() end } },\n"
   "}\n";

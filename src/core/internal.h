@@ -32,11 +32,9 @@
 #ifdef TR_HOSTILE
 #define TR_MAILBOX_DEFAULT 2
 #define TR_PLANS_MOST 2
-#define TR_OUTBOX_MOST 1000
 #else
 #define TR_MAILBOX_DEFAULT 10000
 #define TR_PLANS_MOST 4096
-#define TR_OUTBOX_MOST 1000000
 #endif
 
 typedef struct tr_envelope tr_envelope;
