@@ -20,6 +20,7 @@ VERSION   := 0.1.0
 ROOMS     := base core codec wire rpc host worker script store net ops runtime module cli
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
+SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection
 LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
@@ -56,7 +57,7 @@ WITH_WIRE := $(wildcard src/wire/*.c)
 GEN_C     := $(PROTOS:%=$(GEN)/%.pb.c)
 GEN_H     := $(GEN_C:.c=.h)
 LUA_FILES := $(sort $(shell find lua agents -name '*.lua' 2>/dev/null))
-LIB_OBJ   := $(call objects,$(call sources,$(LIB_ROOMS))) $(OBJ)/gen/lua_bundle.o \
+LIB_OBJ   := $(call objects,$(call sources,$(LIB_ROOMS))) $(OBJ)/gen/lua_bundle.o $(OBJ)/gen/descriptors.o \
              $(if $(WITH_WIRE),$(PROTOS:%=$(OBJ)/gen/%.pb.o) $(OBJ)/nanopb.o)
 CLI_OBJ   := $(call objects,$(call sources,cli))
 MOD_OBJ   := $(call objects,$(call sources,module))
@@ -160,6 +161,12 @@ $(GEN_C) $(GEN_H) &: $(wildcard proto/*.proto proto/*.options proto/google/proto
 	@mkdir -p $(GEN)
 	$(Q)nanopb_generator.py -q --error-on-unmatched -I proto -I /usr/include -D $(GEN) $(PROTOS:%=%.proto)
 	@touch $(GEN_C) $(GEN_H)
+
+$(GEN)/descriptors.c: $(SERVED:%=proto/%.proto) proto/cloudevent.proto spec/tools/descriptors.lua | $(BUILD)/tools
+	$(call say,GEN,$(@F))
+	@mkdir -p $(@D)
+	$(Q)protoc --include_imports -I proto -I /usr/include -o $(GEN)/descriptors.pb $(SERVED:%=%.proto)
+	@lua5.4 spec/tools/descriptors.lua $(GEN)/descriptors.pb > $@
 
 $(GEN)/lua_bundle.c: FORCE spec/tools/embed.lua | $(BUILD)/tools
 	@mkdir -p $(@D)

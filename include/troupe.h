@@ -72,7 +72,7 @@ typedef struct troupe_options {
   const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch net=HOST:PORT" */
   /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
-   * it must not call the runtime. */
+   * it must not call the runtime. Callbacks of other functions here (interceptors, serializers, …) are called from the caller's thread alone. */
   unsigned threads;
 } troupe_options_t;
 

@@ -133,6 +133,8 @@ CHECK_CASE(rpc_requests_that_are_not_grpc) {
   tr_buf block;
   raw_init(&block);
   raw_fields(&block, ":method", "GET", ":scheme", "http", ":path", "/x", ":authority", "x", NULL);
+  check_refused(&block, END_STREAM, "closed 1 2 HTTP status 415\n");
+  raw_fields(&block, ":method", "GET", ":scheme", "http", ":path", "/x", ":authority", "x", "content-type", "application/grpc", NULL);
   check_refused(&block, END_STREAM, "closed 1 2 Bad method header\n");
   raw_fields(&block, ":method", "POST", ":scheme", "http", ":path", "/x", ":authority", "x", "content-type", "application/grpc", NULL);
   check_refused(&block, 0, "closed 1 2 Missing :te header\n");
@@ -140,12 +142,46 @@ CHECK_CASE(rpc_requests_that_are_not_grpc) {
   for (size_t i = 0; i < 4; i++) {
     raw_fields(&block, ":method", "POST", ":scheme", "http", ":path", "/x", ":authority", "x", "te", "trailers",
                "content-type", types[i], NULL);
-    check_refused(&block, 0, "closed 1 2 an HTTP error without a gRPC status\n");
+    check_refused(&block, END_STREAM, "closed 1 2 HTTP status 415\n");
   }
   raw_fields(&block, ":method", "POST", ":scheme", "http", ":path", "/x", ":authority", "x", "te", "trailers", "content-type",
              "application/grpc+proto", "grpc-encoding", "zstd", NULL);
   check_refused(&block, END_STREAM, "closed 1 12 grpc-encoding \"zstd\" is not supported\n");
   tr_buf_fini(&block);
+}
+
+/* A request that is no gRPC is answered, with a line of text, when it ends: by DATA, or by trailers. */
+CHECK_CASE(rpc_other_requests_are_answered_at_their_end) {
+  static const char line[] = "This is a gRPC server: requests need the content-type application/grpc.\n";
+  for (int trailers = 0; trailers < 2; trailers++) {
+    struct peer server;
+    tr_buf block, raw;
+    size_t n;
+    raw_init(&block);
+    tr_buf_init(&raw, &plain_mem);
+    raw_fields(&block, ":method", "PUT", ":scheme", "http", ":path", "/x", ":authority", "x", NULL);
+    raw_preface(&raw);
+    raw_frame(&raw, HEADERS, END_HEADERS, 1, block.data, block.len);
+    for (int i = 0; i < 100; i++) raw_frame(&raw, DATA, 0, 1, "more than it reads", 18);
+    peer_init(&server, true, defaults);
+    CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
+    CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
+    CHECK(!find_frame(&server.out, HEADERS, &n));
+    tr_buf_clear(&raw);
+    if (!trailers) raw_frame(&raw, DATA, END_STREAM, 1, NULL, 0);
+    tr_buf_clear(&block);
+    raw_fields(&block, "x", "y", NULL);
+    if (trailers) raw_frame(&raw, HEADERS, END_STREAM | END_HEADERS, 1, block.data, block.len);
+    CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
+    CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
+    const uint8_t *data = find_frame(&server.out, DATA, &n);
+    CHECK(data && n == sizeof line - 1 && memcmp(data, line, n) == 0);
+    CHECK(find_frame(&server.out, HEADERS, &n) && !find_frame(&server.out, RST_STREAM, &n));
+    CHECK_SAID(&server, "");
+    peer_fini(&server);
+    tr_buf_fini(&raw);
+    tr_buf_fini(&block);
+  }
 }
 
 CHECK_CASE(rpc_unknown_compression_is_told_what_there_is) {

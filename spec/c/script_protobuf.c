@@ -294,13 +294,13 @@ static int encode_loud(void *ud, tr_slice type, const tr_value *body, tr_buf *ou
   return rc;
 }
 
-static tr_value *decode_loud(void *ud, tr_slice type, tr_slice bytes, tr_error *error) {
+static tr_value *decode_loud(void *ud, tr_mem *mem, tr_slice type, tr_slice bytes, tr_error *error) {
   (void)type;
   ++*(int *)ud;
   tr_value_builder builder;
-  tr_value_builder_init(&builder, check_mem(), error);
+  tr_value_builder_init(&builder, mem, error);
   tr_sink sink = tr_value_sink(&builder);
-  tr_value *value = tr_json_parse(check_mem(), bytes, &sink, error) ? NULL : tr_value_builder_take(&builder);
+  tr_value *value = tr_json_parse(mem, bytes, &sink, error) ? NULL : tr_value_builder_take(&builder);
   tr_value_builder_fini(&builder);
   return value;
 }

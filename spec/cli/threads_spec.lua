@@ -67,9 +67,65 @@ describe("--threads", function()
     for i = 1, 6 do assert.matches("a/" .. i .. " drain 3", out, 1, true) end
   end)
 
-  it("refuses what it cannot do yet, by name", function()
-    local status, _, err = sh.troupe { "run", "--threads", "2", "--state", process.tmpdir() .. "/s", "examples/hello/greeter.lua" }
-    assert.equal(1, status)
-    assert.matches("several threads yet", err, 1, true)
+  it("launches processes for agents of any of them, and calls those from all", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/leaf.lua", [[return { type = "leaf", on = { Who = function(_, _, ctx) return ctx.id end } }]])
+    local status, out, err = sh.troupe { "run", "--threads", "4", "--allow", "launch", process.write_file(folder .. "/l.lua", [[
+      local far = { type = "far", on = {
+        Launch = function(_, m, ctx)
+          local p = ctx:launch { file = "leaf.lua", key = m.key }
+          return (p:Who())
+        end,
+        Call = function(_, m, ctx) return (ctx:call(m.id, "Who")) end,
+        Stop = function(_, m, ctx) ctx:stop(m.id) return true end } }
+      local leaf = { type = "leaf", on = { Who = function(_, _, ctx) return "at home: " .. ctx.id end } }
+      return { far, leaf, function(ctx)
+        for i = 1, 5 do
+          local id = (i % 2 == 0 and "k" or "d") .. i
+          print((ctx:call("far/" .. i, "Launch", { key = id })),
+            (ctx:call("far/" .. i + 5, "Call", { id = "leaf/" .. id })))
+        end
+        print((ctx:call("far/9", "Call", { id = "leaf/other" })))
+        print(select(2, ctx:pcall("far/2", "Launch", { key = "other" })))
+      end }]]) }
+    assert.equal(0, status, err)
+    assert.equal("leaf/d1\tleaf/d1\nleaf/k2\tleaf/k2\nleaf/d3\tleaf/d3\nleaf/k4\tleaf/k4\nleaf/d5\tleaf/d5\n" ..
+      "at home: leaf/other\n", (out:gsub("[^\n]*\n$", "")))
+    assert.matches("already_exists: leaf/other is an agent of this process already", out, 1, true)
+  end)
+
+  it("sees agents of all of them in ps, saves them, and reloads in all or in none", function()
+    local folder = process.tmpdir()
+    local env, door = { XDG_RUNTIME_DIR = folder }, "unix:" .. folder .. "/door"
+    local code = [[return {
+      { type = "r", autostart = { "1", "2", "3", "4", "5", "6", "7", "8" }, state = { n = 0 },
+        on = { V = function(self) self.n = self.n + 1 return "%s" .. self.n end } },
+      { type = "all", on = { V = function(_, _, ctx)
+        local t = {}
+        for i = 1, 8 do t[i] = ctx:call("r/" .. i, "V") end
+        return table.concat(t, " ")
+      end } } }]]
+    local path = script("r.lua", code:format("a"))
+    local p = process.troupe({ "run", "--threads", "4", "--listen", door, path }, { env = env })
+    p:wait_line("^listening")
+    local function ask(...)
+      local status, out, err = sh.troupe({ ... }, { env = env })
+      return (out .. err):gsub("\n$", ""), status
+    end
+    local function all() return (ask("call", "--host", door, "all", "V")) end
+    assert.equal('"a1 a1 a1 a1 a1 a1 a1 a1"', all())
+    assert.matches('"type":"r","instances":8', (ask("ps", "--json")), 1, true)
+    process.write_file(path, code:format("b"))
+    assert.equal(0, select(2, ask("reload")))
+    assert.equal('"b2 b2 b2 b2 b2 b2 b2 b2"', all())
+    process.write_file(path, code:format("c"):gsub("return {", "error 'broken' return {", 1))
+    assert.matches("broken", (ask("reload")), 1, true)
+    assert.equal('"b3 b3 b3 b3 b3 b3 b3 b3"', all())
+    assert.equal(0, select(2, ask("state", "save", folder .. "/s")))
+    assert.equal('"b4 b4 b4 b4 b4 b4 b4 b4"', all())
+    assert.equal(0, select(2, ask("state", "restore", folder .. "/s")))
+    assert.equal('"b4 b4 b4 b4 b4 b4 b4 b4"', all())
+    assert.equal(0, select(2, ask("stop")))
+    assert.equal(0, (p:wait()))
   end)
 end)

@@ -93,7 +93,7 @@ int cli_load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
 extern const cli_verb cli_check, cli_new, cli_cert;
-extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
+extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state, cli_letters;
 extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe, cli_launched;
 
 #endif

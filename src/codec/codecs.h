@@ -40,8 +40,8 @@ int tr_codecs_read(tr_mem *mem, const tr_codecs *codecs, tr_slice any, const tr_
 typedef struct tr_serializer_ops {
   /* Append the bytes of the body (borrowed) to out. 0 or a code, with the text in *error. */
   int (*encode)(void *ud, tr_slice type, const tr_value *body, tr_buf *out, tr_error *error);
-  /* A value that is the caller's; NULL: *error says why. */
-  tr_value *(*decode)(void *ud, tr_slice type, tr_slice bytes, tr_error *error);
+  /* A value that is the caller's, made in mem; NULL: *error says why. */
+  tr_value *(*decode)(void *ud, tr_mem *mem, tr_slice type, tr_slice bytes, tr_error *error);
   void (*release)(void *ud); /* it was replaced, or all ends; may be NULL */
   void *ud;
 } tr_serializer_ops;

@@ -32,6 +32,8 @@ typedef struct tr_core_hooks {
   /* A message could not be delivered: `code` says why. Counted already. msg is borrowed. May be NULL. */
   void (*dead_letter)(void *ud, tr_msg *msg, int code, const char *reason);
   void *ud;
+  /* An event from here that nobody gets, here or behind a door (not asked where there are several isolates). May be NULL. */
+  void (*unheard)(void *ud, tr_msg *event);
 } tr_core_hooks;
 
 typedef struct tr_core_options {
@@ -329,6 +331,7 @@ void tr_core_late(tr_core *core); /* count an answer that came for a request whi
 #define TR_INTERCEPT_DROP 1
 typedef int (*tr_intercept_fn)(void *ud, tr_msg *msg, tr_error *why);
 void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud);
+void tr_core_show_first(tr_core *core, bool first); /* of another isolate than the first: fn is there, so all messages go by it */
 bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
@@ -368,7 +371,9 @@ void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned in
 /* Does this instance live here? (Always, without the hooks.) */
 bool tr_class_is_home(const tr_class *class_, tr_slice key);
 /* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */
-tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn fn, void *ud);
+typedef struct tr_asker { bool background; uint8_t turn; } tr_asker; /* turn: a tr_asker_turn */
+typedef enum { TR_ASKER_NONE = 0, TR_ASKER_WAITS /* a save waits for its turn */, TR_ASKER_AGAIN /* it is begun again */ } tr_asker_turn;
+tr_call *tr_core_relay(tr_core *core, tr_msg *msg, tr_asker asker, tr_reply_fn fn, void *ud);
 void tr_call_probe(tr_call *call, const tr_probe *probe); /* of that caller's: follow what the call waits for (probes.c) */
 /* An event that another isolate gives out: to one instance here; key NULL: to all live ones; class_ NULL: to doors, taps and classes with
  * `pinned`. Borrows; msg->number must be the same each time. */
@@ -376,7 +381,8 @@ int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *
 /* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
 void tr_core_let_go(tr_core *core); /* all of them */
-bool tr_msg_in_background(const tr_msg *request); /* does its caller, here, go on without its answer? */
+tr_asker tr_msg_asker(const tr_msg *request);       /* of one that is made here: background: its caller goes on without its answer */
+bool tr_msg_is_asked_again(const tr_msg *request);  /* of one from another isolate: by a turn that can be begun again */
 /* Is there anybody that other isolates do not know of: doors' clients, uplinks, taps, classes with `pinned`? */
 bool tr_core_has_others(const tr_core *core);
 

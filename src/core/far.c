@@ -27,7 +27,7 @@ bool tr_class_is_home(const tr_class *class_, tr_slice key_text) {
   return home;
 }
 
-tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn fn, void *ud) {
+tr_call *tr_core_relay(tr_core *core, tr_msg *msg, tr_asker asker, tr_reply_fn fn, void *ud) {
   msg->reply_to = (tr_reply_to){ 0 };
   tr_call *call = core->closing ? NULL : tr_call_new(core, msg, fn, ud);
   if (!call) {
@@ -35,7 +35,8 @@ tr_call *tr_core_relay(tr_core *core, tr_msg *msg, bool background, tr_reply_fn 
     return NULL;
   }
   call->orphan = call->relayed = true; /* who called is not here */
-  call->background = background;
+  call->background = asker.background;
+  call->asker = asker.turn;
   call->making = true;
   tr_core_post(core, msg);
   call->making = false;
@@ -76,9 +77,18 @@ void tr_core_let_go(tr_core *core) {
   }
 }
 
-bool tr_msg_in_background(const tr_msg *request) {
+tr_asker tr_msg_asker(const tr_msg *request) {
   const tr_call *call = tr_call_of(request);
-  return !call || !call->turn || call->background;
+  const tr_turn *turn = call ? call->turn : NULL;
+  tr_asker asker = { .background = !turn || call->background };
+  if (turn && turn->agent->class_->requeue) asker.turn = TR_ASKER_AGAIN;
+  else if (turn && !turn->agent->class_->exclusive_init) asker.turn = TR_ASKER_WAITS;
+  return asker;
+}
+
+bool tr_msg_is_asked_again(const tr_msg *request) {
+  const tr_call *call = tr_call_of(request);
+  return call && call->relayed && call->asker == TR_ASKER_AGAIN;
 }
 
 bool tr_core_has_others(const tr_core *core) {

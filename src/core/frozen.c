@@ -51,7 +51,7 @@ static void need_room(const tr_class *class_) {
 void tr_frozen_look(tr_core *core) {
   for (uint32_t i = 0; i < core->call_cap; i++) {
     const tr_call *call = core->call_slots[i].call;
-    if (call && call->at && counts(call->turn)) call->at->state |= TR_AGENT_NEEDED;
+    if (call && call->at && (call->relayed ? call->asker == TR_ASKER_WAITS : counts(call->turn))) call->at->state |= TR_AGENT_NEEDED;
   }
   if (core->parkings_open)
     for (const tr_link *link = core->classes.next; link != &core->classes; link = link->next)

@@ -49,6 +49,7 @@ struct tr_core {
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
   bool intercepting;
+  bool shows_first;            /* the interceptor is the first isolate's */
   tr_names *names;
   tr_router *router;
   tr_timers *timers;
@@ -334,6 +335,7 @@ struct tr_call {
   bool making;                 /* tr_core_call has not returned yet: its callback must wait */
   bool orphan;                 /* the turn that made it is over */
   bool relayed;                /* or is in another isolate */
+  uint8_t asker;               /* of a relayed one: a tr_asker_turn */
   bool closed;                 /* answered; its callback is running */
   tr_reply_fn fn;
   tr_part_fn part;             /* NULL: none are wanted */

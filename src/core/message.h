@@ -132,7 +132,9 @@ struct tr_msg {
   bool troupe_peer;     /* the sender's runtime is troupe (or this process) */
   uint8_t window;       /* a request: so many parts of the answer may come before the caller gives credit; 0: it takes none */
   bool cancelled;       /* a request whose caller has given up: no use in handling it */
-  bool inside;          /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
+  bool inside : 1;      /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
+  bool crossed : 1;     /* it came from another isolate, and was counted there */
+  bool shown : 1;       /* the interceptor has seen it */
   uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */

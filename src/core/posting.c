@@ -126,7 +126,15 @@ void tr_core_intercept(tr_core *core, tr_intercept_fn fn, void *ud) {
   core->intercept_ud = ud;
 }
 
-bool tr_core_is_intercepted(const tr_core *core) { return core->intercept != NULL; }
+bool tr_core_is_intercepted(const tr_core *core) { return core->intercept || core->shows_first; }
+
+void tr_core_show_first(tr_core *core, bool first) { core->shows_first = first; }
+
+/* It goes by the first isolate, whose interceptor sees it. */
+static bool is_to_be_shown(const tr_core *core, const tr_msg *msg) {
+  if (!core->shows_first || msg->shown) return false;
+  return !tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key));
+}
 
 /* Of what no class here and no client of ours takes. */
 static bool may_go_up(const tr_msg *msg) { return !msg->from_wire || msg->inside || (msg->more && msg->more->hops); }
@@ -135,12 +143,13 @@ static bool may_go_up(const tr_msg *msg) { return !msg->from_wire || msg->inside
 static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   tr_error why;
   *result = 0;
-  if (core->intercepting) return true; /* what the interceptor itself sends */
+  if (core->intercepting || msg->shown) return true; /* what the interceptor itself sends */
   if (tr_name_reserved(tr_name_view(msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key))) return true; /* ours */
   tr_error_init(&why);
   core->intercepting = true;
   int rc = core->intercept(core->intercept_ud, msg, &why);
   core->intercepting = false;
+  msg->shown = true;
   if (rc == 0) return true;
   if (rc != TR_INTERCEPT_DROP) {
     *result = tr_core_undeliverable(core, msg, rc, why.code ? why.text : NULL);
@@ -156,6 +165,7 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   int err = 0;
   if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
   if (core->intercept && !intercept(core, msg, &err)) return err;
+  if (is_to_be_shown(core, msg) && !msg->cancelled) return to_isolate(core, 0, msg, from);
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -164,8 +174,8 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   bool result = tr_key_is_result(tr_name_view(msg->target_key));
   if (!result && tr_name_reserved(tr_name_view(msg->target_key)))
     return tr_core_undeliverable(core, msg, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
-  if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
-  else core->stats.sends++;
+  if (msg->kind == TR_MSG_REQUEST) core->stats.requests += !msg->crossed;
+  else core->stats.sends += !msg->crossed;
   if (msg->via && core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   if (msg->via) return to_named(core, msg);
   tr_route_type *type = tr_router_type(core->router, msg->target_type);

@@ -22,9 +22,14 @@ static const char *const paths[TR_METHODS] = {
   [TR_METHOD_SUBSCRIPTIONS] = "/agents.AgentRpc/GetSubscriptions",
   [TR_METHOD_HEALTH_CHECK] = "/grpc.health.v1.Health/Check",
   [TR_METHOD_HEALTH_WATCH] = "/grpc.health.v1.Health/Watch",
+  [TR_METHOD_REFLECTION] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+  [TR_METHOD_REFLECTION_ALPHA] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 };
 
-static bool is_unary(const tr_host_stream *stream) { return stream->method > TR_METHOD_CONTROL; }
+/* One message from the peer; Watch is that too. */
+static bool is_unary(const tr_host_stream *stream) {
+  return stream->method > TR_METHOD_CONTROL && stream->method < TR_METHOD_REFLECTION;
+}
 
 void tr_host_conn_touch(tr_host_conn *conn) {
   if (conn->dirty) return;
@@ -86,6 +91,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   if (!stream || stream->ended) return;
   if (stream->method == TR_METHOD_CHANNEL) tr_channel_message(stream, bytes, framed);
   else if (stream->method == TR_METHOD_CONTROL) tr_control_message(stream, bytes, framed);
+  else if (stream->method >= TR_METHOD_REFLECTION) tr_reflection_message(stream, bytes);
   else take_unary(stream, bytes);
 }
 
@@ -97,7 +103,7 @@ static void on_oversize(void *ud, tr_rpc_call *call, tr_slice head, uint64_t siz
   host->stats.oversize++;
   if (stream->method == TR_METHOD_CHANNEL) {
     tr_channel_oversize(stream, head, size);
-  } else if (is_unary(stream)) {
+  } else if (stream->method != TR_METHOD_CONTROL) {
     char text[96];
     snprintf(text, sizeof text, "Received message larger than max (%llu vs. %u)", (unsigned long long)size,
              (unsigned)host->o.max_message);
@@ -112,6 +118,7 @@ static void on_half_closed(void *ud, tr_rpc_call *call) {
   tr_host_stream *stream = tr_rpc_call_ud(call);
   if (!stream || stream->ended) return;
   stream->half_closed = true;
+  if (stream->method >= TR_METHOD_REFLECTION) tr_host_stream_end(stream, TR_GRPC_OK, "");
   if (!is_unary(stream)) return; /* it goes on receiving */
   if (stream->message && stream->method >= TR_METHOD_HEALTH_CHECK) tr_health_serve(stream);
   else if (stream->message) tr_unary_serve(stream);
@@ -136,6 +143,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   if (!stream) return;
   tr_rpc_call_set_ud(call, NULL);
   tr_client *client = detach(stream);
+  tr_link_remove(&stream->held);
   if (client) {
     tr_client_tell_left(client, status);
     if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
@@ -144,6 +152,12 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   tr_timer_stop(conn->host->timers, &stream->limit);
   tr_blob_unref(stream->message);
   TR_DELETE(conn->host->mem, stream);
+}
+
+static void on_writable(void *ud, tr_rpc_call *call) {
+  (void)ud;
+  tr_host_stream *stream = tr_rpc_call_ud(call);
+  if (stream && stream->client && stream->client->stream == stream) tr_block_release(stream->client);
 }
 
 static void on_dirty(void *ud, tr_rpc_conn *rpc) {
@@ -156,6 +170,7 @@ static const tr_rpc_handlers handlers = {
   .message = on_message,
   .oversize = on_oversize,
   .half_closed = on_half_closed,
+  .writable = on_writable,
   .closed = on_closed,
   .dirty = on_dirty,
 };
@@ -241,8 +256,10 @@ static void leave_clients(tr_host_conn *conn) {
     tr_host_stream *stream = tr_rpc_call_ud(call);
     if (!stream) continue;
     stream->ended = true;
+    tr_link_remove(&stream->held);
     tr_client *client = detach(stream);
     if (!client) continue;
+    tr_block_release(client);
     client->stream = NULL;
     conn->host->stats.streams--;
     tr_link_remove(&client->doomed);

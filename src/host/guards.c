@@ -109,7 +109,7 @@ static void on_limit(tr_timer *timer) {
 void tr_guard_limit(tr_host_stream *stream) {
   tr_host *host = stream->conn->host;
   tr_time left = tr_rpc_call_timeout(stream->call);
-  bool unary = stream->method > TR_METHOD_CONTROL && stream->method != TR_METHOD_HEALTH_WATCH;
+  bool unary = stream->method > TR_METHOD_CONTROL && stream->method < TR_METHOD_HEALTH_WATCH;
   if (unary && (left < 0 || left > host->o.silent)) left = host->o.silent;
   if (left >= 0) tr_timer_start(host->timers, &stream->limit, tr_core_now(host->core) + left, on_limit);
 }

@@ -257,11 +257,30 @@ static bool is_grpc(tr_slice content_type) {
   return content_type.n == grpc.n || content_type.p[grpc.n] == '+' || content_type.p[grpc.n] == ';';
 }
 
+static const char not_grpc[] = "This is a gRPC server: requests need the content-type application/grpc.\n";
+
+/* nghttp2 keeps *source as it is left here: how much was read. */
+static ssize_t read_not_grpc(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t length, uint32_t *flags,
+                             nghttp2_data_source *source, void *ud) {
+  (void)session; (void)stream_id; (void)ud;
+  size_t left = sizeof not_grpc - 1 - (size_t)source->fd, n = left < length ? left : length;
+  memcpy(buf, not_grpc + source->fd, n);
+  source->fd += (int)n;
+  if (n == left) *flags |= NGHTTP2_DATA_FLAG_EOF;
+  return (ssize_t)n;
+}
+
+/* A browser, curl, a probe of HTTP/2: told in a line of text. */
 static int refuse_content_type(tr_rpc_call *call) {
+  nghttp2_data_provider text = { .source = { .fd = 0 }, .read_callback = read_not_grpc };
+  bool head = tr_slice_is(tr_rpc_headers_get(&call->headers, ":method"), "HEAD");
   nv_list list;
   nv_init(&list, call->conn->mem, 0);
   nv_add(&list, TR_RPC_NV(":status", "415"));
-  return submit_response(call, &list, false);
+  nv_add(&list, TR_RPC_NV("content-type", "text/plain"));
+  int rv = nghttp2_submit_response(call->conn->session, call->stream_id, list.all, list.count, head ? NULL : &text);
+  tr_rpc_dirty(call->conn);
+  return error_of(rv);
 }
 
 /* Whether this is a gRPC request; where it is not, it is answered. What real peers and the real host do: wire.md §4.3. */
@@ -274,10 +293,10 @@ static bool acceptable(tr_rpc_call *call, int *err) {
     snprintf(text, sizeof text, "the request's headers are larger than %lu bytes",
              (unsigned long)call->conn->options.max_header_bytes);
     *err = trailers_only(call, TR_GRPC_RESOURCE_EXHAUSTED, tr_slice_of(text));
-  } else if (!tr_slice_is(tr_rpc_headers_get(&call->headers, ":method"), "POST")) {
-    *err = trailers_only(call, TR_GRPC_UNKNOWN, TR_SLICE_LITERAL("Bad method header"));
   } else if (!is_grpc(tr_rpc_headers_get(&call->headers, "content-type"))) {
     *err = refuse_content_type(call);
+  } else if (!tr_slice_is(tr_rpc_headers_get(&call->headers, ":method"), "POST")) {
+    *err = trailers_only(call, TR_GRPC_UNKNOWN, TR_SLICE_LITERAL("Bad method header"));
   } else if (!tr_rpc_headers_get(&call->headers, "te").p) {
     *err = trailers_only(call, TR_GRPC_UNKNOWN, TR_SLICE_LITERAL("Missing :te header"));
   } else if (call->in.encoding == TR_RPC_UNKNOWN_ENCODING) {
@@ -292,6 +311,10 @@ static bool acceptable(tr_rpc_call *call, int *err) {
 void tr_rpc_call_opened(tr_rpc_call *call, bool end_stream) {
   const tr_rpc_options *o = &call->conn->options;
   int err;
+  if (!end_stream && !is_grpc(tr_rpc_headers_get(&call->headers, "content-type")) && !call->too_large) {
+    call->deaf = true; /* its answer does not depend on the rest, but whether the rest is HTTP/2 shows by then */
+    return;
+  }
   if (!acceptable(call, &err)) {
     if (err) reset(call, NGHTTP2_INTERNAL_ERROR);
     tr_rpc_call_end(call, 0, (tr_slice){ NULL, 0 });
@@ -353,6 +376,10 @@ void tr_rpc_call_peer_ended(tr_rpc_call *call) {
     tr_rpc_status status = peer_status(call);
     if (nghttp2_session_get_stream_local_close(conn->session, call->stream_id) == 0) reset(call, NGHTTP2_NO_ERROR);
     tr_rpc_call_end(call, status.status, status.message);
+    return;
+  }
+  if (!call->announced) {
+    tr_rpc_call_opened(call, true);
     return;
   }
   if (call->deaf) return;

@@ -179,7 +179,8 @@ static void end_by_nghttp2(tr_rpc_conn *conn, const nghttp2_goaway *goaway) {
 
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *ud) {
   tr_rpc_conn *conn = ud;
-  if (frame->hd.type == NGHTTP2_HEADERS && conn->options.server && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
+  bool last = frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA; /* DATA: of what is no gRPC */
+  if (last && conn->options.server && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
     int32_t id = frame->hd.stream_id;
     tr_rpc_call *call = call_of(session, id);
     if (nghttp2_session_get_stream_remote_close(session, id) == 0)

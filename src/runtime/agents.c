@@ -33,13 +33,21 @@ static void show(const tr_agent *agent, void (*fn)(void *ud, const troupe_agent_
   fn(ud, &info);
 }
 
-int troupe_agents(troupe_t *rt, void (*fn)(void *ud, const troupe_agent_t *agent), void *ud) {
+static int show_all(const troupe_t *rt, const tr_core *core, void (*fn)(void *ud, const troupe_agent_t *agent), void *ud) {
   int count = 0;
-  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(core, class_));) {
     if (tr_class_is_program(class_) || class_ == rt->subscriber) continue;
     for (tr_agent *agent = NULL; (agent = tr_class_next_mailbox(class_, agent)); count++)
       if (fn) show(agent, fn, ud);
   }
+  return count;
+}
+
+int troupe_agents(troupe_t *rt, void (*fn)(void *ud, const troupe_agent_t *agent), void *ud) {
+  int count = 0;
+  tr_together_pause(rt, false);
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) count += show_all(rt, tr_runtime_share(rt, i).core, fn, ud);
+  tr_together_resume(rt);
   return count;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What bodies look like outside this process, as C sets it: descriptor sets, serializers, and which encoding C's own messages go in
  * (include/troupe.h). The work is codec/codecs.c's and script/encode.c's. */
+#include "codec/value.h"
 #include "core/id.h"
 #include "runtime/internal.h"
 
@@ -36,29 +37,68 @@ int troupe_output_bytes(troupe_output_t *out, const void *bytes, size_t length) 
 
 int troupe_output_fail(troupe_output_t *out, const char *text) { return tr_error_set(out->error, TR_EINVALID, "%s", text); }
 
-static int on_encode(void *ud, tr_slice type, const tr_value *body, tr_buf *bytes, tr_error *error) {
-  plugged *self = ud;
-  troupe_output_t out = { bytes, error };
-  char *name = tr_strndup(&self->rt->mem, type.p, type.n);
-  if (!name) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  int rc = self->encode(self->ud, name, body, &out);
-  tr_free(&self->rt->mem, name, type.n + 1);
-  if (!rc) return bytes->failed ? tr_error_set(error, TR_EMEMORY, "out of memory") : 0;
-  return tr_error_set(error, rc < 0 ? rc : TR_EINVALID, "body: its serializer cannot write it");
+/* One call of the embedder's function, in the runtime's own thread. */
+typedef struct job {
+  plugged *by;
+  tr_mem *mem; /* for what comes out: of the isolate that asks */
+  tr_slice type, given;
+  const tr_value *body;
+  tr_value *value;
+  tr_buf *bytes;
+  tr_error *error;
+  int rc;
+} job;
+
+static void call_encode(void *ud) {
+  job *self = ud;
+  plugged *by = self->by;
+  troupe_output_t out = { self->bytes, self->error };
+  char *name = tr_strndup(&by->rt->mem, self->type.p, self->type.n);
+  self->rc = name ? by->encode(by->ud, name, self->body, &out) : TR_EMEMORY;
+  if (name) tr_free(&by->rt->mem, name, self->type.n + 1);
 }
 
-static tr_value *on_decode(void *ud, tr_slice type, tr_slice bytes, tr_error *error) {
-  plugged *self = ud;
-  troupe_output_t out = { NULL, error };
-  char *name = tr_strndup(&self->rt->mem, type.p, type.n);
+static int on_encode(void *ud, tr_slice type, const tr_value *body, tr_buf *bytes, tr_error *error) {
+  plugged *by = ud;
+  job self = { .by = by, .type = type, .body = body, .bytes = bytes, .error = error };
+  int rc = tr_runtime_errand(by->rt, call_encode, &self);
+  if (rc) return tr_error_set(error, rc, "the runtime is closing");
+  if (bytes->failed || self.rc == TR_EMEMORY) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  return self.rc ? tr_error_set(error, self.rc < 0 ? self.rc : TR_EINVALID, "body: its serializer cannot write it") : 0;
+}
+
+/* own: takes the value. The same in the memory of who asked; each isolate counts its own. */
+static tr_value *move_to(tr_mem *mem, tr_value *value, tr_error *error) {
+  tr_value_builder builder;
+  tr_value_builder_init(&builder, mem, error);
+  tr_sink sink = tr_value_sink(&builder);
+  tr_value *copy = tr_value_walk(value, &sink, error) ? NULL : tr_value_builder_take(&builder);
+  tr_value_builder_fini(&builder);
+  tr_value_free(value);
+  return copy;
+}
+
+static void call_decode(void *ud) {
+  job *self = ud;
+  plugged *by = self->by;
+  troupe_output_t out = { NULL, self->error };
+  char *name = tr_strndup(&by->rt->mem, self->type.p, self->type.n);
   if (!name) {
-    tr_error_set(error, TR_EMEMORY, "out of memory");
-    return NULL;
+    tr_error_set(self->error, TR_EMEMORY, "out of memory");
+    return;
   }
-  tr_value *value = self->decode(self->ud, name, bytes.p, bytes.n, &out);
-  tr_free(&self->rt->mem, name, type.n + 1);
+  tr_value *value = by->decode(by->ud, name, self->given.p, self->given.n, &out);
+  tr_free(&by->rt->mem, name, self->type.n + 1);
+  self->value = value && self->mem != &by->rt->mem ? move_to(self->mem, value, self->error) : value;
+}
+
+static tr_value *on_decode(void *ud, tr_mem *mem, tr_slice type, tr_slice given, tr_error *error) {
+  plugged *by = ud;
+  job self = { .by = by, .mem = mem, .type = type, .given = given, .error = error };
+  int rc = tr_runtime_errand(by->rt, call_decode, &self);
+  if (rc) tr_error_set(error, rc, "the runtime is closing");
   /* cppcheck-suppress returnDanglingLifetime */
-  return value;
+  return self.value;
 }
 
 static void on_release(void *ud) {
@@ -69,15 +109,16 @@ static void on_release(void *ud) {
 int troupe_serializer(troupe_t *rt, const char *type, const char *content_type, troupe_encode_fn encode, troupe_decode_fn decode,
                       void *ud) {
   tr_error *error = tr_runtime_error(rt);
-  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "serializers cannot be plugged in with several threads yet");
   if (!encode || !decode) return tr_runtime_fail(rt, TR_EINVALID, "a serializer needs encode and decode");
   plugged *self = TR_NEW(&rt->mem, plugged);
   if (!self) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   *self = (plugged){ rt, encode, decode, ud };
   tr_serializer_ops ops = { on_encode, on_decode, on_release, self };
+  tr_together_pause(rt, false);
   int rc = tr_codecs_add(rt->codecs, tr_slice_of(type), tr_slice_of(content_type), &ops, error);
+  for (unsigned i = 0; !rc && i < tr_runtime_shares(rt); i++) tr_script_plug(tr_runtime_share(rt, i).script);
+  tr_together_resume(rt);
   if (rc) TR_DELETE(&rt->mem, self);
-  else tr_script_plug(rt->script);
   return rc;
 }
 

@@ -20,6 +20,7 @@ typedef struct control { /* a request that is being answered */
   tr_uplink *uplink; /* it came by; NULL: by our own host */
   size_t size;
   tr_slice rpc_id, respond_to;
+  tr_share share; /* where its agent lives */
   char id[2 * TR_ID_MAX + 2];
   char texts[];
 } control;
@@ -176,7 +177,7 @@ static int load_part(const control *self, tr_slice part, int64_t version, const 
   int rc = tr_value_walk(state, &sink, error);
   if (!rc && bytes.failed) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   if (!rc)
-    rc = tr_script_restore(self->rt->script, TR_SLICE_LITERAL("state"), tr_slice_of(self->id), part, version, tr_buf_view(&bytes), 0, error);
+    rc = tr_script_restore(self->share.script, TR_SLICE_LITERAL("state"), tr_slice_of(self->id), part, version, tr_buf_view(&bytes), 0, error);
   tr_buf_fini(&bytes);
   return rc;
 }
@@ -223,8 +224,10 @@ static void do_load(control *self, tr_slice value) {
   tr_error_init(&error);
   int rc = tr_wire_decode_load_request(value, &type, &key, &state, &error);
   if (!rc) rc = set_id(self, type, key, &error);
-  if (!rc && self->rt->crew) rc = tr_error_set(&error, TR_EINVALID, "states cannot be restored with several threads yet");
+  tr_together_pause(self->rt, true);
+  self->share = tr_runtime_share_of(self->rt, type, key);
   if (!rc) rc = load(self, type, state, &error);
+  tr_together_resume(self->rt);
   answer_load(self, rc ? error.text : NULL);
   tr_free(&self->rt->mem, self, self->size);
 }

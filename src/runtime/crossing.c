@@ -162,9 +162,10 @@ static int send_message(void *ud, int to, tr_msg *msg, tr_turn *from) {
   int rc = tr_draft_message(&isolate->draft, isolate->script, msg, &error);
   if (rc) return tr_core_undeliverable(isolate->core, msg, rc, error.text);
   tr_parcel *head = &isolate->draft.head;
+  head->kind = TR_PARCEL_MESSAGE; /* an event that goes as a whole, too: it is published there */
   if (from && !msg->from_wire) head->origin = (uint8_t)(isolate->index + 1);
   if (msg->kind == TR_MSG_REQUEST) {
-    head->background = tr_msg_in_background(msg);
+    head->asker = tr_msg_asker(msg);
     if (!(head->token = away_put(isolate, msg, (unsigned)to))) return tr_core_undeliverable(isolate->core, msg, TR_EMEMORY, NULL);
   }
   uint64_t token = head->token;
@@ -248,7 +249,11 @@ static bool wanted(void *ud) { return atomic_load(&((tr_isolate *)ud)->crew->out
 static void message_waits(void *ud, tr_msg *msg, bool waiting) {
   tr_isolate *isolate = ud;
   unsigned to = msg->origin - 1u;
-  if (!msg->sender_type || to >= isolate->crew->count || to == isolate->index) return;
+  if (!msg->sender_type || to >= isolate->crew->count) return;
+  if (to == isolate->index) { /* it went by another one */
+    tr_core_hold(isolate->core, tr_name_view(msg->sender_type), tr_name_view(msg->sender_key), waiting);
+    return;
+  }
   tr_draft_begin(&isolate->draft, TR_PARCEL_HOLD);
   isolate->draft.head.code = waiting;
   tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, tr_name_view(msg->sender_type));
@@ -374,7 +379,7 @@ static void take_message(tr_isolate *isolate, tr_parcel *parcel) {
   tr_msg *msg = tr_parcel_message(parcel, isolate->core, isolate->script, &error);
   tr_job *job = msg && request ? job_new(isolate, parcel) : NULL;
   if (!request || job) {
-    bool background = parcel->background;
+    tr_asker asker = parcel->asker;
     if (!msg) tr_log_write(isolate->log, TR_LOG_ERROR, "message.lost", "reason=\"%s\"", error.text);
     tr_parcel_free(isolate->mem, &parcel->queued);
     if (!msg) return;
@@ -382,7 +387,7 @@ static void take_message(tr_isolate *isolate, tr_parcel *parcel) {
       tr_core_post(isolate->core, msg);
       return;
     }
-    job->call = tr_core_relay(isolate->core, msg, background, on_job_done, job);
+    job->call = tr_core_relay(isolate->core, msg, asker, on_job_done, job);
     if (job->call) tr_call_on_part(job->call, on_part);
     if (job->call) return;
     job_forget(job);
@@ -466,7 +471,7 @@ static void take_probe(tr_isolate *isolate, const tr_parcel *parcel) {
 static void take_subscription(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_shared_sub sub = {
     .type = tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), .topic = tr_parcel_text(parcel, TR_TEXT_TARGET_TYPE),
-    .key = tr_parcel_text(parcel, TR_TEXT_TARGET_KEY), .kind = (tr_sub_kind)parcel->msg_kind, .all = parcel->background, .id = parcel->number,
+    .key = tr_parcel_text(parcel, TR_TEXT_TARGET_KEY), .kind = (tr_sub_kind)parcel->msg_kind, .all = parcel->all, .id = parcel->number,
   };
   tr_script_share(isolate->script, &sub, parcel->code);
   if (isolate->index == 0) tr_runtime_sync_uplinks(isolate->crew->rt);
@@ -537,7 +542,7 @@ void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added) {
   head->code = added;
   head->number = sub->id;
   head->msg_kind = (uint8_t)sub->kind;
-  head->background = sub->all;
+  head->all = sub->all;
   tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, sub->type);
   tr_draft_text(&isolate->draft, TR_TEXT_TARGET_TYPE, sub->topic);
   tr_draft_text(&isolate->draft, TR_TEXT_TARGET_KEY, sub->key);

@@ -13,6 +13,7 @@
 
 #include "core/id.h"
 #include "runtime/launch.h"
+#include "runtime/state.h"
 
 #define PATIENCE TR_SECONDS(30) /* for all of it */
 
@@ -101,21 +102,14 @@ static void on_taken(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
 
 /* ---- its state ---- */
 
-static bool put_number(tr_buf *out, uint64_t number) {
-  bool good = true;
-  for (int i = 0; i < 8; i++) good = tr_buf_byte(out, (uint8_t)(number >> (8 * i))) && good;
-  return good;
-}
-
-static bool put_text(tr_buf *out, tr_slice text) { return put_number(out, text.n) && tr_buf_slice(out, text); }
-
 typedef struct collecting { moved *move; tr_error *error; } collecting;
 
 static int on_record(void *ud, const char *kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes) {
   collecting *self = ud;
   tr_buf *out = &self->move->state;
   (void)key;
-  bool good = put_text(out, tr_slice_of(kind)) && put_text(out, part) && put_number(out, (uint64_t)version) && put_text(out, bytes);
+  bool good = tr_state_put_text(out, tr_slice_of(kind)) && tr_state_put_text(out, part) && tr_state_put_number(out, (uint64_t)version) &&
+              tr_state_put_text(out, bytes);
   return good ? 0 : tr_error_set(self->error, TR_EMEMORY, "out of memory");
 }
 
@@ -298,27 +292,12 @@ void tr_runtime_drop_moves(troupe_t *rt) {
 
 /* ---- the other end ---- */
 
-static bool take_number(tr_slice *from, uint64_t *number) {
-  if (from->n < 8) return false;
-  *number = 0;
-  for (int i = 0; i < 8; i++) *number |= (uint64_t)(uint8_t)from->p[i] << (8 * i);
-  *from = tr_slice_make(from->p + 8, from->n - 8);
-  return true;
-}
-
-static bool take_text(tr_slice *from, tr_slice *text) {
-  uint64_t n;
-  if (!take_number(from, &n) || n > from->n) return false;
-  *text = tr_slice_make(from->p, (size_t)n);
-  *from = tr_slice_make(from->p + n, from->n - (size_t)n);
-  return true;
-}
-
 static int restore_all(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error) {
   tr_slice kind, part, state;
   uint64_t version;
   while (bytes.n) {
-    if (!take_text(&bytes, &kind) || !take_text(&bytes, &part) || !take_number(&bytes, &version) || !take_text(&bytes, &state))
+    if (!tr_state_take_text(&bytes, &kind) || !tr_state_take_text(&bytes, &part) || !tr_state_take_number(&bytes, &version) ||
+        !tr_state_take_text(&bytes, &state))
       return tr_error_set(error, TR_EINVALID, "a state that is cut");
     int rc = tr_script_restore(rt->script, kind, id, part, (int64_t)version, state, 0, error);
     if (rc) return rc;

@@ -2,7 +2,9 @@
  * troupe_intercept: messages shown to C before anybody gets them, and changed as it says.
  *
  * The body is made into a tree only for this, and the message is touched only where something new was set: what is
- * let through keeps its bytes as they came. */
+ * let through keeps its bytes as they came.
+ *
+ * C is called in its own thread: while there is an interceptor, the messages of the other isolates all go by the first one. */
 #include <stdio.h>
 
 #include "base/text.h"
@@ -69,6 +71,9 @@ int troupe_intercept(troupe_t *rt, troupe_intercept_fn fn, void *ud) {
   tr_runtime_error(rt);
   rt->intercept = fn;
   rt->intercept_ud = ud;
+  tr_together_pause(rt, false);
   tr_core_intercept(rt->core, fn ? on_message : NULL, rt);
+  for (unsigned i = 1; i < tr_runtime_shares(rt); i++) tr_core_show_first(tr_runtime_share(rt, i).core, fn != NULL);
+  tr_together_resume(rt);
   return 0;
 }

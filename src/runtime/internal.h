@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "runtime/undelivered.h"
 #include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
@@ -97,11 +98,12 @@ struct troupe {
   troupe_intercept_fn intercept; /* intercept.c */
   void *intercept_ud;
   tr_tally letters;
+  tr_undelivered undelivered;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
   /* bodies.c */
-  tr_codecs *codecs;
+  tr_codecs *codecs; /* of all isolates: changed only while they stand still */
   tr_map encodings; /* of troupe_encode_as, by message type */
   tr_buf given[2];  /* of troupe_give: "TYPE,TYPE," for JSON, for protobuf */
 };
@@ -118,7 +120,25 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
+/* The newest of them, for the operator: undelivered.c. */
+void tr_runtime_keep_letter(tr_undelivered *kept, const tr_msg *msg, int code, const char *reason);
+void tr_runtime_unheard(tr_undelivered *kept, const tr_msg *event);
+int64_t tr_wall_us(void); /* the time of day */
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
+typedef struct tr_share { tr_core *core; tr_script *script; } tr_share; /* of the runtime: what one isolate has */
+unsigned tr_runtime_shares(const troupe_t *rt); /* how many there are; the first is this thread's */
+tr_share tr_runtime_share(const troupe_t *rt, unsigned i);
+tr_share tr_runtime_share_of(const troupe_t *rt, tr_slice type, tr_slice key); /* where this instance lives, or would */
+/* Between these two the others stand still; they nest. settle: and what was under way between them has arrived. */
+void tr_together_pause(troupe_t *rt, bool settle);
+void tr_together_resume(troupe_t *rt);
+/* Call fn in the runtime's own thread, and wait for it (errand.c). TR_EUNAVAILABLE: all ends, fn was not called. thr: any. */
+int tr_runtime_errand(troupe_t *rt, void (*fn)(void *ud), void *ud);
+/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: it is live elsewhere;
+ * TR_EMEMORY. */
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error);
+void tr_together_let_go(troupe_t *rt, const char *id); /* no more */
+void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
 int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "core/id.h"
 
 #define SLICE_TURNS 64
 
@@ -27,13 +28,24 @@ static unsigned home_of(const tr_crew *crew, tr_slice type, tr_slice key) {
   return (unsigned)(((uint64_t)hash * crew->count) >> 32);
 }
 
+/* Looked at by all, changed while they stand still. */
+static bool is_brought(const tr_crew *crew, tr_slice type, tr_slice key) {
+  char id[2 * TR_ID_MAX + 2];
+  if (crew->brought.count == 0 || type.n + key.n + 1 > sizeof id) return false;
+  memcpy(id, type.p, type.n);
+  id[type.n] = '/';
+  memcpy(id + type.n + 1, key.p, key.n);
+  return tr_map_get(&crew->brought, tr_slice_make(id, type.n + 1 + key.n)) != NULL;
+}
+
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key) {
-  return tr_class_is_program(class_) ? 0 : home_of(crew, tr_name_view(tr_class_type(class_)), key);
+  tr_slice type = tr_name_view(tr_class_type(class_));
+  return tr_class_is_program(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
 }
 
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
   const tr_class *class_ = tr_core_find_class(crew->isolates[0]->core, type);
-  return crew->isolates[class_ ? tr_crew_home(crew, class_, key) : 0];
+  return crew->isolates[class_ ? tr_crew_home(crew, class_, key) : home_of(crew, type, key)]; /* it may be loaded yet */
 }
 
 /* ---- the thread ---- */
@@ -62,8 +74,9 @@ static void sleep_now(tr_isolate *isolate) {
   atomic_store(&isolate->next, tr_core_next_deadline(isolate->core));
   /* Who waits for room is about to be woken, though no parcel says so: it is neither idle nor asleep. */
   uint64_t idle = (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0);
-  set_status(isolate, tr_isolate_is_stalled(isolate) ? 0 : TR_STATUS_ASLEEP | idle);
-  if (atomic_load(&crew->watching)) tr_isolate_wake(crew->isolates[0]);
+  uint64_t says = tr_isolate_is_stalled(isolate) ? 0 : TR_STATUS_ASLEEP | idle;
+  set_status(isolate, says);
+  if ((atomic_load(&crew->watching) & says) && (atomic_fetch_and(&crew->watching, ~says) & says)) tr_isolate_wake(crew->isolates[0]);
   tr_time next = atomic_load(&isolate->next);
   if (next != TR_NEVER) {
     tr_time wait = next - tr_runtime_now(crew->rt);
@@ -81,6 +94,7 @@ static void sleep_now(tr_isolate *isolate) {
 static void thread_main(void *arg) {
   tr_isolate *isolate = arg;
   tr_crew *crew = isolate->crew;
+  uv_key_set(&crew->here, isolate);
   while (!atomic_load(&crew->ending)) {
     if (atomic_load(&crew->pausing)) stand_still(isolate);
     tr_core_set_now(isolate->core, tr_runtime_now(crew->rt));
@@ -125,7 +139,10 @@ int tr_crew_start(tr_crew *crew) {
 }
 
 void tr_crew_stop(tr_crew *crew) {
+  uv_mutex_lock(&crew->mutex);
   atomic_store(&crew->ending, true);
+  uv_cond_broadcast(&crew->resumed);
+  uv_mutex_unlock(&crew->mutex);
   for (unsigned i = 1; i < crew->count; i++) {
     tr_isolate *isolate = crew->isolates[i];
     if (!isolate->running) continue;
@@ -138,7 +155,9 @@ void tr_crew_stop(tr_crew *crew) {
 /* ---- standing still ---- */
 
 void tr_crew_pause(tr_crew *crew) {
-  if (!crew || crew->depth++ || !crew->started) return;
+  if (!crew) return;
+  crew->depth++;
+  if (!crew->started || crew->standing) return;
   atomic_store(&crew->pausing, true);
   unsigned running = 0;
   for (unsigned i = 1; i < crew->count; i++) {
@@ -146,7 +165,12 @@ void tr_crew_pause(tr_crew *crew) {
     if (crew->isolates[i]->running) uv_async_send(&crew->isolates[i]->wake);
   }
   uv_mutex_lock(&crew->mutex);
-  while (crew->paused_count < running) uv_cond_wait(&crew->paused, &crew->mutex);
+  for (;;) {
+    if (!crew->serving && !tr_list_empty(&crew->errands)) tr_crew_serve_locked(crew);
+    if (crew->paused_count + (crew->serving ? crew->asking : 0) >= running) break; /* who waits for an errand of ours stands still */
+    uv_cond_wait(&crew->paused, &crew->mutex);
+  }
+  crew->standing = crew->serving == 0; /* else who asked goes on before this one's pause is over */
   uv_mutex_unlock(&crew->mutex);
   for (unsigned i = 1; i < crew->count; i++) tr_core_set_now(crew->isolates[i]->core, tr_runtime_now(crew->rt));
 }
@@ -154,9 +178,20 @@ void tr_crew_pause(tr_crew *crew) {
 void tr_crew_resume(tr_crew *crew) {
   if (!crew || --crew->depth || !crew->started) return;
   uv_mutex_lock(&crew->mutex);
+  crew->standing = false;
   atomic_store(&crew->pausing, false);
   uv_cond_broadcast(&crew->resumed);
   uv_mutex_unlock(&crew->mutex);
+}
+
+void tr_crew_settle(tr_crew *crew) {
+  for (bool any = true; any;) {
+    any = false;
+    for (unsigned i = 0; i < crew->count; i++) {
+      any = any || !tr_inbox_empty(&crew->isolates[i]->inbox);
+      tr_isolate_receive(crew->isolates[i]);
+    }
+  }
 }
 
 /* ---- nothing left ---- */
@@ -181,7 +216,7 @@ void tr_crew_look_at_clock(tr_crew *crew) {
 
 bool tr_crew_is(tr_crew *crew, uint64_t what) {
   uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
-  atomic_store(&crew->watching, true); /* before the look: whoever becomes idle after it wakes us */
+  atomic_fetch_or(&crew->watching, what); /* before the look: whoever becomes so after it wakes us */
   if (!crew->started || tr_isolate_is_stalled(crew->isolates[0]) || !all_say(crew, what, statuses, false)) return false;
   for (unsigned i = 0; i < crew->count; i++) {
     sent += atomic_load(&crew->isolates[i]->sent);
@@ -210,6 +245,7 @@ static int read_file(void *ud, const char *path, tr_buf *text, tr_error *error) 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   tr_isolate *isolate = ud;
   tr_runtime_dead_letter(&isolate->letters, isolate->log, isolate->script, msg, code, reason);
+  tr_runtime_keep_letter(&isolate->undelivered, msg, code, reason);
 }
 
 static tr_time clock_of(void *ud) {
@@ -224,11 +260,10 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   };
   isolate->core = tr_core_new(&core);
   if (!isolate->core) return TR_EMEMORY;
-  isolate->codecs = tr_codecs_new(isolate->mem, seed);
-  if (!isolate->codecs) return TR_EMEMORY;
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
-    .first_sub = (uint64_t)isolate->index << 40, .codecs = isolate->codecs, .clock = clock_of, .ud = isolate,
+    .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
+    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;
@@ -248,6 +283,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
   tr_tally_init(&isolate->letters, isolate->mem, index);
+  tr_undelivered_init(&isolate->undelivered, isolate->mem);
   return isolate;
 }
 
@@ -259,12 +295,15 @@ int tr_crew_new(troupe_t *rt, unsigned count) {
   uv_mutex_init(&crew->mutex);
   uv_cond_init(&crew->paused);
   uv_cond_init(&crew->resumed);
+  tr_list_init(&crew->errands);
+  tr_map_init(&crew->brought, &rt->mem, tr_random_next(tr_core_random(rt->core)));
+  if (uv_key_create(&crew->here)) return tr_runtime_fail(rt, TR_ELIMIT, "no thread key is left in this process");
+  crew->has_key = true;
   for (unsigned i = 0; i < count; i++)
     if (!add(crew, i)) return TR_EMEMORY;
   uint64_t identity = tr_random_next(tr_core_random(rt->core));
   crew->isolates[0]->core = rt->core;
   crew->isolates[0]->script = rt->script;
-  crew->isolates[0]->codecs = rt->codecs;
   for (unsigned i = 0; i < count; i++) {
     tr_isolate *isolate = crew->isolates[i];
     int rc = i ? make_core(isolate, tr_random_next(tr_core_random(rt->core)), &rt->error) : 0;
@@ -295,8 +334,8 @@ void tr_crew_close(tr_crew *crew) {
     isolate->script = NULL;
     if (isolate->core) tr_isolate_leave(isolate);
     tr_core_free(isolate->core);
-    tr_codecs_free(isolate->codecs);
     tr_tally_fini(&isolate->letters);
+    tr_undelivered_fini(&isolate->undelivered);
     isolate->core = NULL;
   }
 }
@@ -313,9 +352,14 @@ void tr_crew_free(tr_crew *crew) {
     tr_buf_fini(&isolate->draft.data);
     TR_DELETE(mem, isolate);
   }
+  size_t at = 0;
+  void *id;
+  while (tr_map_next(&crew->brought, &at, NULL, &id)) tr_free(mem, id, strlen(id) + 1);
+  tr_map_fini(&crew->brought);
   uv_mutex_destroy(&crew->log_mutex);
   uv_mutex_destroy(&crew->mutex);
   uv_cond_destroy(&crew->paused);
   uv_cond_destroy(&crew->resumed);
+  if (crew->has_key) uv_key_delete(&crew->here);
   TR_DELETE(mem, crew);
 }

@@ -25,10 +25,10 @@ struct tr_isolate {
   unsigned index;
   tr_core *core;     /* isolate 0: the runtime's own */
   tr_script *script;
-  tr_codecs *codecs; /* likewise */
   tr_mem *mem;
   const tr_log *log;
   tr_tally letters; /* not of isolate 0 */
+  tr_undelivered undelivered; /* likewise */
   /* the thread; not of isolate 0 */
   tr_mem own_mem;
   tr_log own_log;
@@ -70,8 +70,15 @@ struct tr_crew {
   uv_cond_t paused, resumed;
   tr_time clock;             /* of an embedder's own clock: when it was looked at last */
   unsigned paused_count, depth;
+  bool standing;             /* all of them do */
+  tr_map brought;            /* ids that live in isolate 0 though their keys would not: their text with its zero */
+  uv_key_t here;             /* of a thread: its isolate; not set: the first one's */
+  bool has_key;
+  tr_link errands;           /* errand.c: what others ask of this thread, */
+  unsigned asking, serving;  /* how many wait for that, and how deep we are in it */
+  _Atomic bool asked;        /* there are some */
   _Atomic bool pausing, ending;
-  _Atomic bool watching;     /* isolate 0 wants to know when another one becomes idle */
+  _Atomic uint64_t watching; /* isolate 0 wants to know once when another one says one of these */
   _Atomic bool outward;      /* somebody whom only isolate 0 knows may hear events */
 };
 
@@ -87,9 +94,16 @@ void tr_crew_pause(tr_crew *crew);
 void tr_crew_resume(tr_crew *crew);
 /* Do all other isolates say so (TR_STATUS_…), with nothing under way between them? Isolate 0 must be so itself. */
 bool tr_crew_is(tr_crew *crew, uint64_t what);
+/* While they stand still: everything that was pushed is taken, so nothing is under way. */
+void tr_crew_settle(tr_crew *crew);
 /* The embedder's clock moves by its own laws: wake those whose timers are due. */
 void tr_crew_look_at_clock(tr_crew *crew);
 void tr_isolate_wake(tr_isolate *isolate);
+/* errand.c: call fn in the thread of isolate 0, and wait for it; there, or without a crew, at once. TR_EUNAVAILABLE: all ends, fn was not
+ * called. thr: any. */
+int tr_crew_errand(tr_crew *crew, void (*fn)(void *ud), void *ud);
+void tr_crew_serve(tr_crew *crew);        /* what others ask for */
+void tr_crew_serve_locked(tr_crew *crew); /* the same, crew->mutex being held */
 /* The isolate of a key of this type: an index. */
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key);
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key); /* by names */
@@ -104,7 +118,10 @@ bool tr_isolate_is_stalled(const tr_isolate *isolate); /* something waits for ro
 void tr_isolate_drop_inbox(tr_isolate *isolate);
 /* Push, and wake who is to be woken. own: takes it. */
 void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);
-/* script hooks of isolates */
+/* script hooks of isolates; the last three by errand */
+int tr_isolate_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error);
+int tr_isolate_launch(void *ud, const tr_script_launch *asked, tr_error *error);
+int tr_isolate_stop_launched(void *ud, tr_slice type, tr_slice key, tr_error *error);
 void tr_isolate_exit(void *ud, int status);
 void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added);
 

@@ -155,6 +155,7 @@ static void destroy(tr_launched *l) {
   if (l->remote.agent) tr_agent_stop(l->rt->core, l->remote.agent, TR_EUNAVAILABLE, "the agent was stopped");
   tr_timer_stop(tr_core_timers(l->rt->core), &l->timer);
   tr_link_remove(&l->all);
+  if (l->brought) tr_together_let_go(l->rt, l->id);
   tr_worker_free(l->worker);
   if (l->id) tr_free(mem, l->id, strlen(l->id) + 1);
   if (l->file) tr_free(mem, l->file, strlen(l->file) + 1);
@@ -376,7 +377,6 @@ static const tr_remote_ops ops = { .forward = on_forward, .left = on_left };
 
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) {
   troupe_t *rt = ud;
-  if (rt->crew) return tr_error_set(error, TR_EINVALID, "processes cannot be launched with several threads yet");
   if (!tr_runtime_may(rt, "launch", NULL))
     return tr_error_set(error, TR_EPERMISSION, "scripts may not launch processes here (--allow launch grants it)");
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
@@ -389,7 +389,9 @@ int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) 
   if (old && old->ops == &ops && tr_launched_same(TR_CONTAINER(old, tr_launched, remote), &plan)) return 0; /* the same again */
   tr_launched *l = tr_launched_new(rt, &plan, &ops, error);
   if (!l) return error->code;
-  rc = tr_core_add_remote(rt->core, plan.type, plan.key, &l->remote, error);
+  rc = old ? 0 : tr_together_bring(rt, plan.type, plan.key, error);
+  l->brought = !old && !rc;
+  if (!rc) rc = tr_core_add_remote(rt->core, plan.type, plan.key, &l->remote, error);
   if (rc) {
     destroy(l);
     return rc;

@@ -22,6 +22,7 @@ typedef struct tr_launched {
   bool idle;               /* no process is wanted until it is used */
   bool broken;             /* it did not start; until it is tried again whoever asks hears why */
   bool stopping;
+  bool brought;            /* its id lives in this isolate by tr_together_bring */
   bool serves_moved;       /* serves what is moved there, nothing else */
   int exit_status, exit_signal;
   char *id, *file, *allow;

@@ -68,12 +68,12 @@ static void begin_ending(troupe_t *rt) {
 static void begin_closing(troupe_t *rt) {
   rt->stage = TR_STAGE_CLOSE;
   tr_runtime_saves_step(rt); /* those that wait hear of it */
-  tr_crew_pause(rt->crew);
+  tr_together_pause(rt, true);
   if (rt->state_path) begin_ending(rt);
   tr_together_drop(rt, on_dropped);
   rt->in_poll = true;
   tr_together_close(rt, rt->stop_deadline);
-  tr_crew_resume(rt->crew);
+  tr_together_resume(rt);
   rt->in_poll = false;
 }
 
@@ -83,10 +83,10 @@ static void stop_step(troupe_t *rt, tr_time now) {
   bool closed = rt->stage == TR_STAGE_CLOSE && tr_together_closed(rt);
   if (closed || (rt->stage == TR_STAGE_CLOSE && now >= rt->stop_deadline)) {
     if (!closed) tr_together_drop(rt, on_dropped);
-    tr_crew_pause(rt->crew);
+    tr_together_pause(rt, false);
     if (rt->ending) tr_runtime_save_at_end(rt);
     tr_runtime_store_last(rt);
-    tr_crew_resume(rt->crew);
+    tr_together_resume(rt);
     rt->stage = TR_STAGE_LEAVE;
     /* Even a drain that used up its time has this long to say good-bye. */
     if (rt->stop_deadline < now + TR_MILLISECONDS(500)) rt->stop_deadline = now + TR_MILLISECONDS(500);
@@ -99,6 +99,7 @@ static void stop_step(troupe_t *rt, tr_time now) {
 /* What other isolates sent. */
 static void take_in(troupe_t *rt, tr_time now) {
   tr_core_set_now(rt->core, now);
+  tr_crew_serve(rt->crew);
   tr_crew_look_at_clock(rt->crew);
   atomic_store_explicit(&rt->crew->outward, tr_core_has_others(rt->core), memory_order_relaxed);
   tr_isolate_receive(rt->crew->isolates[0]);
@@ -255,6 +256,7 @@ void tr_runtime_wait(troupe_t *rt, tr_time end) {
   start_loaded(rt);
   tr_time now = tr_runtime_now(rt);
   rt->in_poll = true;
+  if (rt->crew) take_in(rt, now);
   int more = tr_script_step(rt->script, now, SLICE_TURNS);
   rt->in_poll = false;
   tr_runtime_saves_step(rt);

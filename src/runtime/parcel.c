@@ -83,6 +83,9 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   head->from_wire = msg->from_wire;
   head->troupe_peer = msg->troupe_peer;
   head->inside = msg->inside;
+  head->shown = msg->shown;
+  head->counted = msg->shown || !tr_core_is_intercepted(msg->core);
+  head->origin = msg->origin; /* one that goes on from here */
   head->via = msg->via;
   head->window = msg->window;
   if (msg->kind == TR_MSG_REQUEST) tr_msg_get_path(msg, &head->path);
@@ -197,6 +200,8 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
   msg->origin = parcel->origin;
   msg->troupe_peer = parcel->troupe_peer;
   msg->inside = parcel->inside;
+  msg->shown = parcel->shown;
+  msg->crossed = parcel->counted;
   msg->via = parcel->via;
   msg->window = parcel->window;
   msg->path = parcel->path;

@@ -27,7 +27,9 @@ enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET
 typedef struct tr_parcel {
   tr_queued queued; /* first */
   uint8_t kind, msg_kind, priority, origin, window, body_kind, body_format;
-  bool from_wire, troupe_peer, inside, background, unresolved;
+  bool from_wire, troupe_peer, inside, shown, counted, unresolved;
+  bool all;           /* a subscription's */
+  tr_asker asker;     /* of a request */
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
   int32_t code;
   uint32_t via, metas; /* metas: pairs */

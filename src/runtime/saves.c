@@ -3,7 +3,9 @@
  *
  * A save begins by holding the core still (core/frozen.c); after each batch of work it is looked whether the open turns
  * have ended. Any number may wait at once: all are written at the same moment. So it goes without blocking, for whoever
- * asks by a socket, and troupe_save is the same with a loop around it. */
+ * asks by a socket, and troupe_save is the same with a loop around it.
+ *
+ * All isolates are held still at once; each look is taken while they stand, with nothing under way between them. */
 #include <string.h>
 
 #include "runtime/state.h"
@@ -16,10 +18,16 @@ typedef struct save { /* one that waits */
   void *ud;
 } save;
 
+static void freeze(troupe_t *rt, bool frozen) {
+  tr_together_pause(rt, false);
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) tr_core_freeze(tr_runtime_share(rt, i).core, frozen);
+  tr_together_resume(rt);
+}
+
 /* Out of the list first: fn may begin another. */
 static void finish(troupe_t *rt, save *self, int rc, tr_buf *bytes, const tr_error *error) {
   tr_link_remove(&self->link);
-  if (tr_list_empty(&rt->saves)) tr_core_freeze(rt->core, false);
+  if (tr_list_empty(&rt->saves)) freeze(rt, false);
   self->fn(self->ud, rc, bytes, error);
   tr_buf_fini(bytes);
   tr_only_fini(&self->only);
@@ -60,10 +68,14 @@ static void look(troupe_t *rt, save *self) {
 }
 
 void tr_runtime_saves_step(troupe_t *rt) {
+  if (tr_list_empty(&rt->saves)) return;
+  tr_together_watch(rt); /* who comes to rest after this look makes us look again */
+  tr_together_pause(rt, true);
   for (tr_link *link = rt->saves.next, *next; link != &rt->saves; link = next) {
     next = link->next;
     look(rt, TR_CONTAINER(link, save, link));
   }
+  tr_together_resume(rt);
 }
 
 tr_time tr_runtime_saves_next(const troupe_t *rt) {
@@ -84,7 +96,6 @@ void tr_runtime_saves_cancel(troupe_t *rt) {
 
 int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_save_fn fn, void *ud, tr_error *error) {
   if (rt->stage >= TR_STAGE_CLOSE) return tr_error_set(error, TR_EUNAVAILABLE, "not saved: the runtime is stopping");
-  if (rt->crew) return tr_error_set(error, TR_EINVALID, "states cannot be saved with several threads yet");
   save *self = TR_NEW(&rt->mem, save);
   int rc = self ? tr_only_init(&self->only, &rt->mem, only) : TR_EMEMORY;
   if (rc) {
@@ -96,7 +107,7 @@ int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_sav
   self->fn = fn;
   self->ud = ud;
   tr_list_push(&rt->saves, &self->link);
-  tr_core_freeze(rt->core, true);
+  freeze(rt, true);
   return 0;
 }
 

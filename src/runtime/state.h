@@ -18,13 +18,24 @@ void tr_only_fini(tr_only *only);
 bool tr_only_has(const tr_only *only, tr_slice key);
 
 /* --- state_mail.c --- */
-int tr_mail_encode(troupe_t *rt, const tr_msg *msg, tr_buf *out, tr_error *error);
-/* Into the mailbox. passed: the time since it was saved. */
+int tr_mail_encode(tr_script *script, const tr_msg *msg, tr_buf *out, tr_error *error);
+/* Into the mailbox, where it lives. passed: the time since it was saved. */
 int tr_mail_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
+
+/* --- state_log.c --- */
+bool tr_state_put_number(tr_buf *out, uint64_t number);
+bool tr_state_put_text(tr_buf *out, tr_slice text);
+bool tr_state_take_number(tr_slice *from, uint64_t *number); /* false: it is cut */
+bool tr_state_take_text(tr_slice *from, tr_slice *text);
+typedef struct tr_state_log { tr_buf bytes; tr_state_out out; } tr_state_log; /* out: what writes into it */
+void tr_state_log_init(tr_state_log *log, tr_mem *mem);
+void tr_state_log_fini(tr_state_log *log);
+int tr_state_log_give(const tr_state_log *log, const tr_state_out *to); /* all that is in it, in order */
 
 /* --- state_write.c --- */
 typedef struct tr_state_writer tr_state_writer;
-/* Everything at once, to `out`: the number of agents that could not be saved, or a code. Between turns only. */
+/* Everything at once, to `out`: the number of agents that could not be saved, or a code. Between turns only, while the other isolates
+ * stand still and nothing is under way; so for all of these. */
 int tr_state_write(troupe_t *rt, const tr_only *only, tr_buf *out, tr_error *error);
 /* At the end: what there is before the close hooks; then, when they have run, the rest. */
 tr_state_writer *tr_state_end_begin(troupe_t *rt, tr_error *error); /* NULL: out of memory */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/value.h"
+#include "core/id.h"
 #include "runtime/state.h"
 
 typedef struct reading {
@@ -56,6 +57,20 @@ static void read_time(reading *self, tr_slice bytes) {
   tr_value_free(value);
 }
 
+/* Subscriptions are known to every isolate, the rest only where the instance lives. */
+static int restore_where_it_lives(reading *self, const tr_record *record, tr_slice body, tr_error *error) {
+  unsigned count = tr_runtime_shares(self->rt);
+  bool all = tr_slice_is(record->kind, "subscription");
+  tr_agent_id id;
+  int rc = all ? 0 : tr_agent_id_parse(record->key, TR_SLICE_LITERAL("default"), &id, error);
+  tr_share share = rc || all ? tr_runtime_share(self->rt, 0) : tr_runtime_share_of(self->rt, id.type, id.key);
+  for (unsigned i = 0; !rc && i < (all ? count : 1); i++) {
+    if (i) share = tr_runtime_share(self->rt, i);
+    rc = tr_script_restore(share.script, record->kind, record->key, record->part, record->version, body, self->passed, error);
+  }
+  return rc;
+}
+
 static int restore_record(reading *self, size_t i, tr_error *error) {
   troupe_t *rt = self->rt;
   tr_record record = tr_snapshot_at(self->reader.snapshot, i);
@@ -67,7 +82,7 @@ static int restore_record(reading *self, size_t i, tr_error *error) {
   else if (tr_slice_is(record.kind, "mail")) rc = tr_mail_restore(rt, record.key, body, self->passed, error);
   else if (tr_slice_is(record.kind, "failed")) rc = tr_error_set(error, TR_EINVALID, "it was not saved: %.*s", TR_SLICE_ARG(body));
   else if (tr_slice_is(record.kind, "state") || tr_slice_is(record.kind, "timer") || tr_slice_is(record.kind, "subscription"))
-    rc = tr_script_restore(rt->script, record.kind, record.key, record.part, record.version, body, self->passed, error);
+    rc = restore_where_it_lives(self, &record, body, error);
   return rc; /* a kind of a later version is left alone */
 }
 
@@ -91,7 +106,9 @@ int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, cons
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_snapshot_reader_init(&self.reader, snapshot, &rt->mem);
   int rc = check(&self, name, error);
+  tr_together_pause(rt, true);
   if (!rc) rc = restore_all(&self);
+  tr_together_resume(rt);
   tr_snapshot_reader_fini(&self.reader);
   return rc;
 }
@@ -103,7 +120,6 @@ static int restore(troupe_t *rt, const char *path, tr_slice bytes, const troupe_
   tr_only only;
   tr_error *error = tr_runtime_error(rt);
   uint64_t seed = tr_random_next(tr_core_random(rt->core));
-  if (rt->crew) return tr_runtime_fail(rt, TR_EINVALID, "states cannot be restored with several threads yet");
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
   int rc = tr_only_init(&only, &rt->mem, options ? options->only : NULL);
   if (rc) return tr_runtime_fail(rt, rc, "%s", rc == TR_EMEMORY ? "out of memory" : "`only` must name 1 to 1000 agents or types");

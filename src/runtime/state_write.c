@@ -12,8 +12,9 @@
  * (`requeue`): of those the state from before the turn is taken, and the turn's message is the first mail. What such a
  * turn has asked others is left out of their mail, as it will ask again.
  *
- * At the end of a run it is made in two steps: mail before the instances are closed, states as each of them leaves. A
- * request whose caller hears `unavailable` then is left out, lest it be done twice when that caller asks again. */
+ * At the end of a run it is made in two steps: mail before the instances are closed, states as each of them leaves (in other isolates
+ * those are put by in a log of its own, state_log.c). A request whose caller hears `unavailable` then is left out, lest it be done twice
+ * when that caller asks again. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,8 +27,11 @@ struct tr_state_writer {
   tr_snapshot_writer writer;
   const tr_only *only;
   const tr_agent *agent; /* whose mail is written */
+  tr_share share;        /* the isolate that is being written */
+  bool first;            /* the one of this thread: subscriptions, which all of them have, are written once */
   tr_buf bytes;
   tr_state_out out;
+  tr_state_log *logs;    /* at the end: of the other isolates */
   tr_error error;
   bool end;
   int rc, failed;
@@ -60,6 +64,7 @@ static int on_record(void *ud, const char *kind, tr_slice key, tr_slice part, in
 
 static bool is_wanted(void *ud, tr_slice key) {
   const tr_state_writer *self = ud;
+  if (!self->first && !memchr(key.p, '/', key.n)) return false;
   return !self->only || tr_only_has(self->only, key);
 }
 
@@ -82,7 +87,7 @@ static int add_time(tr_state_writer *self) {
 static bool is_left_out(tr_state_writer *self, const tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) return false;
   const tr_turn *from = tr_msg_waiter(msg);
-  bool again = from && tr_script_requeues(from->agent);
+  bool again = from ? tr_script_requeues(from->agent) : tr_msg_is_asked_again(msg);
   bool told = self->end && tr_msg_is_awaited(msg);
   self->requests += told && !again;
   return again || told;
@@ -97,7 +102,7 @@ static int on_mail(void *ud, const tr_msg *msg) {
   snprintf(id, sizeof id, "%s/%s", tr_class_type(self->agent->class_)->text, self->agent->key->text);
   tr_error_init(&error);
   tr_buf_init(&body, &self->rt->mem);
-  int rc = tr_mail_encode(self->rt, msg, &body, &error)
+  int rc = tr_mail_encode(self->share.script, msg, &body, &error)
                ? on_failed(self, tr_slice_of(id), &error)
                : add(self, "mail", tr_slice_of(id), (tr_slice){ NULL, 0 }, TR_MAIL_VERSION, tr_buf_view(&body));
   tr_buf_fini(&body);
@@ -120,7 +125,7 @@ static int add_mail_of(tr_state_writer *self, const tr_agent *agent) {
 }
 
 static int add_mail(tr_state_writer *self) {
-  tr_core *core = self->rt->core;
+  tr_core *core = self->share.core;
   int rc = self->rc;
   for (tr_class *class_ = NULL; !rc && (class_ = tr_core_next_class(core, class_));) {
     if (tr_class_is_program(class_) || class_ == self->rt->subscriber) continue;
@@ -132,11 +137,32 @@ static int add_mail(tr_state_writer *self) {
 
 /* ---- the whole ---- */
 
+/* fn for each isolate. */
+static void each_share(tr_state_writer *self, void (*fn)(tr_state_writer *self, unsigned i)) {
+  for (unsigned i = 0; i < tr_runtime_shares(self->rt); i++) {
+    self->share = tr_runtime_share(self->rt, i);
+    self->first = i == 0;
+    fn(self, i);
+  }
+  self->first = true;
+}
+
+static void save_share(tr_state_writer *self, unsigned i) {
+  (void)i;
+  if (!self->rc) self->rc = tr_script_save(self->share.script, &self->out);
+}
+
+static void mail_of_share(tr_state_writer *self, unsigned i) {
+  (void)i;
+  add_mail(self);
+}
+
 static tr_state_writer *writer_new(troupe_t *rt, const tr_only *only) {
   tr_state_writer *self = TR_NEW(&rt->mem, tr_state_writer);
   if (!self) return NULL;
   self->rt = rt;
   self->only = only;
+  self->first = true;
   self->out = (tr_state_out){ on_record, on_failed, is_wanted, self };
   tr_error_init(&self->error);
   tr_buf_init(&self->bytes, &rt->mem);
@@ -162,34 +188,58 @@ int tr_state_write(troupe_t *rt, const tr_only *only, tr_buf *out, tr_error *err
   tr_state_writer *self = writer_new(rt, only);
   tr_buf_init(out, &rt->mem);
   if (!self) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  if (!self->rc) self->rc = tr_script_save(rt->script, &self->out);
-  add_mail(self);
+  each_share(self, save_share);
+  each_share(self, mail_of_share);
   return writer_end(self, out, error);
+}
+
+/* ---- the end ---- */
+
+static bool make_logs(tr_state_writer *self) {
+  unsigned count = tr_runtime_shares(self->rt);
+  self->logs = count > 1 ? tr_calloc(&self->rt->mem, count - 1, sizeof *self->logs) : NULL;
+  for (unsigned i = 1; self->logs && i < count; i++)
+    tr_state_log_init(&self->logs[i - 1], tr_core_mem(tr_runtime_share(self->rt, i).core));
+  return self->logs || count == 1;
+}
+
+static void begin_share(tr_state_writer *self, unsigned i) {
+  if (!self->rc) self->rc = tr_script_save_requeued(self->share.script, &self->out);
+  add_mail(self);
+  tr_script_keep(self->share.script, i ? &self->logs[i - 1].out : &self->out);
+}
+
+static void finish_share(tr_state_writer *self, unsigned i) {
+  tr_script_keep(self->share.script, NULL);
+  if (i && !self->rc) self->rc = tr_state_log_give(&self->logs[i - 1], &self->out);
+  save_share(self, i);
 }
 
 tr_state_writer *tr_state_end_begin(troupe_t *rt, tr_error *error) {
   tr_state_writer *self = writer_new(rt, NULL);
-  if (!self) {
+  if (!self || !make_logs(self)) {
+    tr_state_end_drop(self);
     tr_error_set(error, TR_EMEMORY, "out of memory");
     return NULL;
   }
   self->end = true;
-  if (!self->rc) self->rc = tr_script_save_requeued(rt->script, &self->out);
-  add_mail(self);
-  tr_script_keep(rt->script, &self->out);
+  each_share(self, begin_share);
   return self;
 }
 
 int tr_state_end_finish(tr_state_writer *self, tr_buf *out, tr_error *error) {
   tr_buf_init(out, &self->rt->mem);
-  tr_script_keep(self->rt->script, NULL);
-  if (!self->rc) self->rc = tr_script_save(self->rt->script, &self->out);
+  each_share(self, finish_share);
   return writer_end(self, out, error);
 }
 
 void tr_state_end_drop(tr_state_writer *self) {
   if (!self) return;
-  if (self->end && self->rt->script) tr_script_keep(self->rt->script, NULL);
+  unsigned count = tr_runtime_shares(self->rt);
+  for (unsigned i = 0; self->end && i < count; i++)
+    if (tr_runtime_share(self->rt, i).script) tr_script_keep(tr_runtime_share(self->rt, i).script, NULL);
+  for (unsigned i = 0; self->logs && i + 1 < count; i++) tr_state_log_fini(&self->logs[i]);
+  tr_free(&self->rt->mem, self->logs, self->logs ? (count - 1) * sizeof *self->logs : 0);
   tr_buf_fini(&self->bytes);
   TR_DELETE(&self->rt->mem, self);
 }
@@ -200,21 +250,28 @@ static const char *what(const tr_turn *turn) {
   return turn->msg ? turn->msg->type->text : turn->kind == TR_TURN_CLOSE ? "close" : "init";
 }
 
-size_t tr_state_open_turns(const troupe_t *rt, const tr_only *only, char *out, size_t size) {
-  size_t count = 0, at = 0;
+typedef struct open_turns { const tr_only *only; char *out; size_t size, at, count; } open_turns;
+
+static void look_for_turns(open_turns *self, const tr_core *core) {
   tr_core_stats stats;
-  tr_core_get_stats(rt->core, &stats);
-  if (stats.open_turns == 0) return 0;
-  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
+  tr_core_get_stats(core, &stats);
+  if (stats.open_turns == 0) return;
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(core, class_));) {
     if (tr_class_is_program(class_)) continue;
     for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_, agent));) {
       char id[2 * TR_ID_MAX + 2];
       if (!agent->turn || tr_script_requeues(agent)) continue;
       snprintf(id, sizeof id, "%s/%s", tr_class_type(class_)->text, agent->key->text);
-      if (only && !tr_only_has(only, tr_slice_of(id))) continue;
-      if (++count <= 5 && at + 1 < size)
-        at += (size_t)snprintf(out + at, size - at, "%s%.80s (%.40s)", count > 1 ? ", " : "", id, what(agent->turn));
+      if (self->only && !tr_only_has(self->only, tr_slice_of(id))) continue;
+      if (++self->count > 5 || self->at + 1 >= self->size) continue;
+      self->at += (size_t)snprintf(self->out + self->at, self->size - self->at, "%s%.80s (%.40s)", self->count > 1 ? ", " : "", id,
+                                   what(agent->turn));
     }
   }
-  return count;
+}
+
+size_t tr_state_open_turns(const troupe_t *rt, const tr_only *only, char *out, size_t size) {
+  open_turns self = { .only = only, .out = out, .size = size };
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) look_for_turns(&self, tr_runtime_share(rt, i).core);
+  return self.count;
 }

@@ -1,19 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * troupe_get_stats: what is counted, in one structure that later versions may lengthen. */
+ * troupe_get_stats: what is counted, over all isolates, in one structure that later versions may lengthen. */
 #include <string.h>
 
 #include "runtime/internal.h"
 
-void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats) {
+static void add(troupe_stats_t *all, tr_share share) {
   tr_core_stats core;
-  tr_core_get_stats(rt->core, &core);
-  troupe_stats_t all = {
-    .size = stats->size, .turns = core.turns, .events = core.events, .requests = core.requests, .sends = core.sends,
-    .replies = core.replies, .late_replies = core.late_replies, .dead_letters = core.dead_letters, .overloaded = core.overloaded,
-    .failures = core.failures, .agents = core.agents, .open_turns = core.open_turns, .open_calls = core.open_calls,
-    .queued = core.queued, .kept_states = tr_script_saved_count(rt->script), .kept_bytes = tr_script_saved_bytes(rt->script),
-    .unsaved_bytes = rt->unstored_bytes, .unsaved_tries = rt->store_tries, .memory = rt->mem.used,
-    .dropped = core.dropped,
-  };
+  tr_core_get_stats(share.core, &core);
+  all->turns += core.turns;
+  all->events += core.events;
+  all->requests += core.requests;
+  all->sends += core.sends;
+  all->replies += core.replies;
+  all->late_replies += core.late_replies;
+  all->dead_letters += core.dead_letters;
+  all->overloaded += core.overloaded;
+  all->failures += core.failures;
+  all->agents += core.agents;
+  all->open_turns += core.open_turns;
+  all->open_calls += core.open_calls;
+  all->queued += core.queued;
+  all->kept_states += tr_script_saved_count(share.script);
+  all->kept_bytes += tr_script_saved_bytes(share.script);
+  all->memory += tr_core_mem(share.core)->used;
+  all->dropped += core.dropped;
+}
+
+void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats) {
+  troupe_stats_t all = { .size = stats->size, .unsaved_bytes = rt->unstored_bytes, .unsaved_tries = rt->store_tries };
+  tr_together_pause(rt, false);
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) add(&all, tr_runtime_share(rt, i));
+  tr_together_resume(rt);
   memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
 }

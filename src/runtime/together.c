@@ -5,11 +5,38 @@
  *
  * Every isolate loads every file: it has the code of all types, and runs those instances that live there. What a chunk prints or logs
  * while it is loaded is told once. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/id.h"
 #include "runtime/isolate.h"
 
-static unsigned count_of(const troupe_t *rt) { return rt->crew ? rt->crew->count : 1; }
-static tr_script *script_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->script : rt->script; }
-static tr_core *core_of(const troupe_t *rt, unsigned i) { return rt->crew ? rt->crew->isolates[i]->core : rt->core; }
+unsigned tr_runtime_shares(const troupe_t *rt) { return rt->crew ? rt->crew->count : 1; }
+
+tr_share tr_runtime_share(const troupe_t *rt, unsigned i) {
+  if (!rt->crew) return (tr_share){ rt->core, rt->script };
+  const tr_isolate *isolate = rt->crew->isolates[i];
+  return (tr_share){ isolate->core, isolate->script };
+}
+
+tr_share tr_runtime_share_of(const troupe_t *rt, tr_slice type, tr_slice key) {
+  return tr_runtime_share(rt, rt->crew ? tr_crew_home_of(rt->crew, type, key)->index : 0);
+}
+
+static unsigned count_of(const troupe_t *rt) { return tr_runtime_shares(rt); }
+static tr_script *script_of(const troupe_t *rt, unsigned i) { return tr_runtime_share(rt, i).script; }
+static tr_core *core_of(const troupe_t *rt, unsigned i) { return tr_runtime_share(rt, i).core; }
+
+void tr_together_pause(troupe_t *rt, bool settle) {
+  tr_crew_pause(rt->crew);
+  if (settle && rt->crew) tr_crew_settle(rt->crew);
+}
+
+void tr_together_resume(troupe_t *rt) { tr_crew_resume(rt->crew); }
+
+void tr_together_watch(troupe_t *rt) {
+  if (rt->crew) atomic_fetch_or(&rt->crew->watching, TR_STATUS_ASLEEP);
+}
 
 /* ---- code ---- */
 
@@ -68,12 +95,37 @@ int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error
 }
 
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error) {
-  int rc = 0;
   tr_crew_pause(rt->crew);
-  for (unsigned i = 0; !rc && i < count_of(rt); i++)
-    rc = tr_codecs_load(rt->crew ? rt->crew->isolates[i]->codecs : rt->codecs, name, set, error);
+  int rc = tr_codecs_load(rt->codecs, name, set, error);
   tr_crew_resume(rt->crew);
   return rc;
+}
+
+/* ---- ids that live here though others of their type may not ---- */
+
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error) {
+  char id[2 * TR_ID_MAX + 2];
+  if (!rt->crew) return 0;
+  int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key)), rc = 0;
+  tr_together_pause(rt, true);
+  tr_class *class_ = tr_core_find_class(tr_runtime_share_of(rt, type, key).core, type);
+  char *text = tr_strndup(&rt->mem, id, (size_t)n);
+  if (tr_map_get(&rt->crew->brought, tr_slice_make(id, (size_t)n))) rc = 0;
+  else if (class_ && tr_class_find(class_, key)) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
+  else if (!text || tr_map_put(&rt->crew->brought, tr_slice_make(text, (size_t)n), text, NULL)) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
+  else text = NULL;
+  tr_together_resume(rt);
+  if (text) tr_free(&rt->mem, text, (size_t)n + 1);
+  return rc;
+}
+
+void tr_together_let_go(troupe_t *rt, const char *id) {
+  char *text = rt->crew ? tr_map_get(&rt->crew->brought, tr_slice_of(id)) : NULL;
+  if (!text) return;
+  tr_crew_pause(rt->crew);
+  tr_map_remove(&rt->crew->brought, tr_slice_of(id));
+  tr_crew_resume(rt->crew);
+  tr_free(&rt->mem, text, strlen(text) + 1);
 }
 
 /* ---- beginning and end ---- */

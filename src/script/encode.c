@@ -174,7 +174,7 @@ tr_value *tr_other_read(tr_script *script, const tr_body *body, tr_error *error)
   const tr_serializer *serializer = tr_codecs_at(script->codecs, body->serializer);
   tr_error why;
   tr_error_init(&why);
-  tr_value *value = serializer->ops.decode(serializer->ops.ud, serializer->type, tr_blob_view(body->bytes), &why);
+  tr_value *value = serializer->ops.decode(serializer->ops.ud, script->mem, serializer->type, tr_blob_view(body->bytes), &why);
   /* cppcheck-suppress returnDanglingLifetime */
   if (value) return value;
   tr_error_set(error, why.code ? why.code : TR_EINVALID, "body: %s", why.text[0] ? why.text : "its serializer cannot read it");

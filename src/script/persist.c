@@ -121,6 +121,11 @@ static bool is_there(tr_script_class *class_, const tr_sub_spec *sub) {
   return false;
 }
 
+/* Each isolate gives numbers of its own range; alone, it gives all. */
+static bool is_of_own_range(const tr_script *script, uint64_t number) {
+  return !script->options.subscribed || number >> TR_SUB_RANGE == script->options.first_sub >> TR_SUB_RANGE;
+}
+
 static int restore_sub(tr_script *script, tr_slice type, tr_slice bytes, tr_error *error) {
   tr_script_class *class_ = tr_script_class_find(script, type);
   if (!class_) return tr_error_set(error, TR_ENOT_FOUND, "no agent type \"%.*s\" here", TR_SLICE_ARG(type));
@@ -129,7 +134,7 @@ static int restore_sub(tr_script *script, tr_slice type, tr_slice bytes, tr_erro
   tr_sub_spec *sub = sub_of(script, map);
   tr_value_free(map);
   if (!sub) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  if (sub->number > script->next_sub) script->next_sub = sub->number;
+  if (sub->number > script->next_sub && is_of_own_range(script, sub->number)) script->next_sub = sub->number;
   int rc = is_there(class_, sub) ? TR_EEXISTS : tr_sub_spec_activate(sub, class_->core_class, error);
   if (rc) {
     tr_sub_spec_free(sub);

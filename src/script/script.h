@@ -26,6 +26,7 @@ typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed
   bool lazy;
 } tr_script_launch;
 
+#define TR_SUB_RANGE 40
 typedef struct tr_script_options {
   tr_core *core;
   /* Source of a file or module: 0 and *text (released by the script through free_text), or negative with error text. */
@@ -35,7 +36,7 @@ typedef struct tr_script_options {
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
   void (*subscribed)(void *ud, const tr_shared_sub *sub, bool added); /* there are several isolates; NULL: one */
-  uint64_t first_sub;                             /* ctx:subscribe gives numbers above this */
+  uint64_t first_sub;                             /* ctx:subscribe gives numbers above this; of several isolates, a multiple of 1 << TR_SUB_RANGE */
   /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
   int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
   /* Bind this id to a process of its own. err: TR_EPERMISSION, TR_EEXISTS, TR_ELIMIT, TR_EINVALID, TR_EUNAVAILABLE, TR_EMEMORY. */

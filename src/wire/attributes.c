@@ -66,7 +66,8 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
 /* ---- the deep check ---- */
 
 /* What is in the fields of a message: 't' text, 'b' bytes, a digit the message of that row; '.' is not looked at. */
-static const char *const shapes[] = { /* the first three and the last by tr_wire_kind */
+static const char *const shapes[] = { /* 1 to 3 and the last by tr_wire_kind */
+  [0] = "",         /* Timestamp: numbers */
   [1] = "t44t56",   /* RpcRequest */
   [2] = "t5t6",     /* RpcResponse */
   [3] = "tttt7bt9", /* CloudEvent */
@@ -74,7 +75,7 @@ static const char *const shapes[] = { /* the first three and the last by tr_wire
   [5] = "ttb",      /* Payload */
   [6] = "tt",       /* an entry of metadata */
   [7] = "t8",       /* an entry of attributes */
-  [8] = "..tbtt.",  /* CloudEventAttributeValue */
+  [8] = "..tbtt0",  /* CloudEventAttributeValue */
   [9] = "tb",       /* Any */
   [TR_WIRE_NOTE] = "t5",
 };
@@ -89,7 +90,7 @@ static bool check_message(tr_slice bytes, const char *shape) {
     if ((field.key & 7) != TR_PB_BYTES || number > known) continue;
     char what = shape[number - 1];
     if (what == 't' && !tr_utf8_valid(field.value)) return false;
-    if (what >= '1' && what <= '9' && !check_message(field.value, shapes[what - '0'])) return false;
+    if (what >= '0' && what <= '9' && !check_message(field.value, shapes[what - '0'])) return false;
   }
   return more == 0;
 }

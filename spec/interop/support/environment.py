@@ -32,10 +32,16 @@ def complete() -> bool:
         return False
 
 
-def step(command: list[str], log) -> None:
-    """Runs it; its output goes to the log, and what it collects to the terminal."""
+def step(command: list[str], log, **where) -> None:
+    """Runs it; its output goes to the log, and what it collects to the terminal. where: cwd, env."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace"
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        **where,
     ) as process:
         for line in process.stdout:
             log.write(line)

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 
+from . import golang
 from .environment import PYTHON, TOP
 from .process import Failure, Process
 
@@ -65,6 +66,34 @@ class Peer(Process):
         if not self.excused and any("Traceback (most recent call last)" in line for line in self.err):
             return f"{self.name}: AutoGen's log has a traceback"
         return super().complaint()
+
+
+class GoPeer(Peer):
+    """spec/peers: a worker as .NET's is, or as Python's is, in Go. Commands are listed in its commands.go."""
+
+    def __init__(self, kind: str, host: str, options: list[str], folder: str):
+        self.records, self._parsed, self._heard, self.excused, self._next = [], 0, set(), False, 0
+        command = [golang.tool("peers"), kind, host, *options]
+        Process.__init__(self, " ".join(["peers", *command[1:]])[:100], command, folder)
+        self.id = self.hear("ready")["client"]
+
+    def start(self, do: str, **command) -> int:
+        self._next += 1
+        self.tell(id=self._next, do=do, **command)
+        return self._next
+
+    def finish(self, ticket: int, seconds: float = 10) -> dict:
+        return self.hear("done", seconds, id=ticket)
+
+    def do(self, do: str, **command) -> dict:
+        """{"id", "seconds", …}, with "error" (and of a unary call "code") where it failed."""
+        return self.finish(self.start(do, **command))
+
+    def call(self, agent: str, **body) -> str:
+        done = self.do("call", agent=agent, **body)
+        if "error" in done:
+            raise Failure(f"calling {agent}: {done['error']}")
+        return done["text"]
 
 
 class Client(Peer):

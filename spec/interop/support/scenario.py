@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .environment import BUILD, TOP
-from .peers import Client, Peer, Raw
+from .peers import Client, GoPeer, Peer, Raw
 from .process import SLOW, Failure, Process, Troupe
 from .tap import Tap
 
@@ -119,6 +119,10 @@ class Stage:
 
     def raw(self, host: str, *options: str) -> Raw:
         return self.add(Raw(host, list(options), self.folder))
+
+    def go(self, kind: str, host: str, *options: str) -> GoPeer:
+        """A worker of spec/peers, "dotnet" or "python"."""
+        return self.add(GoPeer(kind, host, list(options), self.folder))
 
     def tap(self, target: str) -> Tap:
         self.taps.append(Tap(target))
