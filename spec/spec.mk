@@ -5,7 +5,7 @@ SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -pat
 # By these the specs find the build that they are to test.
 SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)" TROUPE_SANITIZER="$(SANITIZER)" $(if $(THREADS),TROUPE_THREADS=$(THREADS))
 
-.PHONY: specs test run-specs test-asan test-threads test-tsan test-valgrind fuzz
+.PHONY: specs test run-specs test-asan test-hostile test-threads test-tsan test-valgrind fuzz
 
 test: ## build and run every spec; SPEC=file, TEST=pattern choose
 	@$(MAKE) deps
@@ -23,6 +23,10 @@ test-asan: ## the specs under AddressSanitizer, LeakSanitizer and UBSan
 	@$(MAKE) SANITIZER=address,undefined all specs
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	  TROUPE_SLOW=4 $(MAKE) SANITIZER=address,undefined run-specs
+
+test-hostile: ## the specs with assertions on and tiny buffers and bounds
+	@$(MAKE) HOSTILE=1 all specs
+	@TROUPE_SLOW=3 $(MAKE) HOSTILE=1 run-specs
 
 test-threads: ## the specs of threads alone under ThreadSanitizer
 	@$(MAKE) SANITIZER=thread build/tsan/spec/c_runtime

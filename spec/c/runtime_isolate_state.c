@@ -20,7 +20,7 @@ static const char source[] =
     "    if m.left % 5 == 0 then pcall(ctx.subscribe, ctx, 't' .. m.at % 3) end\n"
     "  end,\n"
     "  Count = function(self) return { n = self.n } end } }\n"
-    "local b = { type = 'b', reentrant = true, on = { Ask = function(_, _, ctx) ctx:sleep(0) return { ok = true } end } }\n"
+    "local b = { type = 'b', mailbox = { limit = 1000 }, reentrant = true, on = { Ask = function(_, _, ctx) ctx:sleep(0) return { ok = true } end } }\n"
     "return { a, b }";
 
 static troupe_t *make(unsigned threads) {
