@@ -220,6 +220,7 @@ struct tr_script {
   uint64_t next_sub;    /* ids that ctx:subscribe gave */
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
+  char reloaded[200];   /* files of the last reload */
   tr_tally told;        /* failures that were told of; of a home */
 };
 
