@@ -60,6 +60,15 @@ CHECK_CASE(running_time_between_waits_counts) {
   host_close(&h);
 }
 
+CHECK_CASE(limits_that_are_not_named_keep_their_defaults) {
+  host h = { .clock_step = TR_MILLISECONDS(20) };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua", "return { limits = { timers = 1 }, on = { Loop = function() while true do end end, T = function(_, _, ctx) ctx:after(1, 'X') ctx:after(1, 'X') end } }"), ==, 0);
+  CHECK(strstr(host_call(&h, "a", "Loop", NULL), "more than 5000 ms of running time"));
+  CHECK(strstr(host_call(&h, "a", "T", NULL), "more than 1 timers at a time (limits.timers)"));
+  host_close(&h);
+}
+
 CHECK_CASE(waiting_is_no_running_time) {
   host h = { .clock_step = 1000 };
   host_open(&h);
