@@ -67,7 +67,7 @@ static void play(host *h) {
 }
 
 CHECK_CASE(out_of_memory_anywhere_is_an_error_of_that_step) {
-  CHECK_EACH_ALLOCATION_FAILS {
+  CHECK_ALLOCATIONS_FAIL(7) {
     host h = { 0 };
     if (host_try_open(&h)) continue;
     play(&h);
