@@ -113,13 +113,13 @@ CHECK_CASE(an_own_state_goes_with_its_instance) {
   host_call(&h, "a/warm", "Add", NULL);
   host_send(&h, "a/warm", "Stop", NULL);
   host_run(&h, 1);
-  size_t before = check_mem_blocks();
+  size_t before = check_mem()->used;
   CHECK_STR(host_call(&h, "a/x", "Add", NULL), "Add [1,false]");
-  CHECK_INT(check_mem_blocks(), >, before + 10);
+  CHECK_INT(check_mem()->used, >, before + 50000);
   host_send(&h, "a/x", "Keep", NULL);
   host_run(&h, 20);
   if (!h.printed || !strstr(h.printed, "x idle")) CHECK_FAIL("%s", h.logged);
-  CHECK_INT(check_mem_blocks(), <, before + 6); /* its kept state, no more */
+  CHECK_INT(check_mem()->used, <, before + 10000); /* its kept state, no more */
   CHECK_STR(host_call(&h, "a/x", "Add", NULL), "Add [2,true]");
   host_send(&h, "a/x", "Stop", NULL);
   host_run(&h, 1);
@@ -165,7 +165,7 @@ static void play(host *h) {
 }
 
 CHECK_CASE(own_states_survive_a_lack_of_memory_anywhere) {
-  CHECK_ALLOCATIONS_FAIL(37) {
+  CHECK_ALLOCATIONS_FAIL(149) {
     host h = { 0 };
     if (host_try_open(&h)) continue;
     play(&h);
