@@ -131,7 +131,7 @@ static const char scenario[] =
   "local helper = require 'helper'\n"
   "return {\n"
   "  { type = 'a', vm = 'own', state = { n = 0, list = { 1 } }, subscriptions = { 'chat' }, timers = { Tick = 5 }, idle = 20, messages = { Echo = { k = 'any' } },\n"
-  "    limits = { memory = '400K' }, failures = { limit = 2, action = 'restart' }, on = {\n"
+  "    limits = { memory = '256K' }, failures = { limit = 2, action = 'restart' }, on = {\n"
   "    Chat = function(self, m, ctx) self.n = self.n + 1 ctx:publish('y', 'Y', m) end,\n"
   "    Ask = function(self, m, ctx) ctx:after(1, 'Tick', m) return ctx:call('b/1', 'Echo', { k = m }, { timeout = 5 }) end,\n"
   "    Graph = function(_, _, ctx) local b, a = ctx:agent('b/1'), ctx:agent('a/2') local x = b:Echo { k = 1 } local y = a:Echo { k = x } return { y, b:Echo { k = { x, y } } } end,\n"
