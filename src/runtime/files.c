@@ -53,13 +53,12 @@ out:
 }
 
 static void tell_reload(troupe_t *rt, int rc) {
-  if (rt->stay) {
-    char text[TR_ERROR_TEXT];
-    snprintf(text, sizeof text, "%s", rt->error.text);
-    rt->stay->reloaded(rt->stay_ud, rc, text);
-  }
-  if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d", rc);
+  if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "", rc ? "\"" : "");
   else tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
+  if (!rt->stay) return;
+  char text[TR_ERROR_TEXT];
+  snprintf(text, sizeof text, "%s", rt->error.text); /* what is done there may fail, too */
+  rt->stay->reloaded(rt->stay_ud, rc, text);
 }
 
 void tr_runtime_reload_changed(troupe_t *rt) { tell_reload(rt, troupe_reload(rt, NULL)); }
