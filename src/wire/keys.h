@@ -25,6 +25,7 @@
 #define TR_KEY_ORIGIN "troupe-origin"
 #define TR_KEY_RESEND "troupe-resend"
 #define TR_KEY_HOPS "troupe-hops"
+#define TR_KEY_AGAIN "troupe-again"
 #define TR_KEY_KEEP "troupe-keep"
 #define TR_KEY_REFS "troupe-refs"
 #define TR_KEY_KEPT "troupe-kept"
