@@ -9,7 +9,7 @@ static const char agents[] =
   "return {"
   "  { type = 'leaf', state = { count = 0 }, on = { Wake = function(self) self.count = 1 end } },"
   "  { type = 'echo', on = { Ask = function(self, m) return { a = m.a, b = m.b, c = m.c } end } },"
-  "  { type = 'caller', on = { Run = function(self, m, ctx)"
+  "  { type = 'caller', limits = { instructions = 1e15, turn_ms = 1e9 }, on = { Run = function(self, m, ctx)"
   "      for i = 1, m.n do ctx:call('echo', 'Ask', { a = i, b = 'text', c = true }) end"
   "    end } },"
   "}";
