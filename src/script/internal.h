@@ -192,7 +192,7 @@ struct tr_script {
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
   tr_meter *meter;      /* of the code that runs */
   lua_State *active;    /* and its coroutine */
-  bool large;           /* the state: see look_at_size */
+  uint8_t young;        /* state.c: look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   tr_pause pause;
