@@ -358,6 +358,8 @@ typedef struct tr_far_ops {
   bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
   /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
   void (*waits)(void *ud, tr_msg *msg, bool waiting);
+  /* Let the probe follow what an agent of this isolate waits for that is held so: tr_core_probe_stalled in the others. */
+  void (*stalled)(void *ud, const tr_agent *agent, const tr_probe *probe);
 } tr_far_ops;
 /* index: of this core; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
 void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity);
@@ -374,6 +376,7 @@ int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *
 /* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
 void tr_core_let_go(tr_core *core); /* all of them */
+void tr_core_probe_stalled(tr_core *core, unsigned isolate, tr_slice type, tr_slice key, const tr_probe *probe); /* of that isolate */
 tr_asker tr_msg_asker(const tr_msg *request);       /* of one that is made here: background: its caller goes on without its answer */
 bool tr_msg_is_asked_again(const tr_msg *request);  /* of one from another isolate: by a turn that can be begun again */
 /* Is there anybody that other isolates do not know of: doors' clients, uplinks, taps, classes with `pinned`? */

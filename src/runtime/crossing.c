@@ -267,7 +267,19 @@ static void message_waits(void *ud, tr_msg *msg, bool waiting) {
   }
 }
 
-static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, message_waits };
+static void agent_stalled(void *ud, const tr_agent *agent, const tr_probe *probe) {
+  tr_isolate *isolate = ud;
+  tr_draft_begin(&isolate->draft, TR_PARCEL_STALLED);
+  isolate->draft.head.probe = *probe;
+  tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, tr_name_view(tr_class_type(agent->class_)));
+  tr_draft_text(&isolate->draft, TR_TEXT_SENDER_KEY, tr_name_view(agent->key));
+  for (unsigned i = 0; i < isolate->crew->count; i++) {
+    tr_parcel *parcel = i == isolate->index ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+    if (parcel) tr_isolate_push(isolate, i, parcel); /* else the next one */
+  }
+}
+
+static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, message_waits, agent_stalled };
 
 /* ---- jobs ---- */
 
@@ -489,6 +501,10 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_CANCEL: cancel_job(isolate, parcel); break;
   case TR_PARCEL_HOLD:
     tr_core_hold(isolate->core, tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), tr_parcel_text(parcel, TR_TEXT_SENDER_KEY), parcel->code);
+    break;
+  case TR_PARCEL_STALLED:
+    tr_core_probe_stalled(isolate->core, parcel->queued.from, tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE),
+                          tr_parcel_text(parcel, TR_TEXT_SENDER_KEY), &parcel->probe);
     break;
   case TR_PARCEL_SUBSCRIPTION: take_subscription(isolate, parcel); break;
   case TR_PARCEL_EXIT: tr_runtime_on_exit(isolate->crew->rt, parcel->code); break;

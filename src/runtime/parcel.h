@@ -17,6 +17,7 @@ typedef enum {
   TR_PARCEL_PROBE,       /* core/probes.c */
   TR_PARCEL_CANCEL,      /* nobody waits for the answer any more */
   TR_PARCEL_HOLD,        /* an agent's messages wait for room (code 1), or do not any more (0) */
+  TR_PARCEL_STALLED,     /* a probe follows what such an agent waits for */
   TR_PARCEL_SUBSCRIPTION, /* made (code 1) or ended (0) while running */
   TR_PARCEL_EXIT         /* code is the status */
 } tr_parcel_kind;
