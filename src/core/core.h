@@ -361,8 +361,8 @@ typedef struct tr_far_ops {
   /* Let the probe follow what an agent of this isolate waits for that is held so: tr_core_probe_stalled in the others. */
   void (*stalled)(void *ud, const tr_agent *agent, const tr_probe *probe);
 } tr_far_ops;
-/* index: of this core; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
-void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity);
+/* index: of this core, of so many; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
+void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, unsigned count, uint64_t identity);
 /* Does this instance live here? (Always, without the hooks.) */
 bool tr_class_is_home(const tr_class *class_, tr_slice key);
 /* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */

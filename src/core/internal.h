@@ -62,7 +62,7 @@ struct tr_core {
   uint64_t last_number;        /* of a message */
   const tr_far_ops *far;       /* NULL: one isolate */
   void *far_ud;
-  unsigned index;              /* of this isolate */
+  unsigned index, isolates;    /* of this isolate; how many there are */
   uint32_t pinned;             /* classes that only this isolate has */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
 
@@ -423,6 +423,7 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
  * no room it is left as it is. */
 void tr_result_keep(tr_msg *request, tr_reply *reply);
 const tr_body *tr_result_find(const tr_core *core, tr_slice key);
+unsigned tr_result_isolate(const tr_core *core, tr_slice key); /* that has it, or this one */
 int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
 void tr_results_init(tr_core *core);
 void tr_results_fini(tr_core *core);

@@ -440,6 +440,7 @@ static void take_answer(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_error error;
   tr_error_init(&error);
   if (!msg) return; /* its caller has given up */
+  if (msg->more) msg->more->keep_ms = 0; /* it was kept there, or there was no room for it */
   int rc = tr_parcel_reply(parcel, isolate->core, isolate->script, &reply, &error);
   if (rc) tr_msg_fail(msg, rc, error.text);
   else tr_msg_answer(msg, &reply);
@@ -577,7 +578,7 @@ int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity) {
   }
   isolate->jobs = tr_calloc(isolate->mem, count, sizeof *isolate->jobs);
   if (!isolate->jobs) return TR_EMEMORY;
-  tr_core_set_far(isolate->core, &far_ops, isolate, isolate->index, identity);
+  tr_core_set_far(isolate->core, &far_ops, isolate, isolate->index, count, identity);
   return 0;
 }
 

@@ -22,7 +22,7 @@ typedef enum {
   TR_PARCEL_EXIT         /* code is the status */
 } tr_parcel_kind;
 
-enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET_TYPE, TR_TEXT_TARGET_KEY, TR_TEXT_ID, TR_TEXT_ERROR,
+enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET_TYPE, TR_TEXT_TARGET_KEY, TR_TEXT_ID, TR_TEXT_REFS, TR_TEXT_ERROR,
        TR_TEXT_COUNT };
 
 typedef struct tr_parcel {
@@ -34,6 +34,7 @@ typedef struct tr_parcel {
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
   int32_t code;
   uint32_t via, metas; /* metas: pairs */
+  uint32_t keep_ms;
   uint16_t serializer;
   uint64_t number, chain, token, resend[2];
   tr_time deadline;
