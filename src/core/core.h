@@ -172,6 +172,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
 /* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
 tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
 tr_agent *tr_class_find(const tr_class *class_, tr_slice key); /* NULL: not live */
+tr_agent *tr_class_find_mailbox(const tr_class *class_, tr_slice key); /* also where only mail waits for it to be made */
 /* Make it and run its INIT turn now rather than at its first message (autostart, programs). */
 int tr_agent_start(tr_agent *agent);
 /* End it: open turns are cancelled, queued requests answered `code`, the rest of its mail are dead letters, then it leaves memory. The
@@ -236,6 +237,8 @@ int tr_agent_hold(tr_core *core, tr_agent *agent, tr_remote *remote, bool lazy, 
 void tr_agent_unhold(tr_core *core, tr_agent *agent); /* as if nothing had been */
 /* The last one: the instance is closed (TR_CLOSE_MOVED) and dropped, its mail and all that comes is forwarded. */
 void tr_agent_go(tr_core *core, tr_agent *agent);
+void tr_agent_go_as_it_is(tr_core *core, tr_agent *agent); /* the same without closing it: it goes on within this process. Not in its slot */
+bool tr_agent_is_quiet(const tr_agent *agent); /* a held one: no turn of it is open (NULL: none) */
 void tr_remote_done(tr_core *core, tr_remote *remote);
 /* An id whose instance is elsewhere from the beginning; its type need not be here. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
 int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key, tr_remote *remote, tr_error *error);

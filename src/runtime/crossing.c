@@ -535,6 +535,24 @@ void tr_isolate_drop_inbox(tr_isolate *isolate) {
   }
 }
 
+void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent) {
+  tr_isolate *first = isolate->crew->isolates[0];
+  tr_error error;
+  tr_buf receivers;
+  tr_error_init(&error);
+  if (!tr_inbox_has_room(&first->inbox, isolate->index, TR_LINK_BYTES / 2)) tr_isolate_receive(first);
+  if (msg->kind != TR_MSG_EVENT) {
+    send_message(isolate, 0, msg, NULL);
+    return;
+  }
+  tr_buf_init(&receivers, isolate->mem);
+  int rc = tr_draft_message(&isolate->draft, isolate->script, msg, &error);
+  if (!rc && !tr_receiver_add(&receivers, tr_name_view(tr_class_type(agent->class_)), tr_name_view(agent->key))) rc = TR_EMEMORY;
+  if (!rc) rc = push_event(isolate, 0, msg, NULL, tr_buf_view(&receivers), false);
+  tr_buf_fini(&receivers);
+  if (rc) tr_core_dead_letter(isolate->core, msg, rc, error.code ? error.text : NULL);
+}
+
 /* ---- words to the others ---- */
 
 void tr_isolate_exit(void *ud, int status) {

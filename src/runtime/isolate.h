@@ -112,6 +112,8 @@ tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key); /* by n
 int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity);
 void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its script: nothing is away or waits any more */
 void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
+/* To the same agent in isolate 0, whatever the message is. While all stand still, from there: so there is always room. */
+void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent);
 /* Take what others sent. */
 void tr_isolate_receive(tr_isolate *isolate);
 void tr_isolate_drop_inbox(tr_isolate *isolate);

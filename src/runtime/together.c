@@ -103,15 +103,16 @@ int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *er
 
 /* ---- ids that live here though others of their type may not ---- */
 
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error) {
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error) {
   char id[2 * TR_ID_MAX + 2];
   if (!rt->crew) return 0;
   int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key)), rc = 0;
   tr_together_pause(rt, true);
   tr_class *class_ = tr_core_find_class(tr_runtime_share_of(rt, type, key).core, type);
+  const tr_agent *live = class_ ? tr_class_find_mailbox(class_, key) : NULL;
   char *text = tr_strndup(&rt->mem, id, (size_t)n);
   if (tr_map_get(&rt->crew->brought, tr_slice_make(id, (size_t)n))) rc = 0;
-  else if (class_ && tr_class_find(class_, key)) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
+  else if (live && live != known) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
   else if (!text || tr_map_put(&rt->crew->brought, tr_slice_make(text, (size_t)n), text, NULL)) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   else text = NULL;
   tr_together_resume(rt);
