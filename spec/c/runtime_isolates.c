@@ -87,11 +87,7 @@ static void run_case(const char *path, void *ud) {
 /* In most of spec/script/cases the agents and the program share tables of the file, so they have to be in one Lua state: with several
  * threads only these run. Those of spec/script/threads talk by messages alone. */
 static void run_all(unsigned threads) {
-  static const char *const cases[] = { "spec/script/cases/bodies.lua",
-#ifndef __SANITIZE_THREAD__ /* which has no room for the C stacks of code that recurses without end */
-                                       "spec/script/cases/limits.lua", "spec/script/cases/sandbox.lua"
-#endif
-  };
+  static const char *const cases[] = { "spec/script/cases/bodies.lua", "spec/script/cases/limits.lua", "spec/script/cases/sandbox.lua" };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) run_case(cases[i], &threads);
   check_each_file("spec/script/threads", ".lua", run_case, &threads);
 }
