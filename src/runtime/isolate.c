@@ -280,6 +280,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
+  isolate->parcels.mem = isolate->mem;
   tr_tally_init(&isolate->letters, isolate->mem, index);
   tr_undelivered_init(&isolate->undelivered, isolate->mem);
   return isolate;

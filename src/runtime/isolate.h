@@ -37,18 +37,22 @@ struct tr_isolate {
   uv_loop_t loop;
   uv_thread_t thread;
   uv_timer_t timer;
-  /* what others touch */
+  /* what others touch, away from what only its own thread does: a line of the cache that both write goes to and fro */
+  char apart[64];
   uv_async_t wake;
   tr_inbox inbox;
   _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
+  char apart_too[64];
   _Atomic tr_time next;      /* its next timer, when it went to sleep */
   _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
   _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
+  char apart_as_well[64];
   /* crossing.c */
   tr_isolate_gate *gates;    /* by receiver */
   tr_away_slot *away;
   uint32_t away_cap, away_free;
   tr_draft draft;
+  tr_parcels parcels;
   tr_far_list *spare;
   tr_job_table *jobs;        /* by caller's isolate */
 };
