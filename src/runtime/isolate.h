@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Isolates: the threads of one runtime. Each has its own core, Lua state, memory count and loop, and a share of the agents. Isolate 0 is
+ * Isolates: the threads of one runtime. Each has its own core, Lua state and memory count, and a share of the agents. Isolate 0 is
  * the thread that uses troupe.h: it has the doors, the programs and what C added; it is the only one there is by default, and then
  * none of this exists (troupe_t.crew is NULL). */
 #ifndef TR_RUNTIME_ISOLATE_H
@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "runtime/internal.h"
+#include "runtime/nap.h"
 #include "runtime/parcel.h"
 
 /* A request that was sent to another isolate, until its answer is there. */
@@ -33,13 +34,11 @@ struct tr_isolate {
   tr_mem own_mem;
   tr_log own_log;
   bool muted;        /* it loads what isolate 0 has loaded, and printed, before */
-  bool has_loop, running;
-  uv_loop_t loop;
+  bool running;
   uv_thread_t thread;
-  uv_timer_t timer;
   /* what others touch, away from what only its own thread does: a line of the cache that both write goes to and fro */
   char apart[64];
-  uv_async_t wake;
+  tr_nap nap;
   tr_inbox inbox;
   _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
   char apart_too[64];
@@ -69,6 +68,7 @@ struct tr_crew {
   unsigned count;
   bool started;
   tr_isolate *isolates[TR_ISOLATES_MOST];
+  uv_async_t wake;           /* of isolate 0 */
   uv_mutex_t log_mutex;      /* recursive: one callback of the embedder at a time */
   uv_mutex_t mutex;          /* of the pause */
   uv_cond_t paused, resumed;
