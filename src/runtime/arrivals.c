@@ -87,7 +87,7 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_EXIT: tr_runtime_on_exit(isolate->crew->rt, parcel->code); break;
   default: break;
   }
-  tr_parcel_free(isolate->mem, &parcel->queued);
+  tr_parcel_free(&isolate->parcels, &parcel->queued);
 }
 
 void tr_isolate_receive(tr_isolate *isolate) {
@@ -107,6 +107,6 @@ void tr_isolate_receive(tr_isolate *isolate) {
 void tr_isolate_drop_inbox(tr_isolate *isolate) {
   for (tr_queued *item = tr_inbox_take(&isolate->inbox), *next; item; item = next) {
     next = item->next;
-    tr_parcel_free(isolate->mem, item);
+    tr_parcel_free(&isolate->parcels, item);
   }
 }

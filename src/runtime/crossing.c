@@ -20,7 +20,7 @@ void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel) {
 }
 
 bool tr_isolate_say(tr_isolate *isolate, unsigned to) {
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
   if (parcel) tr_isolate_push(isolate, to, parcel);
   return parcel != NULL;
 }
@@ -43,7 +43,7 @@ static void gate_drop(tr_gate *gate, void *item) {
   tr_parcel *parcel = item;
   tr_msg *msg = parcel->kind == TR_PARCEL_MESSAGE ? tr_away_take(isolate, parcel->token) : NULL;
   if (msg) tr_msg_unref(msg); /* it is told by whoever drops it, who has a reference too */
-  tr_parcel_free(isolate->mem, &parcel->queued);
+  tr_parcel_free(&isolate->parcels, &parcel->queued);
 }
 
 static const tr_gate_ops gate_ops = { gate_deliver, gate_drop };
@@ -81,10 +81,10 @@ static int send_message(void *ud, int to, tr_msg *msg, tr_turn *from) {
     if (!(head->token = tr_away_put(isolate, msg, (unsigned)to))) return tr_core_undeliverable(isolate->core, msg, TR_EMEMORY, NULL);
   }
   uint64_t token = head->token;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
   rc = parcel ? push_bounded(isolate, (unsigned)to, parcel, msg, from) : TR_EMEMORY;
   if (!rc) return 0;
-  if (parcel) tr_parcel_free(isolate->mem, &parcel->queued);
+  if (parcel) tr_parcel_free(&isolate->parcels, &parcel->queued);
   tr_msg *held = token ? tr_away_take(isolate, token) : NULL;
   if (held) tr_msg_unref(held);
   return tr_core_undeliverable(isolate->core, msg, rc,
@@ -131,9 +131,9 @@ static int add_receiver(void *ud, void **out, const tr_class *class_, const tr_n
 
 static int push_event(tr_isolate *isolate, unsigned to, tr_msg *event, tr_turn *from, tr_slice receivers, bool rest) {
   isolate->draft.head.rest = rest;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, receivers);
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, receivers);
   int rc = parcel ? push_bounded(isolate, to, parcel, event, from) : TR_EMEMORY;
-  if (rc && parcel) tr_parcel_free(isolate->mem, &parcel->queued);
+  if (rc && parcel) tr_parcel_free(&isolate->parcels, &parcel->queued);
   return rc;
 }
 
@@ -237,4 +237,5 @@ void tr_isolate_close_crossing(tr_isolate *isolate) {
     tr_free(isolate->mem, isolate->jobs[i].jobs, isolate->jobs[i].cap * sizeof(tr_job *));
   tr_free(isolate->mem, isolate->jobs, isolate->crew->count * sizeof *isolate->jobs);
   list_free(isolate, isolate->spare);
+  tr_parcels_fini(&isolate->parcels);
 }

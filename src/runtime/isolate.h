@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Isolates: the threads of one runtime. Each has its own core, Lua state, memory count and loop, and a share of the agents. Isolate 0 is
+ * Isolates: the threads of one runtime. Each has its own core, Lua state and memory count, and a share of the agents. Isolate 0 is
  * the thread that uses troupe.h: it has the doors, the programs and what C added; it is the only one there is by default, and then
  * none of this exists (troupe_t.crew is NULL). */
 #ifndef TR_RUNTIME_ISOLATE_H
@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "runtime/internal.h"
+#include "runtime/nap.h"
 #include "runtime/parcel.h"
 
 /* A request that was sent to another isolate, until its answer is there. */
@@ -33,22 +34,24 @@ struct tr_isolate {
   tr_mem own_mem;
   tr_log own_log;
   bool muted;        /* it loads what isolate 0 has loaded, and printed, before */
-  bool has_loop, running;
-  uv_loop_t loop;
+  bool running;
   uv_thread_t thread;
-  uv_timer_t timer;
-  /* what others touch */
-  uv_async_t wake;
+  /* what others touch, away from what only its own thread does: a line of the cache that both write goes to and fro */
+  char apart[64];
+  tr_nap nap;
   tr_inbox inbox;
   _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
+  char apart_too[64];
   _Atomic tr_time next;      /* its next timer, when it went to sleep */
   _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
   _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
+  char apart_as_well[64];
   /* crossing.c */
   tr_isolate_gate *gates;    /* by receiver */
   tr_away_slot *away;
   uint32_t away_cap, away_free;
   tr_draft draft;
+  tr_parcels parcels;
   tr_far_list *spare;
   tr_job_table *jobs;        /* by caller's isolate */
 };
@@ -65,6 +68,7 @@ struct tr_crew {
   unsigned count;
   bool started;
   tr_isolate *isolates[TR_ISOLATES_MOST];
+  uv_async_t wake;           /* of isolate 0 */
   uv_mutex_t log_mutex;      /* recursive: one callback of the embedder at a time */
   uv_mutex_t mutex;          /* of the pause */
   uv_cond_t paused, resumed;

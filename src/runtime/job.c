@@ -55,10 +55,10 @@ static void answer(tr_isolate *isolate, unsigned to, uint64_t token, const tr_re
     rc = tr_draft_answer(&isolate->draft, isolate->script, &failed, &error);
   }
   isolate->draft.head.token = token;
-  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
   if (parcel) {
     tr_isolate_push(isolate, to, parcel);
-    tr_parcel_free(isolate->mem, &spare->queued);
+    tr_parcel_free(&isolate->parcels, &spare->queued);
   } else {
     send_back(isolate, spare, TR_EMEMORY);
   }
@@ -81,14 +81,14 @@ static void on_part(void *ud, tr_call *call, tr_reply *part) {
   int rc = tr_draft_answer(&isolate->draft, isolate->script, part, &error);
   isolate->draft.head.kind = TR_PARCEL_PART;
   isolate->draft.head.token = job->parcel.token;
-  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
   if (parcel) tr_isolate_push(isolate, job->parcel.queued.from, parcel);
   else tr_log_write(isolate->log, TR_LOG_ERROR, "part.lost", "reason=\"%s\"", rc ? error.text : "out of memory");
 }
 
 static tr_job *job_new(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_job **place = job_place(isolate, parcel->queued.from, parcel->token);
-  tr_job *job = place ? isolate->mem->realloc_fn(isolate->mem->ud, NULL, 0, sizeof *job) : NULL;
+  tr_job *job = place ? tr_parcel_room(&isolate->parcels, sizeof *job) : NULL;
   if (!job) return NULL;
   *place = job;
   memset(job, 0, sizeof *job);
@@ -109,7 +109,7 @@ void tr_job_begin(tr_isolate *isolate, tr_parcel *parcel) {
   if (!request || job) {
     tr_asker asker = parcel->asker;
     if (!msg) tr_log_write(isolate->log, TR_LOG_ERROR, "message.lost", "reason=\"%s\"", error.text);
-    tr_parcel_free(isolate->mem, &parcel->queued);
+    tr_parcel_free(&isolate->parcels, &parcel->queued);
     if (!msg) return;
     if (!request) {
       tr_core_post(isolate->core, msg);
@@ -131,7 +131,7 @@ void tr_job_cancel(tr_isolate *isolate, const tr_parcel *parcel) {
   if (!job || job->parcel.token != parcel->token) return;
   *place = NULL;
   if (job->call) tr_call_cancel(job->call);
-  tr_parcel_free(isolate->mem, &job->parcel.queued);
+  tr_parcel_free(&isolate->parcels, &job->parcel.queued);
 }
 
 static tr_job *job_of(tr_isolate *isolate, const tr_parcel *parcel) {

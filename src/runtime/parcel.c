@@ -115,10 +115,43 @@ int tr_draft_answer(tr_draft *draft, tr_script *script, const tr_reply *reply, t
   return add_body(draft, script, &reply->body, error);
 }
 
-tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr_slice receivers) {
+/* ---- their memory ---- */
+
+#define SMALL ((size_t)512) /* bytes of each of those that are kept */
+#define SPARE_MOST 256
+
+static size_t room_of(size_t size) { return size <= SMALL ? SMALL : size; }
+
+void *tr_parcel_room(tr_parcels *parcels, size_t size) {
+  tr_queued *spare = size <= SMALL ? parcels->spare : NULL;
+  if (!spare) return parcels->mem->realloc_fn(parcels->mem->ud, NULL, 0, room_of(size));
+  parcels->spare = spare->next;
+  parcels->count--;
+  return spare;
+}
+
+void tr_parcel_free(tr_parcels *parcels, tr_queued *item) {
+  if (item->size > SMALL || parcels->count >= SPARE_MOST) {
+    parcels->mem->realloc_fn(parcels->mem->ud, item, room_of(item->size), 0);
+    return;
+  }
+  item->next = parcels->spare;
+  parcels->spare = item;
+  parcels->count++;
+}
+
+void tr_parcels_fini(tr_parcels *parcels) {
+  for (tr_queued *next; parcels->spare; parcels->spare = next) {
+    next = parcels->spare->next;
+    parcels->mem->realloc_fn(parcels->mem->ud, parcels->spare, SMALL, 0);
+  }
+  parcels->count = 0;
+}
+
+tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_parcels *parcels, unsigned from, tr_slice receivers) {
   size_t size = sizeof(tr_parcel) + draft->data.len + receivers.n;
   if (draft->data.failed) return NULL;
-  tr_parcel *parcel = mem->realloc_fn(mem->ud, NULL, 0, size);
+  tr_parcel *parcel = tr_parcel_room(parcels, size);
   if (!parcel) return NULL;
   *parcel = draft->head;
   parcel->queued = (tr_queued){ .size = size, .from = (uint8_t)from, .bounded = draft->head.kind <= TR_PARCEL_EVENT };
@@ -127,8 +160,6 @@ tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr
   if (receivers.n) memcpy(parcel->data + draft->data.len, receivers.p, receivers.n);
   return parcel;
 }
-
-void tr_parcel_free(tr_mem *mem, tr_queued *item) { mem->realloc_fn(mem->ud, item, item->size, 0); }
 
 bool tr_receiver_add(tr_buf *receivers, tr_slice type, tr_slice key) {
   add_pair(receivers, type, key);

@@ -53,9 +53,13 @@ void tr_draft_text(tr_draft *draft, int which, tr_slice text); /* in ascending o
 /* err: TR_EINVALID, TR_EMEMORY, TR_ETOO_LARGE. */
 int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_error *error);
 int tr_draft_answer(tr_draft *draft, tr_script *script, const tr_reply *reply, tr_error *error);
-/* Memory comes from mem's function, and is not counted there: another isolate frees it. NULL: out of memory. */
-tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr_slice receivers);
-void tr_parcel_free(tr_mem *mem, tr_queued *item);
+/* The small ones that an isolate is done with become those that it sends: what goes to and fro takes no memory then, and none of one
+ * thread is freed by another. It comes from mem's function, and is not counted there: another isolate frees it. */
+typedef struct tr_parcels { tr_mem *mem; tr_queued *spare; unsigned count; } tr_parcels;
+void *tr_parcel_room(tr_parcels *parcels, size_t size); /* uninitialised; NULL: out of memory */
+void tr_parcel_free(tr_parcels *parcels, tr_queued *item);
+void tr_parcels_fini(tr_parcels *parcels);
+tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_parcels *parcels, unsigned from, tr_slice receivers); /* NULL: out of memory */
 
 tr_slice tr_parcel_text(const tr_parcel *parcel, int which);
 /* A message of its own, not posted; NULL: *error says why. */
