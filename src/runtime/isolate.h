@@ -46,7 +46,7 @@ struct tr_isolate {
   _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
   _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
   char apart_as_well[64];
-  /* crossing.c */
+  /* crossing.c, away.c, job.c */
   tr_isolate_gate *gates;    /* by receiver */
   tr_away_slot *away;
   uint32_t away_cap, away_free;
@@ -118,12 +118,12 @@ void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its s
 void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
 /* To the same agent in isolate 0, whatever the message is. While all stand still, from there: so there is always room. */
 void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent);
-/* Take what others sent. */
+/* arrivals.c: take what others sent */
 void tr_isolate_receive(tr_isolate *isolate);
 void tr_isolate_drop_inbox(tr_isolate *isolate);
-/* Push, and wake who is to be woken. own: takes it. */
+/* crossing.c: push, and wake who is to be woken. own: takes it. */
 void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);
-/* script hooks of isolates; the last three by errand */
+/* script hooks of isolates: errand.c, arrivals.c */
 int tr_isolate_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error);
 int tr_isolate_launch(void *ud, const tr_script_launch *asked, tr_error *error);
 int tr_isolate_stop_launched(void *ud, tr_slice type, tr_slice key, tr_error *error);
