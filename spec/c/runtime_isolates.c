@@ -118,3 +118,28 @@ CHECK_CASE(isolates_are_made_and_loaded_or_nothing_is) {
     troupe_free(rt);
   }
 }
+
+static int64_t version_in(troupe_t *rt, unsigned isolate) {
+  tr_script_about about = { .version = 0 };
+  tr_core *core = tr_runtime_share(rt, isolate).core;
+  return tr_script_class_about(tr_core_find_class(core, TR_SLICE_LITERAL("a")), &about) ? about.version : -1;
+}
+
+CHECK_CASE(isolates_are_all_reloaded_or_none_is) {
+  troupe_options_t options = { .size = sizeof options, .seed = 1, .allocate = allocate, .threads = 3 };
+  int kept = 0, taken = 0;
+  CHECK_EACH_ALLOCATION_FAILS {
+    troupe_t *rt;
+    int rc = troupe_new(&rt, &options);
+    if (!rc) rc = troupe_load(rt, "a.lua", "return { { type = 'a', version = 1, on = { A = print } } }", 0);
+    if (!rc) {
+      rc = troupe_load(rt, "a.lua", "return { { type = 'a', version = 2, on = { A = print }, migrate = function(_, s) return s end } }", 0);
+      for (unsigned i = 0; i < 3; i++) CHECK_INT(version_in(rt, i), ==, rc ? 1 : 2);
+      if (rc) kept++;
+      else taken++;
+    }
+    troupe_free(rt);
+  }
+  CHECK_INT(kept, >, 10);
+  CHECK_INT(taken, >, 0);
+}

@@ -68,13 +68,17 @@ static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *cha
   return rc;
 }
 
+/* All that can fail comes before the swap. */
 static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
-  tr_slice none = { NULL, 0 };
+  char *copies[TR_ISOLATES_MOST] = { NULL };
   size_t changed;
   int rc = 0;
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, none, args, argc);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) {
+    rc = tr_script_set_args(script_of(rt, i), name, args, argc);
+    if (!rc && source.p && !(copies[i] = tr_script_copy_source(script_of(rt, i), source))) rc = TR_EMEMORY;
+  }
   if (!rc) rc = swap_all(rt, name, source, &changed, error);
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, source, NULL, 0);
+  for (unsigned i = 0; source.p && i < count_of(rt); i++) tr_script_set_source(script_of(rt, i), rc ? NULL : name, copies[i], source.n);
   return rc == TR_EMEMORY ? tr_error_set(error, rc, "out of memory") : rc;
 }
 
