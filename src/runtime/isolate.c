@@ -40,8 +40,7 @@ static bool is_brought(const tr_crew *crew, tr_slice type, tr_slice key) {
 
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key) {
   tr_slice type = tr_name_view(tr_class_type(class_));
-  bool first = tr_class_is_program(class_) || tr_class_is_shared(class_) || is_brought(crew, type, key); /* shared.c works there */
-  return first ? 0 : home_of(crew, type, key);
+  return tr_class_is_program(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
 }
 
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
