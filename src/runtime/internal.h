@@ -34,6 +34,7 @@ struct tr_uplink {
   tr_net_dial *dial;
   tr_uplink_fn fn;
   void *ud;
+  char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
 
