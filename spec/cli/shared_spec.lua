@@ -59,7 +59,8 @@ describe("a shared type", function()
   end)
 
   local function worker(name, ...)
-    local p = process.troupe({ "worker", "--threads", "1", "--host", address, folder .. "/counter.lua", "--", name, ... }) -- not shared with several
+    -- With several threads they are as any others.
+    local p = process.troupe({ "worker", "--threads", "1", "--host", address, folder .. "/counter.lua", "--", name, ... })
     p:wait_line("^joined ")
     return p
   end
