@@ -120,6 +120,7 @@ void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
 void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent);
 /* arrivals.c: take what others sent */
 void tr_isolate_receive(tr_isolate *isolate);
+bool tr_isolate_is_stalled(const tr_isolate *isolate); /* something waits for room in a link: it will be woken when there is */
 void tr_isolate_drop_inbox(tr_isolate *isolate);
 /* crossing.c: push, and wake who is to be woken. own: takes it. */
 void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);
