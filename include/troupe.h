@@ -74,6 +74,8 @@ typedef struct troupe_options {
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
    * it must not call the runtime. Callbacks of other functions here (interceptors, serializers, …) are called from the caller's thread alone. */
   unsigned threads;
+  uint32_t compress_from;              /* messages of so many bytes and more go compressed (gzip) to hosts and workers that take that; 0: none do.
+                                        * What comes compressed is always read, and who sends so is answered so */
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
@@ -108,6 +110,9 @@ typedef struct troupe_stats {
   uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
   uint64_t memory;                       /* bytes */
   uint64_t dropped;                      /* by an interceptor, since the beginning */
+  uint64_t deflated, deflated_from, deflated_to; /* messages that went compressed; their bytes before and after */
+  uint64_t inflated, inflated_from, inflated_to; /* and that came so; … as they came and as they are */
+  uint64_t inflate_refused;                      /* of those: damaged, or too large when inflated */
 } troupe_stats_t;
 TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
 

@@ -323,6 +323,7 @@ function troupe.protobuf(path) end
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
+---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
 ---@field log (fun(level: string, event: string, text: string))|false?

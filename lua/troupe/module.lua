@@ -377,7 +377,7 @@ package.preload["troupe.testing"] = function() fail("invalid", "troupe.testing i
 -- making one --------------------------------------------------------------------------------------------------------
 
 local runtime_keys = {
-  allow = "string", program = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function",
+  allow = "string", program = "string", store = "string", threads = "number", compress = "number", seed = "number", clock = "function", log = "function",
 }
 
 -- To standard output what scripts print, to standard error what is wrong.
@@ -397,6 +397,8 @@ local function check_options(options)
   if threads > 1 and (options.log or options.clock) then
     fail("invalid", "troupe.runtime: with `threads`, `log` may only be false, and `clock` not given: any thread would call them")
   end
+  local from = options.compress or 0
+  if not math.tointeger(from) or from < 0 or from >= 1 << 32 then fail("invalid", "troupe.runtime: `compress` must be a number of bytes") end
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
@@ -413,7 +415,7 @@ local function log_of(options)
   return options.log or default_log
 end
 
---- troupe.runtime{ allow=, program=, store=, threads=, seed=, clock=, log= }
+--- troupe.runtime{ allow=, program=, store=, threads=, compress=, seed=, clock=, log= }
 function troupe.runtime(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
@@ -421,7 +423,7 @@ function troupe.runtime(options)
   local self = { anchors = {}, store = options.store }
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
-    program = options.program, threads = math.tointeger(options.threads or 1),
+    program = options.program, threads = math.tointeger(options.threads or 1), compress = options.compress,
     log = log_of(options),
     wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }

@@ -178,6 +178,7 @@ static tr_rpc_conn *new_rpc(tr_host_conn *conn) {
     .max_message = o->max_message,
     .max_frame = o->max_frame,
     .max_streams = MAX_STREAMS,
+    .gzip = &conn->host->gzip,
     .high_water = o->session_bytes < UINT32_MAX / 4 ? (uint32_t)o->session_bytes : UINT32_MAX / 4,
   };
   return tr_rpc_conn_new(&options);

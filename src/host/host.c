@@ -34,6 +34,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   host->mem = mem;
   static const bool none = false;
   host->has_types = options->codecs ? tr_codecs_has_types(options->codecs) : &none;
+  tr_rpc_gzip_init(&host->gzip, mem, options->compress_from);
   host->log = tr_core_log(options->core);
   host->router = tr_core_router(options->core);
   host->timers = tr_core_timers(options->core);
@@ -63,6 +64,7 @@ void tr_host_free(tr_host *host) {
   tr_timer_stop(host->timers, &host->sweep);
   tr_timer_stop(host->timers, &host->drain);
   tr_slots_fini(&host->slots);
+  tr_rpc_gzip_fini(&host->gzip);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
   TR_DELETE(host->mem, host);
@@ -74,3 +76,5 @@ void tr_host_get_stats(const tr_host *host, tr_host_stats *stats) {
   stats->clients = host->clients.count;
   stats->pending_requests = host->slots.count;
 }
+
+const tr_rpc_gzip *tr_host_gzip(const tr_host *host) { return &host->gzip; }

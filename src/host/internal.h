@@ -289,6 +289,7 @@ void tr_drain_check(tr_host *host); /* a request has ended */
 
 struct tr_host {
   tr_host_options o; /* with the defaults filled in */
+  tr_rpc_gzip gzip;  /* of all connections */
   tr_core *core;
   tr_mem *mem;
   const tr_log *log;

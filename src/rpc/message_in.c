@@ -23,6 +23,19 @@ tr_rpc_encoding tr_rpc_encoding_of(tr_slice name) {
   return TR_RPC_UNKNOWN_ENCODING;
 }
 
+bool tr_rpc_accepts_gzip(tr_slice names) {
+  for (size_t at = 0; at < names.n;) {
+    size_t end = at;
+    while (end < names.n && names.p[end] != ',') end++;
+    tr_slice name = tr_slice_make(names.p + at, end - at);
+    while (name.n && name.p[0] == ' ') name = tr_slice_make(name.p + 1, name.n - 1);
+    while (name.n && name.p[name.n - 1] == ' ') name.n--;
+    if (tr_slice_is(name, "gzip")) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
 static uint32_t length_of(const uint8_t *prefix) {
   return (uint32_t)prefix[1] << 24 | (uint32_t)prefix[2] << 16 | (uint32_t)prefix[3] << 8 | prefix[4];
 }
@@ -40,12 +53,21 @@ static void report_oversize(tr_rpc_call *call, tr_slice head, uint64_t size) {
                    o->server ? "SERVER" : "CLIENT", (unsigned long long)size, (unsigned long)o->max_message);
 }
 
+static void count_inflated(tr_rpc_gzip *gzip, size_t from, size_t to, int err) {
+  if (err && err != TR_EMEMORY) gzip->stats.inflate_refused++;
+  if (err) return;
+  gzip->stats.inflated++;
+  gzip->stats.inflated_from += from;
+  gzip->stats.inflated_to += to;
+}
+
 static void deliver_compressed(tr_rpc_call *call, tr_slice bytes) {
   const tr_rpc_options *o = &call->conn->options;
   tr_slice none = { NULL, 0 };
   tr_buf plain;
   tr_buf_init(&plain, o->mem);
   int err = bytes.n ? tr_rpc_inflate(o->mem, call->in.encoding, bytes, o->max_message, &plain) : 0;
+  if (o->gzip) count_inflated(o->gzip, bytes.n, plain.len, err);
   if (err == 0) o->handlers->message(o->ud, call, tr_buf_view(&plain), none);
   else if (err == TR_ETOO_LARGE) report_oversize(call, tr_buf_view(&plain), (uint64_t)o->max_message + 1);
   else if (err == TR_EMEMORY) tr_rpc_call_fail(call, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");

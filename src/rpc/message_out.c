@@ -87,8 +87,9 @@ int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
   }
   tr_rpc_queue *queue = queue_of(call, lane);
   if (!queue || (queue->count == queue->cap && !grow(queue, conn->mem))) return TR_EMEMORY;
-  queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = tr_blob_ref(framed);
-  call->out.bytes += framed->len;
+  tr_blob *sent = call->deflate ? tr_rpc_deflate(conn->options.gzip, framed) : tr_blob_ref(framed);
+  queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = sent;
+  call->out.bytes += sent->len;
   tr_rpc_wake(call);
   if (call->out.bytes < conn->options.high_water) return 0;
   call->full = true;

@@ -55,6 +55,7 @@ static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_ne
 }
 
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options) { rt->host_options = *options; }
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from) { rt->options.compress_from = from; }
 tr_host *tr_runtime_host(troupe_t *rt) { return rt->host; }
 
 int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
@@ -63,6 +64,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   if (rc) return rc;
   if (!rt->host) {
     rt->host_options.core = rt->core;
+    rt->host_options.compress_from = rt->options.compress_from;
     rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
@@ -182,6 +184,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   tr_address_format(&parsed, uplink->address, sizeof uplink->address);
   options->core = rt->core;
   options->address = uplink->address;
+  options->compress_from = rt->options.compress_from;
   options->version = TR_VERSION;
   options->has_types = tr_codecs_has_types(rt->codecs);
   options->dial = worker_dial;

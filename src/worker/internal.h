@@ -223,6 +223,7 @@ struct tr_worker {
   tr_core *core;
   tr_mem *mem;
   const tr_log *log;
+  tr_rpc_gzip gzip;       /* of its sessions */
   tr_timers *timers;
   uint8_t state;          /* tr_worker_state */
   uint8_t link;           /* tr_worker_link: the socket */
@@ -246,6 +247,7 @@ struct tr_worker {
   tr_rpc_call *channel, *control; /* control NULL: the host has none */
   uint32_t session;       /* counts them */
   bool troupe;            /* its host announced itself as troupe */
+  bool no_gzip;           /* the host refused a stream that said its messages may be compressed */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
   bool turned_away;       /* by a word of HTTP/2: it wants TLS */

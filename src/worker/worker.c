@@ -137,6 +137,7 @@ static void destroy(tr_worker *w) {
   tr_map_fini(&w->subs);
   tr_finder_fini(&w->jobs_by_id);
   tr_slots_fini(&w->slots);
+  tr_rpc_gzip_fini(&w->gzip);
   TR_DELETE(w->mem, w);
 }
 
@@ -150,6 +151,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   w->core = core;
   w->mem = mem;
   w->log = tr_core_log(core);
+  tr_rpc_gzip_init(&w->gzip, mem, options->compress_from);
   w->timers = tr_core_timers(core);
   set_defaults(&w->o);
   tr_dest_init(&w->dest, &tr_worker_dest_ops);
@@ -230,6 +232,7 @@ tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker
 bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
 tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
+const tr_rpc_gzip *tr_worker_gzip(const tr_worker *worker) { return &worker->gzip; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
 
 bool tr_worker_idle(const tr_worker *worker) {
