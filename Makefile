@@ -196,7 +196,7 @@ $(BUILD)/libtroupe.so: $(LIB_OBJ) src/troupe.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libtroupe.so -Wl,--version-script=src/troupe.map $(LIB_OBJ) $(LUA_SHARED) $(LDLIBS) -o $@
 $(BUILD)/troupe.so: $(MOD_OBJ) $(LIB_OBJ)
 	$(call say,LD)
-	@echo '{ global: luaopen_troupe; local: *; };' > $(OBJ)/module.map
+	@echo '{ global: luaopen_troupe*; local: *; };' > $(OBJ)/module.map
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=$(OBJ)/module.map $^ $(LDLIBS) -o $@
 $(BUILD)/troupe: $(CLI_OBJ) $(BUILD)/internal.a
 	$(call say,LD)

@@ -439,4 +439,59 @@ function rt:save(path, options) end
 ---@return integer failed
 function rt:restore(what, options) end
 
+-- tests: `require "troupe.testing"` ------------------------------------------------------------------------------------------------
+
+---Agents under test, in virtual time.
+---@class troupe.test
+local t = {}
+---@param what string|troupe.agent|troupe.agent[]
+function t:load(what) end
+---@return number seconds since the test began
+function t:now() end
+---Does all that can be done without time passing.
+function t:run() end
+---@param seconds number
+function t:advance(seconds) end
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:publish(topic, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:send(agent, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function t:call(agent, type, body, opts) end
+---@param target string an agent or a topic; a type alone: any key of it
+---@return troupe.message[]
+function t:sent(target) end
+---@param id string
+---@return table?
+function t:state(id) end
+---@param text string
+---@return { level: string, event: string, text: string }?
+function t:logged(text) end
+---@param type string
+---@param answers table<string, troupe.body|troupe.handler>
+function t:mock(type, answers) end
+---@param target string
+---@param type string "*": any
+---@param code string
+---@param n? integer
+function t:fail(target, type, code, n) end
+---@param code string
+---@param f function
+---@return troupe.error
+function t:raises(code, f, ...) end
+---@param path? string
+---@return integer count
+function t:reload(path) end
+function t:close() end
+
 return troupe

@@ -372,7 +372,9 @@ local function later(name)
 end
 
 troupe.pool = later "troupe.pool"
-package.preload["troupe.testing"] = function() fail("invalid", "troupe.testing is not available yet") end
+package.preload["troupe.testing"] = function()
+  return assert(load(C.bundled "troupe.testing", "=troupe.testing", "t"))(troupe, C)
+end
 
 -- making one --------------------------------------------------------------------------------------------------------
 

@@ -90,3 +90,22 @@ CHECK_CASE(requests_are_answered_though_an_allocation_fails) {
     stage_free(s);
   }
 }
+
+CHECK_CASE(each_allocation_fails_of_a_late_subscribers_events) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    stage *s = stage_new(NULL);
+    tr_error error;
+    if (!s) continue;
+    tr_error_init(&error);
+    peer *p = tr_host_retain(s->host, tr_slice_of("news"), 2, &error) == 0 ? peer_new(s, "10.0.0.1:1", NULL) : NULL;
+    pcall *from, *late;
+    if (p && !open_to(p, "from", &from) && !open_to(p, "late", &late)) {
+      for (int i = 0; i < 3; i++, stage_run(s)) try_say(from, event("news", "k", "1"));
+      quiet_unary(p, "RegisterAgent", "late", register_bytes("t"));
+      quiet_unary(p, "AddSubscription", "late", subscription_bytes("1", 2, "news", "t"));
+      stage_sleep(s, TR_MILLISECONDS(110));
+      if (!check_mem_refused()) CHECK_INT(late->count, ==, 2);
+    }
+    stage_free(s);
+  }
+}

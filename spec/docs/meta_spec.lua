@@ -76,6 +76,11 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
     assert.same(names_of(debug.getmetatable(rt)), known["troupe.runtime"])
     rt:close()
   end)
+
+  it("has the tests of troupe.testing", function()
+    local t <close> = require("troupe.testing").new {}
+    assert.same(names_of(debug.getmetatable(t)), known["troupe.test"])
+  end)
 end)
 
 describe("lua/troupe/meta.lua", function()

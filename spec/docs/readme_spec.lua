@@ -64,6 +64,18 @@ describe("README.md", function()
     assert.equal(0, status)
   end)
 
+  it("has a spec that passes", function()
+    if (os.getenv("TROUPE_SANITIZER") or "") ~= "" then return end -- the module cannot be loaded then
+    local folder = process.tmpdir()
+    local spec = assert(text:match('```Lua\n(local testing = .-)\n```'))
+    assert.is_true(select(2, spec:gsub("\n", "")) <= 6)
+    process.write_file(folder .. "/greeter.lua", blocks(text, "lua")[1])
+    process.write_file(folder .. "/greeter_spec.lua", spec)
+    local status, out = sh.troupe({ "test" }, { cwd = folder })
+    assert.matches("1 success / 0 failures / 0 errors", out)
+    assert.equal(0, status)
+  end)
+
   it("links only to files that are there", function()
     for target in text:gmatch("%]%(([^)#]+)") do
       if not target:match("^https?:") then

@@ -92,8 +92,24 @@ int cli_load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
 /* Where AutoGen's hosts listen by default. */
 #define CLI_DEFAULT_ADDRESS "127.0.0.1:50051"
 
-extern const cli_verb cli_check, cli_new, cli_cert;
-extern const cli_verb cli_ps, cli_reload, cli_stop, cli_drain, cli_state;
-extern const cli_verb cli_run, cli_host, cli_worker, cli_call, cli_publish, cli_subscribe, cli_launched;
+/* One verb a line, as in main.c. */
+extern const cli_verb
+  cli_run,
+  cli_host,
+  cli_worker,
+  cli_call,
+  cli_publish,
+  cli_subscribe,
+  cli_ps,
+  cli_state,
+  cli_reload,
+  cli_drain,
+  cli_stop,
+  cli_letters,
+  cli_check,
+  cli_new,
+  cli_test,
+  cli_cert,
+  cli_launched;
 
 #endif

@@ -6,11 +6,38 @@
 #include "cli/cli.h"
 
 const cli_verb *const cli_verbs[] = {
-  &cli_run, &cli_host, &cli_worker, &cli_call, &cli_publish, &cli_subscribe, &cli_ps, &cli_state, &cli_reload, &cli_drain, &cli_stop,
-  &cli_check, &cli_new, &cli_cert, &cli_launched, NULL
+  &cli_run,
+  &cli_host,
+  &cli_worker,
+  &cli_call,
+  &cli_publish,
+  &cli_subscribe,
+  &cli_ps,
+  &cli_state,
+  &cli_reload,
+  &cli_drain,
+  &cli_stop,
+  &cli_letters,
+  &cli_check,
+  &cli_new,
+  &cli_test,
+  &cli_cert,
+  &cli_launched,
+  NULL
 };
 /* What docs/api.md names and this version does not have. */
-static const char *const later[] = { "dev", "top", "inspect", "trace", "break", "deadletters", "repl", "doctor", "test", "replay", "tunnel", NULL };
+static const char *const later[] = {
+  "dev",
+  "top",
+  "inspect",
+  "trace",
+  "break",
+  "repl",
+  "doctor",
+  "replay",
+  "tunnel",
+  NULL
+};
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;

@@ -58,6 +58,16 @@ static const char python_text[] =
   "\n"
   "asyncio.run(main())\n";
 
+static const char spec_text[] =
+  "-- troupe test %s_spec.lua\n"
+  "local testing = require \"troupe.testing\"\n"
+  "\n"
+  "it(\"counts greetings\", function()\n"
+  "  local t <close> = testing.new { \"%s.lua\" }\n"
+  "  t:call(\"%s/main\", \"Greeting\", { name = \"Anna\" })\n"
+  "  assert.equal(2, t:call(\"%s/main\", \"Greeting\").count)\n"
+  "end)\n";
+
 /* For editors with lua-language-server: its settings, and beside them the annotations that it is to read. */
 static const char editor_text[] =
   "{\n"
@@ -108,6 +118,10 @@ static int run_new(const cli_verb *verb, cli_args *args) {
     snprintf(path, sizeof path, "%s.py", name);
     rc = write_new(verb, path, python_text, name);
   }
+  if (rc == CLI_OK && cli_get(verb, args, "with-spec")) {
+    snprintf(path, sizeof path, "%s_spec.lua", name);
+    rc = write_new(verb, path, spec_text, name);
+  }
   if (rc == CLI_OK && cli_get(verb, args, "with-editor")) rc = write_editor_files(verb);
   if (rc == CLI_OK)
     printf("try it:\n  troupe run --listen 127.0.0.1:50051 --watch %s.lua &\n  troupe call %s Greeting '{\"name\":\"Anna\"}' --host 127.0.0.1:50051\n",
@@ -117,11 +131,12 @@ static int run_new(const cli_verb *verb, cli_args *args) {
 
 static const cli_option new_options[] = {
   { "with-python", 0, NULL, "and NAME.py, an AutoGen program that asks it", NULL },
+  { "with-spec", 0, NULL, "and NAME_spec.lua, a test of it for `troupe test`", NULL },
   { "with-editor", 0, NULL, "and .luarc.json with annotations of the API, for editors that use lua-language-server", NULL },
   { NULL, 0, NULL, NULL, NULL },
 };
 
 const cli_verb cli_new = {
-  "new", "NAME", "Write NAME.lua, an agent to begin with, into this folder.", "  troupe new greeter\n  troupe new greeter --with-python",
+  "new", "NAME", "Write NAME.lua, an agent to begin with, into this folder.", "  troupe new greeter\n  troupe new greeter --with-spec --with-python",
   new_options, 1, 1, run_new,
 };

@@ -6,31 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/operate.h"
 
 #define PIDS_MAX 256
-#define BODY_MAX 16384
-
-typedef struct cli_operate {
-  const cli_verb *verb;
-  const cli_args *args;
-  troupe_t *rt;       /* for values */
-  char address[CLI_SOCKET_MAX + 40];
-  char body[BODY_MAX];
-  tr_time timeout;
-  void (*say)(struct cli_operate *op, const troupe_value_t *answer);
-  int answers;
-} cli_operate;
 
 static bool has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
 
 /* ---- values ---- */
 
-static const char *text(const troupe_value_t *map, const char *key) {
+const char *cli_text(const troupe_value_t *map, const char *key) {
   const char *found = troupe_value_string(troupe_value_get(map, key), NULL);
   return found ? found : "";
 }
-static int64_t number(const troupe_value_t *map, const char *key) {
+int64_t cli_number(const troupe_value_t *map, const char *key) {
   int64_t value = 0;
   const troupe_value_t *found = troupe_value_get(map, key);
   if (found) troupe_value_integer(found, &value);
@@ -50,29 +38,29 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   double uptime = 0;
   (void)op;
   troupe_value_number(troupe_value_get(answer, "uptime_s"), &uptime);
-  printf("%lld  troupe %s  %s for %.0f s", (long long)number(answer, "pid"), text(answer, "version"), text(answer, "stage"), uptime);
+  printf("%lld  troupe %s  %s for %.0f s", (long long)cli_number(answer, "pid"), cli_text(answer, "version"), cli_text(answer, "stage"), uptime);
   const troupe_value_t *doors = troupe_value_get(answer, "doors"), *agents = troupe_value_get(answer, "agents");
   for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
     const troupe_value_t *door = troupe_value_at(doors, i);
-    bool host = strcmp(text(door, "kind"), "host") == 0;
-    printf("  %s %s%s%s%s", host ? "host" : "listening", text(door, "address"), host ? " (" : "", text(door, "state"), host ? ")" : "");
+    bool host = strcmp(cli_text(door, "kind"), "host") == 0;
+    printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
   putchar('\n');
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) {
     const troupe_value_t *agent = troupe_value_at(agents, i);
     bool program = false;
     troupe_value_boolean(troupe_value_get(agent, "program"), &program);
-    if (program) printf("  program  %s\n", text(agent, "file"));
+    if (program) printf("  program  %s\n", cli_text(agent, "file"));
     else
-      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", text(agent, "type"),
-             (long long)number(agent, "instances"), plural(number(agent, "instances")), (long long)number(agent, "queued"),
-             (long long)number(agent, "turns"), (long long)number(agent, "version"), text(agent, "file"));
+      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", cli_text(agent, "type"),
+             (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
+             (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"), cli_text(agent, "file"));
   }
 }
 
 static void say_reload(cli_operate *op, const troupe_value_t *answer) {
   (void)op;
-  printf("reloaded %lld file%s\n", (long long)number(answer, "files"), plural(number(answer, "files")));
+  printf("reloaded %lld file%s\n", (long long)cli_number(answer, "files"), plural(cli_number(answer, "files")));
 }
 
 static void say_stop(cli_operate *op, const troupe_value_t *answer) {
@@ -81,11 +69,11 @@ static void say_stop(cli_operate *op, const troupe_value_t *answer) {
 }
 
 static void say_saved(cli_operate *op, const troupe_value_t *answer) {
-  int64_t failed = number(answer, "failed");
+  int64_t failed = cli_number(answer, "failed");
   bool saved = troupe_value_get(answer, "bytes") != NULL;
   (void)op;
-  printf("%s %s", saved ? "saved" : "restored", text(answer, "path"));
-  if (saved) printf(", %lld bytes", (long long)number(answer, "bytes"));
+  printf("%s %s", saved ? "saved" : "restored", cli_text(answer, "path"));
+  if (saved) printf(", %lld bytes", (long long)cli_number(answer, "bytes"));
   if (failed) printf("; %lld could not be (the process's log says which)", (long long)failed);
   putchar('\n');
 }
@@ -93,12 +81,12 @@ static void say_saved(cli_operate *op, const troupe_value_t *answer) {
 static void say_state(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *records = troupe_value_get(answer, "records");
   size_t count = records ? troupe_value_length(records) : 0;
-  printf("saved %s, %lld bytes, %zu record%s\n", text(answer, "saved"), (long long)number(answer, "bytes"), count, count == 1 ? "" : "s");
+  printf("saved %s, %lld bytes, %zu record%s\n", cli_text(answer, "saved"), (long long)cli_number(answer, "bytes"), count, count == 1 ? "" : "s");
   for (size_t i = 0; i < count; i++) {
     const troupe_value_t *record = troupe_value_at(records, i);
-    const char *part = text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
-    printf("%-12s %s%s%s version %lld  ", text(record, "kind"), text(record, of), *part ? " " : "", part,
-           (long long)number(record, "version"));
+    const char *part = cli_text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
+    printf("%-12s %s%s%s version %lld  ", cli_text(record, "kind"), cli_text(record, of), *part ? " " : "", part,
+           (long long)cli_number(record, "version"));
     print_json(op, troupe_value_get(record, "value"));
     putchar('\n');
   }
@@ -167,8 +155,7 @@ static int choose(cli_operate *op) {
   return CLI_OK;
 }
 
-static int run_one(const cli_verb *verb, const cli_args *args, const char *what, void (*say_it)(cli_operate *op, const troupe_value_t *answer),
-                   const char *body) {
+int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body) {
   cli_operate op;
   int rc = begin(&op, verb, args);
   if (rc) return rc;
@@ -183,37 +170,45 @@ static int run_one(const cli_verb *verb, const cli_args *args, const char *what,
 
 /* ---- ps, reload, stop, drain ---- */
 
-static int run_ps(const cli_verb *verb, cli_args *args) {
+int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked) {
   long pids[PIDS_MAX];
   char folder[CLI_SOCKET_MAX];
-  if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return run_one(verb, args, "ps", say_ps, NULL);
+  *asked = 1;
+  if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return cli_operate_one(verb, args, what, say_it, NULL);
   cli_operate op;
   int rc = begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
   if (rc) return rc;
-  op.say = say_ps;
+  op.say = say_it;
+  *asked = 0;
   for (int i = 0; i < count; i++) {
     tr_error error;
     tr_error_init(&error);
     set_address(&op, folder, pids[i]);
-    int asked = tr_operator_ask(op.address, "ps", op.body, op.timeout, on_answer, &op, &error);
-    if (asked == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
-    if (asked) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(asked), error.text);
+    int failed = tr_operator_ask(op.address, what, op.body, op.timeout, on_answer, &op, &error);
+    if (failed == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
+    ++*asked;
+    if (failed) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(failed), error.text);
   }
   troupe_free(op.rt);
   return rc;
 }
 
-static int run_reload(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "reload", say_reload, NULL); }
+static int run_ps(const cli_verb *verb, cli_args *args) {
+  int asked;
+  return cli_operate_all(verb, args, "ps", say_ps, &asked);
+}
+
+static int run_reload(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "reload", say_reload, NULL); }
 
 static int run_stop(const cli_verb *verb, cli_args *args) {
   char body[80] = "{}";
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", -1, &drain)) return CLI_USAGE;
   if (drain >= 0) snprintf(body, sizeof body, "{\"drain\":%.6f}", (double)drain / 1e6);
-  return run_one(verb, args, "stop", say_stop, body);
+  return cli_operate_one(verb, args, "stop", say_stop, body);
 }
 
-static int run_drain(const cli_verb *verb, cli_args *args) { return run_one(verb, args, "stop", say_stop, "{\"drain\":1e9}"); }
+static int run_drain(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "stop", say_stop, "{\"drain\":1e9}"); }
 
 /* ---- state ---- */
 
@@ -289,20 +284,15 @@ static int run_state(const cli_verb *verb, cli_args *args) {
 
 /* ---- the verbs ---- */
 
-#define WHICH_OPTIONS                                                                                        \
-  { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
-  { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \
-  { "json", 0, NULL, "print what the process answers as it is", NULL }
-
 static const cli_option ps_options[] = {
-  WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  CLI_WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option stop_options[] = {
-  WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  CLI_WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option drain_options[] = { WHICH_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option drain_options[] = { CLI_WHICH_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 static const cli_option state_options[] = {
-  WHICH_OPTIONS, { "only", 0, "NAME,…", "ids, types, or patterns of them with *: \"game/7,player,log_*\"", NULL },
+  CLI_WHICH_OPTIONS, { "only", 0, "NAME,…", "ids, types, or patterns of them with *: \"game/7,player,log_*\"", NULL },
   { "timeout", 't', "S", "wait so long for open turns (3)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 

@@ -19,6 +19,8 @@
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
   { "session-bytes", 0, "SIZE", "queued for one slow receiver at most (64M)", NULL },                               \
+  { "slow-consumer", 0, "WHAT", "what does not fit that: drop (dead letters, `overloaded`) or block (its senders; drop)", NULL }, \
+  { "retain", 0, "TOPIC=N…", "keep the last N events of this topic for who subscribes later; may be given several times", NULL }, \
   { "json-only", 0, "TYPE,…", "workers of these agent types get JSON, of types that --protobuf brought", NULL },    \
   { "protobuf-only", 0, "TYPE,…", "workers of these agent types get protobuf (.NET's always do)", NULL }
 
@@ -38,6 +40,23 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   fflush(stdout);
 }
 
+static int retain_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  const char *rules[CLI_REPEATS_MAX];
+  int n = cli_get_all(verb, args, "retain", rules, CLI_REPEATS_MAX);
+  for (int i = 0; i < n; i++) {
+    const char *equals = strrchr(rules[i], '=');
+    char *end = NULL;
+    long count = equals ? strtol(equals + 1, &end, 10) : 0;
+    if (!equals || end == equals + 1 || *end || count <= 0 || count > INT32_MAX)
+      return cli_fail(CLI_USAGE, verb->name, "--retain: expected TOPIC=N, got \"%s\"", rules[i]);
+    tr_error error;
+    tr_error_init(&error);
+    if (tr_host_retain(tr_runtime_host(rt), tr_slice_make(rules[i], (size_t)(equals - rules[i])), (uint32_t)count, &error))
+      return cli_fail(CLI_USAGE, verb->name, "--retain: %s", error.text);
+  }
+  return CLI_OK;
+}
+
 /* AutoGen's workers want the address in two forms; Python's have no TLS. */
 static void tell_forms(troupe_t *rt, const char *bound) {
   const tr_log *log = tr_core_log(tr_runtime_core(rt));
@@ -54,6 +73,10 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
       !cli_size(verb, args, "max-message", 0, &max_message) ||
       !cli_size(verb, args, "session-bytes", 0, &options.session_bytes))
     return CLI_USAGE;
+  const char *slow = cli_get(verb, args, "slow-consumer");
+  if (slow && strcmp(slow, "drop") && strcmp(slow, "block"))
+    return cli_fail(CLI_USAGE, verb->name, "--slow-consumer: expected drop or block, got \"%s\"", slow);
+  options.block_senders = slow && strcmp(slow, "block") == 0;
   options.json_only = cli_get(verb, args, "json-only");
   options.protobuf_only = cli_get(verb, args, "protobuf-only");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
@@ -67,6 +90,8 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
     printf("listening %s\n", bound);
     tell_forms(rt, bound);
   }
+  int rc = retain_all(rt, verb, args);
+  if (rc) return rc;
   fflush(stdout);
   return CLI_OK;
 }

@@ -32,6 +32,8 @@ typedef struct tr_core_hooks {
   /* A message could not be delivered: `code` says why. Counted already. msg is borrowed. May be NULL. */
   void (*dead_letter)(void *ud, tr_msg *msg, int code, const char *reason);
   void *ud;
+  /* An event from here that nobody gets, here or behind a door (not asked where there are several isolates). May be NULL. */
+  void (*unheard)(void *ud, tr_msg *event);
 } tr_core_hooks;
 
 typedef struct tr_core_options {

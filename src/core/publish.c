@@ -176,8 +176,9 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
     if (err) failed(&g, err);
   }
   go_out(&g);
-  if (g.count == 0)
-    tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
+  if (g.count > 0) return g.error;
+  if (core->hooks.unheard && !msg->from_wire && !core->far && !tr_name_reserved(tr_name_view(msg->target_type))) core->hooks.unheard(core->hooks.ud, msg);
+  tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
                  msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
   return g.error;
 }

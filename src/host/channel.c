@@ -103,7 +103,7 @@ static void take(tr_client *client, tr_slice framed, const tr_wire_span *span) {
 static void lose(tr_client *client, tr_slice bytes, const tr_error *error) {
   if (error->code != TR_EMEMORY) note_malformed(client, error);
   bool told = fail_by_head(client, bytes, bytes.n, error->code, error->text);
-  if (error->code == TR_EMEMORY && !told) tr_deliver_dead(client, TR_EMEMORY, error->text);
+  if (error->code == TR_EMEMORY && !told) tr_deliver_dead(client, NULL, TR_EMEMORY, error->text);
 }
 
 void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed) {
@@ -122,7 +122,9 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
     note_malformed(client, &error);
     fail_by_span(client, &span, TR_EINVALID, error.text);
   } else if (!tr_replay_drops(client, &span)) {
+    if (client->host->o.block_senders) client->host->sending = client;
     take(client, joined ? (tr_slice){ NULL, 0 } : framed, &span);
+    client->host->sending = NULL;
   }
   tr_blob_unref(joined);
 }

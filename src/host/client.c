@@ -11,7 +11,7 @@
  *
  * Nothing waits for a slow reader. What is queued on a stream, or waits for one, is bounded by session_bytes; answers may
  * go to twice that; a client that does not even take those loses its stream (at the next sweep, not in the midst of
- * somebody else's message). */
+ * somebody else's message). Where the operator wants it, senders are held back before something is dropped: block.c. */
 #include "host/internal.h"
 
 const tr_dest_ops tr_client_ops = { .event = tr_deliver_from_local, .request = tr_forward_from_local };
@@ -30,6 +30,8 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   tr_list_init(&client->subs);
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
+  tr_list_init(&client->holding);
+  tr_list_init(&client->late);
   tr_map_init(&client->confirmed, host->mem, tr_random_next(tr_core_random(host->core)));
   tr_notes_init(client);
   host->n_foreign++;
@@ -150,6 +152,12 @@ static int keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   return backlog_push(client, frame, answer, lane);
 }
 
+static void lost(tr_client *client, tr_blob *frame, int err) {
+  tr_wire_span span = { 0 };
+  bool event = !tr_wire_walk(tr_wire_framed(frame), &span, NULL) && span.kind == TR_WIRE_EVENT;
+  tr_deliver_dead(client, event ? &span : NULL, err, "its client did not come back");
+}
+
 /* Empty it: to its stream, or as dead letters where that does not take it. */
 static void backlog_leave(tr_client *client) {
   struct tr_backlog log = client->backlog;
@@ -157,7 +165,7 @@ static void backlog_leave(tr_client *client) {
   for (size_t i = 0; i < log.count; i++) {
     int err = TR_EUNAVAILABLE;
     if (client->stream) err = tr_client_send_lane(client, log.items[i].frame, log.items[i].answer, log.items[i].lane);
-    if (err && !log.items[i].answer) tr_deliver_dead(client, err, "its client did not come back");
+    if (err && !log.items[i].answer) lost(client, log.items[i].frame, err);
     tr_blob_unref(log.items[i].frame);
   }
   tr_free(client->host->mem, log.items, log.cap * sizeof *log.items);
@@ -192,6 +200,8 @@ static void fail_work(tr_client *client) {
 
 static void drop_stream(tr_client *client) {
   if (!client->stream) return;
+  tr_block_release(client);
+  tr_link_remove(&client->stream->held);
   client->stream->client = NULL;
   client->stream = NULL;
   client->host->stats.streams--;
@@ -245,6 +255,7 @@ void tr_client_free(tr_client *client) {
   if (client->dest.number) tr_core_remove_uplink(host->core, &client->dest);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
+  tr_retain_forget(client);
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
   tr_replay_forget(client);
@@ -281,8 +292,9 @@ static void doom(tr_client *client) {
   tr_timer_start(host->timers, &host->sweep, tr_core_now(host->core), sweep);
 }
 
-bool tr_client_has_room(const tr_client *client, size_t size) {
-  return tr_rpc_queued(client->stream->call) + size <= client->host->o.session_bytes;
+bool tr_client_has_room(tr_client *client, size_t size) {
+  uint64_t queued = tr_rpc_queued(client->stream->call) + size;
+  return queued <= client->host->o.session_bytes || (client->host->sending && tr_block_holds(client, queued));
 }
 
 int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
@@ -291,8 +303,10 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
 
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   if (!client->stream) return keep(client, frame, answer, lane);
-  uint64_t bound = client->host->o.session_bytes;
-  if (tr_rpc_queued(client->stream->call) + frame->len > (answer ? bound * 2 : bound)) {
+  const tr_host *host = client->host;
+  uint64_t bound = host->o.session_bytes, queued = tr_rpc_queued(client->stream->call) + frame->len;
+  if (answer) bound *= host->o.block_senders ? 4 : 2;
+  if (queued > bound && !(!answer && host->sending && tr_block_holds(client, queued))) {
     if (answer) doom(client);
     return TR_EOVERLOADED;
   }

@@ -143,6 +143,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   if (!stream) return;
   tr_rpc_call_set_ud(call, NULL);
   tr_client *client = detach(stream);
+  tr_link_remove(&stream->held);
   if (client) {
     tr_client_tell_left(client, status);
     if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
@@ -151,6 +152,12 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   tr_timer_stop(conn->host->timers, &stream->limit);
   tr_blob_unref(stream->message);
   TR_DELETE(conn->host->mem, stream);
+}
+
+static void on_writable(void *ud, tr_rpc_call *call) {
+  (void)ud;
+  tr_host_stream *stream = tr_rpc_call_ud(call);
+  if (stream && stream->client && stream->client->stream == stream) tr_block_release(stream->client);
 }
 
 static void on_dirty(void *ud, tr_rpc_conn *rpc) {
@@ -163,6 +170,7 @@ static const tr_rpc_handlers handlers = {
   .message = on_message,
   .oversize = on_oversize,
   .half_closed = on_half_closed,
+  .writable = on_writable,
   .closed = on_closed,
   .dirty = on_dirty,
 };
@@ -249,8 +257,10 @@ static void leave_clients(tr_host_conn *conn) {
     tr_host_stream *stream = tr_rpc_call_ud(call);
     if (!stream) continue;
     stream->ended = true;
+    tr_link_remove(&stream->held);
     tr_client *client = detach(stream);
     if (!client) continue;
+    tr_block_release(client);
     client->stream = NULL;
     conn->host->stats.streams--;
     tr_link_remove(&client->doomed);

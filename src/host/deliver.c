@@ -9,10 +9,26 @@
  * .NET worker that the event would throw off (withheld). The sending client gets its own events too: other agents live
  * there, and its worker leaves out the sender. */
 #include "host/internal.h"
+#include "wire/keys.h"
 
-void tr_deliver_dead(tr_client *client, int code, const char *why) {
+bool tr_host_is_telling(const tr_host *host) { return host->telling; }
+
+void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter) {
+  letter->topic = span->topic_type;
+  letter->source = span->topic_source;
+  letter->type = tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA);
+  letter->sender = tr_wire_event_attribute(span->inner, TR_KEY_SENDER_TYPE);
+  letter->sender_key = tr_wire_event_attribute(span->inner, TR_KEY_SENDER_KEY);
+}
+
+void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why) {
   tr_host *host = client->host;
   host->stats.dead_letters++;
+  if (span && host->o.dead) {
+    tr_host_dead letter = { .kind = "event", .client = tr_client_id(client), .code = code, .reason = why };
+    tr_deliver_describe(span, &letter);
+    host->o.dead(host->o.ud, &letter);
+  }
   if (code == TR_EOVERLOADED) host->stats.overloaded++;
   if (tr_guard_worth_a_line(++client->dropped))
     tr_log_write(host->log, TR_LOG_WARN, "event.dead", "client=%s count=%llu code=%s reason=\"%s\"", client->id,
@@ -71,7 +87,9 @@ static void tell_dead(tr_client *from, tr_slice bytes, int code, const char *why
   bool wanted = letters && tr_core_wanted(core, letters);
   tr_name_unref(letters);
   if (!wanted || tr_wire_decode(core, bytes, from->troupe, &in, &error)) return;
+  from->host->telling = true;
   tr_core_dead_letter(core, in.msg, code, why);
+  from->host->telling = false;
   tr_wire_in_fini(&in);
 }
 
@@ -110,18 +128,18 @@ static int deliver_to(delivery *d, tr_client *to, const char **why) {
   const variant *v = tr_transcode_due(d->from, to) ? variant_for(d, to) : NULL;
   int err = v ? v->code : 0;
   if (err) {
-    tr_deliver_dead(to, err, *why = v->error.text);
+    tr_deliver_dead(to, d->span, err, *why = v->error.text);
     return err;
   }
   if (to->dotnet && !fits_dotnet(d, v ? v->frame : NULL)) {
-    tr_quirk_withhold(to, "an event", d->span->topic_type);
+    tr_quirk_withhold(to, "an event", d->span, d->span->topic_type);
     return 0;
   }
   if (!d->frame && !(v && v->frame)) d->frame = frame_of(to->host, d->bytes, d->framed);
   tr_blob *frame = v && v->frame ? v->frame : d->frame;
   to->host->gzip.shared = frame;
   err = frame ? tr_client_send_lane(to, frame, false, d->span->priority) : TR_EMEMORY;
-  if (err) tr_deliver_dead(to, err, *why = reason(err));
+  if (err) tr_deliver_dead(to, d->span, err, *why = reason(err));
   return err;
 }
 
@@ -152,13 +170,29 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
   if (dead) tell_dead(from, bytes, dead, why); /* now that `dests` is not needed any more */
   if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
+  else if (!count && host->o.unheard) host->o.unheard(host->o.ud, span->topic_type, tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA));
 }
 
 /* ---- from an agent of this process ---- */
 
 static void dead_local(tr_client *to, tr_msg *msg, int code, const char *why) {
-  tr_deliver_dead(to, code, why);
+  tr_deliver_dead(to, NULL, code, why);
   tr_core_dead_letter(to->host->core, msg, code, why);
+}
+
+int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error) {
+  bool as_it_is = !tr_transcode_due(NULL, to) && (plain || tr_transcode_plain(to) == TR_FORMAT_NATIVE);
+  int err = as_it_is ? 0 : tr_transcode_frame(to, frame, error);
+  if (err) return err;
+  tr_slice bytes = tr_wire_framed(*frame);
+  tr_wire_span span = { 0 };
+  if (bytes.n > to->host->o.max_message) return TR_ETOO_LARGE;
+  if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
+    tr_quirk_withhold(to, "an event", span.kind == TR_WIRE_EVENT ? &span : NULL, span.topic_type);
+    return 0;
+  }
+  err = tr_client_send_lane(to, *frame, false, lane);
+  return err ? tr_error_set(error, err, "%s", reason(err)) : 0;
 }
 
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
@@ -168,22 +202,7 @@ void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
   tr_error_init(&error);
   bool cached = msg->frame != NULL; /* for an earlier receiver, who may take the native format */
   int err = tr_wire_encode_event_as(msg, (tr_slice){ NULL, 0 }, tr_transcode_plain(to), &frame, &error);
-  if (!err && (tr_transcode_due(NULL, to) || (cached && tr_transcode_plain(to) != TR_FORMAT_NATIVE)))
-    err = tr_transcode_frame(to, &frame, &error);
-  if (err) {
-    tr_blob_unref(frame);
-    dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
-    return;
-  }
-  tr_slice bytes = tr_wire_framed(frame);
-  tr_wire_span span = { 0 };
-  if (bytes.n > to->host->o.max_message) {
-    dead_local(to, msg, TR_ETOO_LARGE, tr_error_default_text(TR_ETOO_LARGE));
-  } else if (to->dotnet && (tr_wire_walk(bytes, &span, NULL) || !tr_quirk_event(&span))) {
-    tr_quirk_withhold(to, "an event", tr_name_view(msg->target_type));
-  } else {
-    err = tr_client_send_lane(to, frame, false, msg->priority);
-    if (err) dead_local(to, msg, err, reason(err));
-  }
+  if (!err) err = tr_deliver_frame(to, &frame, msg->priority, !cached, &error);
+  if (err) dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
   tr_blob_unref(frame);
 }

@@ -50,7 +50,7 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
 /* ---- client → client ---- */
 
 /* Where the callee cannot be given this request: a code, and why. */
-static int check_callee(const tr_client *callee, const tr_wire_span *span, size_t size, const char **why) {
+static int check_callee(tr_client *callee, const tr_wire_span *span, size_t size, const char **why) {
   if (!callee->stream) {
     *why = "the agent's worker is not connected";
     return TR_EUNAVAILABLE;
@@ -143,7 +143,7 @@ static bool takes(tr_client *caller, tr_blob *frame, tr_slice id) {
   tr_wire_span span = { 0 };
   tr_slice bytes = tr_wire_framed(frame);
   if (!tr_wire_walk(bytes, &span, NULL) && tr_quirk_answer(&span)) return true;
-  tr_quirk_withhold(caller, "an answer", id);
+  tr_quirk_withhold(caller, "an answer", NULL, id);
   return false;
 }
 
@@ -277,7 +277,7 @@ static void hand_back(tr_pending *pending, const tr_wire_span *span) {
   tr_client *caller = pending->caller;
   tr_slice id = tr_pending_id(pending);
   if (caller->dotnet && !tr_quirk_answer(span)) {
-    tr_quirk_withhold(caller, "an answer", id);
+    tr_quirk_withhold(caller, "an answer", NULL, id);
     tr_pending_free(pending);
     return;
   }
@@ -353,7 +353,7 @@ static void refuse_local(tr_core *core, tr_msg *msg, int code, const char *text)
   else tr_core_dead_letter(core, msg, code, text ? text : tr_error_default_text(code));
 }
 
-static int check_frame(const tr_client *callee, const tr_blob *frame, const char **why) {
+static int check_frame(tr_client *callee, const tr_blob *frame, const char **why) {
   tr_slice bytes = tr_wire_framed(frame);
   tr_wire_span span = { 0 };
   if (callee->dotnet && tr_wire_walk(bytes, &span, NULL)) return TR_EINTERNAL;

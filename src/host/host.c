@@ -41,6 +41,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_list_init(&host->conns);
   tr_list_init(&host->clients_list);
   tr_list_init(&host->doomed);
+  tr_list_init(&host->retained);
   tr_random *random = tr_core_random(options->core);
   tr_map_init(&host->addresses, mem, tr_random_next(random));
   tr_map_init(&host->clients, mem, tr_random_next(random));
@@ -61,6 +62,7 @@ void tr_host_free(tr_host *host) {
   while (!tr_list_empty(&host->conns)) tr_host_conn_closed(TR_CONTAINER(host->conns.next, tr_host_conn, link));
   fail_all(host);
   while (!tr_list_empty(&host->clients_list)) tr_client_free(TR_CONTAINER(host->clients_list.next, tr_client, link));
+  tr_retain_fini(host);
   tr_timer_stop(host->timers, &host->sweep);
   tr_timer_stop(host->timers, &host->drain);
   tr_slots_fini(&host->slots);

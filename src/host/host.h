@@ -20,12 +20,21 @@ struct tr_wire_control;
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 
+typedef struct tr_host_dead {
+  const char *kind; /* "event", "answer": a literal */
+  tr_slice topic, source, type, sender, sender_key; /* of an event; as far as they are known */
+  tr_slice client;
+  int code;
+  const char *reason;
+} tr_host_dead;
+
 typedef struct tr_host_options {
   tr_core *core;             /* its memory, log, clock, router */
   uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
   uint32_t max_frame;        /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
   uint32_t compress_from;    /* messages of so many bytes and more go gzipped to who accepts that; 0: from 1024 on, to who sends so itself */
   uint64_t session_bytes;    /* queued for one client at most; 0: 64 MiB */
+  bool block_senders;        /* a worker that does not take that much: hold back its senders, instead of dropping (block.c) */
   tr_time grace;             /* an ended stream's registrations wait so long for the same client-id; 0: 30 s */
   tr_time unopened;          /* registrations without a stream are kept so long; 0: 60 s */
   tr_time call_timeout;      /* guard for requests of foreign workers; 0: 600 s, TR_NEVER: off */
@@ -41,6 +50,10 @@ typedef struct tr_host_options {
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
+  /* A message that only passes through is not given to this client (borrowed texts; counted already). May be NULL. */
+  void (*dead)(void *ud, const struct tr_host_dead *letter);
+  /* An event came from a client, and nobody at all gets it. May be NULL. */
+  void (*unheard)(void *ud, tr_slice topic_type, tr_slice type);
   /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
   void (*control)(void *ud, const struct tr_wire_control *message);
   void *ud;
@@ -51,6 +64,9 @@ void tr_host_set_formats(tr_host *host, const char *json_only, const char *proto
 tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);
+
+/* Keep the last `most` events of this topic for clients that subscribe to it later. err: TR_EINVALID, TR_EEXISTS, TR_ELIMIT, TR_EMEMORY. */
+int tr_host_retain(tr_host *host, tr_slice topic, uint32_t most, tr_error *error);
 
 /* A connection was accepted. peer_address: "127.0.0.1:4711", "unix"; the port does not count. `socket` is the caller's, given
  * back by tr_host_conn_socket. NULL: refused (limits; *error says why) or no memory. */
@@ -72,9 +88,13 @@ bool tr_host_drained(const tr_host *host);
 /* Route a control message of this process to its destination, a client's control channel; or drop it. */
 void tr_host_control(tr_host *host, const struct tr_wire_control *message);
 
+/* The dead letter that the core is told of just now was told by `dead` before. */
+bool tr_host_is_telling(const tr_host *host);
+
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t held;      /* times that a sender was held back */
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);

@@ -24,6 +24,8 @@
 typedef struct tr_client tr_client;
 typedef struct tr_host_stream tr_host_stream;
 typedef struct tr_pending tr_pending;
+typedef struct tr_retained tr_retained; /* retain.c */
+typedef struct tr_late tr_late;
 
 /* ---- conn.c: connections and the calls on them ---- */
 
@@ -66,6 +68,7 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_rpc_call *call;
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
+  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
   tr_host_method method;
   bool half_closed, ended;
@@ -119,6 +122,12 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   tr_finder by_id;          /* of calls: notes.c */
+  tr_link late;             /* retain.c: what it is about to get */
+  tr_link holding;          /* block.c: streams that are held back for it */
+  tr_timer patience;
+  size_t stuck_at;          /* what it had queued when that began, or when it last took something */
+  bool given_up;            /* it takes nothing: its senders are not held any more */
+  uint64_t held_back;       /* logged with doubling */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
   uint32_t id_length;
@@ -153,11 +162,23 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
 /* The same with a priority (a tr_priority) in its session. */
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane);
 /* Would a frame of this size be taken? */
-bool tr_client_has_room(const tr_client *client, size_t size);
+bool tr_client_has_room(tr_client *client, size_t size);
 /* Drop subscriptions it added for this agent type (which another client has taken). */
 void tr_client_yield_type(tr_client *client, tr_slice type);
 uint32_t tr_client_count_types(tr_client *client);
 uint32_t tr_client_count_subs(tr_client *client);
+
+/* ---- block.c ---- */
+
+/* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
+bool tr_block_holds(tr_client *to, uint64_t queued);
+void tr_block_release(tr_client *to); /* it has room again, or is gone */
+
+/* ---- retain.c ---- */
+
+void tr_retain_subscribed(tr_client *client, tr_sub_kind kind, tr_slice topic); /* just now, and it had not before */
+void tr_retain_forget(tr_client *client);
+void tr_retain_fini(tr_host *host);
 
 /* ---- pending.c: open requests ---- */
 
@@ -215,8 +236,13 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg);
 
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span);
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
-/* An event that a client will not get: counted, logged with doubling. */
-void tr_deliver_dead(tr_client *client, int code, const char *why);
+/* An event in a frame of ours, replaced where the client takes another format (plain: its body is in that already, or is neither native
+ * nor of a type that is transcoded). err: why it does not get it. Withholding is none. */
+int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error);
+/* An event that a client will not get: counted, logged with doubling, and told (span NULL: it is not, or the core does it). */
+void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
+
+void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter);
 
 /* A request of a client was answered here: tr_reply_to.answer, with its pending's token. */
 void tr_forward_local_answer(void *ud, uint64_t token, tr_msg *request, tr_reply *reply);
@@ -256,7 +282,7 @@ bool tr_quirk_event(const tr_wire_span *span);
 bool tr_quirk_request(const tr_wire_span *span);
 bool tr_quirk_answer(const tr_wire_span *span);
 /* It is not sent: counted, logged with doubling. */
-void tr_quirk_withhold(tr_client *to, const char *what, tr_slice which);
+void tr_quirk_withhold(tr_client *to, const char *what, const tr_wire_span *event, tr_slice which);
 
 /* ---- transcode.c: who wants bodies in which format ---- */
 
@@ -301,12 +327,15 @@ struct tr_host {
   tr_map clients;    /* client-id → tr_client */
   tr_link clients_list;
   uint32_t n_foreign; /* clients that did not announce themselves as troupe */
+  tr_client *sending; /* whose message is being handled; only where o.block_senders */
+  tr_link retained;
   tr_link doomed;    /* clients whose stream goes at the next sweep */
   tr_timer sweep;
   tr_slots slots;    /* of tr_pending */
   tr_timer drain;
   uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
   tr_time drain_by;
+  bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
   const bool *has_types; /* of o.codecs */

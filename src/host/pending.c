@@ -98,7 +98,7 @@ void tr_pending_free(tr_pending *pending) {
 /* 0, or TR_EMEMORY. An answer that its caller cannot take counts as given. */
 static int answer_error(tr_client *caller, tr_slice id, uint8_t priority, int code, const char *text) {
   if (caller->dotnet) {
-    tr_quirk_withhold(caller, "an error answer", id);
+    tr_quirk_withhold(caller, "an error answer", NULL, id);
     return 0;
   }
   tr_blob *frame = tr_wire_error(caller->host->mem, id, code, tr_slice_of(text ? text : tr_error_default_text(code)));

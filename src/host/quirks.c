@@ -85,9 +85,13 @@ bool tr_quirk_answer(const tr_wire_span *span) {
   return !span->error.n && span->has_payload && is_protobuf(field(span->inner, 2));
 }
 
-void tr_quirk_withhold(tr_client *client, const char *what, tr_slice which) {
+void tr_quirk_withhold(tr_client *client, const char *what, const tr_wire_span *event, tr_slice which) {
   tr_host *host = client->host;
+  tr_host_dead letter = { .kind = event ? "event" : "answer", .client = tr_client_id(client), .code = TR_ECANT_HANDLE,
+                          .reason = "a .NET worker cannot take it" };
   host->stats.withheld++;
+  if (event) tr_deliver_describe(event, &letter);
+  if (host->o.dead) host->o.dead(host->o.ud, &letter);
   if (!tr_guard_worth_a_line(++client->withheld)) return;
   tr_log_write(host->log, TR_LOG_WARN, "withheld",
                "client=%s count=%llu what=\"%s\" of=%.*s reason=\"a .NET worker cannot take it\"", client->id,

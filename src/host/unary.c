@@ -205,6 +205,7 @@ static void add_subscription(call *c) {
     note_subscription(c, client, &want);
     tr_client_touch(client);
     answer_empty(c);
+    if (!err) tr_retain_subscribed(client, want.kind, want.topic);
     return;
   }
   if (err == TR_EEXISTS) fail(c, TR_GRPC_INVALID_ARGUMENT, "Subscription already exists");

@@ -107,6 +107,15 @@ static int push_value(lua_State *L) {
   return 1;
 }
 
+/* Pushes the value, and frees it. */
+static int give_value(lua_State *L, troupe_value_t *value) {
+  lua_pushcfunction(L, push_value);
+  lua_pushlightuserdata(L, value);
+  int status = lua_pcall(L, 1, 1, 0); /* nothing may be jumped over before it is freed */
+  troupe_value_free(value);
+  return status == LUA_OK ? 1 : lua_error(L);
+}
+
 static int metadata(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   const char *id = luaL_checkstring(L, 2);
@@ -115,11 +124,7 @@ static int metadata(lua_State *L) {
     bool memory = strcmp(troupe_error(self->rt), "out of memory") == 0;
     tr_module_raise(L, memory ? TR_EMEMORY : TR_ENOT_FOUND, "%s", troupe_error(self->rt));
   }
-  lua_pushcfunction(L, push_value);
-  lua_pushlightuserdata(L, value);
-  int status = lua_pcall(L, 1, 1, 0); /* nothing may be jumped over before it is freed */
-  troupe_value_free(value);
-  return status == LUA_OK ? 1 : lua_error(L);
+  return give_value(L, value);
 }
 
 /* --- state --- */
@@ -173,6 +178,16 @@ static int restore(lua_State *L) {
   return 1;
 }
 
+/* self:state(id) → what a save would store of this instance, or nil */
+static int state_of(lua_State *L) {
+  tr_lua_runtime *self = tr_module_check(L);
+  troupe_value_t *value = NULL;
+  int rc = tr_runtime_state_of(self->rt, luaL_checkstring(L, 2), &value);
+  if (rc == TROUPE_ENOT_FOUND) return 0;
+  tr_module_result(L, self, rc);
+  return give_value(L, value);
+}
+
 static int set_store(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   tr_module_result(L, self, tr_runtime_set_state(self->rt, luaL_checkstring(L, 2)));
@@ -181,6 +196,6 @@ static int set_store(lua_State *L) {
 
 const luaL_Reg tr_module_agent_methods[] = {
   { "load_file", load_file }, { "load_table", load_table }, { "reload", reload }, { "put", put }, { "self_of", self_of },
-  { "agents", agents }, { "metadata", metadata }, { "save", save }, { "restore", restore }, { "set_store", set_store },
+  { "agents", agents }, { "metadata", metadata }, { "save", save }, { "restore", restore }, { "set_store", set_store }, { "state", state_of },
   { NULL, NULL }
 };

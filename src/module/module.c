@@ -125,10 +125,20 @@ static void open_meta(lua_State *L) {
   lua_pop(L, 1);
 }
 
+/* name → the text of a Lua file that is built in, or nil */
+static int bundled(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
+  while (entry->name && strcmp(entry->name, name) != 0) entry++;
+  if (!entry->name) return 0;
+  lua_pushlstring(L, entry->source, entry->length);
+  return 1;
+}
+
 /* Run the half that is in Lua with the table `troupe` (at 1) and what it needs of C. */
 static void open_lua(lua_State *L) {
   static const luaL_Reg functions[] = { { "new", runtime_new }, { "in_turn", in_turn }, { "error", new_error },
-                                        { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
+                                        { "bundled", bundled }, { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
   while (entry->name && strcmp(entry->name, "troupe.module") != 0) entry++;
   if (!entry->name) luaL_error(L, "troupe.module is not built in");
@@ -146,5 +156,19 @@ int luaopen_troupe(lua_State *L) {
   tr_foreign_open(L);
   open_meta(L);
   open_lua(L);
+  return 1;
+}
+
+/* `require "troupe.testing"` looks into this library when nobody has required "troupe" yet. */
+__attribute__((visibility("default"))) int luaopen_troupe_testing(lua_State *L);
+
+int luaopen_troupe_testing(lua_State *L) {
+  lua_settop(L, 0);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "troupe");
+  lua_call(L, 1, 0);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_getfield(L, -1, "troupe.testing");
+  lua_call(L, 0, 1);
   return 1;
 }

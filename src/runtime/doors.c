@@ -40,6 +40,17 @@ static const tr_net_handlers host_handlers = { host_data, host_output, host_fini
 
 static void host_control(void *ud, const tr_wire_control *message) { tr_runtime_control(ud, NULL, message); }
 
+static void host_dead(void *ud, const tr_host_dead *dead) {
+  troupe_t *rt = ud;
+  tr_letter letter = { .kind = dead->kind, .type = dead->type, .target = dead->topic, .key = dead->source, .sender = dead->sender,
+                       .sender_key = dead->sender_key, .to = dead->client, .code = dead->code, .reason = dead->reason };
+  tr_undelivered_note(&rt->undelivered, &letter, tr_wall_us());
+}
+
+static void host_unheard(void *ud, tr_slice topic, tr_slice type) {
+  tr_undelivered_unheard(&((troupe_t *)ud)->undelivered, topic, type, tr_wall_us());
+}
+
 static void host_dirty(void *ud, tr_host_conn *conn) {
   (void)ud;
   tr_net_conn_dirty(tr_host_conn_socket(conn));
@@ -69,6 +80,8 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.control = host_control;
+    rt->host_options.dead = host_dead;
+    rt->host_options.unheard = host_unheard;
     rt->host_options.ud = rt;
     rt->host_options.restore = tr_runtime_take_state;
     rt->host = tr_host_new(&rt->host_options);

@@ -7,6 +7,7 @@
 #include "net/net.h"
 #include "net/watch.h"
 #include "runtime/runtime.h"
+#include "runtime/undelivered.h"
 #include "store/file.h"
 
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
@@ -97,6 +98,7 @@ struct troupe {
   troupe_intercept_fn intercept; /* intercept.c */
   void *intercept_ud;
   tr_tally letters;
+  tr_undelivered undelivered;
   /* subscribe.c */
   tr_class *subscriber; /* the class of their agent */
   tr_c_subscriptions *subscriptions; /* NULL until the first */
@@ -118,6 +120,10 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
+/* The newest of them, for the operator: undelivered.c. */
+void tr_runtime_keep_letter(tr_undelivered *kept, const tr_msg *msg, int code, const char *reason);
+void tr_runtime_unheard(tr_undelivered *kept, const tr_msg *event);
+int64_t tr_wall_us(void); /* the time of day */
 /* together.c: what concerns all isolates, done between two turns of each; with one isolate, just done. */
 typedef struct tr_share { tr_core *core; tr_script *script; } tr_share; /* of the runtime: what one isolate has */
 unsigned tr_runtime_shares(const troupe_t *rt); /* how many there are; the first is this thread's */

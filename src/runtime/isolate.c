@@ -243,6 +243,7 @@ static int read_file(void *ud, const char *path, tr_buf *text, tr_error *error) 
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   tr_isolate *isolate = ud;
   tr_runtime_dead_letter(&isolate->letters, isolate->log, isolate->script, msg, code, reason);
+  tr_runtime_keep_letter(&isolate->undelivered, msg, code, reason);
 }
 
 static tr_time clock_of(void *ud) {
@@ -280,6 +281,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
   tr_tally_init(&isolate->letters, isolate->mem, index);
+  tr_undelivered_init(&isolate->undelivered, isolate->mem);
   return isolate;
 }
 
@@ -331,6 +333,7 @@ void tr_crew_close(tr_crew *crew) {
     if (isolate->core) tr_isolate_leave(isolate);
     tr_core_free(isolate->core);
     tr_tally_fini(&isolate->letters);
+    tr_undelivered_fini(&isolate->undelivered);
     isolate->core = NULL;
   }
 }

@@ -28,6 +28,7 @@ struct tr_isolate {
   tr_mem *mem;
   const tr_log *log;
   tr_tally letters; /* not of isolate 0 */
+  tr_undelivered undelivered; /* likewise */
   /* the thread; not of isolate 0 */
   tr_mem own_mem;
   tr_log own_log;

@@ -14,6 +14,25 @@ typedef struct tr_operator {
   tr_link staying; /* questions that are answered by our end */
 } tr_operator;
 
+typedef struct tr_question { /* one who asks, until he is answered */
+  tr_operator *self;
+  tr_admin_call *call;
+  tr_value *args;
+  char *path;         /* of a save; NULL: show it */
+  const char **only;
+  size_t only_count;
+} tr_question;
+
+/* operator_verbs.c: arguments, and answering, once: the question is freed. put: before, and the text as JSON. own: takes out's memory. */
+double tr_question_number(const tr_question *q, const char *name, double fallback);
+const char *tr_question_text(const tr_question *q, const char *name);
+void tr_question_put(tr_buf *out, const char *before, const char *text);
+void tr_question_answer(tr_question *q, tr_buf *out);
+void tr_question_fail(tr_question *q, int code, const char *text);
+/* operator_letters.c: of isolate 0, 1, …; NULL: there are not so many */
+const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
+void tr_question_letters(tr_question *q);
+
 /* operator_verbs.c: answers, now or later. */
 void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice body);
 /* It is open until the runtime ends. */

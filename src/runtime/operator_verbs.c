@@ -4,7 +4,7 @@
  * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
- * state as state_show.c has it. Times are seconds. */
+ * state as state_show.c has it · "deadletters" { count? } → { total, letters }. Times are seconds. */
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -14,30 +14,21 @@
 #include "runtime/isolate.h"
 #include "runtime/operator.h"
 
-typedef struct question {
-  tr_operator *self;
-  tr_admin_call *call;
-  tr_value *args;
-  char *path;         /* of a save; NULL: show it */
-  const char **only;
-  size_t only_count;
-} question;
-
 /* ---- arguments ---- */
 
-static double number_of(const question *q, const char *name, double fallback) {
+double tr_question_number(const tr_question *q, const char *name, double fallback) {
   const tr_value *value = tr_value_get(q->args, tr_slice_of(name));
   if (value) tr_value_as_number(value, &fallback);
   return fallback;
 }
 
-static const char *text_of(const question *q, const char *name) {
+const char *tr_question_text(const tr_question *q, const char *name) {
   tr_slice text;
   const tr_value *value = tr_value_get(q->args, tr_slice_of(name));
   return value && tr_value_get_kind(value) == TR_VALUE_STRING && tr_value_as_string(value, &text) ? text.p : NULL;
 }
 
-static bool read_only(question *q) {
+static bool read_only(tr_question *q) {
   const tr_value *list = tr_value_get(q->args, TR_SLICE_LITERAL("only"));
   size_t count = list && tr_value_get_kind(list) == TR_VALUE_ARRAY ? tr_value_length(list) : 0;
   if (!list) return true;
@@ -59,7 +50,7 @@ static tr_time seconds(double value, tr_time fallback) {
 
 /* ---- answers ---- */
 
-static void free_question(question *q) {
+static void free_question(tr_question *q) {
   tr_mem *mem = &q->self->rt->mem;
   if (q->path) tr_free(mem, q->path, strlen(q->path) + 1);
   tr_free(mem, q->only, q->only ? (q->only_count + 1) * sizeof *q->only : 0);
@@ -67,12 +58,12 @@ static void free_question(question *q) {
   TR_DELETE(mem, q);
 }
 
-static void fail(question *q, int code, const char *text) {
+void tr_question_fail(tr_question *q, int code, const char *text) {
   tr_admin_fail(q->call, code, text && *text ? text : tr_error_default_text(code));
   free_question(q);
 }
 
-static void answer(question *q, tr_buf *out) {
+void tr_question_answer(tr_question *q, tr_buf *out) {
   if (out->failed) {
     tr_admin_fail(q->call, TR_EMEMORY, "out of memory");
   } else {
@@ -83,7 +74,7 @@ static void answer(question *q, tr_buf *out) {
   free_question(q);
 }
 
-static void put_string(tr_buf *out, const char *before, const char *text) {
+void tr_question_put(tr_buf *out, const char *before, const char *text) {
   tr_error error;
   tr_json_writer writer;
   tr_error_init(&error);
@@ -99,7 +90,7 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
   const char *comma = "";
   tr_buf_text(out, ",\"doors\":[");
   if (rt->listeners) {
-    put_string(out, "{\"kind\":\"listen\",\"address\":", rt->bound);
+    tr_question_put(out, "{\"kind\":\"listen\",\"address\":", rt->bound);
     tr_buf_text(out, "}");
     comma = ",";
   }
@@ -107,7 +98,7 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
     static const char *const states[] = { "off", "dialing", "joining", "joined" };
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
     tr_buf_text(out, comma);
-    put_string(out, "{\"kind\":\"host\",\"address\":", uplink->address);
+    tr_question_put(out, "{\"kind\":\"host\",\"address\":", uplink->address);
     tr_buf_printf(out, ",\"state\":\"%s\"}", states[tr_worker_get_state(uplink->worker)]);
     comma = ",";
   }
@@ -131,10 +122,10 @@ static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   count(class_, &sum);
   for (unsigned i = 1; rt->crew && i < rt->crew->count; i++)
     count(tr_core_find_class(rt->crew->isolates[i]->core, tr_name_view(tr_class_type(class_))), &sum);
-  put_string(out, "{\"type\":", tr_class_type(class_)->text);
+  tr_question_put(out, "{\"type\":", tr_class_type(class_)->text);
   tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", sum.instances, sum.mail, sum.turns);
   if (tr_script_class_about(class_, &about)) {
-    put_string(out, ",\"file\":", about.file);
+    tr_question_put(out, ",\"file\":", about.file);
     tr_buf_printf(out, ",\"version\":%lld,\"program\":%s", (long long)about.version, about.program ? "true" : "false");
   }
   tr_buf_text(out, "}");
@@ -158,14 +149,14 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
                 (unsigned long long)s.inflated_to, (unsigned long long)s.inflate_refused);
 }
 
-static void answer_ps(question *q) {
+static void answer_ps(tr_question *q) {
   static const char *const stages[] = { "running", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
   tr_buf out;
   const char *comma = "";
   tr_buf_init(&out, &rt->mem);
   tr_buf_printf(&out, "{\"pid\":%ld", (long)getpid());
-  put_string(&out, ",\"version\":", TR_VERSION);
+  tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
   put_doors(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
@@ -180,28 +171,28 @@ static void answer_ps(question *q) {
   tr_buf_text(&out, "]");
   put_stats(&out, rt);
   tr_buf_text(&out, "}");
-  answer(q, &out);
+  tr_question_answer(q, &out);
 }
 
 /* ---- reload, stop ---- */
 
-static void answer_reload(question *q) {
+static void answer_reload(tr_question *q) {
   troupe_t *rt = q->self->rt;
   tr_buf out;
-  int rc = troupe_reload(rt, text_of(q, "name"));
+  int rc = troupe_reload(rt, tr_question_text(q, "name"));
   if (rc < 0) {
-    fail(q, rc, rt->error.text);
+    tr_question_fail(q, rc, rt->error.text);
     return;
   }
   tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator", rc);
   tr_buf_init(&out, &rt->mem);
   tr_buf_printf(&out, "{\"files\":%d}", rc);
-  answer(q, &out);
+  tr_question_answer(q, &out);
 }
 
-static void answer_stop(question *q) {
+static void answer_stop(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  tr_time drain = seconds(number_of(q, "drain", -1), rt->drain);
+  tr_time drain = seconds(tr_question_number(q, "drain", -1), rt->drain);
   tr_log_write(&rt->log, TR_LOG_INFO, "stop", "by=operator drain_s=%g", (double)drain / 1e6);
   tr_admin_send(q->call, TR_SLICE_LITERAL("{\"stopping\":true}"));
   tr_operator_stay(q->self, q->call);
@@ -212,7 +203,7 @@ static void answer_stop(question *q) {
 
 /* ---- state ---- */
 
-static void show(question *q, const tr_buf *bytes) {
+static void show(tr_question *q, const tr_buf *bytes) {
   troupe_t *rt = q->self->rt;
   tr_snapshot *snapshot = NULL;
   tr_error error;
@@ -225,82 +216,83 @@ static void show(question *q, const tr_buf *bytes) {
   if (!rc && out.len > TR_ADMIN_REPLY_MAX)
     rc = tr_error_set(&error, TR_ETOO_LARGE, "the state is too large to be shown so (save it, and show the file; or name some by --only)");
   if (!rc) {
-    answer(q, &out);
+    tr_question_answer(q, &out);
     return;
   }
   tr_buf_fini(&out);
-  fail(q, rc, error.text);
+  tr_question_fail(q, rc, error.text);
 }
 
 static void on_saved(void *ud, int rc, tr_buf *bytes, const tr_error *error) {
-  question *q = ud;
+  tr_question *q = ud;
   troupe_t *rt = q->self->rt;
   tr_error why;
   tr_buf out;
   size_t size = bytes->len;
   tr_error_init(&why);
   if (rc < 0) {
-    fail(q, rc, error->text);
+    tr_question_fail(q, rc, error->text);
   } else if (!q->path) {
     show(q, bytes);
   } else if (tr_store(rt, q->path, bytes, &why)) {
     tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\"", q->path, tr_error_name(why.code), why.text);
-    fail(q, why.code, why.text);
+    tr_question_fail(q, why.code, why.text);
   } else {
     tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s failed=%d by=operator", q->path, rc);
     tr_buf_init(&out, &rt->mem);
-    put_string(&out, "{\"path\":", q->path);
+    tr_question_put(&out, "{\"path\":", q->path);
     tr_buf_printf(&out, ",\"bytes\":%zu,\"failed\":%d}", size, rc);
-    answer(q, &out);
+    tr_question_answer(q, &out);
   }
 }
 
-static void begin_save(question *q) {
+static void begin_save(tr_question *q) {
   tr_error error;
   tr_error_init(&error);
-  double timeout = number_of(q, "timeout", -1);
+  double timeout = tr_question_number(q, "timeout", -1);
   tr_time wait = timeout == 0 ? -1 : seconds(timeout, 0);
-  if (tr_save_begin(q->self->rt, q->only, wait, on_saved, q, &error)) fail(q, error.code, error.text);
+  if (tr_save_begin(q->self->rt, q->only, wait, on_saved, q, &error)) tr_question_fail(q, error.code, error.text);
 }
 
-static void answer_save(question *q) {
+static void answer_save(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  const char *path = text_of(q, "path");
+  const char *path = tr_question_text(q, "path");
   if (!path) path = rt->state_path;
   if (!path) {
-    fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
+    tr_question_fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
     return;
   }
   q->path = tr_strndup(&rt->mem, path, strlen(path));
   if (q->path) begin_save(q);
-  else fail(q, TR_EMEMORY, NULL);
+  else tr_question_fail(q, TR_EMEMORY, NULL);
 }
 
-static void answer_restore(question *q) {
+static void answer_restore(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  const char *path = text_of(q, "path");
+  const char *path = tr_question_text(q, "path");
   if (!path) path = rt->state_path;
   if (!path) {
-    fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
+    tr_question_fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
     return;
   }
   troupe_state_options_t options = { .size = sizeof options, .only = q->only };
   int rc = troupe_restore_with(rt, path, &options);
   if (rc < 0) {
-    fail(q, rc, rt->error.text);
+    tr_question_fail(q, rc, rt->error.text);
     return;
   }
   tr_buf out;
   tr_buf_init(&out, &rt->mem);
-  put_string(&out, "{\"path\":", path);
+  tr_question_put(&out, "{\"path\":", path);
   tr_buf_printf(&out, ",\"failed\":%d}", rc);
-  answer(q, &out);
+  tr_question_answer(q, &out);
 }
 
 /* ---- all of them ---- */
 
-static const struct verb { const char *name; void (*answer)(question *q); } verbs[] = {
+static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
   { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
+  { "deadletters", tr_question_letters },
   { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
 };
 
@@ -332,14 +324,14 @@ void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice b
     return;
   }
   tr_value *args = parse(rt, body, &error);
-  question *q = args ? TR_NEW(&rt->mem, question) : NULL;
+  tr_question *q = args ? TR_NEW(&rt->mem, tr_question) : NULL;
   if (!q) {
     tr_value_free(args);
     tr_admin_fail(call, error.code ? error.code : TR_EMEMORY, error.text);
     return;
   }
-  *q = (question){ .self = self, .call = call, .args = args };
+  *q = (tr_question){ .self = self, .call = call, .args = args };
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   if (read_only(q)) found->answer(q);
-  else fail(q, TR_EMEMORY, NULL);
+  else tr_question_fail(q, TR_EMEMORY, NULL);
 }

@@ -59,7 +59,7 @@ static uint64_t system_seed(void) {
   return seed ^ ((uint64_t)ts.tv_nsec << 32) ^ (uint64_t)ts.tv_sec;
 }
 
-static int64_t wall_us(void) {
+int64_t tr_wall_us(void) {
   struct timespec ts;
   clock_gettime(CLOCK_REALTIME, &ts);
   return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
@@ -105,7 +105,10 @@ static void on_wake(void *ud) {
 static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) {
   troupe_t *rt = ud;
   tr_runtime_dead_letter(&rt->letters, &rt->log, rt->script, msg, code, reason);
+  if (!rt->host || !tr_host_is_telling(rt->host)) tr_runtime_keep_letter(&rt->undelivered, msg, code, reason);
 }
+
+static void on_unheard(void *ud, tr_msg *event) { tr_runtime_unheard(&((troupe_t *)ud)->undelivered, event); }
 
 static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
 
@@ -115,7 +118,7 @@ static int make_core(troupe_t *rt) {
     .log = &rt->log,
     .seed = rt->options.seed ? rt->options.seed : system_seed(),
     .now = tr_runtime_now(rt),
-    .hooks = { .wake = on_wake, .dead_letter = on_dead_letter, .ud = rt },
+    .hooks = { .wake = on_wake, .dead_letter = on_dead_letter, .unheard = on_unheard, .ud = rt },
   };
   rt->core = tr_core_new(&core);
   if (!rt->core) return TR_EMEMORY;
@@ -163,9 +166,10 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
+  tr_undelivered_init(&rt->undelivered, &rt->mem);
   tr_list_init(&rt->saves);
   tr_list_init(&rt->unstored);
-  rt->wall_us = wall_us;
+  rt->wall_us = tr_wall_us;
   tr_list_init(&rt->grants);
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
@@ -206,6 +210,7 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_free_subscriptions(rt);
   tr_core_free(rt->core);
   tr_tally_fini(&rt->letters);
+  tr_undelivered_fini(&rt->undelivered);
   tr_crew_free(rt->crew);
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);

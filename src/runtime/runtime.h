@@ -65,6 +65,9 @@ int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
 /* What is in a state file, as JSON: { saved, bytes, records = [ { kind, agent, version, bytes, value } ] }, appended to out. */
 int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
+/* The state of the instance "type/key" as a save would store it. own: *out is the caller's. err: TROUPE_ENOT_FOUND: there is none. Between turns
+ * only. */
+int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);
 /* The socket for the operator's verbs: "unix:PATH", whose folder only its owner may enter. */
 int tr_runtime_open_operator(troupe_t *rt, const char *address);
 /* Ask such a process, and wait: each answer is given to fn. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */

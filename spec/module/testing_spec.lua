@@ -1,0 +1,159 @@
+-- troupe.testing: virtual time, what was sent, stand-ins and injected failures; and `troupe test`, which runs specs that use it.
+local module = require "spec.support.troupe"
+local process = require "spec.support.process"
+local sh = require "spec.support.sh"
+
+local source = [[
+return {
+  state = { count = 0, _private = 1 }, shards = { "book" }, timers = { Tick = 5 },
+  on = {
+    Greeting = function(self, message, ctx)
+      self.count = self.count + 1
+      self.book = { self.count }
+      if message.wait then ctx:sleep(message.wait) end
+      ctx:publish("news", "Hello", { n = self.count })
+      return { content = "hello " .. message.name }
+    end,
+    Pay = function(_, message, ctx) return ctx:call("bank", "Pay", message, { retry = 2 }) end,
+    Loop = function(_, _, ctx) ctx:send(ctx.id, "Loop") end,
+    Tick = function(self) self.ticks = (self.ticks or 0) + 1 end,
+    Luck = function() return { math.random(1e9), math.random(1e9) } end,
+  },
+}]]
+
+describe("troupe.testing", function()
+  if module.sanitized then return end
+  local testing, path, t = require "troupe.testing"
+
+  before_each(function()
+    path = process.write_file(process.tmpdir() .. "/greeter.lua", source)
+    t = testing.new { path }
+  end)
+  after_each(function() t:close() end)
+
+  it("answers calls, moving time as far as they need", function()
+    assert.equal("hello Anna", t:call("greeter/a", "Greeting", { name = "Anna" }).content)
+    assert.equal(0, t:now())
+    assert.equal("hello Bert", t:call("greeter/a", "Greeting", { name = "Bert", wait = 20 }).content)
+    assert.equal(20, t:now())
+    local err = t:raises("timeout", t.call, t, "greeter/a", "Greeting", { name = "Cleo", wait = 40 })
+    assert.match("did not answer", err.message)
+    assert.equal(50, t:now()) -- the call's 30 s
+  end)
+
+  it("lets time pass at once, and only when it is told to", function()
+    t:call("greeter/a", "Greeting", { name = "Anna" })
+    t:run()
+    assert.is_nil(t:state("greeter/a").ticks)
+    local began = os.clock()
+    t:advance(3600)
+    assert.same({ 720, 3600 }, { t:state("greeter/a").ticks, t:now() })
+    assert.is_true(os.clock() - began < 2)
+    t:advance(4.999999)
+    assert.equal(720, t:state("greeter/a").ticks)
+    t:advance(0.000001)
+    assert.equal(721, t:state("greeter/a").ticks)
+  end)
+
+  it("shows states as they would be saved, shards with them", function()
+    t:call("greeter/a", "Greeting", { name = "Anna" })
+    assert.same({ count = 1, book = { 1 } }, t:state("greeter/a"))
+    assert.same({ count = 1, book = { 1 } }, t:state("greeter/a"))
+    assert.is_nil(t:state("greeter"))
+    assert.is_nil(t:state("nobody"))
+  end)
+
+  it("keeps what was sent", function()
+    t:mock("bank", { Pay = { ok = true } })
+    t:call("greeter/a", "Greeting", { name = "Anna" })
+    t:call("greeter/b", "Greeting", { name = "Bert", wait = 3 })
+    t:call("greeter/b", "Pay", { euro = 5 })
+    assert.equal(2, #t:sent("news"))
+    local second = t:sent("news/b")[1]
+    assert.same({ "event", "news/b", "Hello", "greeter/b", 3, { n = 1 } },
+      { second.kind, second.topic, second.type, second.sender, second.time, second.body })
+    local paid = t:sent("bank")
+    assert.same({ 1, "request", "bank/default", { euro = 5 } }, { #paid, paid[1].kind, paid[1].agent, paid[1].body })
+    assert.same({}, t:sent("nobody"))
+  end)
+
+  it("has stand-ins: bodies and functions", function()
+    t:mock("bank", { Pay = function(self, message)
+      self.sum = (self.sum or 0) + message.euro
+      return { sum = self.sum }
+    end, ["*"] = { other = true } })
+    assert.equal(5, t:call("greeter", "Pay", { euro = 5 }).sum)
+    assert.equal(8, t:call("greeter", "Pay", { euro = 3 }).sum)
+    assert.is_true(t:call("bank", "What").other)
+    assert.match("already_exists: t:mock: greeter is loaded already", module.raised(t.mock, t, "greeter", {}))
+  end)
+
+  it("injects failures, which are retried as others are", function()
+    t:mock("bank", { Pay = { ok = true } })
+    t:fail("bank", "Pay", "permission_denied")
+    t:raises("permission_denied", t.call, t, "greeter", "Pay", {})
+    t:fail("bank/default", "*", "unavailable", 2)
+    assert.is_true(t:call("greeter", "Pay", {}).ok)
+    assert.is_true(t:now() > 0) -- by back-off
+    t:fail("bank", "Pay", "unavailable", 3)
+    t:raises("unavailable", t.call, t, "greeter", "Pay", {})
+    assert.match("there is no error code sad", module.raised(t.fail, t, "bank", "Pay", "sad"))
+    assert.match("expected the error timeout, got nothing", module.raised(t.raises, t, "timeout", function() end))
+    assert.match("expected the error timeout, got not_found", module.raised(t.raises, t, "timeout", t.call, t, "nobody", "X"))
+  end)
+
+  it("ends what would never end", function()
+    t:send("greeter", "Loop")
+    t:raises("limit_exceeded", t.run, t)
+    t:raises("cant_handle", t.call, t, "greeter", "Nothing") -- and it goes on
+  end)
+
+  it("gives the same for the same seed, and other for another", function()
+    local function luck(seed)
+      local other <close> = testing.new { path, seed = seed }
+      return other:call("greeter", "Luck")
+    end
+    assert.same(luck(7), luck(7))
+    assert.not_same(luck(7), luck(8))
+  end)
+
+  it("reloads", function()
+    t:call("greeter/a", "Greeting", { name = "Anna" })
+    process.write_file(path, (source:gsub("hello ", "welcome ")))
+    assert.equal(1, t:reload())
+    assert.equal("welcome Bert", t:call("greeter/a", "Greeting", { name = "Bert" }).content)
+    assert.equal(2, t:state("greeter/a").count)
+    process.write_file(path, "return {")
+    t:raises("invalid", t.reload, t, path)
+    assert.equal("welcome Bert", t:call("greeter/a", "Greeting", { name = "Bert" }).content)
+  end)
+
+  it("keeps the log, and says what is wrong about its use", function()
+    t:raises("handler_error", t.call, t, "greeter", "Greeting", {})
+    assert.equal("handler.failed", t:logged("greeter.lua:9").event)
+    assert.match("`seeds` is not an option", module.raised(testing.new, { seeds = 1 }))
+    assert.match("must be a number", module.raised(testing.new, { seed = "1" }))
+    assert.match("paths and tables", module.raised(testing.new, { 1 }))
+    assert.match("with a colon", module.raised(t.run))
+    assert.match("0 to 1e9 seconds", module.raised(t.advance, t, -1))
+    t:close()
+    assert.match("the test is closed", module.raised(t.run, t))
+  end)
+end)
+
+describe("troupe test", function()
+  if module.sanitized then return end
+
+  it("runs the spec that `troupe new` writes, with no path set", function()
+    local folder = process.tmpdir()
+    local env = { LUA_CPATH = false, LUA_CPATH_5_4 = false }
+    assert.equal(0, (sh.troupe({ "new", "greeter", "--with-spec" }, { cwd = folder })))
+    local status, out = sh.troupe({ "test" }, { cwd = folder, env = env })
+    assert.match("1 success / 0 failures / 0 errors", out)
+    assert.equal(0, status)
+    process.write_file(folder .. "/other_spec.lua", "it('fails', function() assert.equal(1, 2) end)")
+    status, out = sh.troupe({ "test", "other_spec.lua", "--", "--output=TAP" }, { cwd = folder, env = env })
+    assert.match("not ok 1 %- fails", out)
+    assert.equal(1, status)
+  end)
+end)
