@@ -374,7 +374,8 @@ end
 -- making one --------------------------------------------------------------------------------------------------------
 
 local runtime_keys = {
-  allow = "string", program = "string", store = "string", threads = "number", compress = "number", seed = "number", clock = "function", log = "function",
+  allow = "string", program = "string", store = "string", threads = "number", compress = "number", seed = "number",
+  clock = "function", log = "function",
 }
 
 -- To standard output what scripts print, to standard error what is wrong.
@@ -395,7 +396,9 @@ local function check_options(options)
     fail("invalid", "troupe.runtime: with `threads`, `log` may only be false, and `clock` not given: any thread would call them")
   end
   local from = options.compress or 0
-  if not math.tointeger(from) or from < 0 or from >= 1 << 32 then fail("invalid", "troupe.runtime: `compress` must be a number of bytes") end
+  if not math.tointeger(from) or from < 0 or from >= 1 << 32 then
+    fail("invalid", "troupe.runtime: `compress` must be a number of bytes")
+  end
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
@@ -420,7 +423,8 @@ function troupe.runtime(options)
   local self = { anchors = {}, store = options.store }
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
-    program = options.program, threads = math.tointeger(options.threads or 1), compress = options.compress,
+    program = options.program, threads = math.tointeger(options.threads or 1),
+    compress = options.compress,
     log = log_of(options),
     wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
