@@ -173,6 +173,27 @@ typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, c
 TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
 TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
 
+/* Several connections to one host, for a program that calls and publishes and has no agents there. A message goes by the one that is
+ * joined and has the fewest calls open; one that breaks is opened again, its open calls fail with TROUPE_EUNAVAILABLE, and the others go on.
+ * The runtime must be polled or run, as ever. */
+typedef struct troupe_pool troupe_pool_t;
+/* size: connections, 1000 at most; 0: 5. They are opened by and by: what is called before waits. *out: until troupe_pool_close, or
+ * troupe_free. TROUPE_EINVALID, TROUPE_EMEMORY, TROUPE_EUNAVAILABLE. */
+TROUPE_API int troupe_pool_open(troupe_t *rt, troupe_pool_t **out, const char *host, unsigned size);
+/* As troupe_publish_with and troupe_call_with; options may be NULL. Only the host's side gets them: nobody in this runtime does. */
+TROUPE_API int troupe_pool_publish(troupe_pool_t *pool, const char *topic, const char *type, troupe_value_t *body,
+                                   const troupe_message_options_t *options);
+TROUPE_API int troupe_pool_call(troupe_pool_t *pool, const char *agent, const char *type, troupe_value_t *body,
+                                const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
+typedef struct troupe_pool_stats {
+  size_t size;            /* sizeof(troupe_pool_stats_t), set by the caller */
+  uint64_t members, joined, open_calls;
+} troupe_pool_stats_t;
+TROUPE_API void troupe_pool_get_stats(troupe_pool_t *pool, troupe_pool_stats_t *stats);
+/* Open calls get their callbacks with TROUPE_ECANCELLED, now; what is published is still sent, for 3 s at most, while the runtime works.
+ * The pool may not be used any more. NULL is fine. */
+TROUPE_API void troupe_pool_close(troupe_pool_t *pool);
+
 /* A message on its way, as an interceptor sees it. */
 typedef struct troupe_message {
   const char *kind;           /* "request", "send", "event" */

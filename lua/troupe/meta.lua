@@ -350,6 +350,8 @@ function pool:publish(topic, type, body, opts) end
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---@return { size: integer, joined: integer, open: integer }
+function pool:stats() end
 function pool:close() end
 
 ---@class troupe.runtime

@@ -227,10 +227,24 @@ int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, u
   return 0;
 }
 
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud) {
+  tr_worker_options options = { .bound = true, .events = TR_UPLINK_NONE };
+  tr_uplink *uplink = make_uplink(rt, address, &options, fn, ud);
+  if (uplink) uplink->member = true;
+  return uplink;
+}
+
+void tr_runtime_free_uplink(tr_uplink *uplink) {
+  tr_link_remove(&uplink->all);
+  worker_hang_up(uplink, uplink->worker);
+  tr_worker_free(uplink->worker);
+  TR_DELETE(&uplink->rt->mem, uplink);
+}
+
 static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
   for (tr_link *l = rt->uplinks.next; l != &rt->uplinks; l = l->next) {
     tr_uplink *uplink = TR_CONTAINER(l, tr_uplink, all);
-    if (strcmp(uplink->address, address) == 0) return uplink;
+    if (!uplink->member && strcmp(uplink->address, address) == 0) return uplink;
   }
   return NULL;
 }
@@ -296,11 +310,6 @@ bool tr_runtime_left(const troupe_t *rt) {
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
 void tr_runtime_close_doors(troupe_t *rt) {
-  tr_link *link;
-  while ((link = tr_list_pop(&rt->uplinks))) {
-    tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
-    worker_hang_up(uplink, uplink->worker);
-    tr_worker_free(uplink->worker);
-    TR_DELETE(&rt->mem, uplink);
-  }
+  tr_runtime_free_pools(rt);
+  while (!tr_list_empty(&rt->uplinks)) tr_runtime_free_uplink(TR_CONTAINER(rt->uplinks.next, tr_uplink, all));
 }
