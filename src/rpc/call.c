@@ -40,12 +40,11 @@ static void announce(tr_rpc_call *call) {
 /* --- the end --- */
 
 static void release(tr_rpc_call *call) {
-  tr_mem *mem = call->conn->mem;
   tr_link_remove(&call->link);
   tr_link_remove(&call->credit_link);
   tr_link_remove(&call->event_link);
   tr_rpc_out_free(call);
-  tr_rpc_reader_free(&call->in, mem);
+  tr_rpc_reader_free(call);
 }
 
 void tr_rpc_call_end(tr_rpc_call *call, int status, tr_slice text) {

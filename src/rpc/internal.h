@@ -76,7 +76,7 @@ bool tr_rpc_accepts_gzip(tr_slice names); /* of grpc-accept-encoding: "identity,
 void tr_rpc_read(tr_rpc_call *call, tr_slice bytes);
 /* The stream ended in the middle of a message. */
 bool tr_rpc_reader_cut(const tr_rpc_reader *reader);
-void tr_rpc_reader_free(tr_rpc_reader *reader, tr_mem *mem);
+void tr_rpc_reader_free(tr_rpc_call *call);
 
 /* --- inflate.c --- */
 
@@ -181,6 +181,8 @@ struct tr_rpc_conn {
   char *authority, *user_agent; /* client */
   tr_link calls, unopened, credits, writable, over;
   size_t call_count;
+  size_t queued;         /* bytes queued on all calls */
+  size_t partial;        /* bytes kept of messages that are not whole yet, on all calls */
   tr_buf *out;           /* during tr_rpc_output */
   size_t out_goal;
   size_t credit;         /* connection bytes received and not returned */

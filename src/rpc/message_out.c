@@ -47,6 +47,7 @@ static void free_ring(tr_rpc_queue *queue, tr_mem *mem) {
 void tr_rpc_out_free(tr_rpc_call *call) {
   tr_mem *mem = call->conn->mem;
   free_ring(&call->out, mem);
+  call->conn->queued -= call->out.bytes;
   call->out.bytes = 0;
   if (!call->lanes) return;
   free_ring(&call->lanes->high, mem);
@@ -90,12 +91,14 @@ int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
   tr_blob *sent = call->deflate ? tr_rpc_deflate(conn->options.gzip, framed) : tr_blob_ref(framed);
   queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = sent;
   call->out.bytes += sent->len;
+  conn->queued += sent->len;
   tr_rpc_wake(call);
   if (call->out.bytes < conn->options.high_water) return 0;
   call->full = true;
   return 1;
 }
 
+size_t tr_rpc_conn_queued(const tr_rpc_conn *conn) { return conn->queued; }
 size_t tr_rpc_queued(const tr_rpc_call *call) { return call->out.bytes; }
 
 /* --- out --- */
@@ -140,6 +143,7 @@ static tr_rpc_queue *next_queue(tr_rpc_call *call) {
 /* Move n of the queued bytes to the end of out, where there is room. */
 static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
   call->out.bytes -= n;
+  call->conn->queued -= n;
   while (n > 0) {
     tr_rpc_queue *queue = next_queue(call);
     tr_blob *blob = queue->ring[queue->first];

@@ -83,6 +83,7 @@ typedef struct tr_rpc_options {
   void *ud;                       /* of the handlers' calls for this connection */
   bool server;
   uint32_t max_message;           /* received message, prefix excluded, also after inflating; 0: 4 194 304 */
+  uint32_t max_partial;           /* kept of messages that are not whole yet, on all calls of a connection; 0: 16 times max_message */
   uint32_t max_streams;           /* server: concurrent calls per connection; 0: 1024 */
   uint32_t max_header_bytes;      /* 0: 16 384 */
   uint32_t stream_window;         /* 0: 1 MiB */
@@ -140,6 +141,7 @@ int tr_rpc_send_headers(tr_rpc_call *call, const tr_rpc_header *headers, size_t 
 int tr_rpc_send(tr_rpc_call *call, tr_blob *framed);
 /* The same with a priority among what is queued on this call. */
 int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane);
+size_t tr_rpc_conn_queued(const tr_rpc_conn *conn); /* on all its calls */
 size_t tr_rpc_queued(const tr_rpc_call *call); /* bytes queued and not yet given to tr_rpc_output */
 /* Server: end with a status after what is queued; Trailers-Only when nothing was sent. If the request side is still
  * open, RST_STREAM NO_ERROR follows. */
