@@ -94,6 +94,7 @@ typedef struct tr_rpc_options {
   tr_rpc_gzip *gzip;              /* borrowed; NULL: nothing is sent compressed (what comes so is read all the same) */
   const char *user_agent;         /* client; NULL: "troupe/VERSION" */
   const char *authority;          /* client */
+  bool secure;                    /* client: over TLS */
 } tr_rpc_options;
 
 /* The preface and SETTINGS are queued at once (`dirty` is not called for them). NULL: out of memory. */

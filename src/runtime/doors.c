@@ -80,12 +80,14 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
     rt->host_options.control = host_control;
+    rt->host_options.identify = tr_secure_identify;
     rt->host_options.dead = host_dead;
     rt->host_options.unheard = host_unheard;
     rt->host_options.ud = rt;
     rt->host_options.restore = tr_runtime_take_state;
     rt->host = tr_host_new(&rt->host_options);
     if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+    tr_secure_apply(rt);
   }
   rc = tr_net_listen(rt->net, tr_slice_of(address), on_accept, rt, rt->bound, NULL, error);
   if (rc) {
@@ -183,6 +185,8 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
   if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
 }
 
+static tr_slice worker_authorization(void *ud) { return tr_secure_authorization(((tr_uplink *)ud)->rt); }
+
 static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
   tr_address parsed;
   if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
@@ -200,6 +204,8 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   options->compress_from = rt->options.compress_from;
   options->version = TR_VERSION;
   options->has_types = tr_codecs_has_types(rt->codecs);
+  options->tls = parsed.tls;
+  options->authorization = worker_authorization;
   options->dial = worker_dial;
   options->hang_up = worker_hang_up;
   options->dirty = worker_dirty;
@@ -310,6 +316,7 @@ bool tr_runtime_left(const troupe_t *rt) {
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
 void tr_runtime_close_doors(troupe_t *rt) {
+  tr_runtime_close_tunnels(rt);
   tr_runtime_free_pools(rt);
   while (!tr_list_empty(&rt->uplinks)) tr_runtime_free_uplink(TR_CONTAINER(rt->uplinks.next, tr_uplink, all));
 }

@@ -4,7 +4,7 @@
  * A script writes the same few addresses again and again, so each text is checked and taken apart once; a Lua table
  * leads from the string to the result, which holds references to its names (a look-up is a tenth of parsing and
  * interning). The tables are bounded: when ADDRESS_MAX texts are known they are all forgotten, which keeps no order
- * of use and costs little.
+ * of use and costs little. A text is remembered when it comes a second time: who makes many agents names each of them once.
  *
  * In front of the tables stand the texts that were used last, found by where their strings lie: a string that is a key of a table stays
  * where it is, so the same pointer is the same text. That is a third of a look-up in a table (250 of the 15 000 instructions of a call
@@ -18,6 +18,8 @@
 #else
 #define ADDRESS_MAX 8192
 #endif
+
+typedef enum { KIND_AGENT, KIND_TOPIC, KIND_TYPE } kind;
 
 static void free_list(tr_script *script, tr_address *address) {
   while (address) {
@@ -38,6 +40,11 @@ static void forget(tr_script *script) {
 }
 
 void tr_address_close(tr_script *script) {
+  for (int i = 0; i < 2; i++) {
+    tr_name_unref(script->passing[i].type);
+    tr_name_unref(script->passing[i].key);
+    script->passing[i] = (tr_address){ .type = NULL };
+  }
   forget(script);
   forget(script);
 }
@@ -86,6 +93,30 @@ static const tr_address *remember(lua_State *L, int at, int table, tr_slice type
   return address;
 }
 
+/* Did this string come before? The last few are known by where they lie; a wrong yes does no harm. */
+static bool came_before(lua_State *L, tr_script *script, int at) {
+  const void *text = lua_topointer(L, at), **seen = &script->seen[((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % TR_RECENT];
+  bool same = *seen == text;
+  *seen = text;
+  return same;
+}
+
+/* For this once; the next one takes its place. */
+static const tr_address *pass(lua_State *L, tr_script *script, kind what, tr_slice type, tr_slice key, bool bare) {
+  tr_names *names = tr_core_names(script->core);
+  tr_address *address = &script->passing[what];
+  tr_name *first = tr_name_new(names, type), *second = key.p ? tr_name_new(names, key) : NULL;
+  if (!first || (key.p && !second)) {
+    tr_name_unref(first);
+    tr_name_unref(second);
+    tr_raise_memory(L);
+  }
+  tr_name_unref(address->type);
+  tr_name_unref(address->key);
+  *address = (tr_address){ .type = first, .key = second, .bare = bare };
+  return address;
+}
+
 /* The string at `at`, which must be one: numbers are not turned into strings. */
 static tr_slice check_text(lua_State *L, int at, const char *what) {
   tr_slice text;
@@ -115,8 +146,6 @@ void tr_address_open(lua_State *L, tr_script *script) {
   }
   script->recent_most = short_most(L);
 }
-
-typedef enum { KIND_AGENT, KIND_TOPIC, KIND_TYPE } kind;
 
 static tr_recent *place_of(tr_script *script, kind what, const void *text) {
   uintptr_t at = (uintptr_t)text;
@@ -151,7 +180,9 @@ static TR_APART const tr_address *new_agent(lua_State *L, int at, int table) {
   if (tr_agent_id_parse(text, TR_SLICE_LITERAL("default"), &id, &error)) tr_fail_raise_error(L, &error);
   if (tr_name_reserved(id.key))
     tr_fail_raise(L, TR_EINVALID, "agent `%s`: keys that begin with \"" TR_RESERVED "\" are reserved", text.p);
-  return remember(L, at, table, id.type, id.key.p ? id.key : TR_SLICE_LITERAL(""), false);
+  tr_slice key = id.key.p ? id.key : TR_SLICE_LITERAL("");
+  tr_script *script = tr_script_of(L);
+  return came_before(L, script, at) ? remember(L, at, table, id.type, key, false) : pass(L, script, KIND_AGENT, id.type, key, false);
 }
 
 static TR_APART const tr_address *new_topic(lua_State *L, int at, int table) {
@@ -165,8 +196,9 @@ static TR_APART const tr_address *new_topic(lua_State *L, int at, int table) {
   if (tr_name_reserved(id.source))
     tr_fail_raise(L, TR_EINVALID, "topic `%s`: sources that begin with \"" TR_RESERVED "\" are reserved", text.p);
   bool bare = !memchr(text.p, '/', text.n);
-  return remember(L, at, table, id.type, bare ? (tr_slice){ NULL, 0 } : id.source.p ? id.source : TR_SLICE_LITERAL(""),
-                  bare);
+  tr_slice key = bare ? (tr_slice){ NULL, 0 } : id.source.p ? id.source : TR_SLICE_LITERAL("");
+  tr_script *script = tr_script_of(L);
+  return came_before(L, script, at) ? remember(L, at, table, id.type, key, bare) : pass(L, script, KIND_TOPIC, id.type, key, bare);
 }
 
 int tr_message_type_check(tr_slice type, tr_error *error) {

@@ -172,7 +172,11 @@ static bool check_other(tr_copy *copy, int type) {
   tr_slice bytes;
   if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
   if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) return true;
-  if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) return copy_placeholder(copy, tr_future_at(L, -1));
+  if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) {
+    if (!copy->check) return copy_placeholder(copy, tr_future_at(L, -1));
+    copy->held++; /* its content would have to be put in its place */
+    return false;
+  }
   if (type == LUA_TUSERDATA) return wrong(copy, "a body cannot hold an object such as ctx");
   return wrong(copy, "a body cannot hold a %s", lua_typename(L, type));
 }
@@ -231,7 +235,10 @@ static bool copy_map(tr_copy *copy, int from, int to) {
     bool plain_value = type == LUA_TBOOLEAN || (type == LUA_TSTRING && (trusted || is_text(L, -1))) ||
                        (type == LUA_TNUMBER && (trusted || lua_isinteger(L, -1)));
     if (!plain_value && !copy_value(copy, type, to + 2 + 2 * count)) return below(copy, to + 1 + 2 * count);
-    if (++count == BATCH) {
+    if (copy->check) {
+      lua_pop(L, 1);
+      if (!count_values(copy, 1)) return false;
+    } else if (++count == BATCH) {
       if (!flush_batch(copy, to, made)) return false;
       made = true;
       count = 0;
@@ -239,6 +246,7 @@ static bool copy_map(tr_copy *copy, int from, int to) {
       lua_pushvalue(L, -2);
     }
   } while (lua_next(L, from));
+  if (copy->check) return true;
   if (!made) {
     lua_createtable(L, 0, count);
     lua_replace(L, to);
@@ -265,8 +273,10 @@ static TR_APART bool copy_array(tr_copy *copy, int from, int to) {
   lua_State *L = copy->L;
   lua_Integer count = 0, last = 0;
   size_t length = (size_t)lua_rawlen(L, from);
-  lua_createtable(L, length < 1 << 20 ? (int)length : 1 << 20, 0);
-  lua_replace(L, to);
+  if (!copy->check) {
+    lua_createtable(L, length < 1 << 20 ? (int)length : 1 << 20, 0);
+    lua_replace(L, to);
+  }
   do {
     if (!lua_isinteger(L, -2)) {
       if (lua_type(L, -2) == LUA_TSTRING) below(copy, to + 1);
@@ -280,7 +290,8 @@ static TR_APART bool copy_array(tr_copy *copy, int from, int to) {
     if (++count % BATCH == 0 && !count_values(copy, BATCH)) return false;
     if (at > last) last = at;
     if (!copy_value(copy, lua_type(L, -1), to + 2)) return below(copy, to + 1);
-    lua_rawseti(L, to, at);
+    if (copy->check) lua_pop(L, 1);
+    else lua_rawseti(L, to, at);
   } while (lua_next(L, from));
   return last == count || hole(copy, from);
 }
@@ -312,9 +323,11 @@ static bool copy_table(tr_copy *copy, int from, int to) {
   lua_pushnil(L);
   lua_pushnil(L);
   if (!lua_next(L, from)) {
-    lua_createtable(L, 0, 0);
-    if (tr_is_array(L, from)) tr_mark_array(L);
-    lua_replace(L, to);
+    if (!copy->check) {
+      lua_createtable(L, 0, 0);
+      if (tr_is_array(L, from)) tr_mark_array(L);
+      lua_replace(L, to);
+    }
     done = true;
   } else if (lua_type(L, -2) == LUA_TNUMBER) {
     done = copy_array(copy, from, to);
@@ -368,6 +381,18 @@ int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy) {
   if (type == LUA_TTABLE) return copy_table(copy, at, top + 1) ? 0 : failed(copy, top);
   lua_pushvalue(L, at);
   return copy_value(copy, type, top + 1) ? 0 : failed(copy, top);
+}
+
+int tr_copy_check(lua_State *L, tr_copy *copy) {
+  int top = lua_gettop(L);
+  copy->check = true;
+  int rc = tr_copy_push(L, top, lua_type(L, top), copy);
+  copy->check = false;
+  lua_settop(L, top);
+  if (!copy->held) return rc;
+  copy->held = 0;
+  tr_error_init(copy->error);
+  return tr_copy_top(L, copy);
 }
 
 int tr_copy_top(lua_State *L, tr_copy *copy) {

@@ -149,8 +149,17 @@ void tr_owns_close(tr_script *script); /* all of a home */
 void tr_owns_plug(tr_script *script);  /* they have serializers now */
 
 /* --- address.c --- */
+struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
 enum { TR_RECENT = 32 };
 typedef struct tr_recent { const void *text; const tr_address *address; } tr_recent;
+
+typedef struct tr_instance_more { /* what few instances need */
+  tr_link timers;
+  unsigned timer_count;
+  uint32_t over_memory; /* how often in a row a turn ended with too much */
+  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+} tr_instance_more;
 
 /* --- state.c --- */
 struct tr_script {
@@ -194,7 +203,10 @@ struct tr_script {
   unsigned address_count;
   tr_recent recent[3][TR_RECENT]; /* by the string's place: agents, topics, types */
   size_t recent_most;   /* longer strings are not in it */
+  tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
+  const void *seen[TR_RECENT]; /* strings of those */
   tr_link files, classes;
+  tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
@@ -252,6 +264,7 @@ typedef struct tr_copy {
   lua_State *L;
   const char *root;  /* what the value is called in errors: "body" */
   bool trusted;      /* it was checked before */
+  bool check;        /* make no copy */
   bool drop;         /* leave out null members of maps */
   bool nulls;        /* out: there is a null member */
   const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
@@ -271,6 +284,9 @@ typedef struct tr_copy {
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
 int tr_copy_top(lua_State *L, tr_copy *copy);
+/* The value on the top may be walked as it is: checked like a copy, and only replaced by one where placeholders are in it. As tr_copy_top,
+ * in half of its time. */
+int tr_copy_check(lua_State *L, tr_copy *copy);
 /* Push a copy of the value at `at` (from 1), of this type. 0, or a code as above (nothing is pushed). lua: [-0, +1, m] */
 int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy);
 /* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
@@ -360,7 +376,6 @@ int tr_fail_line(lua_State *L, lua_Debug *ar);
 bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- address.c: texts → names, remembered --- */
-struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
 /* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the
  * caller's C function runs. */
 const tr_address *tr_address_agent(lua_State *L, int at, int table);
@@ -419,21 +434,19 @@ struct tr_script_class {
   tr_timer idle_timer;
   tr_map told;      /* what was said once: keys own their text */
 };
-struct tr_instance { /* a userdata; its user value is `self` */
+struct tr_instance { /* a userdata; its user value is `self`. A million of them may be idle: what few need is in `more` */
   tr_agent *agent;  /* NULL: gone */
   tr_script_class *class_;
   tr_definition *def; /* the version it is on */
-  tr_link timers;
-  unsigned timer_count;
-  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
-  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+  struct tr_instance_more *more; /* never NULL: an empty one that is the script's, not to be written to, until it needs its own */
   bool save_failed;
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
   uint32_t account; /* of its memory */
-  uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
+/* Its own: NULL where memory ran out. */
+tr_instance_more *tr_instance_get_more(tr_instance *instance);
 static inline tr_script_class *tr_class_whole(tr_script_class *class_) { return class_->whole ? class_->whole : class_; }
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */

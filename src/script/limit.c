@@ -164,14 +164,15 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   size_t limit = lt->def->memory, used = script->accounts[id].used;
   if (used > limit / 2) tell_memory(L, script, lt);
   if (used <= limit) return true;
-  uint32_t times = ++lt->instance->over_memory;
+  tr_instance_more *more = tr_instance_get_more(lt->instance);
+  uint32_t times = more ? ++more->over_memory : 1;
   if ((times & (times - 1)) == 0) { /* the 1st, 2nd, 4th time: a full collection for every message would stop all others */
     lua_gc(L, LUA_GCSTEP, 0);
     if (script->accounts[id].used > limit) lua_gc(L, LUA_GCCOLLECT);
   }
   used = script->accounts[id].used;
   if (used <= limit) {
-    lt->instance->over_memory = 0;
+    if (more) more->over_memory = 0;
     return true;
   }
   char agent[160];

@@ -89,7 +89,7 @@ void tr_locals_forget(const tr_script *script) {
 /* Only what the copy does not set itself: it is a large structure. */
 static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
   copy->root = root;
-  copy->trusted = copy->drop = copy->nulls = copy->pending = copy->refs = false;
+  copy->trusted = copy->check = copy->drop = copy->nulls = copy->pending = copy->refs = false;
   copy->held = 0;
   copy->turn = NULL;
   copy->wait = NULL;

@@ -180,6 +180,7 @@ void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
   tr_accounts_init(script);
   tr_list_init(&script->files);
+  tr_list_init(&script->no_more.timers);
   tr_list_init(&script->owns);
   tr_list_init(&script->classes);
   tr_list_init(&script->letters);

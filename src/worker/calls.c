@@ -12,20 +12,20 @@ static const char *const paths[TR_WORKER_METHODS] = {
   [TR_WORKER_CONTROL] = "/agents.AgentRpc/OpenControlChannel",
 };
 
-/* The channel's messages may go compressed; the others are short. */
-static size_t count_headers(const tr_worker *w, tr_worker_method method) {
-  if (method != TR_WORKER_CHANNEL) return 2;
-  return w->o.compress_from && !w->no_gzip ? 4 : 3;
-}
-
 static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
   tr_rpc_header headers[] = {
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
     { TR_SLICE_LITERAL("troupe-accepts"), tr_slice_of(w->o.has_types && *w->o.has_types ? "native, protobuf" : "native") },
-    { TR_SLICE_LITERAL("grpc-encoding"), TR_SLICE_LITERAL("gzip") },
+    { { NULL, 0 }, { NULL, 0 } },
+    { { NULL, 0 }, { NULL, 0 } },
   };
-  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count_headers(w, method), -1);
+  size_t count = method == TR_WORKER_CHANNEL ? 3 : 2;
+  tr_slice authorization = w->o.authorization ? w->o.authorization(w->o.ud) : (tr_slice){ NULL, 0 };
+  if (method == TR_WORKER_CHANNEL && w->o.compress_from && !w->no_gzip) /* the others are short */
+    headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("grpc-encoding"), TR_SLICE_LITERAL("gzip") };
+  if (authorization.n) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("authorization"), authorization };
+  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count, -1);
 }
 
 tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *frame, void *item) {
