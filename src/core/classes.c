@@ -150,6 +150,7 @@ void *tr_class_ud(const tr_class *class_) { return class_->ud; }
 const tr_class_ops *tr_class_get_ops(const tr_class *class_) { return class_->ops; }
 void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
 void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
+uint32_t tr_class_mailbox_limit(const tr_class *class_) { return class_->mailbox_limit; }
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }

@@ -125,6 +125,7 @@ const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);
+uint32_t tr_class_mailbox_limit(const tr_class *class_);
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
 size_t tr_class_agent_count(const tr_class *class_);
 bool tr_class_is_shared(const tr_class *class_); /* and it can be */

@@ -52,6 +52,17 @@ static int run(z_stream *z, uint32_t limit, tr_buf *out) {
   }
 }
 
+tr_blob *tr_rpc_plain(tr_mem *mem, tr_blob *framed) {
+  if (!framed->data[0]) return tr_blob_ref(framed);
+  tr_buf plain;
+  tr_buf_init(&plain, mem);
+  tr_slice small = tr_slice_make(framed->data + TR_RPC_PREFIX, framed->len - TR_RPC_PREFIX);
+  int err = tr_rpc_inflate(mem, TR_RPC_GZIP, small, INT32_MAX, &plain);
+  tr_blob *frame = err ? NULL : tr_rpc_frame(mem, tr_buf_view(&plain));
+  tr_buf_fini(&plain);
+  return frame;
+}
+
 int tr_rpc_inflate(tr_mem *mem, tr_rpc_encoding encoding, tr_slice bytes, uint32_t limit, tr_buf *out) {
   union { const char *in; Bytef *out; } input = { .in = bytes.p }; /* zlib's pointer is not const, but it only reads */
   z_stream z = { .zalloc = tr_zmem_take, .zfree = tr_zmem_give, .opaque = mem, .next_in = input.out, .avail_in = (uInt)bytes.n };

@@ -86,6 +86,9 @@ void tr_rpc_reader_free(tr_rpc_call *call);
  * or cut (out holds what came before) · TR_EMEMORY. */
 int tr_rpc_inflate(tr_mem *mem, tr_rpc_encoding encoding, tr_slice bytes, uint32_t limit, tr_buf *out);
 
+/* What was given to tr_rpc_send, of what went into a queue; a reference for the caller. NULL: no memory. */
+tr_blob *tr_rpc_plain(tr_mem *mem, tr_blob *framed);
+
 /* --- deflate.c --- */
 
 /* The frame to be sent for this one, with a reference for the caller: itself, or compressed. */
@@ -136,6 +139,7 @@ struct tr_rpc_call {
   bool deaf;           /* what comes is no longer shown to the handlers */
   bool deferred;       /* the provider said "nothing now" and must be woken */
   bool full;           /* tr_rpc_send reported high water */
+  bool keep;           /* handlers->sent hears of each message */
   bool hold;           /* the stream's credit is withheld */
   bool gone;           /* nghttp2 has closed the stream */
   bool offered;        /* client: it sent grpc-encoding: gzip */

@@ -99,6 +99,22 @@ int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
 }
 
 size_t tr_rpc_conn_queued(const tr_rpc_conn *conn) { return conn->queued; }
+void tr_rpc_keep(tr_rpc_call *call) { call->keep = call->conn->options.handlers->sent != NULL; }
+
+static void each(const tr_rpc_queue *queue, tr_lane_kind lane, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
+  for (uint32_t i = 0; i < queue->count; i++) {
+    tr_blob *sent = queue->ring[(queue->first + i) & (queue->cap - 1)], *plain = tr_rpc_plain(sent->mem, sent);
+    if (plain) fn(ud, plain, lane);
+    tr_blob_unref(plain);
+  }
+}
+
+void tr_rpc_unsent(const tr_rpc_call *call, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
+  if (call->lanes) each(&call->lanes->high, TR_LANE_HIGH, fn, ud);
+  each(&call->out, TR_LANE_NORMAL, fn, ud);
+  if (call->lanes) each(&call->lanes->low, TR_LANE_LOW, fn, ud);
+}
+
 size_t tr_rpc_queued(const tr_rpc_call *call) { return call->out.bytes; }
 
 /* --- out --- */
@@ -140,6 +156,13 @@ static tr_rpc_queue *next_queue(tr_rpc_call *call) {
   }
 }
 
+static void tell_sent(tr_rpc_call *call, tr_blob *blob) {
+  const tr_rpc_options *o = &call->conn->options;
+  tr_blob *plain = tr_rpc_plain(o->mem, blob);
+  o->handlers->sent(o->ud, call, plain ? plain : blob); /* without memory it counts all the same */
+  tr_blob_unref(plain);
+}
+
 /* Move n of the queued bytes to the end of out, where there is room. */
 static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
   call->out.bytes -= n;
@@ -153,7 +176,9 @@ static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
     n -= taken;
     queue->offset += (uint32_t)taken;
     if (call->lanes) call->lanes->begun = taken == left ? NULL : queue;
-    if (taken == left) pop(queue);
+    if (taken < left) continue;
+    if (call->keep) tell_sent(call, blob);
+    pop(queue);
   }
 }
 

@@ -35,6 +35,7 @@ struct tr_uplink {
   tr_uplink_fn fn;
   void *ud;
   bool member;        /* of a pool: nobody else uses it */
+  char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
 

@@ -4,7 +4,8 @@
  * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
- * state as state_show.c has it · "deadletters" { count? } → { total, letters }. Times are seconds. */
+ * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
+ * → { pid, findings, checks }. Times are seconds. */
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -295,7 +296,7 @@ static void answer_restore(tr_question *q) {
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
   { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
-  { "deadletters", tr_question_letters },
+  { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
   { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
 };
 
