@@ -268,8 +268,13 @@ struct tr_turn {
 };
 tr_core *tr_turn_core(const tr_turn *turn);
 
+#ifdef TR_HOSTILE
+#define TR_OUTBOX_MOST 1000
+#else
+#define TR_OUTBOX_MOST 1000000 /* messages of a turn between two waits */
+#endif
 /* Put a message into the turn's outbox. A message is posted once: to send on what was received, make another. own: takes the reference in every case. Fills in sender, chain.
- * err: TR_ELIMIT (a million messages wait there), TR_ECANCELLED (the turn has failed): the message is dropped. */
+ * err: TR_ELIMIT (TR_OUTBOX_MOST messages wait there), TR_ECANCELLED (the turn has failed): the message is dropped. */
 int tr_turn_post(tr_turn *turn, tr_msg *msg);
 /* The same for a request, with a callback. The call's deadline is the earlier of msg->deadline and the turn's.
  * fn is called exactly once, unless the call is cancelled or the turn drops its outbox (then it is never called).

@@ -188,7 +188,8 @@ static void answer_reload(tr_question *q) {
     tr_question_fail(q, rc, rt->error.text);
     return;
   }
-  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator", rc);
+  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "",
+               rc ? "\"" : "");
   tr_buf_init(&out, &rt->mem);
   tr_buf_printf(&out, "{\"files\":%d}", rc);
   tr_question_answer(q, &out);
