@@ -264,6 +264,8 @@ typedef struct troupe_security {
   const char *tokens;    /* file: whose tokens our listeners take, "NAME TOKEN" or "NAME sha256:HEX" a line; who has none must have a certificate, or
                           * be of this user at a unix: listener */
   const char *rights;    /* file: who may do what at our listeners (docs/security.md); NULL: everything */
+  const char *sign_key;  /* file: what leaves this process is signed with it ("NAME ed25519-private BASE64" or "NAME hmac SECRET") */
+  const char *verify_keys; /* file: requests and events that come in must be signed by one of these */
   bool insecure;         /* listen, and show the token, in plaintext where other machines reach it, too */
 } troupe_security_t;
 /* Before the doors that need it. Again: what comes from now on has the new; what is open goes on. options NULL: the same files are read

@@ -328,6 +328,8 @@ function troupe.protobuf(path) end
 ---@field token_file string? a file with it
 ---@field tokens string? file: whose tokens our listeners take
 ---@field rights string? file: who may do what at our listeners
+---@field sign_key string? file: what leaves this runtime is signed with it
+---@field verify_keys string? file: requests and events that come in must be signed by one of these
 ---@field insecure boolean? listen in plaintext where other machines reach it, too
 
 ---@class troupe.runtime_options

@@ -227,7 +227,7 @@ end
 
 local secure_keys = {
   cert = "string", key = "string", ca = "string", client_ca = "string", token = "string", token_file = "string", tokens = "string",
-  rights = "string", insecure = "boolean",
+  rights = "string", sign_key = "string", verify_keys = "string", insecure = "boolean",
 }
 
 local function check_security(what, options)
@@ -239,8 +239,8 @@ local function check_security(what, options)
   end
 end
 
---- rt:secure{ cert=, key=, ca=, client_ca=, token=, token_file=, tokens=, rights=, insecure= }, before the doors that need it; again with
---- others, or without a table to read the same files again.
+--- rt:secure{ cert=, key=, ca=, client_ca=, token=, token_file=, tokens=, rights=, sign_key=, verify_keys=, insecure= }, before the doors
+--- that need it; again with others, or without a table to read the same files again.
 function Runtime:secure(options)
   local core = check(self, "secure")
   if options ~= nil then check_security("rt:secure", options) end

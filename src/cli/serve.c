@@ -185,13 +185,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
-  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

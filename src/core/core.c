@@ -86,6 +86,8 @@ tr_router *tr_core_router(const tr_core *core) { return core->router; }
 tr_timers *tr_core_timers(const tr_core *core) { return core->timers; }
 tr_random *tr_core_random(tr_core *core) { return &core->random; }
 tr_time tr_core_now(const tr_core *core) { return core->now; }
+void tr_core_set_seal(tr_core *core, const tr_seal *seal) { core->seal = seal; }
+const tr_seal *tr_core_seal(const tr_core *core) { return core->seal; }
 const tr_body_ops *tr_core_body_ops(const tr_core *core) { return &core->body; }
 void tr_core_get_stats(const tr_core *core, tr_core_stats *stats) { *stats = core->stats; }
 

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/message.h"
+#include "core/seal.h"
 #include "core/router.h"
 #include "core/timers.h"
 
@@ -60,6 +61,9 @@ tr_random *tr_core_random(tr_core *core);
 tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_now */
 void tr_core_set_now(tr_core *core, tr_time now);
 const tr_body_ops *tr_core_body_ops(const tr_core *core);
+/* Signatures of what goes out and comes in (borrowed; NULL: none). */
+void tr_core_set_seal(tr_core *core, const tr_seal *seal);
+const tr_seal *tr_core_seal(const tr_core *core);
 
 /* While frozen, open turns go on and timers fire, but no turn is begun, save those that open turns of others wait for (of programs and
  * of classes with `requeue` they are not waited for). So after some steps there is a moment without open turns. */

@@ -46,6 +46,7 @@ struct tr_core {
   const tr_log *log;
   tr_core_hooks hooks;
   tr_body_ops body;
+  const tr_seal *seal; /* NULL: nothing is signed */
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
   bool intercepting;

@@ -89,7 +89,7 @@ static void tell_dead(tr_client *from, tr_slice bytes, int code, const char *why
   tr_name *letters = tr_name_new(tr_core_names(core), TR_SLICE_LITERAL(TR_RESERVED "dead_letter"));
   bool wanted = letters && tr_core_wanted(core, letters);
   tr_name_unref(letters);
-  if (!wanted || tr_wire_decode(core, bytes, from->troupe, &in, &error)) return;
+  if (!wanted || tr_wire_decode_unsealed(core, bytes, &in, &error)) return;
   from->host->telling = true;
   tr_core_dead_letter(core, in.msg, code, why);
   from->host->telling = false;
