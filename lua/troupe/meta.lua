@@ -338,6 +338,7 @@ function troupe.protobuf(path) end
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
+---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
 ---@field log (fun(level: string, event: string, text: string))|false?
@@ -364,6 +365,8 @@ function pool:publish(topic, type, body, opts) end
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---@return { size: integer, joined: integer, open: integer }
+function pool:stats() end
 function pool:close() end
 
 ---@class troupe.runtime
