@@ -5,7 +5,7 @@ SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -pat
 # By these the specs find the build that they are to test.
 SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)" TROUPE_SANITIZER="$(SANITIZER)" $(if $(THREADS),TROUPE_THREADS=$(THREADS))
 
-.PHONY: specs test run-specs test-asan test-threads test-tsan test-valgrind fuzz
+.PHONY: specs test run-specs test-asan test-threads test-tsan test-valgrind sim fuzz
 
 test: ## build and run every spec; SPEC=file, TEST=pattern choose
 	@$(MAKE) deps
@@ -38,6 +38,10 @@ test-valgrind: ## the C checks and the programs that the specs start under valgr
 	@$(MAKE) all specs
 	@TROUPE_WRAP='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \
 	  TROUPE_SLOW=30 $(MAKE) run-specs
+
+sim: ## simulated networks of hosts and workers: SEEDS=1000 of them, or SEED=N again
+	@$(MAKE) all
+	@$(SPEC_ENV) lua5.4 spec/sim/run $(if $(SEED),1 $(SEED),$(or $(SEEDS),1000))
 
 fuzz: ## the fuzz targets of spec/fuzz
 	@spec/fuzz/run
