@@ -8,7 +8,7 @@ HOSTILE   ?=#        1: asserts on, tiny buffers and bounds (-DTR_HOSTILE)
 WERROR    ?=#        1: warnings are errors
 V         ?=#        1: show whole commands
 PEERS     ?=#        1: make bench runs others on the same work
-THREADS   ?=#        make bench: a second column, with so many isolates
+THREADS   ?=#        make bench: the isolates of the second column (2); 1: no such column
 THREADS   ?=#        test the program with so many threads
 SPEC      ?=#        test only these spec files
 TEST      ?=#        test only what matches this Lua pattern
@@ -114,7 +114,7 @@ lint: ## luacheck and cppcheck
 	  --suppress=missingIncludeSystem --suppress=duplicateAssignExpression -j $$(nproc) -Isrc -Iinclude -DTR_VERSION='""' src include
 
 bench: all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
-	@bench/turns $(if $(PEERS),--peers) $(if $(THREADS),--threads $(THREADS))
+	@bench/turns $(if $(PEERS),--peers) --threads $(or $(THREADS),2)
 	@$(SPEC_ENV) bench/run $(if $(PEERS),,--peer none)
 bench-guard: build/bench/turns ## instruction counts of the core paths beside the recorded ones
 	@bench/guard

@@ -233,7 +233,12 @@ typedef struct troupe_security {
   const char *cert, *key; /* PEM files: what tls: listeners show, and uplinks to hosts that ask for it; "a.pem,b.pem": by the name asked for */
   const char *ca;        /* whose certificates are believed of hosts; NULL: the system's */
   const char *client_ca; /* clients of tls: listeners must have a certificate of these; NULL: none is asked for */
-  bool insecure;         /* listen in plaintext where other machines reach it, too */
+  const char *token;      /* shown to hosts, but not in plaintext to other machines; or: */
+  const char *token_file; /* a file with nothing else in it */
+  const char *tokens;    /* file: whose tokens our listeners take, "NAME TOKEN" or "NAME sha256:HEX" a line; who has none must have a certificate, or
+                          * be of this user at a unix: listener */
+  const char *rights;    /* file: who may do what at our listeners (docs/security.md); NULL: everything */
+  bool insecure;         /* listen, and show the token, in plaintext where other machines reach it, too */
 } troupe_security_t;
 /* Before the doors that need it. Again: what comes from now on has the new; what is open goes on. options NULL: the same files are read
  * again. TROUPE_EINVALID names the file, and what was in force stays. */

@@ -76,14 +76,15 @@ static double clock_us(clockid_t clock) {
 }
 
 double bench_wall_us(void) { return clock_us(CLOCK_MONOTONIC); }
+double bench_cpu_us(void) { return clock_us(CLOCK_PROCESS_CPUTIME_ID); }
 
 void bench_begin(void) {
-  cpu_at = clock_us(CLOCK_PROCESS_CPUTIME_ID);
+  cpu_at = bench_cpu_us();
   wall_at = bench_wall_us();
 }
 
 void bench_end(long operations) {
-  double cpu = clock_us(CLOCK_PROCESS_CPUTIME_ID) - cpu_at, wall = bench_wall_us() - wall_at;
+  double cpu = bench_cpu_us() - cpu_at, wall = bench_wall_us() - wall_at;
   bench_value("cpu_us", cpu / (double)operations);
   bench_value("rate", (double)operations * 1e6 / wall);
 }

@@ -30,7 +30,7 @@ void bench_run(troupe_t *rt, const char *agent, long n);
 /* The timed part; what was counted in it is `operations`. bench_begin may be called again: the last one counts. */
 void bench_begin(void);
 void bench_end(long operations);
-double bench_wall_us(void);
+double bench_wall_us(void), bench_cpu_us(void);
 void bench_value(const char *name, double value); /* one more figure of this run */
 
 #endif

@@ -54,6 +54,41 @@ static void send(long count) { timed("sender", count, count, 20000); }
 static void publish(long count) { timed("publisher", count, 100 * count, 200); }
 static void spawn(long count) { timed("maker", count, count, 100); }
 
+/* C sends to leaf/0, leaf/1 and so on, up to `count`. */
+static double wake(troupe_t *rt, long count) {
+  char name[40];
+  double begin = bench_cpu_us();
+  for (long i = 0; i < count; i++) {
+    snprintf(name, sizeof name, "leaf/%ld", i);
+    if (troupe_send(rt, name, "Wake", NULL)) bench_die("%s", troupe_error(rt));
+    if (i % 100 == 99) bench_settle(rt);
+  }
+  bench_settle(rt);
+  return bench_cpu_us() - begin;
+}
+
+/* What making the agents adds: first messages to them, less third ones (at the second, the collector still finds them young). */
+static void spawn_alone(long count) {
+  troupe_t *rt = bench_open(agents);
+  double first = wake(rt, count);
+  wake(rt, count);
+  bench_value("cpu_us", (first - wake(rt, count)) / (double)count);
+  troupe_free(rt);
+}
+
+/* A message without a body, from C: the turn and what surrounds it. */
+static void turn(long count) {
+  troupe_t *rt = bench_open(agents);
+  for (long i = -1000; i < count; i++) {
+    if (i == 0) bench_begin();
+    if (troupe_send(rt, "sink", "Note", NULL)) bench_die("%s", troupe_error(rt));
+    if (i % 100 == 99) bench_settle(rt);
+  }
+  bench_settle(rt);
+  bench_end(count);
+  troupe_free(rt);
+}
+
 static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
   (void)type;
   (void)body;
@@ -90,5 +125,5 @@ static void pairs_apart(long count) { timed_pairs(count, 1); }
 
 const bench_row bench_message_rows[] = {
   { "call", 300000, call }, { "pairs", 300000, pairs }, { "pairs-apart", 300000, pairs_apart }, { "send", 400000, send }, { "publish", 6000, publish },
-  { "spawn", 100000, spawn }, { NULL, 0, NULL }
+  { "spawn", 100000, spawn }, { "spawn-alone", 100000, spawn_alone }, { "turn", 1000000, turn }, { NULL, 0, NULL }
 };

@@ -89,9 +89,26 @@ static void subscriptions(long count) {
   troupe_free(rt);
 }
 
+/* Events on topics that one of a thousand subscriptions hears. */
+static void match_row(long count) {
+  enum { SUBSCRIPTIONS = 1000 };
+  troupe_t *rt = bench_open(NULL);
+  long heard = 0;
+  char topic[40];
+  for (int i = 0; i < SUBSCRIPTIONS; i++) {
+    snprintf(topic, sizeof topic, "t%d", i);
+    if (troupe_subscribe(rt, topic, on_event, &heard) < 0) bench_die("%s", troupe_error(rt));
+  }
+  match(rt, SUBSCRIPTIONS, 2000, &heard);
+  bench_begin();
+  match(rt, SUBSCRIPTIONS, count, &heard);
+  bench_end(count);
+  troupe_free(rt);
+}
+
 const bench_row bench_size_rows[] = {
   { "idle-10k", 10000, idle }, { "idle-100k", 100000, idle },
   { "call-beside-10", 10, call_beside }, { "call-beside-10k", 10000, call_beside }, { "call-beside-1m", 1000000, call_beside },
   { "subscriptions-10", 10, subscriptions }, { "subscriptions-10k", 10000, subscriptions },
-  { "subscriptions-1m", 1000000, subscriptions }, { NULL, 0, NULL }
+  { "subscriptions-1m", 1000000, subscriptions }, { "match", 1000000, match_row }, { NULL, 0, NULL }
 };

@@ -318,8 +318,20 @@ function troupe.protobuf(path) end
 
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
+---@class troupe.security
+---@field cert string? PEM file: what `tls:` listeners show, and uplinks to hosts that ask for it
+---@field key string? its key
+---@field ca string? whose certificates are believed of hosts; default: the system's
+---@field client_ca string? clients of `tls:` listeners must have a certificate of these
+---@field token string? shown to hosts
+---@field token_file string? a file with it
+---@field tokens string? file: whose tokens our listeners take
+---@field rights string? file: who may do what at our listeners
+---@field insecure boolean? listen in plaintext where other machines reach it, too
+
 ---@class troupe.runtime_options
 ---@field allow string|string[]? rights of scripts
+---@field security troupe.security?
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
@@ -418,6 +430,8 @@ function rt:to_dist(id, options) end
 function rt:listen(address) end
 ---@param address string
 function rt:connect(address) end
+---@param options? troupe.security nil: the same files again
+function rt:secure(options) end
 ---@param options? { until_signal: boolean? }
 ---@return integer status
 function rt:run(options) end

@@ -225,6 +225,28 @@ end
 
 -- doors and running -------------------------------------------------------------------------------------------------
 
+local secure_keys = {
+  cert = "string", key = "string", ca = "string", client_ca = "string", token = "string", token_file = "string", tokens = "string",
+  rights = "string", insecure = "boolean",
+}
+
+local function check_security(what, options)
+  if type(options) ~= "table" then fail("invalid", "%s takes a table", what) end
+  for key, value in pairs(options) do
+    local expected = secure_keys[key]
+    if not expected then fail("invalid", "%s: `%s` is not an option", what, tostring(key)) end
+    if type(value) ~= expected then fail("invalid", "%s: `%s` must be a %s, not a %s", what, key, expected, type(value)) end
+  end
+end
+
+--- rt:secure{ cert=, key=, ca=, client_ca=, token=, token_file=, tokens=, rights=, insecure= }, before the doors that need it; again with
+--- others, or without a table to read the same files again.
+function Runtime:secure(options)
+  local core = check(self, "secure")
+  if options ~= nil then check_security("rt:secure", options) end
+  core:secure(options)
+end
+
 function Runtime:listen(address)
   local core = check(self, "listen")
   if type(address) ~= "string" then fail("invalid", "rt:listen takes an address") end
@@ -380,6 +402,7 @@ end
 
 local runtime_keys = {
   allow = "string", program = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function",
+  security = "table",
 }
 
 -- To standard output what scripts print, to standard error what is wrong.
@@ -415,11 +438,12 @@ local function log_of(options)
   return options.log or default_log
 end
 
---- troupe.runtime{ allow=, program=, store=, threads=, seed=, clock=, log= }
+--- troupe.runtime{ allow=, program=, store=, threads=, seed=, clock=, log=, security= }
 function troupe.runtime(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
   check_options(options)
+  if options.security then check_security("troupe.runtime: security", options.security) end
   local self = { anchors = {}, store = options.store }
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
@@ -427,6 +451,7 @@ function troupe.runtime(options)
     log = log_of(options),
     wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
+  if options.security then self.core:secure(options.security) end
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end
   return setmetatable(self, Runtime) -- last: at the end of the program its __gc comes before those of luv's handles

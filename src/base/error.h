@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/hint.h"
 #include "base/slice.h"
 
 /* X(NAME, name, number, gRPC status, default text) */
@@ -77,8 +78,8 @@ int tr_error_set(tr_error *error, int code, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
 #endif
-    ;
-int tr_error_setv(tr_error *error, int code, const char *format, va_list args);
+    TR_COLD;
+int tr_error_setv(tr_error *error, int code, const char *format, va_list args) TR_COLD;
 /* Split "code: message" as peers send it. Where the part before ": " names no row, code is TR_EHANDLER and
  * the whole text is the message. */
 void tr_error_parse(tr_error *error, tr_slice text);

@@ -5,6 +5,8 @@
 #ifndef TR_BASE_LOG_H
 #define TR_BASE_LOG_H
 
+#include "base/hint.h"
+
 typedef enum { TR_LOG_ERROR = 0, TR_LOG_WARN = 1, TR_LOG_INFO = 2, TR_LOG_DEBUG = 3 } tr_log_level;
 
 typedef struct tr_log {
@@ -19,7 +21,7 @@ void tr_log_write(const tr_log *log, tr_log_level level, const char *event, cons
 #if defined(__GNUC__)
     __attribute__((format(printf, 4, 5)))
 #endif
-    ;
+    TR_COLD;
 const char *tr_log_level_name(tr_log_level level); /* "error" "warn" "info" "debug" */
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Interned names: an open-addressing table of them, at most two thirds full.
+ * Interned names: an open-addressing table of them, at most four fifths full.
  *
  * Hashes lie in an array of their own, so that looking for a name that is not there, which is how every new agent's
  * key begins, touches one cache line and no other name; growing touches none. Names come and go all the time, so a
@@ -88,7 +88,7 @@ tr_name *tr_name_new(tr_names *names, tr_slice text) {
   tr_name *name = find(names, text, hash);
   if (name) return tr_name_ref(name);
   if (text.n >= UINT32_MAX - sizeof *name) return NULL;
-  if ((uint64_t)(names->count + 1) * 3 > (uint64_t)names->cap * 2)
+  if ((uint64_t)(names->count + 1) * 5 > (uint64_t)names->cap * 4)
     if (names->cap > UINT32_MAX / 2 || !resize(names, names->cap * 2)) return NULL;
   name = tr_alloc(names->mem, sizeof *name + text.n + 1);
   if (!name) return NULL;

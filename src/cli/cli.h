@@ -80,9 +80,12 @@ int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt);
 #define CLI_TLS_OPTIONS                                                                                                     \
   { "tls-cert", 0, "FILE", "our certificate (PEM): for tls: listeners, and for hosts that ask for one", "TROUPE_TLS_CERT" }, \
   { "tls-key", 0, "FILE", "its key", "TROUPE_TLS_KEY" },                                                                    \
-  { "tls-ca", 0, "FILE", "whose certificates are believed of hosts (the system's)", "TROUPE_TLS_CA" }
+  { "tls-ca", 0, "FILE", "whose certificates are believed of hosts (the system's)", "TROUPE_TLS_CA" },                                 \
+  { "token-file", 0, "FILE", "a token to show to hosts; TROUPE_TOKEN is one itself", "TROUPE_TOKEN_FILE" }
 #define CLI_LISTEN_OPTIONS                                                                                                  \
   { "tls-client-ca", 0, "FILE", "who joins by TLS needs a certificate signed by one of these", "TROUPE_TLS_CLIENT_CA" },      \
+  { "tokens", 0, "FILE", "whose tokens are taken: lines NAME TOKEN, or NAME sha256:HEX", "TROUPE_TOKENS" },                   \
+  { "rights", 0, "FILE", "who may register, publish, subscribe and call what (everything)", "TROUPE_RIGHTS" },                \
   { "insecure", 0, NULL, "listen in plaintext where other machines reach it, too", NULL }
 /* files.c: fn for each file that the words name, and each *.lua directly in a folder, until it returns other than CLI_OK. */
 typedef int (*cli_file_fn)(const char *path, void *ud);
@@ -108,6 +111,8 @@ extern const cli_verb
   cli_letters,
   cli_check,
   cli_new,
+  cli_cert,
+  cli_tunnel,
   cli_test,
   cli_cert,
   cli_launched;

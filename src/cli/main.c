@@ -20,6 +20,8 @@ const cli_verb *const cli_verbs[] = {
   &cli_letters,
   &cli_check,
   &cli_new,
+  &cli_cert,
+  &cli_tunnel,
   &cli_test,
   &cli_cert,
   &cli_launched,
@@ -35,7 +37,6 @@ static const char *const later[] = {
   "repl",
   "doctor",
   "replay",
-  "tunnel",
   NULL
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * --tls-cert and its kin, the same for every verb that has a door. What is secret is never an option itself, since ps shows those: it
  * lies in a file, or in the environment. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 
@@ -11,7 +11,11 @@ int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt) {
   o.key = cli_get(verb, args, "tls-key");
   o.ca = cli_get(verb, args, "tls-ca");
   o.client_ca = cli_get(verb, args, "tls-client-ca");
+  o.token_file = cli_get(verb, args, "token-file");
+  o.token = o.token_file ? NULL : getenv("TROUPE_TOKEN");
+  o.tokens = cli_get(verb, args, "tokens");
+  o.rights = cli_get(verb, args, "rights");
   o.insecure = cli_get(verb, args, "insecure") != NULL;
-  if (!o.cert && !o.key && !o.ca && !o.client_ca && !o.insecure) return CLI_OK;
+  if (!o.cert && !o.key && !o.ca && !o.client_ca && !o.token && !o.token_file && !o.tokens && !o.rights && !o.insecure) return CLI_OK;
   return troupe_secure(rt, &o) ? cli_fail(CLI_USAGE, verb->name, "%s", troupe_error(rt)) : CLI_OK;
 }

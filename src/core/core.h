@@ -68,7 +68,7 @@ void tr_core_freeze(tr_core *core, bool frozen);
  * Returns 1 when work is left, else 0. Not re-entrant: from inside ops->run it does nothing. */
 int tr_core_step(tr_core *core, tr_time now, unsigned turns);
 /* After a longjmp out of ops->run: fail the served turn with `code` and `text`; its ops->cancel is called. */
-void tr_core_recover(tr_core *core, int code, const char *text);
+void tr_core_recover(tr_core *core, int code, const char *text) TR_COLD;
 tr_time tr_core_next_deadline(const tr_core *core); /* of the timers; `now` while agents are ready */
 /* No ready agent, no open turn, no mail, no call open (timers may run). */
 bool tr_core_idle(const tr_core *core);
@@ -278,7 +278,7 @@ void tr_turn_wake(tr_turn *turn);
 /* The reply (REQUEST turns; ignored otherwise). own: takes body's content and a reference to type. */
 void tr_turn_reply(tr_turn *turn, tr_name *type, tr_body *body);
 /* Calls posted since the last wait are dropped with the outbox; tr_call_cancel on them is harmless until run or cancel returns. */
-void tr_turn_fail(tr_turn *turn, int code, const char *text);
+void tr_turn_fail(tr_turn *turn, int code, const char *text) TR_COLD;
 bool tr_turn_failed(const tr_turn *turn);
 /* Its caller gave up (tr_msg_cancel), or its deadline has passed: when the turn waits, ops->cancel ends it. */
 bool tr_turn_cancelled(const tr_turn *turn);
@@ -330,9 +330,9 @@ void tr_core_show_first(tr_core *core, bool first); /* of another isolate than t
 bool tr_core_is_intercepted(const tr_core *core);
 /* Count a dead letter and call the hook. A topic that begins with TR_RESERVED is the runtime's own: events on it never go out by an uplink,
  * and what cannot be delivered of them is counted, but not handed to the hook. */
-void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason);
+void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reason) TR_COLD;
 /* A request is answered with the error, anything else is a dead letter. text NULL: the code's own. Returns code. */
-int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text);
+int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text) TR_COLD;
 
 /* --- results that are kept where they were made (results.c), and bodies that refer to them (refs.c) --- */
 /* `ref` is the text of a TR_BODY_REF, via as in tr_msg. Ask for the content; fn as in tr_core_call. NULL: out of memory. */

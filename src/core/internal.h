@@ -181,17 +181,17 @@ tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key); /* find, or a new one
 int tr_agent_make(tr_core *core, tr_agent *agent, tr_error *error);
 tr_agent_extra *tr_agent_get_extra(tr_core *core, tr_agent *agent); /* NULL: out of memory */
 void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it has left and is not in the ready list */
-void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text);
+void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD;
 /* Stop it if that was asked for; else it is ready again if it has work. */
 void tr_agent_end_slot(tr_core *core, tr_agent *agent);
-void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text); /* not in its slot */
+void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD; /* not in its slot */
 /* closing.c */
-void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns);
-void tr_agent_closed(tr_core *core, tr_agent *agent); /* its CLOSE turn is over */
-void tr_agent_reset(tr_core *core, tr_agent *agent);  /* what RESET and HALTED ask for, out of its slot */
+void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns) TR_COLD;
+void tr_agent_closed(tr_core *core, tr_agent *agent) TR_COLD; /* its CLOSE turn is over */
+void tr_agent_reset(tr_core *core, tr_agent *agent) TR_COLD;  /* what RESET and HALTED ask for, out of its slot */
 /* remote.c */
-bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *from); /* and it went on, past the mailbox */
-void tr_remote_look(tr_core *core, tr_agent *agent); /* a held one's last turn may be over */
+bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *from) TR_COLD; /* and it went on, past the mailbox */
+void tr_remote_look(tr_core *core, tr_agent *agent) TR_COLD; /* a held one's last turn may be over */
 void tr_remote_gone(tr_core *core, tr_agent *agent); /* its instance was dropped */
 void tr_remote_left(tr_core *core, tr_agent *agent);
 bool tr_class_serves(const tr_class *class_, const tr_name *key);
@@ -240,8 +240,8 @@ static inline tr_turn_entry *tr_turn_own(tr_turn *turn) { return (tr_turn_entry 
 tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *msg);
 void tr_turn_run(tr_core *core, tr_turn *turn);
 void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: release, answer, free */
-void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text); /* its agent stops */
-void tr_turn_unblock(tr_core *core, tr_turn *turn); /* the last of its parked deliveries is settled */
+void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) TR_COLD; /* its agent stops */
+void tr_turn_unblock(tr_core *core, tr_turn *turn) TR_COLD; /* the last of its parked deliveries is settled */
 tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
@@ -273,13 +273,13 @@ void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if 
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
 /* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
 bool tr_frozen_serves(const tr_agent *agent);
-void tr_frozen_hold(tr_core *core, tr_agent *agent);
-void tr_frozen_look(tr_core *core);
+void tr_frozen_hold(tr_core *core, tr_agent *agent) TR_COLD;
+void tr_frozen_look(tr_core *core) TR_COLD;
 
 /* ---- mailboxes ---- */
 
 #define TR_CROWDED 1024 /* messages in a mailbox that are worth a line in the log; then twice as many, and so on */
-void tr_mail_tell_crowded(tr_core *core, tr_agent *agent); /* crowded.c */
+void tr_mail_tell_crowded(tr_core *core, tr_agent *agent) TR_COLD; /* crowded.c */
 static inline void tr_mail_look_crowded(tr_core *core, tr_agent *agent, uint32_t limit) {
   uint32_t first = limit < TR_CROWDED ? limit : TR_CROWDED;
   if (agent->mail.count >= first && agent->mail.count >= (uint64_t)first << agent->crowded) tr_mail_tell_crowded(core, agent);
@@ -292,10 +292,10 @@ int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
 bool tr_mail_is_nested(const tr_agent *to, const tr_msg *msg);
 /* The next that may be handled now, with its reference; or NULL. */
 tr_msg *tr_mail_take(tr_core *core, tr_agent *agent);
-void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text);
+void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD;
 tr_msg *tr_mail_pop(tr_core *core, tr_agent *agent); /* the next, whoever it is for: with its reference; or NULL */
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
-tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
+tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) TR_COLD;
 
 typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
@@ -308,9 +308,9 @@ typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
 } tr_parking;
 
 /* `from` NULL: the message came from a turn in another isolate. */
-int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
-void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now */
-void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text);
+int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) TR_COLD;
+void tr_parking_pump(tr_core *core, tr_agent *agent) TR_COLD; /* there may be room now */
+void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text) TR_COLD;
 void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent still goes on */
 
 /* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which
@@ -380,10 +380,10 @@ static inline tr_call *tr_call_of(const tr_msg *msg) {
 void tr_call_forget(tr_call *call);     /* free it, fn is not called */
 /* Close the call, if there is one, of a request that was never sent. It is freed later: its maker may still hold it. */
 void tr_call_drop(tr_msg *msg, tr_link *dropped);
-void tr_calls_free_dropped(tr_link *dropped);
-void tr_call_fail(tr_call *call, int code, const char *text);
-void tr_call_time_out(tr_msg *request); /* answer it so */
-void tr_call_deadlock(tr_call *call);   /* fail it so */
+void tr_calls_free_dropped(tr_link *dropped) TR_COLD;
+void tr_call_fail(tr_call *call, int code, const char *text) TR_COLD;
+void tr_call_time_out(tr_msg *request) TR_COLD; /* answer it so */
+void tr_call_deadlock(tr_call *call) TR_COLD;   /* fail it so */
 uint64_t tr_call_token(const tr_call *call);
 void tr_calls_fini(tr_core *core);      /* all are failed with `unavailable` */
 
@@ -404,13 +404,13 @@ void tr_uplinks_fini(tr_core *core);
 /* Hand msg to a door. */
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* The same with the text for a refused delivery. */
-int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code);
+int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
 
 /* ---- results.c, refs.c ---- */
 
 /* An answer to a request from the wire that asks for it: its content stays here, and a TR_BODY_REF goes out in its place. Where there is
  * no room it is left as it is. */
-void tr_result_keep(tr_msg *request, tr_reply *reply);
+void tr_result_keep(tr_msg *request, tr_reply *reply) TR_COLD;
 const tr_body *tr_result_find(const tr_core *core, tr_slice key);
 int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
 void tr_results_init(tr_core *core);
@@ -423,8 +423,8 @@ void tr_resends_init(tr_core *core);
 void tr_resends_fini(tr_core *core);
 /* A request from the wire with a token. 1: it came before, and has its answer or gets that of the first. 0: it is to be handled. */
 int tr_resend_take(tr_core *core, tr_msg *msg);
-void tr_resend_answered(tr_msg *request, tr_reply *reply); /* the first: borrows, and may turn the body into bytes */
-void tr_resend_dropped(tr_resend *r); /* the first went without an answer */
+void tr_resend_answered(tr_msg *request, tr_reply *reply) TR_COLD; /* the first: borrows, and may turn the body into bytes */
+void tr_resend_dropped(tr_resend *r) TR_COLD; /* the first went without an answer */
 bool tr_resend_is_awaited(const tr_resend *r); /* by a later attempt */
 
 /* ---- local subscriptions ---- */

@@ -26,7 +26,12 @@ tr_msg_more *tr_msg_get_more(tr_msg *msg) {
   return msg->more;
 }
 
-static void free_more(tr_msg *msg) {
+/* What few messages have. */
+static TR_APART void free_rare(tr_msg *msg) {
+  if (msg->frame) tr_blob_unref(msg->frame);
+  if (msg->meta) tr_meta_free(msg->meta);
+  if (msg->id) tr_name_unref(msg->id);
+  if (!msg->more) return;
   if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
   tr_name_unref(msg->more->as);
@@ -45,28 +50,28 @@ static bool is_waited_for(const tr_msg *msg) {
   return msg->reply_to.answer && msg->reply_to.answer != answered;
 }
 
+/* The last reference goes while somebody waits: tell them. True: now it may go. */
+static TR_APART bool answer_last(tr_msg *msg) {
+  msg->refs = 1; /* whoever hears the answer may keep the request */
+  tr_reply handled = { .body = { .kind = TR_BODY_NULL } };
+  if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_EUNAVAILABLE, "the request was dropped without an answer");
+  else tr_msg_answer(msg, &handled);
+  return --msg->refs == 0;
+}
+
 bool tr_msg_is_awaited(const tr_msg *msg) { return is_waited_for(msg) && !msg->cancelled; }
 
 void tr_msg_unref(tr_msg *msg) {
   if (--msg->refs > 0) return;
   tr_core *core = msg->core;
-  if (is_waited_for(msg)) {
-    msg->refs = 1; /* whoever hears the answer may keep the request */
-    tr_reply handled = { .body = { .kind = TR_BODY_NULL } };
-    if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, TR_EUNAVAILABLE, "the request was dropped without an answer");
-    else tr_msg_answer(msg, &handled);
-    if (--msg->refs > 0) return;
-  }
+  if (is_waited_for(msg) && !answer_last(msg)) return;
   if (msg->body.kind >= TR_BODY_SLOT) tr_body_release(core, &msg->body);
   tr_name_unref(msg->type);
   tr_name_unref(msg->sender_type);
   tr_name_unref(msg->sender_key);
   tr_name_unref(msg->target_type);
   tr_name_unref(msg->target_key);
-  if (msg->frame) tr_blob_unref(msg->frame);
-  if (msg->meta) tr_meta_free(msg->meta);
-  if (msg->more) free_more(msg);
-  if (msg->id) tr_name_unref(msg->id);
+  if (msg->frame || msg->meta || msg->more || msg->id) free_rare(msg);
   tr_pool_give(&core->messages, core->mem, msg);
 }
 

@@ -167,9 +167,9 @@ tr_slice tr_msg_id(const tr_msg *msg, char out[TR_MSG_ID_MAX]);
 /* Answer a request; the second and later calls do nothing (they are counted). own: takes reply->body. */
 void tr_msg_answer(tr_msg *request, tr_reply *reply);
 /* Answer with an error; text NULL gives the code's default text. */
-void tr_msg_fail(tr_msg *request, int code, const char *text);
+void tr_msg_fail(tr_msg *request, int code, const char *text) TR_COLD;
 /* The same with reply->unresolved. */
-void tr_msg_unresolved(tr_msg *request, int code, const char *text);
+void tr_msg_unresolved(tr_msg *request, int code, const char *text) TR_COLD;
 
 /* Its caller has given up. Who has it in hand hears of it, and so does, in the end, whoever it leads to; one in a mailbox is not handled.
  * Whoever cancels sees to reply_to: a door takes its own out first, a call of the core is forgotten. */

@@ -160,7 +160,7 @@ static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   return false; /* whoever sent it has done nothing wrong */
 }
 
-int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
+static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   int err = 0;
   if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
@@ -193,6 +193,24 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
   tr_dest *uplink = may_go_up(msg) ? tr_uplink_pick(core, msg->target_type) : NULL;
   return uplink ? tr_core_to_door(core, uplink, msg) : unknown_type(core, msg);
+}
+
+/* Nothing asked for but what every message needs. */
+static inline bool is_plain(const tr_core *core, const tr_msg *msg) {
+  if (msg->kind == TR_MSG_EVENT || msg->more || msg->cancelled || msg->via) return false;
+  if (core->closing || core->intercept || core->far || core->unlisted.count) return false;
+  const char *key = msg->target_key->text;
+  return key[0] != 't' || key[1] != 'r' || key[2] != 'o'; /* else it may be a reserved one */
+}
+
+/* The short way of nearly all messages: to an agent of this isolate. */
+int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
+  tr_route_type *type = is_plain(core, msg) ? tr_router_type(core->router, msg->target_type) : NULL;
+  if (!type || type->dest != &core->local || ((const tr_class *)type->user)->limited) return route_any(core, msg, from);
+  if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
+  else core->stats.sends++;
+  tr_agent *agent = tr_agent_obtain(type->user, msg->target_key);
+  return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
 }
 
 int tr_core_post(tr_core *core, tr_msg *msg) {

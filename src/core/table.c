@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Open addressing with linear probing, at most two thirds full: an item costs 18 to 36 bytes here.
+ * Open addressing with linear probing, at most four fifths full: an item costs 15 to 30 bytes here.
  *
  * Hashes lie in an array of their own: a probe that finds another name, or nothing, touches one cache line and no
  * item, and growing touches none at all. With a million agents that is what their making and finding costs. A removal
@@ -44,7 +44,7 @@ static int resize(tr_table *table, uint32_t cap) {
 }
 
 int tr_table_add(tr_table *table, void *item) {
-  if ((uint64_t)(table->count + 1) * 3 > (uint64_t)table->cap * 2) {
+  if ((uint64_t)(table->count + 1) * 5 > (uint64_t)table->cap * 4) {
     if (table->cap > UINT32_MAX / 2) return TR_EMEMORY;
     int err = resize(table, table->cap ? table->cap * 2 : FIRST_CAP);
     if (err) return err;

@@ -256,7 +256,7 @@ static void give_answer(tr_turn *turn) {
 /* ---- running and ending ---- */
 
 /* Calls that are still open go on, but nobody waits for them in this turn any more. */
-static void detach_calls(tr_turn *turn) {
+static TR_APART void detach_calls(tr_turn *turn) {
   tr_link *calls = &tr_turn_own(turn)->calls;
   for (tr_link *link; (link = tr_list_pop(calls));) {
     tr_call *call = TR_CONTAINER(link, tr_call, by_turn);
@@ -283,18 +283,23 @@ static void finish(tr_core *core, tr_turn *turn) {
   core->stats.open_turns--;
 }
 
-void tr_turn_end(tr_core *core, tr_turn *turn) {
+/* An INIT or a CLOSE turn is over. */
+static TR_APART void end_life(tr_core *core, tr_turn *turn) {
   tr_turn_entry *own = tr_turn_own(turn);
   tr_agent *agent = turn->agent;
-  turn->state = TR_TURN_ENDED; /* a wake that its own release causes finds it over */
-  tr_turn_flush(turn); /* empty, if it failed */
-  give_answer(turn);
-  detach_calls(turn);
   if (turn->kind == TR_TURN_INIT) agent->state &= ~(uint32_t)TR_AGENT_RECEIVING;
   if (turn->kind == TR_TURN_INIT && !own->failed) agent->state |= TR_AGENT_LIVE;
   if (turn->kind == TR_TURN_INIT && own->failed)
     tr_agent_stop_in_slot(core, agent, own->fail_code, own->error ? own->error->text : NULL);
   if (turn->kind == TR_TURN_CLOSE) tr_agent_closed(core, agent);
+}
+
+void tr_turn_end(tr_core *core, tr_turn *turn) {
+  turn->state = TR_TURN_ENDED; /* a wake that its own release causes finds it over */
+  tr_turn_flush(turn); /* empty, if it failed */
+  give_answer(turn);
+  if (!tr_list_empty(&tr_turn_own(turn)->calls)) detach_calls(turn);
+  if (turn->kind != TR_TURN_MESSAGE) end_life(core, turn);
   if (turn->outbox.blocked == 0) finish(core, turn);
 }
 
@@ -313,7 +318,7 @@ void tr_turn_unblock(tr_core *core, tr_turn *turn) {
 
 /* Its caller gave up, and nobody is answered; or it is one from a door whose time is over. The class closes it. Only where it waits: code
  * that computes is not cut short. */
-static void end_cancelled(tr_core *core, tr_turn *turn) {
+static TR_COLD void end_cancelled(tr_core *core, tr_turn *turn) {
   const tr_class *class_ = turn->agent->class_;
   turn->state = TR_TURN_RUNNING;
   class_->ops->cancel(class_->ud, turn);
@@ -326,9 +331,9 @@ static void end_cancelled(tr_core *core, tr_turn *turn) {
 }
 
 /* The core's own calls have their deadlines in calls.c. What came by a door ends at its own, should nobody say so. */
-static void watch_deadline(tr_core *core, tr_turn *turn) {
+static TR_APART void watch_deadline(tr_core *core, tr_turn *turn) {
   tr_turn_entry *own = tr_turn_own(turn);
-  if (!turn->msg || !turn->msg->from_wire || turn->deadline == TR_NEVER || own->deferred) return;
+  if (turn->deadline == TR_NEVER || own->deferred) return;
   if (!tr_timer_running(&own->limit)) tr_timer_start(core->timers, &own->limit, turn->deadline, time_is_up);
 }
 
@@ -352,7 +357,7 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
   } else if (result == TR_RUN_WAIT) {
     turn->state = TR_TURN_WAITING;
     tr_turn_flush(turn);
-    watch_deadline(core, turn);
+    if (turn->msg && turn->msg->from_wire) watch_deadline(core, turn);
     if (tr_turn_cancelled(turn)) own->cancelled = own->woken = true;
     if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);
   } else if (turn->outbox.blocked) { /* it let go of its outbox, and some of that waits for room */

@@ -34,6 +34,10 @@ void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
     refuse(stream, tr_error_grpc(error.code), error.text);
     return;
   }
+  if (!tr_access_bind(stream, client)) {
+    tr_client_settle(client);
+    return;
+  }
   tr_client_know(client, stream->call);
   if (answer_headers(stream, client)) {
     refuse(stream, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");

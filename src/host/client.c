@@ -242,6 +242,16 @@ void tr_client_lost(tr_client *client) {
   tr_client_settle(client);
 }
 
+void tr_client_banish(tr_client *client, int status, const char *text) {
+  tr_host_stream *stream = client->stream;
+  drop_stream(client);
+  tr_host_stream_end(stream, status, text);
+  tr_host_conn_touch(stream->conn);
+  forget_registrations(client);
+  if (client->troupe) tr_client_cancel_calls(client);
+  tr_client_lost(client);
+}
+
 void tr_client_settle(tr_client *client) {
   bool holds = client->stream || client->control || client->backlog.count || client->replay.count ||
                !tr_list_empty(&client->calls) || !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) ||
@@ -265,6 +275,7 @@ void tr_client_free(tr_client *client) {
   tr_map_remove(&host->clients, tr_client_id(client));
   tr_map_fini(&client->confirmed);
   tr_finder_fini(&client->by_id);
+  tr_access_forget(client);
   tr_free(host->mem, client, sizeof *client + client->id_length + 1);
 }
 

@@ -72,6 +72,7 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
   stream->method = (tr_host_method)method;
   tr_rpc_call_set_ud(call, stream);
   tr_guard_limit(stream);
+  if (conn->host->guarded && method < TR_METHOD_HEALTH_CHECK && !tr_access_admit(stream)) return;
   if (method == TR_METHOD_CHANNEL) tr_channel_open(stream, id);
   if (method == TR_METHOD_CONTROL) tr_control_open(stream, id);
 }
@@ -150,6 +151,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
     tr_client_lost(client);
   }
   tr_timer_stop(conn->host->timers, &stream->limit);
+  tr_access_leave(stream);
   tr_blob_unref(stream->message);
   TR_DELETE(conn->host->mem, stream);
 }
@@ -279,6 +281,7 @@ void tr_host_conn_closed(tr_host_conn *conn) {
   tr_rpc_conn_free(conn->rpc);
   tr_timer_stop(host->timers, &conn->watch);
   tr_guard_release(conn);
+  tr_access_forget_conn(conn);
   tr_link_remove(&conn->link);
   host->n_conns--;
   TR_DELETE(host->mem, conn);

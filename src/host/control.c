@@ -13,6 +13,10 @@ void tr_control_open(tr_host_stream *stream, tr_slice client_id) {
     tr_host_stream_end(stream, tr_error_grpc(error.code), error.text);
     return;
   }
+  if (!tr_access_bind(stream, client)) {
+    tr_client_settle(client);
+    return;
+  }
   if (tr_rpc_send_headers(stream->call, NULL, 0)) {
     tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
     tr_client_settle(client);
@@ -75,6 +79,11 @@ void tr_control_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
     host->stats.malformed++;
     if (tr_guard_worth_a_line(++from->malformed))
       tr_log_write(host->log, TR_LOG_WARN, "control.malformed", "client=%s reason=\"%s\"", from->id, error.text);
+    return;
+  }
+  char missing[TR_ERROR_TEXT];
+  if (host->rights && !tr_access_control(from, &message, missing, sizeof missing)) {
+    drop(from, &message, missing);
     return;
   }
   bool local;

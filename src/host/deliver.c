@@ -41,10 +41,13 @@ static const char *reason(int code) {
 
 /* ---- from a client ---- */
 
-static bool check_topic(tr_client *from, tr_slice topic, tr_slice source) {
+static bool check_topic(tr_client *from, const tr_wire_span *span) {
+  tr_slice topic = span->topic_type, source = span->topic_source;
   tr_error error;
+  char missing[TR_ERROR_TEXT];
   tr_error_init(&error);
-  if (tr_name_reserved(topic) || tr_name_reserved(source))
+  if (from->host->rights && !tr_access_event(from, span, missing, sizeof missing)) tr_error_set(&error, TR_EPERMISSION, "permission_denied: %s", missing);
+  else if (tr_name_reserved(topic) || tr_name_reserved(source))
     tr_error_set(&error, TR_EINVALID, "topics and sources that begin with \"" TR_RESERVED "\" are reserved");
   else if (!tr_topic_type_check(topic, &error)) return true;
   from->host->stats.refused++;
@@ -145,7 +148,7 @@ static int deliver_to(delivery *d, tr_client *to, const char **why) {
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
-  if (!check_topic(from, span->topic_type, span->topic_source)) return;
+  if (!check_topic(from, span)) return;
   tr_replay_note(from, span);
   if (*host->has_types) tr_transcode_learn(from, span);
   size_t count = 0;

@@ -240,6 +240,11 @@ static bool admit(tr_client *caller, const tr_wire_span *span) {
     tr_pending_refuse(caller, span->request_id, TR_EINVALID, "the request names no target agent");
     return false;
   }
+  char missing[TR_ERROR_TEXT];
+  if (caller->host->rights && !tr_access_request(caller, span, missing, sizeof missing)) {
+    tr_pending_refuse(caller, span->request_id, TR_EPERMISSION, missing);
+    return false;
+  }
   if (tr_name_reserved(span->target_key) && !(caller->troupe && tr_key_is_result(span->target_key))) {
     tr_pending_refuse(caller, span->request_id, TR_EINVALID, "agent keys that begin with \"" TR_RESERVED "\" are reserved");
     return false;

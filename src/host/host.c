@@ -33,6 +33,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   host->core = options->core;
   host->mem = mem;
   static const bool none = false;
+  host->access_stamp = 1;
   host->has_types = options->codecs ? tr_codecs_has_types(options->codecs) : &none;
   host->log = tr_core_log(options->core);
   host->router = tr_core_router(options->core);
@@ -67,6 +68,7 @@ void tr_host_free(tr_host *host) {
   tr_slots_fini(&host->slots);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
+  tr_rights_unref(host->rights);
   TR_DELETE(host->mem, host);
 }
 

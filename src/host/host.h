@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "codec/codecs.h"
 #include "core/core.h"
+#include "host/rights.h"
 #include "rpc/rpc.h"
 
 struct tr_wire_control;
@@ -47,6 +48,9 @@ typedef struct tr_host_options {
   const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
   const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
+  /* Who is behind a call on this connection: their names, a line each ("token:ci\ncert:anna\n"), appended; none: nobody who is known. Asked only
+   * after tr_host_guard. err: TR_EUNAUTHENTICATED, and why. */
+  int (*identify)(void *ud, tr_host_conn *conn, tr_slice authorization, tr_slice user_agent, tr_buf *names, tr_error *error);
   /* Bytes are waiting on (or the end came for) this connection: flush it soon. Called once until the next tr_host_output. */
   void (*dirty)(void *ud, tr_host_conn *conn);
   /* A message that only passes through is not given to this client (borrowed texts; counted already). May be NULL. */
@@ -64,6 +68,9 @@ tr_host *tr_host_new(const tr_host_options *options);
 /* Streams are ended; every open request gets an answer to whoever can still hear it. Connections must be closed before. */
 void tr_host_free(tr_host *host);
 
+/* From now on callers are identified, and may do what these rights grant them (a reference is taken; NULL: everything). Who may not have what it
+ * has by now loses its stream; all others go on. */
+void tr_host_guard(tr_host *host, bool identify, tr_rights *rights);
 /* Keep the last `most` events of this topic for clients that subscribe to it later. err: TR_EINVALID, TR_EEXISTS, TR_ELIMIT, TR_EMEMORY. */
 int tr_host_retain(tr_host *host, tr_slice topic, uint32_t most, tr_error *error);
 
@@ -93,6 +100,7 @@ bool tr_host_is_telling(const tr_host *host);
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t denied;    /* calls and messages: by rights, or because it was not known who it was */
   uint64_t held;      /* times that a sender was held back */
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;

@@ -13,6 +13,7 @@
 #include "base/slots.h"
 #include "base/text.h"
 #include "host/host.h"
+#include "wire/keys.h"
 #include "wire/wire.h"
 
 #define TR_BRIEF(s) (int)tr_utf8_cut((s), 256), (s).p ? (s).p : "" /* for "%.*s": text from outside, not too much of it */
@@ -24,6 +25,8 @@
 typedef struct tr_client tr_client;
 typedef struct tr_host_stream tr_host_stream;
 typedef struct tr_pending tr_pending;
+typedef struct tr_who tr_who; /* access.c */
+typedef struct tr_access_cache tr_access_cache;
 typedef struct tr_retained tr_retained; /* retain.c */
 typedef struct tr_late tr_late;
 
@@ -61,6 +64,9 @@ struct tr_host_conn {
   bool ending;     /* GOAWAY was sent; watch ends it */
   bool killed;     /* to be closed without more ado */
   bool dirty;      /* dirty() was called since the last output */
+  tr_who *who;     /* access.c: who is behind this authorization; NULL: nobody asked yet */
+  char *authorization;
+  uint32_t authorization_size, who_stamp;
 };
 
 struct tr_host_stream { /* one call on AgentRpc */
@@ -73,6 +79,7 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_host_method method;
   bool half_closed, ended;
   bool unknown;       /* health.c: it watches a service that there is not */
+  tr_who *who;        /* whose call it is; NULL: nobody asks */
 };
 
 /* Mark a connection as having something for its owner to do. */
@@ -130,6 +137,10 @@ struct tr_client {
   uint64_t held_back;       /* logged with doubling */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
   uint64_t malformed, dropped, strays, withheld, oversize, control_dropped; /* logged with doubling */
+  tr_who *who;              /* access.c: whose it is */
+  const tr_rights_entry *entry; /* what they may, as of entry_stamp */
+  uint32_t entry_stamp, guard_stamp;
+  tr_access_cache *access;
   uint32_t id_length;
   char id[];
 };
@@ -155,6 +166,8 @@ void tr_client_lost(tr_client *client);
 void tr_client_touch(tr_client *client);
 /* Free it where nothing holds it any more. */
 void tr_client_settle(tr_client *client);
+/* End its stream with this status, and forget at once what it registered. */
+void tr_client_banish(tr_client *client, int status, const char *text);
 void tr_client_free(tr_client *client); /* no request is open from it or to it */
 /* Queue a frame to it, or keep it until it has a stream again (bounded). An answer passes up to twice the bound; then the
  * stream is ended. err: TR_EOVERLOADED, TR_EMEMORY. */
@@ -309,6 +322,25 @@ void tr_guard_limit(tr_host_stream *stream);
 /* Has this count become a power of two? Then it is worth a line in the log. */
 static inline bool tr_guard_worth_a_line(uint64_t count) { return (count & (count - 1)) == 0; }
 
+/* ---- access.c ---- */
+
+/* Who makes this call; false: it was refused. */
+bool tr_access_admit(tr_host_stream *stream);
+void tr_access_leave(tr_host_stream *stream);
+void tr_access_forget_conn(tr_host_conn *conn);
+/* Is this client the caller's own? It is from now on, if it was nobody's; false: the call was refused. */
+bool tr_access_bind(tr_host_stream *stream, tr_client *client);
+void tr_access_forget(tr_client *client);
+tr_slice tr_who_names(const tr_who *who);
+/* All of these only where the host has rights (tr_guarded). False: it may not, and which right is missing is in `why`. */
+bool tr_access_check(tr_client *client, tr_right right, tr_slice type, tr_slice key);
+void tr_access_explain(const tr_client *client, tr_right right, tr_slice type, tr_slice key, char *why, size_t size);
+bool tr_access_request(tr_client *caller, const tr_wire_span *span, char *why, size_t size);
+bool tr_access_event(tr_client *from, const tr_wire_span *span, char *why, size_t size);
+bool tr_access_type(tr_client *client, tr_slice type, char *why, size_t size);
+bool tr_access_topic(tr_client *client, const tr_wire_subscription *want, char *why, size_t size);
+bool tr_access_control(tr_client *client, const tr_wire_control *message, char *why, size_t size);
+
 /* ---- drain.c ---- */
 
 void tr_drain_check(tr_host *host); /* a request has ended */
@@ -338,6 +370,9 @@ struct tr_host {
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
   const bool *has_types; /* of o.codecs */
+  tr_rights *rights;     /* access.c; NULL: all may do everything */
+  bool guarded;          /* callers are identified */
+  uint32_t access_stamp; /* counts changes of these */
 };
 
 /* What comes from a client (NULL: an agent of this process) and may have to be changed for some receiver: bits by tr_format. */

@@ -49,6 +49,10 @@ static tr_client *the_client(call *c) {
   tr_error_init(&error);
   tr_client *client;
   if (!tr_client_get(c->host, c->client_id, &client, &error)) {
+    if (!tr_access_bind(c->stream, client)) {
+      tr_client_settle(client);
+      return NULL;
+    }
     if (!client->stream) tr_client_know(client, c->stream->call);
     return client;
   }
@@ -106,7 +110,10 @@ static void register_agent(call *c) {
   if (!client) return;
   tr_dest *owner = NULL, *before = tr_router_owner(c->host->router, type);
   int err;
-  if (before != &client->dest && client->n_types >= c->host->o.max_types_per_client &&
+  char why[TR_ERROR_TEXT];
+  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, why);
+  } else if (before != &client->dest && client->n_types >= c->host->o.max_types_per_client &&
       tr_client_count_types(client) >= c->host->o.max_types_per_client) {
     fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "too many agent types of this client");
   } else if ((err = tr_router_register(c->host->router, type, &client->dest, &owner)) == TR_EEXISTS) {
@@ -196,6 +203,12 @@ static void add_subscription(call *c) {
   if (!check_subscription(c, &want, uuid)) return;
   tr_client *client = the_client(c);
   if (!client) return;
+  char why[TR_ERROR_TEXT];
+  if (c->host->rights && !tr_access_topic(client, &want, why, sizeof why)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, why);
+    tr_client_settle(client);
+    return;
+  }
   tr_sub *existing;
   int err = TR_EOVERLOADED;
   if (client->n_subs < c->host->o.max_subs_per_client || tr_client_count_subs(client) < c->host->o.max_subs_per_client)
@@ -216,12 +229,22 @@ static void add_subscription(call *c) {
 
 /* ---- RemoveSubscription, GetSubscriptions ---- */
 
+static bool has_subscription(const tr_client *client, tr_slice id) {
+  for (const tr_link *l = client ? client->subs.next : NULL; l && l != &client->subs; l = l->next)
+    if (tr_slice_equal(tr_name_view(TR_CONTAINER(l, tr_sub, by_owner)->id), id)) return true;
+  return false;
+}
+
 static void remove_subscription(call *c) {
   tr_slice id;
   tr_error error;
   tr_error_init(&error);
   if (tr_wire_decode_remove_subscription(c->bytes, &id, &error)) {
     fail_with(c, &error);
+    return;
+  }
+  if (c->host->rights && !has_subscription(tr_client_find(c->host, c->client_id), id)) {
+    fail(c, TR_GRPC_PERMISSION_DENIED, "with rights in force only who added a subscription may remove it");
     return;
   }
   int err = tr_router_unsubscribe(c->host->router, id);

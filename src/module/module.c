@@ -115,6 +115,7 @@ static void open_meta(lua_State *L) {
   luaL_setfuncs(L, tr_module_message_methods, 0);
   luaL_setfuncs(L, tr_module_agent_methods, 0);
   luaL_setfuncs(L, tr_module_run_methods, 0);
+  luaL_setfuncs(L, tr_module_secure_methods, 0);
   luaL_setfuncs(L, tr_module_plug_methods, 0);
   luaL_setfuncs(L, tr_module_dist_methods, 0);
   lua_setfield(L, -2, "__index");

@@ -44,7 +44,7 @@ int tr_module_protect(tr_lua_runtime *self, const char *what, lua_CFunction fn, 
 void tr_module_callbacks_open(lua_State *L, tr_lua_runtime *self, int at); /* the userdata at `at` */
 void tr_module_report(tr_lua_runtime *self, const char *what, const char *text);
 
-extern const luaL_Reg tr_module_message_methods[], tr_module_agent_methods[], tr_module_run_methods[], tr_module_plug_methods[],
+extern const luaL_Reg tr_module_message_methods[], tr_module_secure_methods[], tr_module_agent_methods[], tr_module_run_methods[], tr_module_plug_methods[],
     tr_module_dist_methods[];
 int tr_module_fabric(lua_State *L); /* fabric.c: seed → a network in memory */
 int tr_module_close_descriptor(lua_State *L);

@@ -69,3 +69,16 @@ void tr_address_format(const tr_address *address, char *out, size_t size) {
   if (address->is_unix) snprintf(out, size, "unix:%s", address->host);
   else snprintf(out, size, strchr(address->host, ':') ? "%s[%s]:%u" : "%s%s:%u", address->tls ? "tls:" : "", address->host, address->port);
 }
+
+bool tr_address_is_local(const tr_address *address) {
+  struct sockaddr_storage number;
+  if (address->is_unix || strcmp(address->host, "localhost") == 0) return true;
+  return tr_address_numeric(address, &number) && tr_sockaddr_is_loopback(&number);
+}
+
+bool tr_sockaddr_is_loopback(const struct sockaddr_storage *storage) {
+  const struct sockaddr_in *v4 = (const struct sockaddr_in *)storage;
+  const struct in6_addr *v6 = &((const struct sockaddr_in6 *)storage)->sin6_addr;
+  if (storage->ss_family == AF_INET) return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+  return storage->ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+}

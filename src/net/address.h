@@ -21,6 +21,9 @@ typedef struct tr_address {
 int tr_address_parse(tr_slice text, tr_address *out, tr_error *error);
 /* Is the host a number? Then its socket address, and nobody need be asked (getaddrinfo takes a thread of the pool even then). */
 bool tr_address_numeric(const tr_address *address, struct sockaddr_storage *out);
+/* This machine alone: a number of its loopback, "localhost", a Unix socket. */
+bool tr_address_is_local(const tr_address *address);
+bool tr_sockaddr_is_loopback(const struct sockaddr_storage *storage);
 /* The text form. out: at least TR_ADDRESS_MAX bytes. */
 void tr_address_format(const tr_address *address, char *out, size_t size);
 

@@ -102,9 +102,7 @@ static bool is_loopback(const tr_net_listener *listener) {
   int length = sizeof storage;
   if (listener->is_unix) return true;
   if (uv_tcp_getsockname(&listener->handle.tcp, (struct sockaddr *)&storage, &length) < 0) return true; /* bind failed, which uv_listen tells */
-  if (storage.ss_family == AF_INET) return ntohl(((struct sockaddr_in *)&storage)->sin_addr.s_addr) >> 24 == 127;
-  const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
-  return storage.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127));
+  return tr_sockaddr_is_loopback(&storage);
 }
 
 static int check_exposure(const tr_net_listener *listener, tr_slice text, tr_error *error) {

@@ -10,7 +10,7 @@ int64_t tr_net_conn_peer_uid(const tr_net_conn *conn) {
   struct ucred peer;
   socklen_t size = sizeof peer;
   uv_os_fd_t fd;
-  if (uv_fileno(&conn->handle.any, &fd) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer)
+  if (conn->handle.any.type == UV_NAMED_PIPE && uv_fileno(&conn->handle.any, &fd) == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && size == sizeof peer)
     return peer.uid;
 #else
   (void)conn;

@@ -132,7 +132,10 @@ static void nv_fini(nv_list *list) {
 static void nv_add(nv_list *list, nghttp2_nv nv) { list->all[list->count++] = nv; }
 
 static void nv_add_all(nv_list *list, const tr_rpc_header *headers, size_t count) {
-  for (size_t i = 0; i < count; i++) nv_add(list, tr_rpc_nv(headers[i].name, headers[i].value, NGHTTP2_NV_FLAG_NONE));
+  for (size_t i = 0; i < count; i++) { /* a secret is kept out of the peers' tables (RFC 7541, 7.1.3) */
+    bool secret = tr_slice_is(headers[i].name, "authorization");
+    nv_add(list, tr_rpc_nv(headers[i].name, headers[i].value, secret ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE));
+  }
 }
 
 static int error_of(int nghttp2_error) {
@@ -399,7 +402,8 @@ static int32_t submit_request(tr_rpc_call *call, tr_slice path, const tr_rpc_hea
   nv_list list;
   if (!nv_init(&list, conn->mem, count + 10)) return NGHTTP2_ERR_NOMEM;
   nv_add(&list, TR_RPC_NV(":method", "POST"));
-  nv_add(&list, TR_RPC_NV(":scheme", "http"));
+  if (conn->options.secure) nv_add(&list, TR_RPC_NV(":scheme", "https"));
+  else nv_add(&list, TR_RPC_NV(":scheme", "http"));
   nv_add(&list, tr_rpc_nv(TR_SLICE_LITERAL(":path"), path, NGHTTP2_NV_FLAG_NO_COPY_NAME));
   nv_add(&list, tr_rpc_nv(TR_SLICE_LITERAL(":authority"), tr_slice_of(conn->authority), NGHTTP2_NV_FLAG_NO_COPY_NAME));
   nv_add(&list, TR_RPC_NV("te", "trailers"));

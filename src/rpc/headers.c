@@ -43,6 +43,16 @@ tr_slice tr_rpc_headers_get(const tr_rpc_headers *headers, const char *name) {
   return found;
 }
 
+bool tr_rpc_headers_next(const tr_rpc_headers *headers, uint32_t *at, tr_rpc_header *out) {
+  field f;
+  if (*at >= headers->len) return false;
+  memcpy(&f, headers->data + *at, sizeof f);
+  const char *p = headers->data + *at + sizeof f;
+  *out = (tr_rpc_header){ tr_slice_make(p, f.name), tr_slice_make(p + f.name, f.value) };
+  *at += (uint32_t)sizeof f + f.name + f.value;
+  return true;
+}
+
 void tr_rpc_headers_trim(tr_rpc_headers *headers, tr_mem *mem) {
   if (headers->len == headers->cap || headers->len == 0) return;
   char *data = tr_realloc(mem, headers->data, headers->cap, headers->len);

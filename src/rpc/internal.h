@@ -34,6 +34,8 @@ typedef struct tr_rpc_headers {
 } tr_rpc_headers;
 
 bool tr_rpc_headers_add(tr_rpc_headers *headers, tr_mem *mem, tr_slice name, tr_slice value);
+/* The next of all fields; *at begins as 0. False: that was the last. */
+bool tr_rpc_headers_next(const tr_rpc_headers *headers, uint32_t *at, tr_rpc_header *out);
 tr_slice tr_rpc_headers_get(const tr_rpc_headers *headers, const char *name);
 void tr_rpc_headers_trim(tr_rpc_headers *headers, tr_mem *mem); /* give back what is not used */
 void tr_rpc_headers_free(tr_rpc_headers *headers, tr_mem *mem);

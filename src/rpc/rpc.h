@@ -73,6 +73,7 @@ typedef struct tr_rpc_options {
   uint32_t max_resets_per_second; /* rapid resets, pings, settings, empty frames: past it the connection is ended; 0: 1000 */
   const char *user_agent;         /* client; NULL: "troupe/VERSION" */
   const char *authority;          /* client */
+  bool secure;                    /* client: over TLS */
 } tr_rpc_options;
 
 /* The preface and SETTINGS are queued at once (`dirty` is not called for them). NULL: out of memory. */

@@ -76,12 +76,15 @@ int tr_runtime_open_host(troupe_t *rt) {
   rt->host_options.version = TR_VERSION;
   rt->host_options.dirty = host_dirty;
   rt->host_options.control = host_control;
+  rt->host_options.identify = tr_secure_identify;
   rt->host_options.dead = host_dead;
   rt->host_options.unheard = host_unheard;
   rt->host_options.ud = rt;
   rt->host_options.restore = tr_runtime_take_state;
   rt->host = tr_host_new(&rt->host_options);
-  return rt->host ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  tr_secure_apply(rt);
+  return 0;
 }
 
 int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
@@ -187,6 +190,8 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
   if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
 }
 
+static tr_slice worker_authorization(void *ud) { return tr_secure_authorization(((tr_uplink *)ud)->rt); }
+
 /* `shape` says who hears of it, and by what it goes; its worker is made of the options. */
 static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_options *options) {
   tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
@@ -200,6 +205,7 @@ static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_o
   options->address = uplink->address;
   options->version = TR_VERSION;
   options->has_types = tr_codecs_has_types(rt->codecs);
+  options->authorization = worker_authorization;
   options->dial = worker_dial;
   options->hang_up = worker_hang_up;
   options->dirty = worker_dirty;
@@ -223,6 +229,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   tr_uplink shape = { .fn = fn, .ud = ud };
   if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
   tr_address_format(&parsed, shape.address, sizeof shape.address);
+  options->tls = parsed.tls;
   return start_uplink(rt, &shape, options);
 }
 
@@ -314,6 +321,7 @@ bool tr_runtime_left(const troupe_t *rt) {
 void tr_runtime_close_doors(troupe_t *rt) {
   tr_link *link;
   tr_fabric_leave(rt);
+  tr_runtime_close_tunnels(rt);
   while ((link = tr_list_pop(&rt->uplinks))) {
     tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
     worker_hang_up(uplink, uplink->worker);

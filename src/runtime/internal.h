@@ -53,6 +53,7 @@ struct troupe {
   tr_host_options host_options;
   struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
+  tr_link tunnels;    /* tunnel.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
   tr_host_conn *parent; /* leaf.c: this process was launched */
@@ -219,6 +220,9 @@ void tr_runtime_save_at_end(troupe_t *rt);
 typedef struct tr_sigpipe { bool held, blocked, pending; } tr_sigpipe;
 void tr_sigpipe_hold(const troupe_t *rt, tr_sigpipe *held);
 void tr_sigpipe_release(tr_sigpipe *held);
+/* tunnel.c: before the sockets are closed, and after */
+void tr_runtime_close_tunnels(troupe_t *rt);
+void tr_runtime_free_tunnels(troupe_t *rt);
 /* control.c: a request of the control channel; uplink NULL: by our own host. */
 struct tr_wire_control;
 void tr_runtime_control(troupe_t *rt, tr_uplink *uplink, const struct tr_wire_control *message);

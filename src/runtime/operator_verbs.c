@@ -13,6 +13,7 @@
 #include "codec/json.h"
 #include "runtime/isolate.h"
 #include "runtime/operator.h"
+#include "runtime/secure.h"
 
 /* ---- arguments ---- */
 
@@ -175,8 +176,9 @@ static void answer_ps(tr_question *q) {
 static void answer_reload(tr_question *q) {
   troupe_t *rt = q->self->rt;
   tr_buf out;
-  int rc = troupe_reload(rt, tr_question_text(q, "name"));
-  if (rc < 0) {
+  int rc = troupe_reload(rt, tr_question_text(q, "name")), secured = rc < 0 ? 0 : tr_secure_reload(rt);
+  if (rc < 0 || secured) {
+    if (secured) rc = secured;
     tr_question_fail(q, rc, rt->error.text);
     return;
   }

@@ -164,6 +164,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->timer_at = TR_NEVER;
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
+  tr_list_init(&rt->tunnels);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_undelivered_init(&rt->undelivered, &rt->mem);
@@ -201,6 +202,7 @@ void troupe_free(troupe_t *rt) {
   if (rt->crew) tr_crew_close(rt->crew);
   tr_runtime_loop_close(rt);
   tr_runtime_free_operator(rt);
+  tr_runtime_free_tunnels(rt);
   tr_host_free(rt->host);
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);

@@ -83,6 +83,8 @@ int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
+/* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */
+int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const char **bound);
 /* tr_cert_make. */
 int tr_runtime_make_cert(const tr_cert_request *request, tr_slice ca_cert, tr_slice ca_key, tr_buf *cert, tr_buf *key, tr_error *error);
 /* Bodies as JSON text for printing: appended to out. */

@@ -3,7 +3,7 @@
  * stop, a second one stops at once; SIGHUP reloads. SIGPIPE is ignored: a closed socket is an error code. */
 #include <signal.h>
 
-#include "runtime/internal.h"
+#include "runtime/secure.h"
 
 #define SIGNALS 3
 
@@ -24,8 +24,10 @@ static void on_stop(uv_signal_t *handle, int number) {
 }
 
 static void on_hangup(uv_signal_t *handle, int number) {
+  troupe_t *rt = ((tr_signals *)handle->data)->rt;
   (void)number;
-  tr_runtime_reload_changed(((tr_signals *)handle->data)->rt);
+  tr_runtime_reload_changed(rt);
+  tr_secure_reload(rt);
 }
 
 int tr_runtime_signals(troupe_t *rt) {

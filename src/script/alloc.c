@@ -242,6 +242,8 @@ void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size) 
       ((tr_block_head *)block)->owner = script->owner;
       return (tr_block_head *)block + 1;
     }
+  } else if (!ptr && !new_size) {
+    return NULL; /* an empty array of a table: as often as the others */
   } else if (ptr && new_size == 0 && old_size + HEAD <= SMALL_MAX) {
     size_t size = (old_size + HEAD + 15u) & ~(size_t)15;
     tr_block_head *head = (tr_block_head *)ptr - 1;

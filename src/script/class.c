@@ -28,7 +28,7 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   memset(instance, 0, sizeof *instance);
   instance->class_ = class_;
   instance->account = tr_account_new(script);
-  tr_list_init(&instance->timers);
+  instance->more = &script->no_more;
   tr_push_ref(L, script->ctx_ref);
   lua_setmetatable(L, -2);
   lua_pushvalue(L, -1);
@@ -40,6 +40,15 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   tr_script_timers_sync(instance, class_->def);
   lua_remove(L, -2);
   return instance;
+}
+
+tr_instance_more *tr_instance_get_more(tr_instance *instance) {
+  tr_script *script = instance->class_->script;
+  if (instance->more != &script->no_more) return instance->more;
+  tr_instance_more *more = TR_NEW(script->mem, tr_instance_more);
+  if (!more) return NULL;
+  tr_list_init(&more->timers);
+  return instance->more = more;
 }
 
 void tr_instance_set_def(tr_instance *instance, tr_definition *def) {
@@ -181,7 +190,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   if (!instance) return;
   tr_script *script = instance->class_->script;
   if (tr_script_home(script)->keep) tr_instance_keep(instance);
-  if (!instance->live && instance->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
+  if (!instance->live && instance->more->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
   tr_definition_unref(instance->def);

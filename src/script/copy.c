@@ -93,27 +93,39 @@ void tr_mark_array(lua_State *L) {
   lua_setmetatable(L, -2);
 }
 
-/* Most text is ASCII: look at eight bytes at a time. */
+/* Most text is ASCII: look at many bytes at a time, and at the last ones again rather than one by one. */
 static inline bool plain(const char *p, size_t n) {
-  uint64_t word, bits = 0;
-  for (; n >= 8; p += 8, n -= 8) {
-    memcpy(&word, p, 8);
+  uint64_t bits = 0, word;
+  uint32_t half[2];
+  if (n >= 8) {
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+      memcpy(&word, p + i, 8);
+      bits |= word;
+    }
+    memcpy(&word, p + n - 8, 8);
     bits |= word;
+  } else if (n >= 4) {
+    memcpy(&half[0], p, 4);
+    memcpy(&half[1], p + n - 4, 4);
+    bits = half[0] | half[1];
+  } else if (n > 0) {
+    bits = (unsigned char)(p[0] | p[n / 2] | p[n - 1]);
   }
-  for (; n > 0; p++, n--) bits |= (uint64_t)(unsigned char)*p << 56 | (unsigned char)*p;
   return (bits & UINT64_C(0x8080808080808080)) == 0;
 }
 
-static bool check_string(tr_copy *copy, int at) {
+/* The string at `at`. */
+static inline bool is_text(lua_State *L, int at) {
   tr_slice text;
-  text.p = lua_tolstring(copy->L, at, &text.n);
-  if (plain(text.p, text.n) || tr_utf8_valid(text)) return true;
+  text.p = lua_tolstring(L, at, &text.n);
+  return plain(text.p, text.n) || tr_utf8_valid(text);
+}
+
+static TR_COLD bool not_text(tr_copy *copy) {
   return wrong(copy, "a string that is not UTF-8 (send it as troupe.bytes(s))");
 }
 
-static bool copy_table(tr_copy *copy);
-
-static inline bool copy_value(tr_copy *copy, int type);
+static bool copy_value(tr_copy *copy, int type, int at);
 
 /* The placeholder on the top is settled, but its content is elsewhere. */
 static bool copy_away(tr_copy *copy, tr_future *f) {
@@ -152,7 +164,7 @@ static bool copy_placeholder(tr_copy *copy, tr_future *f) {
   }
   if (tr_is_null(L, -1)) copy->nulls = true;
   if (lua_type(L, -1) == LUA_TUSERDATA && tr_future_at(L, -1)) return wrong(copy, "a placeholder in a reply's value");
-  return copy_value(copy, lua_type(L, -1));
+  return copy_value(copy, lua_type(L, -1), lua_gettop(L));
 }
 
 static bool check_other(tr_copy *copy, int type) {
@@ -160,27 +172,13 @@ static bool check_other(tr_copy *copy, int type) {
   tr_slice bytes;
   if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
   if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) return true;
-  if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) return copy_placeholder(copy, tr_future_at(L, -1));
+  if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) {
+    if (!copy->check) return copy_placeholder(copy, tr_future_at(L, -1));
+    copy->held++; /* its content would have to be put in its place */
+    return false;
+  }
   if (type == LUA_TUSERDATA) return wrong(copy, "a body cannot hold an object such as ctx");
   return wrong(copy, "a body cannot hold a %s", lua_typename(L, type));
-}
-
-/* The value on the top, of this type, becomes its copy. */
-static inline bool copy_value(tr_copy *copy, int type) {
-  lua_State *L = copy->L;
-  switch (type) {
-  case LUA_TBOOLEAN: return true;
-  case LUA_TSTRING: return copy->trusted || check_string(copy, -1);
-  case LUA_TTABLE: return copy_table(copy);
-  case LUA_TNUMBER:
-    if (!copy->trusted && !lua_isinteger(L, -1)) {
-      double number = lua_tonumber(L, -1);
-      if (number - number != 0)
-        return wrong(copy, "%s is not a number that can be sent", number != number ? "NaN" : "infinity");
-    }
-    return true;
-  default: return copy->trusted || check_other(copy, type);
-  }
 }
 
 /* Count what a container held. */
@@ -195,15 +193,10 @@ static void flush(lua_State *L, int to, int count) {
   while (count-- > 0) lua_rawset(L, to);
 }
 
-static bool check_key(tr_copy *copy) {
+static TR_COLD bool wrong_key(tr_copy *copy) {
   lua_State *L = copy->L;
   int type = lua_type(L, -2);
-  if (type == LUA_TSTRING) {
-    if (copy->trusted || check_string(copy, -2)) return true;
-    copy->error->text[0] = 0;
-    copy->error->code = 0;
-    return wrong(copy, "a key that is not UTF-8");
-  }
+  if (type == LUA_TSTRING) return wrong(copy, "a key that is not UTF-8");
   if (type == LUA_TNUMBER) {
     below(copy, lua_absindex(L, -2));
     return wrong(copy, "a table with both names and numbers as keys is neither an array nor a map");
@@ -211,13 +204,27 @@ static bool check_key(tr_copy *copy) {
   return wrong(copy, "a %s as a key (only strings, or 1 to n)", lua_typename(L, type));
 }
 
-static bool copy_map(tr_copy *copy, int from) {
+/* BATCH pairs lie above `to`: into the copy with them, which is made where it is not there yet. */
+static TR_APART bool flush_batch(tr_copy *copy, int to, bool made) {
   lua_State *L = copy->L;
-  int to = from + 1, count = 0;
-  bool made = false;
+  if (!count_values(copy, BATCH)) return false;
+  lua_pushvalue(L, -2);
+  lua_insert(L, to + 1); /* the key to go on from */
+  if (!made) {
+    lua_createtable(L, 0, 3 * BATCH);
+    lua_replace(L, to);
+  }
+  flush(L, to, BATCH);
+  return true;
+}
+
+static bool copy_map(tr_copy *copy, int from, int to) {
+  lua_State *L = copy->L;
+  int count = 0;
+  bool made = false, trusted = copy->trusted;
   do {
     int type = lua_type(L, -1);
-    if (!check_key(copy)) return false;
+    if (!trusted && (lua_type(L, -2) != LUA_TSTRING || !is_text(L, -2))) return wrong_key(copy);
     if (type == LUA_TLIGHTUSERDATA) { /* null, or refused below */
       copy->nulls = true;
       if (copy->drop) {
@@ -225,22 +232,21 @@ static bool copy_map(tr_copy *copy, int from) {
         continue;
       }
     }
-    if (!copy_value(copy, type)) return below(copy, to + 1 + 2 * count);
-    if (++count == BATCH) {
-      if (!count_values(copy, count)) return false;
-      lua_pushvalue(L, -2);
-      lua_insert(L, to + 1); /* the key to go on from */
-      if (!made) {
-        lua_createtable(L, 0, 3 * BATCH);
-        lua_replace(L, to);
-        made = true;
-      }
-      flush(L, to, count);
+    bool plain_value = type == LUA_TBOOLEAN || (type == LUA_TSTRING && (trusted || is_text(L, -1))) ||
+                       (type == LUA_TNUMBER && (trusted || lua_isinteger(L, -1)));
+    if (!plain_value && !copy_value(copy, type, to + 2 + 2 * count)) return below(copy, to + 1 + 2 * count);
+    if (copy->check) {
+      lua_pop(L, 1);
+      if (!count_values(copy, 1)) return false;
+    } else if (++count == BATCH) {
+      if (!flush_batch(copy, to, made)) return false;
+      made = true;
       count = 0;
     } else {
       lua_pushvalue(L, -2);
     }
   } while (lua_next(L, from));
+  if (copy->check) return true;
   if (!made) {
     lua_createtable(L, 0, count);
     lua_replace(L, to);
@@ -263,13 +269,14 @@ static bool hole(tr_copy *copy, int from) {
     }
 }
 
-static bool copy_array(tr_copy *copy, int from) {
+static TR_APART bool copy_array(tr_copy *copy, int from, int to) {
   lua_State *L = copy->L;
-  int to = from + 1;
   lua_Integer count = 0, last = 0;
   size_t length = (size_t)lua_rawlen(L, from);
-  lua_createtable(L, length < 1 << 20 ? (int)length : 1 << 20, 0);
-  lua_replace(L, to);
+  if (!copy->check) {
+    lua_createtable(L, length < 1 << 20 ? (int)length : 1 << 20, 0);
+    lua_replace(L, to);
+  }
   do {
     if (!lua_isinteger(L, -2)) {
       if (lua_type(L, -2) == LUA_TSTRING) below(copy, to + 1);
@@ -282,8 +289,9 @@ static bool copy_array(tr_copy *copy, int from) {
     }
     if (++count % BATCH == 0 && !count_values(copy, BATCH)) return false;
     if (at > last) last = at;
-    if (!copy_value(copy, lua_type(L, -1))) return below(copy, to + 1);
-    lua_rawseti(L, to, at);
+    if (!copy_value(copy, lua_type(L, -1), to + 2)) return below(copy, to + 1);
+    if (copy->check) lua_pop(L, 1);
+    else lua_rawseti(L, to, at);
   } while (lua_next(L, from));
   return last == count || hole(copy, from);
 }
@@ -291,11 +299,11 @@ static bool copy_array(tr_copy *copy, int from) {
 /* --- tables --- */
 
 /* The path goes once round a circle, and only some steps into what is merely deep. */
-static bool too_deep(tr_copy *copy, const void *self) {
-  copy->above[copy->depth] = self;
+static TR_COLD bool too_deep(tr_copy *copy, int from) {
+  copy->above[copy->depth] = from;
   for (unsigned j = 1; !copy->trusted && j <= copy->depth; j++)
     for (unsigned i = 0; i < j; i++)
-      if (copy->above[i] == copy->above[j]) {
+      if (lua_topointer(copy->L, copy->above[i]) == lua_topointer(copy->L, copy->above[j])) {
         copy->path_levels = j;
         return wrong(copy, "a table that holds itself");
       }
@@ -304,38 +312,65 @@ static bool too_deep(tr_copy *copy, const void *self) {
   return wrong(copy, "deeper than %d levels", TR_DEPTH_MAX);
 }
 
-static bool copy_table(tr_copy *copy) {
+/* The copy of the table at `from` comes onto the top, at `to`. */
+static bool copy_table(tr_copy *copy, int from, int to) {
   lua_State *L = copy->L;
-  int from = lua_gettop(L);
-  const void *self = copy->trusted ? NULL : lua_topointer(L, from);
   bool done;
-  if (copy->depth >= TR_DEPTH_MAX) return too_deep(copy, self);
+  if (copy->depth >= TR_DEPTH_MAX) return too_deep(copy, from);
   if (!count_values(copy, 1)) return false;
-  copy->above[copy->depth++] = self;
+  copy->above[copy->depth++] = from;
   tr_need_stack(L, 2 * BATCH + 10);
   lua_pushnil(L);
   lua_pushnil(L);
   if (!lua_next(L, from)) {
-    lua_createtable(L, 0, 0);
-    if (tr_is_array(L, from)) tr_mark_array(L);
-    lua_replace(L, from + 1);
+    if (!copy->check) {
+      lua_createtable(L, 0, 0);
+      if (tr_is_array(L, from)) tr_mark_array(L);
+      lua_replace(L, to);
+    }
     done = true;
   } else if (lua_type(L, -2) == LUA_TNUMBER) {
-    done = copy_array(copy, from);
+    done = copy_array(copy, from, to);
   } else if (!copy->trusted && tr_is_array(L, from)) {
     below(copy, lua_gettop(L) - 1);
     done = wrong(copy, "a troupe.array with a named field");
   } else {
-    done = copy_map(copy, from);
+    done = copy_map(copy, from, to);
   }
-  if (!done) return false;
-  copy->depth--;
-  lua_settop(L, from + 1);
-  lua_replace(L, from);
-  return true;
+  copy->depth -= done;
+  return done;
 }
 
-int tr_copy_top(lua_State *L, tr_copy *copy) {
+/* The value on the top, at `at`, of this type, becomes its copy. */
+static bool copy_value(tr_copy *copy, int type, int at) {
+  lua_State *L = copy->L;
+  switch (type) {
+  case LUA_TBOOLEAN: return true;
+  case LUA_TSTRING: return copy->trusted || is_text(L, at) || not_text(copy);
+  case LUA_TTABLE:
+    if (!copy_table(copy, at, at + 1)) return false;
+    lua_replace(L, at);
+    return true;
+  case LUA_TNUMBER:
+    if (!copy->trusted && !lua_isinteger(L, at)) {
+      double number = lua_tonumber(L, at);
+      if (number - number != 0)
+        return wrong(copy, "%s is not a number that can be sent", number != number ? "NaN" : "infinity");
+    }
+    return true;
+  default: return copy->trusted || check_other(copy, type);
+  }
+}
+
+static TR_COLD int failed(tr_copy *copy, int top) {
+  int path = (int)(sizeof copy->path - copy->path_at);
+  tr_error found = *copy->error;
+  tr_error_init(copy->error);
+  lua_settop(copy->L, top);
+  return tr_error_set(copy->error, found.code, "%s%.*s: %s", copy->root, path, &copy->path[copy->path_at], found.text);
+}
+
+int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy) {
   int top = lua_gettop(L);
   copy->L = L;
   copy->depth = 0;
@@ -343,12 +378,27 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
   copy->path_at = sizeof copy->path;
   copy->path_levels = TR_DEPTH_MAX + 1;
   copy->left_levels = 0;
-  if (copy_value(copy, lua_type(L, -1))) return 0;
-  int path = (int)(sizeof copy->path - copy->path_at);
-  tr_error found = *copy->error;
-  tr_error_init(copy->error);
+  if (type == LUA_TTABLE) return copy_table(copy, at, top + 1) ? 0 : failed(copy, top);
+  lua_pushvalue(L, at);
+  return copy_value(copy, type, top + 1) ? 0 : failed(copy, top);
+}
+
+int tr_copy_check(lua_State *L, tr_copy *copy) {
+  int top = lua_gettop(L);
+  copy->check = true;
+  int rc = tr_copy_push(L, top, lua_type(L, top), copy);
+  copy->check = false;
   lua_settop(L, top);
-  return tr_error_set(copy->error, found.code, "%s%.*s: %s", copy->root, path, &copy->path[copy->path_at], found.text);
+  if (!copy->held) return rc;
+  copy->held = 0;
+  tr_error_init(copy->error);
+  return tr_copy_top(L, copy);
+}
+
+int tr_copy_top(lua_State *L, tr_copy *copy) {
+  int rc = tr_copy_push(L, lua_gettop(L), lua_type(L, -1), copy);
+  if (!rc) lua_replace(L, -2);
+  return rc;
 }
 
 /* --- state --- */

@@ -93,27 +93,25 @@ static void check_option(lua_State *L, options *o, const char *name) {
 }
 
 /* The options at `at`; what is needed later is left on the stack. */
-static options check_options(lua_State *L, int at) {
-  options o = { 0 };
-  if (lua_isnoneornil(L, at)) return o;
+static TR_APART void check_options(lua_State *L, int at, options *o) {
+  if (lua_isnil(L, at)) return;
   if (lua_type(L, at) != LUA_TTABLE)
     tr_fail_raise(L, TR_EINVALID, "options must be a table, not %s", tr_type_name(L, at));
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "options must have names");
-    check_option(L, &o, lua_tostring(L, -2));
+    check_option(L, o, lua_tostring(L, -2));
   }
   lua_settop(L, at);
-  if (o.metadata) {
+  if (o->metadata) {
     lua_pushliteral(L, "metadata");
     lua_rawget(L, at);
-    o.metadata = lua_gettop(L);
+    o->metadata = lua_gettop(L);
   }
-  if (o.id) {
+  if (o->id) {
     lua_pushliteral(L, "id");
     lua_rawget(L, at);
-    o.id = lua_gettop(L);
+    o->id = lua_gettop(L);
   }
-  return o;
 }
 
 /* Into the message; false where memory ran out. Does not raise: all was checked. */
@@ -174,45 +172,65 @@ static void convert_body(lua_State *L, int at, uint8_t format) {
   lua_replace(L, at);
 }
 
-/* The message of ctx:METHOD(target, type, body, opts). */
-static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *given) {
-  tr_core *core = lt->script->core;
-  options o;
-  tr_body body;
+/* What few messages need: what was asked for, what goes with the message's type, what its turn carries on. False: *error says why, or,
+ * where that is empty, memory ran out. */
+static TR_APART bool make_special(lua_State *L, const tr_lua_turn *lt, tr_msg *msg, const tr_body_with *with, options *o, tr_error *error) {
+  tr_script *script = lt->script;
+  if (!o->has_priority && lt->def->priority_count) o->priority = tr_definition_priority(lt->def, msg->type);
+  int rc = tr_script_home(script)->schema_sets ? tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), error) : 0;
+  bool whole = !with->wait || !with->wait->missing; /* else it is encoded when its placeholders are there (future.c) */
+  if (!rc && whole && msg->body.format) rc = tr_body_encode(script, tr_name_view(msg->type), &msg->body, error);
+  if (rc) return false;
+  if ((o->has_timeout || o->priority || o->metadata || o->id) && !apply(L, o, msg)) return false;
+  return carry_trace(lt, msg);
+}
+
+/* opts.encoding: what the body is to go as; the body at 4 is made that. */
+static TR_APART void check_encoding(lua_State *L, const tr_lua_turn *lt, const tr_name *type, const options *o, tr_body *form) {
   tr_error error;
   tr_error_init(&error);
-  if (lua_gettop(L) > 5)
+  if (tr_script_find_encoding(lt->script, tr_name_view(type), o->encoding, form, &error)) tr_fail_raise_error(L, &error);
+  convert_body(L, 4, form->format);
+}
+
+/* The message of ctx:METHOD(target, type, body, opts). */
+static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_with *with, options *o) {
+  tr_script *script = lt->script;
+  const tr_definition *def = lt->def;
+  tr_body body, form = { .format = TR_FORMAT_JSON };
+  tr_error error;
+  int count = lua_gettop(L);
+  *o = (options){ 0 };
+  if (count > 5)
     tr_fail_raise(L, TR_EINVALID, "too many arguments: expected (%s, type, body, options)",
                   kind == TR_MSG_EVENT ? "topic" : "agent");
   const tr_address *target = kind == TR_MSG_EVENT ? tr_address_topic(L, 2, lua_upvalueindex(TR_UP_TOPICS))
                                                   : tr_address_agent(L, 2, lua_upvalueindex(TR_UP_AGENTS));
   tr_name *type = tr_address_type(L, 3, lua_upvalueindex(TR_UP_TYPES));
-  if (lt->def->messages && lt->sent >= lt->def->messages)
-    tr_limit_raise(L, lt, "messages", lt->def->messages, "in one turn");
-  *given = o = check_options(L, 5);
-  if (kind != TR_MSG_REQUEST && (o.retry || o.cancel))
-    tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o.retry ? "retry" : "cancel");
-  tr_body form = { .format = TR_FORMAT_JSON };
-  if (o.encoding.n) {
-    if (tr_script_find_encoding(lt->script, tr_name_view(type), o.encoding, &form, &error)) tr_fail_raise_error(L, &error);
-    convert_body(L, 4, form.format);
+  if (def->messages && lt->sent >= def->messages) tr_limit_raise(L, lt, "messages", def->messages, "in one turn");
+  if (count == 5) {
+    check_options(L, 5, o);
+    if (kind != TR_MSG_REQUEST && (o->retry || o->cancel))
+      tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o->retry ? "retry" : "cancel");
+    if (o->encoding.n) check_encoding(L, lt, type, o, &form);
   }
   with->turn = lt;
+  tr_error_init(&error);
   if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", with, &body, &error)) {
     if (with->pending) return NULL;
     tr_fail_raise_error(L, &error);
   }
-  tr_msg *msg = tr_msg_new(core, kind);
+  tr_msg *msg = tr_msg_new(script->core, kind);
   if (!msg) {
-    tr_body_release(core, &body);
+    tr_body_release(script->core, &body);
     tr_raise_memory(L);
   }
   msg->body = body;
-  if (o.encoding.n) {
+  if (o->encoding.n) {
     msg->body.format = form.format;
     msg->body.serializer = form.serializer;
-  } else if (lt->script->plugged) {
-    tr_encoding_default(lt->script, type, &msg->body);
+  } else if (script->plugged) {
+    tr_encoding_default(script, type, &msg->body);
   }
   msg->type = tr_name_ref(type);
   msg->target_type = tr_name_ref(target->type);
@@ -220,28 +238,16 @@ static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_wit
    * "default". */
   msg->target_key = tr_name_ref(target->key ? target->key : lt->turn->agent->key);
   msg->troupe_peer = true;
-  if (!o.has_priority && lt->def->priority_count) o.priority = tr_definition_priority(lt->def, type);
-  if (tr_script_home(lt->script)->schema_sets && tr_contract_sent(L, lt, msg, lua_upvalueindex(TR_UP_SLOTS), &error)) {
-    tr_msg_unref(msg);
-    tr_fail_raise_error(L, &error);
-  }
-  bool whole = !with->wait || !with->wait->missing; /* else it is encoded when its placeholders are there (future.c) */
-  if (whole && msg->body.format && tr_body_encode(lt->script, tr_name_view(type), &msg->body, &error)) {
-    tr_msg_unref(msg);
-    tr_fail_raise_error(L, &error);
-  }
-  if (o.has_timeout || o.priority || o.metadata || o.id) {
-    if (!apply(L, &o, msg)) {
+  const tr_msg *from = lt->turn->msg;
+  if (count == 5 || def->priority_count || tr_script_home(script)->schema_sets || msg->body.format || (from && from->meta)) {
+    if (!make_special(L, lt, msg, with, o, &error)) {
       tr_msg_unref(msg);
-      tr_raise_memory(L);
+      if (!error.code) tr_raise_memory(L);
+      tr_fail_raise_error(L, &error);
     }
   }
-  if (!carry_trace(lt, msg)) {
-    tr_msg_unref(msg);
-    tr_raise_memory(L);
-  }
-  if (kind == TR_MSG_REQUEST && !o.has_timeout && lt->def->timeout != TR_NEVER)
-    msg->deadline = tr_core_now(core) + lt->def->timeout;
+  if (kind == TR_MSG_REQUEST && !o->has_timeout && def->timeout != TR_NEVER)
+    msg->deadline = tr_core_now(script->core) + def->timeout;
   lt->sent++;
   return msg;
 }
@@ -314,26 +320,31 @@ static void on_reply(void *ud, tr_call *call, tr_reply *reply) {
   tr_turn_wake(lt->turn);
 }
 
+/* Mostly it is the request's, which is at hand: finding a string costs four times as much. */
+static inline void push_reply_type(lua_State *L, const tr_name *type) {
+  size_t n;
+  const char *asked = lua_tolstring(L, 3, &n);
+  if (!type) lua_pushliteral(L, "null");
+  else if (n == type->len && memcmp(asked, type->text, n) == 0) lua_pushvalue(L, 3);
+  else lua_pushlstring(L, type->text, type->len);
+}
+
+static TR_COLD int call_failed(lua_State *L, int code, const char *text) {
+  tr_fail_push(L, code, text, lua_tostring(L, 2), lua_tostring(L, 3));
+  return lua_error(L);
+}
+
 static int call_answered(lua_State *L, int status, lua_KContext wait) {
   tr_lua_turn *lt = tr_lua_resumed(L, wait);
   tr_error error;
   (void)status;
   if (!lt->answered) return tr_lua_pause(L, TR_PAUSE_WAIT, call_answered);
-  if (lt->code) {
-    tr_fail_push(L, lt->code, lt->error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
+  if (lt->code) return call_failed(L, lt->code, lt->error.text);
   tr_error_init(&error);
-  if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) {
-    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
-  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error)) {
-    tr_fail_push(L, error.code, error.text, lua_tostring(L, 2), lua_tostring(L, 3));
-    return lua_error(L);
-  }
-  if (lt->reply_type) lua_pushlstring(L, lt->reply_type->text, lt->reply_type->len);
-  else lua_pushliteral(L, "null");
+  if (tr_body_take(L, &lt->reply, lua_upvalueindex(TR_UP_SLOTS), lt->def->nulls_keep, &error)) return call_failed(L, error.code, error.text);
+  if (lt->def->schemas && tr_contract_answer(L, lt, tr_slice_of(lua_tostring(L, 3)), lt->reply_type, lua_gettop(L), &error))
+    return call_failed(L, error.code, error.text);
+  push_reply_type(L, lt->reply_type);
   return 2;
 }
 
@@ -385,7 +396,7 @@ static int ctx_call(lua_State *L) {
   tr_lua_turn *lt = tr_ctx_turn(L);
   tr_lua_check_wait(L);
   if (lt->call) tr_fail_raise(L, TR_EINVALID, "this turn waits for another call already");
-  if (is_special(L)) return call_by_future(L, lt);
+  if (lua_gettop(L) >= 5 ? is_special(L) : lua_type(L, 4) == LUA_TUSERDATA && tr_placeholder_is(L, 4)) return call_by_future(L, lt);
   tr_msg *msg = make(L, lt, TR_MSG_REQUEST, &with, &o);
   if (!msg) {
     lua_settop(L, 5);
@@ -394,7 +405,7 @@ static int ctx_call(lua_State *L) {
   lt->answered = false;
   lt->call = tr_turn_call(lt->turn, msg, on_reply, lt);
   if (!lt->call) tr_raise_memory(L);
-  return tr_lua_pause(L, TR_PAUSE_WAIT, call_answered);
+  return tr_lua_suspend(L, lt->script, TR_PAUSE_WAIT, call_answered);
 }
 
 static int pcall_done(lua_State *L, int status, lua_KContext extra) {

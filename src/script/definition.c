@@ -113,7 +113,9 @@ static const struct key { const char *name; int types; const char *expected; } k
 };
 
 static int check_types(lua_State *L, int table, const tr_place *place) {
-  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+  uint64_t present = tr_fields_present(L, table, keys, sizeof *keys, sizeof keys / sizeof *keys);
+  for (size_t i = 0; present; i++, present >>= 1) {
+    if (!(present & 1)) continue;
     int type = tr_raw_field(L, table, keys[i].name);
     if (type != LUA_TNIL && !(keys[i].types & 1 << type))
       return tr_definition_error(place, NULL, keys[i].name, "`%s` must be %s, not %s", keys[i].name, keys[i].expected,

@@ -105,13 +105,9 @@ static void open_objects(lua_State *L, tr_script *script) {
 
 static int open_script(lua_State *L, void *ud) {
   tr_script *script = ud;
-  int *const tables[] = { &script->agents_ref, &script->topics_ref, &script->types_ref };
   tr_need_stack(L, 40);
   tr_slots_open(L, script);
-  for (int i = 0; i < 3; i++) {
-    lua_newtable(L);
-    *tables[i] = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  tr_address_open(L, script);
   open_objects(L, script);
   tr_shards_open(L, script);
   *(tr_script **)lua_newuserdatauv(L, sizeof script, 0) = script;

@@ -10,7 +10,7 @@
 tr_value *tr_foreign_value(lua_State *L, int at, const char *root, tr_mem *mem, tr_error *error) {
   tr_copy copy = { .root = root, .error = error };
   lua_pushvalue(L, at);
-  if (tr_copy_top(L, &copy)) {
+  if (tr_copy_check(L, &copy)) {
     lua_pop(L, 1);
     return NULL;
   }

@@ -102,10 +102,25 @@ static bool append(lua_State *L, int list, int section, const char *type) {
   return last;
 }
 
+/* What `own` or else `on` has for `type`, where that is a function, or nothing: pushed; its kind. */
+static int first_of(lua_State *L, int own, int on, const char *type) {
+  int kind = LUA_TNIL;
+  if (own && lua_istable(L, own)) kind = tr_raw_field(L, own, type);
+  if (kind == LUA_TNIL && on && lua_istable(L, on)) kind = tr_raw_field(L, on, type);
+  return kind;
+}
+
 /* What takes `type`: in `own` and `on`, then what takes anything. */
 static void resolve(lua_State *L, int own, int on, const char *type, tr_handler *out) {
   int top = lua_gettop(L), list;
   bool star = strcmp(type, "*") == 0;
+  int kind = first_of(L, own, on, type);
+  if (kind == LUA_TFUNCTION) { /* nearly always: no list is needed to know that */
+    out->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    out->list = false;
+  }
+  lua_settop(L, top);
+  if (kind == LUA_TFUNCTION || (kind == LUA_TNIL && star)) return;
   lua_newtable(L);
   list = lua_gettop(L);
   bool done = append(L, list, own, type) || append(L, list, on, type);

@@ -53,8 +53,9 @@ typedef struct tr_meter {
   tr_time since;         /* when the clock was last looked at; 0: not since it began to run */
   tr_time warn_at;       /* of `spent`: the next line in the log that it is still running */
   size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
-  unsigned waits;        /* so far; counted to WAITS_UNSEEN */
+  unsigned waits;        /* so far */
   bool preempted;
+  bool closely;          /* the clock is looked at whenever it runs */
   bool killed;           /* over the limit: every further instruction raises */
   lua_State *base;       /* the coroutine it was started on */
   const char *what;      /* "loading"; NULL: a turn */
@@ -67,21 +68,21 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
 void tr_meter_resume(tr_script *script, tr_meter *meter); /* its code is about to go on */
 void tr_meter_pause(tr_meter *meter, bool preempted);     /* and has stopped */
 void tr_meter_wait(lua_State *L, tr_script *script);      /* it is about to wait; raises when it has run for too long */
-void tr_meter_alarm(tr_script *script);                   /* the hook comes at the next instruction */
+void tr_meter_alarm(tr_script *script) TR_COLD;           /* the hook comes at the next instruction */
 /* The turn was good: may its agent have so much memory? Else *error says how much too much. */
-bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error);
+bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) TR_COLD;
 /* Where the handler of a message begins: ar->short_src and ar->linedefined. Does not raise; needs 4 slots of stack. */
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar);
 /* Raise limit_exceeded: more than `limit` of these, naming agent, message type and file:line. */
-void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn));
+void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn)) TR_COLD;
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */
-bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error);
+bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) TR_COLD;
 /* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
-void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)); /* again, once killed */
+void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)) TR_COLD; /* again, once killed */
 
 /* --- slots.c: bodies that wait --- */
 typedef struct tr_slots {
@@ -115,11 +116,11 @@ tr_script *tr_foreign_script(lua_State *L);
 /* From here on it is `script` that runs; what was there before comes back with tr_foreign_leave. Nothing happens in a state of our own. */
 tr_script *tr_foreign_enter(tr_script *script);
 void tr_foreign_leave(tr_script *script, tr_script *before);
-int tr_foreign_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
+int tr_foreign_run(tr_script_class *class_, tr_turn *turn) TR_COLD; /* as tr_lua_run; does not raise */
 /* The checked value on the top goes home as a body; [-1, +0, m]. 0, or a code. */
-int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error);
+int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error) TR_COLD;
 /* Push what lies at home in a slot. 0, or a code (nothing is pushed). Does not raise. */
-int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error);
+int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error) TR_COLD;
 void tr_foreign_future(lua_State *L, tr_script *script); /* the future on the top was made: it may outlive the script */
 /* For functions that may be called when nothing of ours runs: push what leads to the script (nil, of a state of our own), and follow it;
  * raises where the script is gone. */
@@ -146,6 +147,19 @@ int tr_own_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does n
 void tr_own_leave(tr_own *own); /* its instance has left memory */
 void tr_owns_close(tr_script *script); /* all of a home */
 void tr_owns_plug(tr_script *script);  /* they have serializers now */
+
+/* --- address.c --- */
+struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
+enum { TR_RECENT = 32 };
+typedef struct tr_recent { const void *text; const tr_address *address; } tr_recent;
+
+typedef struct tr_instance_more { /* what few instances need */
+  tr_link timers;
+  unsigned timer_count;
+  uint32_t over_memory; /* how often in a row a turn ended with too much */
+  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+} tr_instance_more;
 
 /* --- state.c --- */
 struct tr_script {
@@ -178,6 +192,7 @@ struct tr_script {
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
   tr_meter *meter;      /* of the code that runs */
   lua_State *active;    /* and its coroutine */
+  bool large;           /* the state: see look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   tr_pause pause;
@@ -186,7 +201,12 @@ struct tr_script {
   unsigned free_turn_count;
   tr_address *addresses, *old_addresses; /* entries of the address caches; those of before they were cleared */
   unsigned address_count;
+  tr_recent recent[3][TR_RECENT]; /* by the string's place: agents, topics, types */
+  size_t recent_most;   /* longer strings are not in it */
+  tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
+  const void *seen[TR_RECENT]; /* strings of those */
   tr_link files, classes;
+  tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
   int exit_status;
   uint64_t unhandled;   /* events that no handler took */
@@ -236,7 +256,7 @@ static inline bool tr_script_is_foreign(const tr_script *script) { return script
 /* Who keeps the bodies and states of this one. */
 static inline tr_script *tr_script_home(tr_script *script) { return script->home ? script->home : script; }
 static inline void tr_push_ref(lua_State *L, int ref) { lua_rawgeti(L, LUA_REGISTRYINDEX, ref); }
-void tr_raise_memory(lua_State *L) __attribute__((noreturn));
+void tr_raise_memory(lua_State *L) __attribute__((noreturn)) TR_COLD;
 void tr_need_stack(lua_State *L, int slots); /* or raise out of memory */
 
 /* --- copy.c --- */
@@ -244,6 +264,7 @@ typedef struct tr_copy {
   lua_State *L;
   const char *root;  /* what the value is called in errors: "body" */
   bool trusted;      /* it was checked before */
+  bool check;        /* make no copy */
   bool drop;         /* leave out null members of maps */
   bool nulls;        /* out: there is a null member */
   const tr_lua_turn *turn; /* whose placeholders may be in it; NULL: anybody's */
@@ -253,7 +274,7 @@ typedef struct tr_copy {
   bool pending;      /* out: there was such an error */
   unsigned depth;
   long left;         /* values that may still be made */
-  const void *above[TR_DEPTH_MAX + 1];
+  int above[TR_DEPTH_MAX + 1]; /* stack indexes of the tables that the value lies in */
   tr_error *error;
   char path[256];
   size_t path_at;
@@ -263,6 +284,11 @@ typedef struct tr_copy {
 /* Replace the value on the top by a copy that shares nothing. 0, or a code with the field in *error (the top is then
  * undefined but nothing below it). lua: [-1, +1, m] */
 int tr_copy_top(lua_State *L, tr_copy *copy);
+/* The value on the top may be walked as it is: checked like a copy, and only replaced by one where placeholders are in it. As tr_copy_top,
+ * in half of its time. */
+int tr_copy_check(lua_State *L, tr_copy *copy);
+/* Push a copy of the value at `at` (from 1), of this type. 0, or a code as above (nothing is pushed). lua: [-0, +1, m] */
+int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy);
 /* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
 void tr_clone_top(lua_State *L);
 bool tr_is_null(lua_State *L, int at);   /* troupe.null */
@@ -336,27 +362,27 @@ bool tr_bytes_get(lua_State *L, int at, tr_slice *bytes); /* does not raise */
 /* --- fail.c: error objects --- */
 void tr_fail_open(lua_State *L, tr_script *script);
 /* Push an error object; agent and type may be NULL. lua: [-0, +1, m] */
-void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, const char *type);
-void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute__((format(printf, 3, 4))) __attribute__((noreturn));
-void tr_fail_raise_error(lua_State *L, const tr_error *error) __attribute__((noreturn));
+void tr_fail_push(lua_State *L, int code, const char *text, const char *agent, const char *type) TR_COLD;
+void tr_fail_raise(lua_State *L, int code, const char *format, ...) __attribute__((format(printf, 3, 4))) __attribute__((noreturn)) TR_COLD;
+void tr_fail_raise_error(lua_State *L, const tr_error *error) __attribute__((noreturn)) TR_COLD;
 /* Code and text of the error value at `at`. Does not raise and runs no script's code. */
-void tr_fail_read(lua_State *L, int at, tr_error *error);
+void tr_fail_read(lua_State *L, int at, tr_error *error) TR_COLD;
 /* Log the failure that ended `co` (its error value on its top; NULL: no code ran) with its traceback: the first of this event, agent
  * type, code and line, then the 2nd, 4th, 8th, …. Does not raise. */
-void tr_fail_log(tr_script *script, lua_State *co, const char *event, const tr_agent *agent, const char *type, const tr_error *error);
+void tr_fail_log(tr_script *script, lua_State *co, const char *event, const tr_agent *agent, const char *type, const tr_error *error) TR_COLD;
 /* Where the nearest Lua function of the stack is (a C function has no line): ar->short_src and the line; "?" and 0. Does not raise. */
 int tr_fail_line(lua_State *L, lua_Debug *ar);
 /* Is a failure of this kind to be told of once more? As tr_tally_tell. */
 bool tr_fail_tell(tr_script *script, char times[TR_TALLY_TIMES], const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* --- address.c: texts → names, remembered --- */
-struct tr_address { tr_name *type, *key; tr_address *next; bool bare; };
 /* Raise `invalid` where the text at `at` is none. `table`: index of the cache. The result lives as long as the
  * caller's C function runs. */
 const tr_address *tr_address_agent(lua_State *L, int at, int table);
 const tr_address *tr_address_topic(lua_State *L, int at, int table); /* bare: key is NULL */
 tr_name *tr_address_type(lua_State *L, int at, int table);           /* a message type; borrowed */
 int tr_message_type_check(tr_slice type, tr_error *error);
+void tr_address_open(lua_State *L, tr_script *script);
 void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
@@ -408,21 +434,19 @@ struct tr_script_class {
   tr_timer idle_timer;
   tr_map told;      /* what was said once: keys own their text */
 };
-struct tr_instance { /* a userdata; its user value is `self` */
+struct tr_instance { /* a userdata; its user value is `self`. A million of them may be idle: what few need is in `more` */
   tr_agent *agent;  /* NULL: gone */
   tr_script_class *class_;
   tr_definition *def; /* the version it is on */
-  tr_link timers;
-  unsigned timer_count;
-  struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
-  tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+  struct tr_instance_more *more; /* never NULL: an empty one that is the script's, not to be written to, until it needs its own */
   bool save_failed;
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
   uint32_t account; /* of its memory */
-  uint32_t over_memory; /* how often in a row a turn ended with too much */
 };
+/* Its own: NULL where memory ran out. */
+tr_instance_more *tr_instance_get_more(tr_instance *instance);
 static inline tr_script_class *tr_class_whole(tr_script_class *class_) { return class_->whole ? class_->whole : class_; }
 tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr_definition *def, tr_error *error);
 void tr_script_class_remove(tr_script_class *class_); /* from the core too */
@@ -433,7 +457,7 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
 tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent);
 void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
 /* Bring it to the class' definition before a turn. lua: the instance at `at` */
-void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
+void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) TR_COLD;
 /* Make `self` from the default state (not a function). */
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */
@@ -456,10 +480,10 @@ int tr_contract_answer(lua_State *L, const tr_lua_turn *turn, tr_slice request, 
                        tr_error *error); /* at the caller */
 /* Before a handler runs. False: the request is answered, or the message is a dead letter. */
 bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *turn);
-void tr_contract_refuse(tr_turn *turn, const tr_error *error); /* a message that cannot be taken: an error to its caller, else a dead letter */
+void tr_contract_refuse(tr_turn *turn, const tr_error *error) TR_COLD; /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
-void tr_instance_failed(tr_instance *instance, const tr_error *error); /* one of its messages failed */
-void tr_instance_touch(tr_instance *instance); /* it does something now */
+void tr_instance_failed(tr_instance *instance, const tr_error *error) TR_COLD; /* one of its messages failed */
+void tr_instance_touch(tr_instance *instance) TR_COLD; /* it does something now */
 void tr_instance_forget(tr_instance *instance); /* it leaves memory */
 
 /* --- saved.c: states that are not in memory --- */
@@ -503,8 +527,8 @@ void tr_sleepers_fini(tr_script *script);
 int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
 void tr_instance_keep(tr_instance *instance); /* it leaves memory: at the end of all it is stored first */
 /* requeue.c: a turn of an agent with `requeue` begins, and ends. Do not raise. */
-void tr_requeue_begin(tr_lua_turn *turn);
-void tr_requeue_end(tr_lua_turn *turn);
+void tr_requeue_begin(tr_lua_turn *turn) TR_COLD;
+void tr_requeue_end(tr_lua_turn *turn) TR_COLD;
 /* There is saved state for instances of the class from now on. */
 void tr_script_class_restores(tr_script_class *class_);
 tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);
@@ -555,9 +579,10 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
 void tr_lua_turns_close(tr_script *script);
 /* Suspend the running turn from C code called by its script; `k` goes on. */
 int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k);
+int tr_lua_suspend(lua_State *L, tr_script *script, tr_pause pause, lua_KFunction k); /* the same after tr_lua_check_wait */
 void tr_lua_check_wait(lua_State *L); /* raises where it cannot wait */
 /* A program has ended. */
-void tr_program_over(tr_script *script, int status);
+void tr_program_over(tr_script *script, int status) TR_COLD;
 void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c: the `count` results on the top of L */
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);

@@ -392,8 +392,11 @@ static const struct reader { const char *name; read_fn read; } readers[] = {
 
 int tr_keys_read(lua_State *L, int table, tr_definition *def, const tr_place *place) {
   int rc = 0, top = lua_gettop(L);
-  for (size_t i = 0; !rc && i < sizeof readers / sizeof *readers; i++) {
-    if (tr_raw_field(L, table, readers[i].name) != LUA_TNIL) rc = readers[i].read(L, top + 1, def, place);
+  uint64_t present = tr_fields_present(L, table, readers, sizeof *readers, sizeof readers / sizeof *readers);
+  for (size_t i = 0; !rc && present; i++, present >>= 1) {
+    if (!(present & 1)) continue;
+    tr_raw_field(L, table, readers[i].name);
+    rc = readers[i].read(L, top + 1, def, place);
     lua_settop(L, top);
   }
   return rc;

@@ -17,10 +17,11 @@ typedef struct tr_life { /* of an instance that needs one: there may be a millio
 
 /* NULL: out of memory. */
 static tr_life *life_of(tr_instance *instance) {
-  if (instance->life) return instance->life;
-  instance->life = TR_NEW(instance->class_->script->mem, tr_life);
-  if (instance->life) instance->life->instance = instance;
-  return instance->life;
+  tr_instance_more *more = tr_instance_get_more(instance);
+  if (!more || more->life) return more ? more->life : NULL;
+  more->life = TR_NEW(instance->class_->script->mem, tr_life);
+  if (more->life) more->life->instance = instance;
+  return more->life;
 }
 
 /* --- failures --- */
@@ -83,24 +84,26 @@ void tr_instance_touch(tr_instance *instance) {
 
 void tr_instance_forget(tr_instance *instance) {
   tr_mem *mem = instance->class_->script->mem;
-  tr_life *life = instance->life;
+  tr_instance_more *more = instance->more;
+  tr_life *life = more->life;
+  if (more == &instance->class_->script->no_more) return;
   if (life) {
     if (life->idle.next) tr_link_remove(&life->idle);
     tr_free(mem, life->fail_times, life->fail_cap * sizeof *life->fail_times);
     TR_DELETE(mem, life);
-    instance->life = NULL;
   }
-  if (instance->before) {
-    tr_buf_fini(instance->before);
-    TR_DELETE(mem, instance->before);
-    instance->before = NULL;
+  if (more->before) {
+    tr_buf_fini(more->before);
+    TR_DELETE(mem, more->before);
   }
+  TR_DELETE(mem, more);
+  instance->more = &instance->class_->script->no_more;
 }
 
 static bool busy(const tr_instance *instance) {
   const tr_agent *agent = instance->agent;
   return agent->turn || tr_agent_mail_count(agent) > 0 || tr_agent_is_closing(agent) ||
-         instance->timer_count > instance->def->tick_count; /* what ctx:after began must not be lost */
+         instance->more->timer_count > instance->def->tick_count; /* what ctx:after began must not be lost */
 }
 
 typedef struct keeping { tr_instance *instance; tr_slice id; } keeping;
@@ -144,8 +147,8 @@ static void put_out(tr_instance *instance) {
     tr_instance_touch(instance);
     return;
   }
-  tr_link_remove(&instance->life->idle);
-  instance->life->idle.next = NULL;
+  tr_link_remove(&instance->more->life->idle);
+  instance->more->life->idle.next = NULL;
   tr_agent_close(instance->class_->script->core, instance->agent, TR_CLOSE_IDLE);
 }
 

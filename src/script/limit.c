@@ -14,12 +14,14 @@
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
  * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
  * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
- * would cost every message a few per cent. A turn that waits more often than WAITS_UNSEEN times is timed to the last instruction. */
+ * would cost every message a few per cent. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
+ * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
 #define WAITS_UNSEEN 32
+#define SAMPLE 8
 
 typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 
@@ -44,14 +46,24 @@ void tr_meter_alarm(tr_script *script) {
 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error) {
   size_t used = def->script->accounts[def->script->owner].used, limit = def->memory;
-  *meter = (tr_meter){ .limit = def->instructions, .time_limit = def->turn_time, .warn_at = STUCK, .base = co, .error = error };
+  meter->used = 0; /* field by field: cleared as a whole it would be `rep stos`, which takes longer than all of this */
+  meter->limit = def->instructions;
+  meter->spent = 0;
+  meter->time_limit = def->turn_time;
+  meter->since = 0;
+  meter->warn_at = STUCK;
+  meter->waits = 0;
+  meter->preempted = meter->killed = meter->closely = false;
+  meter->base = co;
+  meter->what = NULL;
+  meter->error = error;
   meter->memory_at = used <= limit ? limit : used + limit / 4; /* it has too much: to give it up, its handler must run */
   tr_meter_arm(meter, co);
 }
 
 void tr_meter_resume(tr_script *script, tr_meter *meter) {
-  bool look = (meter->preempted || meter->waits >= WAITS_UNSEEN) && script->options.clock;
-  meter->since = look ? script->options.clock(script->options.ud) : 0;
+  bool look = meter->preempted || meter->closely || (meter->waits >= WAITS_UNSEEN && meter->waits % SAMPLE == 0);
+  meter->since = look && script->options.clock ? script->options.clock(script->options.ud) : 0;
   meter->preempted = false;
   script->refused = 0;
 }
@@ -152,14 +164,15 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   size_t limit = lt->def->memory, used = script->accounts[id].used;
   if (used > limit / 2) tell_memory(L, script, lt);
   if (used <= limit) return true;
-  uint32_t times = ++lt->instance->over_memory;
+  tr_instance_more *more = tr_instance_get_more(lt->instance);
+  uint32_t times = more ? ++more->over_memory : 1;
   if ((times & (times - 1)) == 0) { /* the 1st, 2nd, 4th time: a full collection for every message would stop all others */
     lua_gc(L, LUA_GCSTEP, 0);
     if (script->accounts[id].used > limit) lua_gc(L, LUA_GCCOLLECT);
   }
   used = script->accounts[id].used;
   if (used <= limit) {
-    lt->instance->over_memory = 0;
+    if (more) more->over_memory = 0;
     return true;
   }
   char agent[160];
@@ -225,11 +238,9 @@ static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
 
 void tr_meter_wait(lua_State *L, tr_script *script) {
   tr_meter *meter = script->meter;
-  if (meter->waits < WAITS_UNSEEN) {
-    meter->waits++;
-    return;
-  }
-  if (!meter->killed && script->options.clock) look_at_clock(L, script, meter);
+  if (++meter->waits <= WAITS_UNSEEN || !meter->since) return;
+  if (!meter->killed) look_at_clock(L, script, meter);
+  if (meter->spent > meter->time_limit / 4 / SAMPLE) meter->closely = true;
   if (meter->killed) tr_meter_raise(L, meter);
 }
 

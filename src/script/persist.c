@@ -176,7 +176,7 @@ static int save_instance(tr_script *script, tr_instance *instance, const tr_stat
   if (instance->stored || (out->wanted && !out->wanted(out->ud, id))) return 0;
   if (tr_saved_find(script, id)) return tr_script_timers_save(instance, id, out); /* it is on its way in or out of memory */
   if (tr_script_requeues(instance->agent))
-    return instance->before && instance->before->len ? put_state(instance, id, tr_buf_view(instance->before), out) : 0;
+    return instance->more->before && instance->more->before->len ? put_state(instance, id, tr_buf_view(instance->more->before), out) : 0;
   tr_error_init(&error);
   tr_buf_init(&bytes, script->mem);
   int rc = tr_instance_save(instance, &bytes, &error) ? out->failed(out->ud, id, &error)

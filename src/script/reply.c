@@ -12,14 +12,14 @@ static tr_name *declared(const tr_definition *def, const tr_name *request) {
   return NULL;
 }
 
-static void refuse(tr_lua_turn *lt, const tr_error *error) {
+static TR_COLD void refuse(tr_lua_turn *lt, const tr_error *error) {
   const tr_turn *turn = lt->turn;
   tr_fail_log(lt->script, NULL, "reply.failed", turn->agent, turn->msg->type->text, error);
   tr_turn_fail(lt->turn, error->code, error->text);
 }
 
 /* The second value, checked; NULL where there is none. */
-static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) {
+static TR_APART int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) {
   *type = NULL;
   if (lua_isnil(L, at)) return 0;
   if (lua_type(L, at) != LUA_TSTRING)
@@ -32,11 +32,8 @@ static int explicit_type(lua_State *L, int at, tr_name **type, tr_error *error) 
   return rc;
 }
 
-static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
+static TR_APART tr_name *untyped(tr_lua_turn *lt, tr_body *body) {
   const tr_msg *msg = lt->turn->msg;
-  tr_name *type = declared(lt->def, msg->type);
-  if (type) return type;
-  if (msg->troupe_peer) return msg->type;
   if (body->kind != TR_BODY_NULL && tr_script_class_once(lt->instance->class_, "reply:", tr_name_view(msg->type)))
     tr_log_write(tr_core_log(lt->script->core), TR_LOG_WARN, "reply.untyped",
                  "agent_type=%s type=%s (a caller that is not troupe gets null: return a type as second value, or give `replies`)",
@@ -46,8 +43,15 @@ static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
   return NULL;
 }
 
+static tr_name *default_type(tr_lua_turn *lt, tr_body *body) {
+  const tr_msg *msg = lt->turn->msg;
+  tr_name *type = lt->def->reply_count ? declared(lt->def, msg->type) : NULL;
+  if (type) return type;
+  return msg->troupe_peer ? msg->type : untyped(lt, body);
+}
+
 /* It holds placeholders that are not there yet: the turn is over, the answer comes when they are. [body at `at`, the future] */
-static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool passes, tr_body *body) {
+static TR_APART void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool passes, tr_body *body) {
   f->reply = *body;
   body->kind = TR_BODY_NONE;
   f->pass_type = passes;
@@ -61,7 +65,7 @@ static void answer_later(tr_lua_turn *lt, tr_future *f, tr_name *type, bool pass
 }
 
 /* The type of the placeholder at `at`, where that is the whole answer: as `return ctx:call(…)` passes it on. */
-static tr_name *passed_type(lua_State *L, int at) {
+static TR_APART tr_name *passed_type(lua_State *L, int at) {
   const tr_future *f = tr_future_at(L, at);
   return f->settled ? f->reply_type : NULL; /* that came, if not the content */
 }
@@ -72,11 +76,10 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
   tr_name *type = NULL;
   tr_error error;
   tr_error_init(&error);
-  if (count < 2) lua_settop(L, lua_gettop(L) + 2 - count);
-  int at = lua_gettop(L) - 1;
-  int rc = explicit_type(L, at + 1, &type, &error);
-  bool alone = !rc && tr_placeholder_is(L, at), passes = alone && !type;
-  if (!rc && !lua_isnil(L, at)) rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
+  int at = lua_gettop(L) + 1 - count, kind = count > 0 ? lua_type(L, at) : LUA_TNIL;
+  int rc = count > 1 ? explicit_type(L, at + 1, &type, &error) : 0;
+  bool alone = kind == LUA_TUSERDATA && !rc && tr_placeholder_is(L, at), passes = alone && !type;
+  if (!rc && kind != LUA_TNIL) rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
   if (rc && with.pending) {
     with.wait = tr_future_new(L, lt, lt->script->future_ref);
     rc = tr_body_from_with(L, at, TR_AT_SLOTS, "reply", &with, &body, &error);
@@ -90,7 +93,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *lt, int count) {
     return;
   }
   if (passes) type = passed_type(L, at);
-  else if (!type && !lua_isnil(L, at)) type = default_type(lt, &body);
+  else if (!type && kind != LUA_TNIL) type = default_type(lt, &body);
   if (lt->def->schemas && tr_contract_reply(L, lt, type, &body, &error)) {
     tr_body_release(lt->script->core, &body);
     refuse(lt, &error);

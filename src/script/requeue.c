@@ -10,10 +10,11 @@
 /* Made at its first turn: few agents need one. NULL: out of memory. */
 static tr_buf *before_of(tr_instance *instance) {
   tr_mem *mem = instance->class_->script->mem;
-  if (instance->before) return instance->before;
-  instance->before = TR_NEW(mem, tr_buf);
-  if (instance->before) tr_buf_init(instance->before, mem);
-  return instance->before;
+  tr_instance_more *more = tr_instance_get_more(instance);
+  if (!more || more->before) return more ? more->before : NULL;
+  more->before = TR_NEW(mem, tr_buf);
+  if (more->before) tr_buf_init(more->before, mem);
+  return more->before;
 }
 
 void tr_requeue_begin(tr_lua_turn *turn) {
@@ -36,13 +37,13 @@ void tr_requeue_begin(tr_lua_turn *turn) {
 void tr_requeue_end(tr_lua_turn *turn) {
   tr_msg_unref(turn->kept);
   turn->kept = NULL;
-  if (!turn->turn->below && turn->instance->before) tr_buf_clear(turn->instance->before);
+  if (!turn->turn->below && turn->instance->more->before) tr_buf_clear(turn->instance->more->before);
 }
 
 bool tr_script_requeues(const tr_agent *agent) {
   const tr_instance *instance = agent->user;
   if (!agent->turn || !tr_class_requeues(agent->class_) || !tr_script_class_of(agent->class_)) return false;
   for (const tr_turn *turn = agent->turn; turn; turn = turn->below)
-    if (turn->kind == TR_TURN_CLOSE || (turn->kind == TR_TURN_MESSAGE && !(instance && instance->before && instance->before->len))) return false;
+    if (turn->kind == TR_TURN_CLOSE || (turn->kind == TR_TURN_MESSAGE && !(instance && instance->more->before && instance->more->before->len))) return false;
   return true;
 }

@@ -45,7 +45,7 @@ static int save_main(lua_State *L, void *ud) {
     public_fields(L, def);
   }
   tr_copy copy = { .root = "state", .error = call->error };
-  int rc = tr_copy_top(L, &copy);
+  int rc = tr_copy_check(L, &copy);
   if (rc) return rc;
   tr_native_writer writer;
   tr_native_writer_init(&writer, call->out, call->error);

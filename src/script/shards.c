@@ -249,7 +249,7 @@ typedef struct save_call { tr_instance *instance; tr_shard_fn fn; void *ud; tr_e
 /* The field on the top, as bytes, to fn. */
 static int save_one(lua_State *L, const save_call *call, tr_slice name) {
   tr_copy copy = { .root = name.p, .error = call->error };
-  int rc = tr_is_null(L, -1) ? 0 : tr_copy_top(L, &copy);
+  int rc = tr_is_null(L, -1) ? 0 : tr_copy_check(L, &copy);
   if (rc) return rc;
   tr_native_writer writer;
   tr_buf bytes;

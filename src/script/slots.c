@@ -89,7 +89,7 @@ void tr_locals_forget(const tr_script *script) {
 /* Only what the copy does not set itself: it is a large structure. */
 static inline void begin_copy(tr_copy *copy, const char *root, tr_error *error) {
   copy->root = root;
-  copy->trusted = copy->drop = copy->nulls = copy->pending = copy->refs = false;
+  copy->trusted = copy->check = copy->drop = copy->nulls = copy->pending = copy->refs = false;
   copy->held = 0;
   copy->turn = NULL;
   copy->wait = NULL;
@@ -101,16 +101,23 @@ int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *bod
   return tr_body_from_with(L, at, table, root, &with, body, error);
 }
 
+/* What is not a table: null may have come of a placeholder. */
+static bool simple_body(lua_State *L, tr_body *body) {
+  if (tr_is_null(L, -1)) {
+    lua_pop(L, 1);
+    body->kind = TR_BODY_NULL;
+    return true;
+  }
+  if (lua_type(L, -1) == LUA_TUSERDATA && !tr_placeholder_is(L, -1)) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
+  return false;
+}
+
 int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body,
                       tr_error *error) {
   tr_script *script = tr_script_of(L);
+  int type = lua_type(L, at);
   *body = (tr_body){ .kind = TR_BODY_NONE };
-  if (lua_isnoneornil(L, at)) return 0;
-  if (tr_is_null(L, at)) {
-    body->kind = TR_BODY_NULL;
-    return 0;
-  }
-  lua_pushvalue(L, at);
+  if (type <= LUA_TNIL) return 0;
   tr_copy copy;
   begin_copy(&copy, root, error);
   copy.turn = with->turn;
@@ -118,22 +125,16 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   copy.refs = with->refs;
   uint32_t owner = script->owner, parcel = tr_parcel_begin(script);
   script->owner = parcel;
-  int rc = tr_copy_top(L, &copy);
+  int rc = tr_copy_push(L, at, type, &copy);
   script->owner = owner;
   parcel = tr_parcel_end(script, parcel);
   with->pending = copy.pending;
   with->held = copy.held;
-  if (rc || tr_is_null(L, -1)) { /* null: a placeholder's */
-    lua_pop(L, 1);
-    if (!rc) body->kind = TR_BODY_NULL;
-    return rc;
-  }
-  if (lua_type(L, -1) == LUA_TUSERDATA && !tr_placeholder_is(L, -1)) body->format = TR_FORMAT_BYTES; /* where it has to be encoded */
+  if (rc || (type != LUA_TTABLE && simple_body(L, body))) return rc;
   if (script->home && !(with->wait && with->wait->missing)) return tr_foreign_keep(L, script, copy.nulls, body, error);
   if (script->home && !local_room(script->home)) tr_raise_memory(L);
   uint32_t slot = tr_slot_new(L, &script->slots, table);
-  if (copy.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
-  script->slots.next[slot] |= parcel << TR_SLOT_PARCEL;
+  script->slots.next[slot] = parcel << TR_SLOT_PARCEL | (copy.nulls ? TR_SLOT_NULLS : 0);
   body->kind = TR_BODY_SLOT;
   body->slot = script->home ? local_new(script, slot) : slot;
   return 0;
@@ -162,27 +163,34 @@ int tr_body_push(lua_State *L, const tr_body *body, bool keep_nulls, tr_error *e
     return 0;
   }
   if (script->home && !(body->slot & TR_SLOT_LOCAL)) return tr_foreign_fetch(L, script, body->slot, keep_nulls, error);
+  int at = lua_gettop(L) + 1;
   tr_push_ref(L, script->slots_ref);
-  lua_rawgeti(L, -1, tr_slot_here(script, body->slot));
-  lua_remove(L, -2);
-  int rc = copy_trusted(L, keep_nulls, error);
+  int type = lua_rawgeti(L, at, tr_slot_here(script, body->slot));
+  lua_replace(L, at);
+  tr_copy copy;
+  begin_copy(&copy, "body", error);
+  copy.trusted = true;
+  copy.drop = !keep_nulls;
+  int rc = tr_copy_push(L, at, type, &copy);
   if (rc) lua_pop(L, 1);
+  else lua_replace(L, at);
   return rc;
+}
+
+static TR_APART int take_other(lua_State *L, tr_script *script, tr_body *body, bool keep_nulls, tr_error *error) {
+  uint8_t format = body->format;
+  uint16_t serializer = body->serializer;
+  int rc = tr_body_push(L, body, keep_nulls, error);
+  if (rc) return rc; /* it stays: a dead letter may show it */
+  tr_body_release(script->core, body);
+  body->format = format;
+  body->serializer = serializer;
+  return 0;
 }
 
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error) {
   tr_script *script = tr_script_of(L);
-  tr_need_stack(L, 8);
-  if (body->kind != TR_BODY_SLOT || script->home) {
-    uint8_t format = body->format;
-    uint16_t serializer = body->serializer;
-    int rc = tr_body_push(L, body, keep_nulls, error);
-    if (rc) return rc; /* it stays: a dead letter may show it */
-    tr_body_release(script->core, body);
-    body->format = format;
-    body->serializer = serializer;
-    return 0;
-  }
+  if (body->kind != TR_BODY_SLOT || script->home) return take_other(L, script, body, keep_nulls, error);
   lua_rawgeti(L, table, body->slot);
   tr_parcel_take(script, script->slots.next[body->slot] >> TR_SLOT_PARCEL);
   bool strip = !keep_nulls && (script->slots.next[body->slot] & TR_SLOT_NULLS);

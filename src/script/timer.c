@@ -52,7 +52,7 @@ static void destroy(script_timer *self) {
   tr_script *script = script_of(self);
   tr_timer_stop(tr_core_timers(script->core), &self->timer);
   tr_link_remove(&self->link);
-  if (self->instance) self->instance->timer_count--;
+  if (self->instance) self->instance->more->timer_count--;
   else if (--self->sleeper->count == 0) sleeper_free(self->sleeper);
   if (self->last) tr_msg_unref(self->last);
   tr_name_unref(self->type);
@@ -112,31 +112,32 @@ static script_timer *timer_new(tr_script *script, tr_name *type, tr_time period,
   return self;
 }
 
-static void attach(script_timer *self, tr_instance *instance) {
+static void attach(script_timer *self, tr_instance *instance, tr_instance_more *more) {
   self->instance = instance;
   self->sleeper = NULL;
-  tr_list_push(&instance->timers, &self->link);
-  instance->timer_count++;
+  tr_list_push(&more->timers, &self->link);
+  more->timer_count++;
 }
 
 int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared,
                           tr_body *body, uint64_t *id) {
   tr_script *script = instance->class_->script;
-  bool room = declared || instance->timer_count < instance->def->timer_limit;
-  script_timer *self = room ? timer_new(script, type, period, declared, body) : NULL;
+  bool room = declared || instance->more->timer_count < instance->def->timer_limit;
+  tr_instance_more *more = room ? tr_instance_get_more(instance) : NULL;
+  script_timer *self = more ? timer_new(script, type, period, declared, body) : NULL;
   if (!self) {
     tr_body_release(script->core, body);
     return room ? TR_EMEMORY : TR_EOVERLOADED;
   }
   self->id = ++tr_script_home(script)->next_timer;
-  attach(self, instance);
+  attach(self, instance, more);
   tr_timer_start(tr_core_timers(script->core), &self->timer, first, fired);
   if (id) *id = self->id;
   return 0;
 }
 
 bool tr_script_timer_cancel(tr_instance *instance, uint64_t id) {
-  for (tr_link *link = instance->timers.next; link != &instance->timers; link = link->next) {
+  for (tr_link *link = instance->more->timers.next; link != &instance->more->timers; link = link->next) {
     script_timer *self = TR_CONTAINER(link, script_timer, link);
     if (self->id != id || self->declared) continue;
     destroy(self);
@@ -146,7 +147,7 @@ bool tr_script_timer_cancel(tr_instance *instance, uint64_t id) {
 }
 
 static script_timer *find_declared(const tr_instance *instance, const tr_name *type) {
-  for (tr_link *link = instance->timers.next; link != &instance->timers; link = link->next) {
+  for (tr_link *link = instance->more->timers.next; link != &instance->more->timers; link = link->next) {
     script_timer *self = TR_CONTAINER(link, script_timer, link);
     if (self->declared && self->type == type) return self;
   }
@@ -162,7 +163,7 @@ static const tr_tick_spec *find_spec(const tr_definition *def, const tr_name *ty
 void tr_script_timers_sync(tr_instance *instance, const tr_definition *def) {
   tr_core *core = instance->class_->script->core;
   tr_time now = tr_core_now(core);
-  for (tr_link *link = instance->timers.next, *next; link != &instance->timers; link = next) {
+  for (tr_link *link = instance->more->timers.next, *next; link != &instance->more->timers; link = next) {
     script_timer *self = TR_CONTAINER(link, script_timer, link);
     next = link->next;
     if (self->declared && !find_spec(def, self->type)) destroy(self);
@@ -183,7 +184,7 @@ void tr_script_timers_sync(tr_instance *instance, const tr_definition *def) {
 }
 
 void tr_script_timers_stop(tr_instance *instance) {
-  while (!tr_list_empty(&instance->timers)) destroy(TR_CONTAINER(instance->timers.next, script_timer, link));
+  while (!tr_list_empty(&instance->more->timers)) destroy(TR_CONTAINER(instance->more->timers.next, script_timer, link));
 }
 
 /* --- saved and restored --- */
@@ -227,7 +228,7 @@ static int save_list(const tr_link *list, tr_slice id, const tr_state_out *out) 
 }
 
 int tr_script_timers_save(const tr_instance *instance, tr_slice id, const tr_state_out *out) {
-  return save_list(&instance->timers, id, out);
+  return save_list(&instance->more->timers, id, out);
 }
 
 int tr_sleepers_save(tr_script *script, const tr_state_out *out) {
@@ -245,8 +246,9 @@ void tr_sleepers_wake(tr_instance *instance) {
   tr_script *script = tr_script_home(instance->class_->script);
   tr_agent_name(instance->agent, id, sizeof id);
   tr_sleeper *sleeper = tr_map_get(&script->sleepers, tr_slice_of(id));
-  if (!sleeper) return;
-  for (tr_link *link; (link = tr_list_pop(&sleeper->timers));) attach(TR_CONTAINER(link, script_timer, link), instance);
+  tr_instance_more *more = sleeper ? tr_instance_get_more(instance) : NULL;
+  if (!more) return; /* without memory they sleep on, and fire all the same */
+  for (tr_link *link; (link = tr_list_pop(&sleeper->timers));) attach(TR_CONTAINER(link, script_timer, link), instance, more);
   sleeper_free(sleeper);
 }
 
@@ -292,13 +294,13 @@ void tr_sleepers_return(tr_instance *instance) {
   tr_script *script = tr_script_home(instance->class_->script);
   tr_agent_name(instance->agent, id, sizeof id);
   if (!tr_saved_find(script, tr_slice_of(id))) return;
-  for (tr_link *link = instance->timers.next, *next; link != &instance->timers; link = next) {
+  for (tr_link *link = instance->more->timers.next, *next; link != &instance->more->timers; link = next) {
     script_timer *self = TR_CONTAINER(link, script_timer, link);
     next = link->next;
     tr_sleeper *sleeper = self->declared ? NULL : sleeper_of(script, tr_slice_of(id));
     if (!sleeper) continue;
     tr_link_remove(&self->link);
-    instance->timer_count--;
+    instance->more->timer_count--;
     self->instance = NULL;
     self->sleeper = sleeper;
     tr_list_push(&sleeper->timers, &self->link);
@@ -366,7 +368,7 @@ int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_t
   if (agent && agent->user) { /* it is in memory already */
     tr_instance *instance = agent->user;
     tr_sleepers_wake(instance);
-    replace(&instance->timers, TR_CONTAINER(instance->timers.prev, script_timer, link));
+    replace(&instance->more->timers, TR_CONTAINER(instance->more->timers.prev, script_timer, link));
   }
   return 0;
 }

@@ -69,7 +69,7 @@ void tr_lua_cancel(void *class_ud, tr_turn *turn) {
 
 /* --- how it ended --- */
 
-static void unhandled(tr_script_class *class_, tr_turn *turn) {
+static TR_COLD void unhandled(tr_script_class *class_, tr_turn *turn) {
   tr_msg *msg = turn->msg;
   char text[300];
   if (msg->kind == TR_MSG_REQUEST) {
@@ -84,7 +84,7 @@ static void unhandled(tr_script_class *class_, tr_turn *turn) {
                  class_->def->type, msg->type->text);
 }
 
-static void fail_turn(tr_lua_turn *lt, tr_error *error) {
+static TR_COLD void fail_turn(tr_lua_turn *lt, tr_error *error) {
   tr_turn *turn = lt->turn;
   bool closing = turn->kind == TR_TURN_CLOSE;
   const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : closing ? "close" : "init";
@@ -96,7 +96,7 @@ static void fail_turn(tr_lua_turn *lt, tr_error *error) {
 }
 
 /* The coroutine raised, or was killed. */
-static int failed(tr_lua_turn *lt, int status) {
+static TR_COLD int failed(tr_lua_turn *lt, int status) {
   tr_error error;
   tr_error_init(&error);
   bool program = lt->def->program && lt->turn->kind == TR_TURN_INIT;
@@ -135,18 +135,9 @@ static void forget_saved(tr_lua_turn *lt) {
   tr_saved_remove(lt->script, tr_slice_of(id));
 }
 
-static int done(lua_State *L, tr_lua_turn *lt, int count) {
-  tr_turn *turn = lt->turn;
-  if (count > 2) {
-    lua_pop(lt->co, count - 2);
-    count = 2;
-  }
-  lua_xmove(lt->co, L, count);
-  if (turn->kind == TR_TURN_MESSAGE) {
-    if (lt->unhandled) unhandled(lt->instance->class_, turn);
-    else if (turn->msg->kind == TR_MSG_REQUEST) tr_lua_give_answer(L, lt, count);
-    close_turn(lt);
-  } else if (lt->def->program) {
+/* A turn that handled no message. */
+static TR_APART int done_other(lua_State *L, tr_lua_turn *lt, int count) {
+  if (lt->def->program) {
     int status = exit_status(L, lt, count);
     close_turn(lt);
     tr_program_over(lt->script, status);
@@ -159,10 +150,24 @@ static int done(lua_State *L, tr_lua_turn *lt, int count) {
   return TR_RUN_DONE;
 }
 
+static int done(lua_State *L, tr_lua_turn *lt, int count) {
+  tr_turn *turn = lt->turn;
+  if (count > 2) {
+    lua_pop(lt->co, count - 2);
+    count = 2;
+  }
+  if (count) lua_xmove(lt->co, L, count);
+  if (turn->kind != TR_TURN_MESSAGE) return done_other(L, lt, count);
+  if (lt->unhandled) unhandled(lt->instance->class_, turn);
+  else if (turn->msg->kind == TR_MSG_REQUEST) tr_lua_give_answer(L, lt, count);
+  close_turn(lt);
+  return TR_RUN_DONE;
+}
+
 /* --- running --- */
 
 /* It was good, but its agent keeps more memory than it may. */
-static int failed_by_memory(tr_lua_turn *lt, const tr_error *why) {
+static TR_COLD int failed_by_memory(tr_lua_turn *lt, const tr_error *why) {
   tr_error error = *why;
   lua_settop(lt->co, 0);
   fail_turn(lt, &error);
@@ -170,7 +175,8 @@ static int failed_by_memory(tr_lua_turn *lt, const tr_error *why) {
   return TR_RUN_DONE;
 }
 
-static int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
+/* In the frame of who calls it: a yield leaves by longjmp, and then each return up to the core's loop is predicted wrongly (8 ns). */
+static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   tr_script *script = lt->script;
   int count = 0;
   script->running = lt;
@@ -327,7 +333,7 @@ static int run_init(lua_State *L) {
   return init_state_made(L, LUA_OK, 0);
 }
 
-static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+static TR_APART int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   char name[2 * 4096 + 2];
   tr_definition *def = instance->def;
   if (!def->state_is_function && !instance->has_self) tr_instance_make_self(L, instance, at); /* unless it was given ready-made */
@@ -358,7 +364,7 @@ static int begin_init(lua_State *L, tr_instance *instance, int at, tr_turn *turn
   return 4;
 }
 
-static int begin_close(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+static TR_APART int begin_close(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   if (instance->def->close_ref == LUA_NOREF || !instance->has_self) return -1;
   tr_lua_turn *lt = open_turn(L, turn, instance);
   tr_push_ref(L, lt->def->close_ref);
@@ -369,7 +375,7 @@ static int begin_close(lua_State *L, tr_instance *instance, int at, tr_turn *tur
   return 3;
 }
 
-static int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
+static TR_APART int begin_program(lua_State *L, tr_instance *instance, int at, tr_turn *turn) {
   const tr_script_file *file = instance->class_->file;
   tr_lua_turn *lt = open_turn(L, turn, instance);
   tr_push_ref(L, lt->def->table_ref);
@@ -440,13 +446,13 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   return turn->kind == TR_TURN_INIT ? begin_init(L, instance, at, turn) : begin_message(L, instance, at, turn);
 }
 
-static int fail_starved(void *class_ud, tr_turn *turn) {
+static TR_COLD int fail_starved(void *class_ud, tr_turn *turn) {
   tr_lua_cancel(class_ud, turn);
   tr_turn_fail(turn, TR_EMEMORY, NULL);
   return TR_RUN_DONE;
 }
 
-int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
+static TR_INLINE int run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   int top = lua_gettop(L), nargs = 0, result = TR_RUN_DONE;
   if (!turn->user) nargs = begin(L, class_, turn);
   if (nargs >= 0) result = go_on(L, turn->user, nargs);
@@ -455,12 +461,14 @@ int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   return result;
 }
 
+int tr_lua_run_on(lua_State *L, tr_script_class *class_, tr_turn *turn) { return run_on(L, class_, turn); }
+
 int tr_lua_run(void *class_ud, tr_turn *turn) {
   tr_script_class *class_ = class_ud;
   if (class_->script->starved) return fail_starved(class_ud, turn);
   if (class_->script->home) return tr_foreign_run(class_, turn);
   if (class_->def->own) return tr_own_run(class_, turn);
-  return tr_lua_run_on(class_->script->L, class_, turn);
+  return run_on(class_->script->L, class_, turn);
 }
 
 /* --- waiting --- */
@@ -475,8 +483,11 @@ void tr_lua_check_wait(lua_State *L) {
 }
 
 int tr_lua_pause(lua_State *L, tr_pause pause, lua_KFunction k) {
-  tr_script *script = tr_script_of(L);
   tr_lua_check_wait(L);
+  return tr_lua_suspend(L, tr_script_of(L), pause, k);
+}
+
+int tr_lua_suspend(lua_State *L, tr_script *script, tr_pause pause, lua_KFunction k) {
   tr_meter_wait(L, script);
   script->running->wait = ++script->waits;
   script->pause = pause;

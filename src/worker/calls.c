@@ -17,8 +17,12 @@ static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
     { TR_SLICE_LITERAL("troupe-accepts"), tr_slice_of(w->o.has_types && *w->o.has_types ? "native, protobuf" : "native") },
+    { { NULL, 0 }, { NULL, 0 } },
   };
-  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, method == TR_WORKER_CHANNEL ? 3 : 2, -1);
+  size_t count = method == TR_WORKER_CHANNEL ? 3 : 2;
+  tr_slice authorization = w->o.authorization ? w->o.authorization(w->o.ud) : (tr_slice){ NULL, 0 };
+  if (authorization.n) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("authorization"), authorization };
+  return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count, -1);
 }
 
 tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *frame, void *item) {

@@ -110,7 +110,7 @@ tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg); /* err: NUL
 /* End it with this answer (a one-way's error becomes a dead letter), or with an error. text NULL: the code's own. */
 void tr_worker_request_answer(tr_worker_request *request, tr_reply *reply);
 void tr_worker_request_fail(tr_worker_request *request, int code, const char *text);
-void tr_worker_requests_fail(tr_worker *w, bool only_sent, const char *text); /* `unavailable` */
+void tr_worker_requests_fail(tr_worker *w, bool only_sent, int code, const char *text);
 
 /* ---- outbound.c, inbound.c ---- */
 
@@ -253,6 +253,7 @@ struct tr_worker {
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
   bool over, refused;     /* it ends; for a reason that will not change */
+  int refused_as;         /* which code that was */
   bool pinged;
   tr_time since, heard, pinged_at;
   tr_timer watch;

@@ -127,7 +127,7 @@ void tr_worker_off(tr_worker *w, const char *reason) {
   for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) tr_timer_stop(w->timers, timers[i]);
   w->leave = TR_LEAVE_NO;
   tr_worker_session_end(w);
-  tr_worker_requests_fail(w, false, "the connection to the host was closed");
+  tr_worker_requests_fail(w, false, TR_EUNAVAILABLE, "the connection to the host was closed");
   tr_worker_queue_fini(w, "the connection to the host was closed");
   tr_worker_cancel_waits(w, "the connection to the host was closed");
   if (w->o.changed) w->o.changed(w->o.ud, w, TR_WORKER_OFF, reason);

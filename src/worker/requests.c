@@ -73,7 +73,7 @@ void tr_worker_request_fail(tr_worker_request *request, int code, const char *te
   tr_worker_request_answer(request, &reply);
 }
 
-void tr_worker_requests_fail(tr_worker *w, bool only_sent, const char *text) {
+void tr_worker_requests_fail(tr_worker *w, bool only_sent, int code, const char *text) {
   /* Whoever hears of it may ask anew at once: so these are first set apart. */
   tr_link failed;
   tr_list_init(&failed);
@@ -84,5 +84,5 @@ void tr_worker_requests_fail(tr_worker *w, bool only_sent, const char *text) {
     tr_list_push(&failed, link);
   }
   while (!tr_list_empty(&failed))
-    tr_worker_request_fail(TR_CONTAINER(failed.next, tr_worker_request, link), TR_EUNAVAILABLE, text);
+    tr_worker_request_fail(TR_CONTAINER(failed.next, tr_worker_request, link), code, text);
 }

@@ -102,6 +102,8 @@ static void channel_closed(tr_worker *w, const tr_rpc_status *status) {
   if (w->leave == TR_LEAVE_CANCEL) return;
   tr_slice text = status->message;
   text.n = tr_utf8_cut(text, 160);
+  w->refused_as = tr_error_from_grpc(status->status);
+  w->turned_away |= !w->proven && status->status == TR_GRPC_UNAVAILABLE && text.n; /* by who stands before the host */
   tr_worker_over(w, is_lasting(status->status), "the host ended the stream (%s%s%.*s)",
                  status->status ? tr_error_name(tr_error_from_grpc(status->status)) : "ok", text.n ? ": " : "", (int)text.n,
                  text.n ? text.p : "");
@@ -183,7 +185,7 @@ int tr_worker_session_open(tr_worker *w) {
   agent[7 + n] = 0;
   tr_rpc_options options = {
     .mem = w->mem, .log = w->log, .handlers = &handlers, .ud = w, .max_message = w->o.max_message,
-    .high_water = UINT32_MAX, .user_agent = agent, .authority = authority(w),
+    .high_water = UINT32_MAX, .user_agent = agent, .authority = authority(w), .secure = w->o.tls,
   };
   w->session++;
   w->joins = 0;
@@ -217,11 +219,12 @@ void tr_worker_session_end(tr_worker *w) {
   tr_timer_stop(w->timers, &w->watch);
   tr_timer_stop(w->timers, &w->poll_timer);
   tr_rpc_conn_free(rpc); /* tells the end of every call; none is current any more */
+  int refused = w->refused ? w->refused_as : 0;
   w->over = w->refused = false;
   tr_worker_register_reset(w);
   tr_worker_rewind(w, false);
-  bool says_more = w->o.inside || !w->heard_any || w->turned_away; /* it was no host, or not for us */
-  tr_worker_requests_fail(w, true, says_more ? w->reason : "the connection to the host was lost");
+  bool says_more = w->o.inside || !w->heard_any || w->turned_away || refused; /* it was no host, or not for us */
+  tr_worker_requests_fail(w, true, refused ? refused : TR_EUNAVAILABLE, says_more ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
 }
 

@@ -61,7 +61,7 @@ static void lost(tr_worker *w, const char *reason) {
   bool tell = w->told != kind;
   w->link = TR_LINK_NONE;
   tr_timer_stop(w->timers, &w->over_timer);
-  if (w->o.inside || !w->heard_any || w->turned_away) snprintf(w->reason, sizeof w->reason, "%s", text);
+  if (w->o.inside || !w->heard_any || w->turned_away || w->refused) snprintf(w->reason, sizeof w->reason, "%s", text);
   tr_worker_session_end(w);
   if (w->state == TR_WORKER_OFF) return;
   if (w->leave && tr_worker_queue_empty(&w->queue)) {
@@ -206,7 +206,7 @@ void tr_worker_start(tr_worker *worker) {
 }
 
 void tr_worker_fail_all(tr_worker *worker, const char *text) {
-  tr_worker_requests_fail(worker, false, text);
+  tr_worker_requests_fail(worker, false, TR_EUNAVAILABLE, text);
   if (!worker->rpc) tr_worker_queue_fini(worker, text);
 }
 

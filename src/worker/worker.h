@@ -26,6 +26,8 @@ typedef struct tr_worker_options {
   tr_core *core;
   const char *address;      /* for messages and :authority */
   const char *version;      /* announced as troupe-version */
+  bool tls;                 /* what is dialed is TLS */
+  tr_slice (*authorization)(void *ud); /* sent with each call: "Bearer …", or nothing; NULL: nothing. Borrowed until the next call */
   const bool *has_types;    /* descriptors are loaded: protobuf bodies can be read here; NULL: no */
   uint32_t max_message;     /* 0: 4 MiB */
   uint64_t queue_bytes;     /* waiting to be sent, also while the host is away; 0: 64 MiB. Beyond: requests overloaded, events dead letters */
