@@ -5,7 +5,7 @@ SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -pat
 # By these the specs find the build that they are to test.
 SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)" TROUPE_SANITIZER="$(SANITIZER)" $(if $(THREADS),TROUPE_THREADS=$(THREADS))
 
-.PHONY: specs test run-specs test-asan test-threads test-tsan test-valgrind sim fuzz
+.PHONY: specs test run-specs test-asan test-threads test-tsan test-valgrind sim fuzz soak
 
 test: ## build and run every spec; SPEC=file, TEST=pattern choose
 	@$(MAKE) deps
@@ -45,6 +45,11 @@ sim: ## simulated networks of hosts and workers: SEEDS=1000 of them, or SEED=N a
 
 fuzz: ## the fuzz targets of spec/fuzz
 	@spec/fuzz/run
+
+soak: ## faults by chance under load, for MINUTES (5); SEED=n: those of that run again
+	@$(MAKE) deps
+	@$(MAKE) all
+	@MINUTES=$(or $(MINUTES),5) SEED=$(SEED) $(SPEC_ENV) spec/faults/run
 
 # The files spec/c/ROOM_*.c make one program.
 .SECONDEXPANSION:

@@ -76,6 +76,7 @@
 ---@field failures troupe.failures?
 ---@field requeue boolean? saved as before the turn that is under way
 ---@field shards string[]? fields of the state that are stored as parts of their own
+---@field shared boolean? several workers of a host may have the type, each id is with one of them
 ---@field vm "own"? a Lua state of its own for each instance
 ---@field nulls "keep"? null members of bodies read as `troupe.null`
 

@@ -85,3 +85,11 @@ CHECK_CASE(uuids_are_of_version_4_and_differ) {
   CHECK_INT(one[14], ==, '4');
   CHECK(strchr("89ab", one[19]) != NULL);
 }
+
+CHECK_CASE(a_list_in_a_text_has_a_word_or_has_it_not) {
+  static const char *const in[] = { "a", "a,b", "b,a", " a , b", "b, a ", ",a", "a,,b" };
+  static const char *const out[] = { "", ",", "ab", "b", "b,ab,ba", "A", "a b" };
+  for (size_t i = 0; i < sizeof in / sizeof *in; i++) CHECK(tr_text_lists(tr_slice_of(in[i]), tr_slice_of("a")));
+  for (size_t i = 0; i < sizeof out / sizeof *out; i++) CHECK(!tr_text_lists(tr_slice_of(out[i]), tr_slice_of("a")));
+  CHECK(!tr_text_lists((tr_slice){ NULL, 0 }, tr_slice_of("a")));
+}

@@ -37,7 +37,7 @@ static void on_left(tr_remote *remote) {
   (void)remote;
   kit_say("left");
 }
-static const tr_remote_ops ops = { on_forward, on_wanted, on_quiet, on_left };
+static const tr_remote_ops ops = { .forward = on_forward, .wanted = on_wanted, .quiet = on_quiet, .left = on_left };
 
 static void done(place *self, unsigned count) {
   while (count-- > 0 && self->open > 0) {

@@ -109,3 +109,61 @@ CHECK_CASE(each_allocation_fails_of_a_late_subscribers_events) {
     stage_free(s);
   }
 }
+
+/* ---- types that several clients have ---- */
+
+static bool reg_shared(peer *p, const char *id) {
+  tr_rpc_header shared = { TR_SLICE_LITERAL("troupe-shared"), TR_SLICE_LITERAL("1") };
+  pcall *c = call_open(p, "RegisterAgent", id, &shared, 1);
+  try_say(c, register_bytes("t"));
+  if (c->call) tr_rpc_half_close(c->call);
+  stage_run(p->on);
+  c = call_open(p, "AddSubscription", id, &shared, 1);
+  try_say(c, subscription_bytes(id, 2, "x", "t"));
+  if (c->call) tr_rpc_half_close(c->call);
+  stage_run(p->on);
+  return c->closed;
+}
+
+static tr_slice answer_note(tr_slice id, unsigned kind) {
+  return pb_field(15, join(join(pb_field(1, id), pb_field(2, pb_string(3, "its state"))), text("%c%c", 5 << 3, (int)kind)));
+}
+
+/* Answers whatever the host asks of a worker, moves too. */
+static void work(pcall *worker) {
+  while (worker->call && worker->first) {
+    tr_slice message = hear(worker), note = pb_get(message, 15);
+    bool leave = note.n && !pb_get(pb_get(note, 2), 3).n;
+    if (note.n) try_say(worker, answer_note(pb_get(note, 1), leave ? 6 : 8));
+    else if (pb_count(message, 1)) try_say(worker, response(request_id(message), "2"));
+  }
+}
+
+CHECK_CASE(each_allocation_fails_of_types_that_are_shared) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    stage *s = stage_new(NULL);
+    peer *p[3] = { NULL };
+    pcall *c[3] = { NULL };
+    for (int i = 0; s && i < 3; i++) {
+      if (!(p[i] = peer_new(s, "10.0.0.1:1", NULL))) break;
+      c[i] = troupe_channel(p[i], i == 0 ? "a" : i == 1 ? "b" : "c");
+      reg_shared(p[i], i == 0 ? "a" : i == 1 ? "b" : "c");
+      for (int n = 0; i < 2 && n < 6; n++) {
+        try_say(c[0], request(text("%d", n).p, "t", text("k%d", n).p, "1"));
+        try_say(c[0], event("x", text("k%d", n).p, "{}"));
+        stage_run(s);
+        for (int w = 0; w <= i; w++) work(c[w]);
+      }
+    }
+    for (int round = 0; s && c[2] && round < 6; round++) {
+      try_say(c[0], request(text("r%d", round).p, "t", text("k%d", round).p, "1")); /* some wait for their id to move */
+      try_say(c[0], event("x", text("k%d", round).p, "{}"));
+      stage_run(s);
+      for (int w = 0; w < 3; w++) work(c[w]);
+      if (round == 4) peer_cut(p[1]), c[1]->call = NULL;
+    }
+    if (!s) continue;
+    stage_sleep(s, TR_SECONDS(40));
+    stage_free(s);
+  }
+}

@@ -70,6 +70,7 @@ static tr_slice scan(tr_slice message, unsigned number, unsigned *count) {
   tr_slice found = { NULL, 0 };
   uint64_t tag, n = 0;
   while (message.n && get_varint(&message, &tag)) {
+    if ((tag & 7) == 0 && get_varint(&message, &n)) continue; /* of troupe's notes */
     if ((tag & 7) != 2) CHECK_FAIL("wire type %u is not expected here", (unsigned)(tag & 7));
     if (!get_varint(&message, &n) || n > message.n) CHECK_FAIL("a field is cut");
     if (tag >> 3 == number) {

@@ -63,7 +63,7 @@ static void actor_drop(void *ud, tr_agent *agent) {
 }
 static const tr_class_ops actor_ops = { actor_make, actor_run, actor_cancel, actor_drop, NULL, NULL };
 
-actor *actor_new(proc *p, const char *type, const char *topic, void (*act)(actor *a, tr_turn *turn)) {
+static actor *actor_make_class(proc *p, const char *type, const char *topic, void (*act)(actor *a, tr_turn *turn), bool shared) {
   actor *a = keep(sizeof *a);
   tr_error error;
   tr_error_init(&error);
@@ -71,7 +71,7 @@ actor *actor_new(proc *p, const char *type, const char *topic, void (*act)(actor
   a->act = act;
   a->end = &a->first;
   snprintf(a->name, sizeof a->name, "%s", type);
-  tr_class_options options = { .type = tr_slice_of(type), .ops = &actor_ops, .ud = a, .mailbox_limit = 100000 };
+  tr_class_options options = { .type = tr_slice_of(type), .ops = &actor_ops, .ud = a, .mailbox_limit = 100000, .shared = shared };
   if (tr_core_add_class(p->core, &options, &a->class_, &error)) return NULL;
   tr_local_sub_options sub = { .kind = TR_SUB_TYPE, .topic = tr_slice_of(topic) };
   if (topic && tr_class_subscribe(a->class_, &sub, NULL, &error)) return NULL;
@@ -132,9 +132,25 @@ void actor_call(tr_turn *turn, const char *target_type, const char *type, const 
   got->code = TR_EMEMORY;
 }
 
+actor *actor_new(proc *p, const char *type, const char *topic, void (*act)(actor *a, tr_turn *turn)) {
+  return actor_make_class(p, type, topic, act, false);
+}
+actor *actor_shared(proc *p, const char *type, const char *topic) { return actor_make_class(p, type, topic, NULL, true); }
+
 void publish(proc *p, const char *topic, const char *type, const char *json) {
   tr_msg *msg = message(p->core, TR_MSG_EVENT, topic, "default", type, json);
   if (msg) tr_core_post(p->core, msg);
+}
+
+answer *ask_key(proc *p, const char *target, const char *key, const char *json) {
+  answer *got = keep(sizeof *got);
+  tr_msg *msg = message(p->core, TR_MSG_REQUEST, target, key, "Ask", json);
+  got->call = msg ? tr_core_call(p->core, msg, on_answer, got) : NULL;
+  if (!got->call) {
+    got->done = true;
+    got->code = TR_EMEMORY;
+  }
+  return got;
 }
 
 answer *ask(proc *p, const char *target, const char *type, const char *json, tr_time timeout) {

@@ -129,6 +129,7 @@ struct actor {
 };
 /* NULL: out of memory. topic may be NULL. */
 actor *actor_new(proc *p, const char *type, const char *topic, void (*act)(actor *a, tr_turn *turn));
+actor *actor_shared(proc *p, const char *type, const char *topic); /* of a type that others may have, too; it answers */
 void actor_reply(tr_turn *turn, const char *type, const char *json);
 /* Wait in the turn for an answer: the turn goes on (act is called again) with turn->user set to an `answer`. */
 void actor_call(tr_turn *turn, const char *target_type, const char *type, const char *json);
@@ -136,6 +137,7 @@ typedef struct answer { bool done; int code; char error[512], type[64], body[256
 
 tr_msg *message(tr_core *core, tr_msg_kind kind, const char *target, const char *key, const char *type, const char *json);
 void publish(proc *p, const char *topic, const char *type, const char *json);
+answer *ask_key(proc *p, const char *target, const char *key, const char *json);
 answer *ask(proc *p, const char *target, const char *type, const char *json, tr_time timeout); /* TR_NEVER: none; lives with the stage */
 
 /* ---- what the scripted host does ---- */

@@ -165,3 +165,19 @@ void tr_uuid(tr_random *random, char out[37]) {
   }
   out[36] = 0;
 }
+
+/* ---- lists ---- */
+
+bool tr_text_lists(tr_slice list, tr_slice word) {
+  while (list.n) {
+    const char *comma = memchr(list.p, ',', list.n);
+    tr_slice item = { list.p, comma ? (size_t)(comma - list.p) : list.n };
+    size_t step = item.n + (comma != NULL);
+    while (item.n && *item.p == ' ') item.p++, item.n--;
+    while (item.n && item.p[item.n - 1] == ' ') item.n--;
+    if (tr_slice_equal(item, word)) return true;
+    list.p += step;
+    list.n -= step;
+  }
+  return false;
+}

@@ -14,6 +14,8 @@ bool tr_utf8_valid(tr_slice text);
 int32_t tr_utf8_next(tr_slice text, size_t *at);
 /* Largest length ≤ max that does not cut a character. */
 size_t tr_utf8_cut(tr_slice text, size_t max);
+/* Is the word one of "A, B,C"? */
+bool tr_text_lists(tr_slice list, tr_slice word);
 
 /* Edit distance with a bound, for "did you mean": returns max + 1 once it is larger than max. */
 unsigned tr_text_distance(tr_slice a, tr_slice b, unsigned max);

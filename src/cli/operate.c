@@ -34,6 +34,23 @@ static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 /* ---- saying ---- */
 
+/* One line a type and worker: how many ids it has, and the first of them. */
+static void say_shared(const troupe_value_t *shared) {
+  for (size_t i = 0; shared && i < troupe_value_length(shared); i++) {
+    const troupe_value_t *it = troupe_value_at(shared, i), *keys = troupe_value_get(it, "keys");
+    bool here = false;
+    troupe_value_boolean(troupe_value_get(it, "here"), &here);
+    printf("  %-20s worker %s%s: %lld id%s  %lld open", cli_text(it, "type"), cli_text(it, "worker"), here ? "" : " (away)",
+           (long long)cli_number(it, "ids"), plural(cli_number(it, "ids")), (long long)cli_number(it, "open"));
+    for (size_t k = 0; keys && k < troupe_value_length(keys) && k < 8; k++) {
+      size_t n = 0;
+      const char *key = troupe_value_string(troupe_value_at(keys, k), &n);
+      if (key) printf("%s%.*s", k ? ", " : "  ", (int)n, key);
+    }
+    puts(cli_number(it, "ids") > 8 ? ", …" : "");
+  }
+}
+
 static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   double uptime = 0;
   (void)op;
@@ -56,6 +73,7 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
              (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
              (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"), cli_text(agent, "file"));
   }
+  say_shared(troupe_value_get(answer, "shared"));
 }
 
 static void say_reload(cli_operate *op, const troupe_value_t *answer) {

@@ -13,7 +13,9 @@
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
 #define ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT; may be given several times", NULL }
 #define HOST_OPTION { "host", 0, "ADDRESS…", "join this host (" CLI_DEFAULT_ADDRESS "); may be given several times", "TROUPE_HOST" }
+#define SHARED_OPTION { "shared", 0, "TYPE,…", "several workers may have these agent types, and share their ids (troupe's say so by `shared`)", NULL }
 #define HOST_OPTIONS                                                                                                \
+  SHARED_OPTION,                                                                                                    \
   { "grace", 0, "S", "keep a lost worker's registrations so long for its return (30)", NULL },                      \
   { "call-timeout", 0, "S", "answer a foreign worker's request with an error after so long; 0: never (600)", NULL }, \
   { "max-message", 0, "SIZE", "largest message (4M)", NULL },                                                       \
@@ -78,6 +80,7 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   options.block_senders = slow && strcmp(slow, "block") == 0;
   options.json_only = cli_get(verb, args, "json-only");
   options.protobuf_only = cli_get(verb, args, "protobuf-only");
+  options.shared = cli_get(verb, args, "shared");
   if (max_message > UINT32_MAX / 2) return cli_fail(CLI_USAGE, verb->name, "--max-message: at most 2G");
   options.max_message = (uint32_t)max_message;
   if (cli_get(verb, args, "grace") && options.grace == 0) options.grace = 1; /* 0 asks for none; the option's 0 is its default */

@@ -82,6 +82,11 @@ tr_agent *tr_class_find(const tr_class *class_, tr_slice key_text) {
   return agent && (agent->state & TR_AGENT_MADE) ? agent : NULL;
 }
 
+tr_agent *tr_class_find_mailbox(const tr_class *class_, tr_slice key_text) {
+  tr_name *key = tr_name_find(class_->core->names, key_text);
+  return key ? tr_table_get(&class_->by_key, key) : NULL;
+}
+
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after) {
   for (tr_link *link = after ? after->by_class.next : class_->agents.next; link != &class_->agents; link = link->next) {
     tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);

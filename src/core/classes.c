@@ -18,6 +18,9 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->exclusive_init = options->exclusive_init;
   class_->pinned = options->pinned;
   class_->requeue = options->requeue;
+  class_->core->shared += options->shared - class_->shared;
+  class_->shared = options->shared;
+  class_->partial = class_->limited || class_->shared;
 }
 
 /* The subscription to "TYPE:…". */
@@ -99,6 +102,7 @@ static tr_agent *find_stoppable(const tr_class *class_) {
 static void hide(tr_core *core, tr_class *class_) {
   class_->removed = true;
   core->pinned -= class_->pinned;
+  core->shared -= class_->shared;
   class_->sub_count++;
   tr_link_remove(&class_->link);
   if (class_->unlisted) tr_table_remove(&core->unlisted, class_);

@@ -105,6 +105,7 @@ typedef struct tr_class_options {
   bool pinned;              /* it is of this isolate alone */
   bool unlisted;            /* remote.c: the router does not know it */
   bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
+  bool shared;              /* other workers of a host may have the type, too: the host decides whose an id is (shared.c) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
 } tr_class_options;
 
@@ -126,6 +127,8 @@ void tr_class_set_options(tr_class *class_, const tr_class_options *options); /*
 tr_name *tr_class_type(const tr_class *class_);
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
 size_t tr_class_agent_count(const tr_class *class_);
+bool tr_class_is_shared(const tr_class *class_); /* and it can be */
+bool tr_core_has_shared(const tr_core *core);
 
 /* --- local subscriptions of a class: every form of api.md --- */
 typedef struct tr_local_sub_options {
@@ -172,6 +175,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
 /* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
 tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
 tr_agent *tr_class_find(const tr_class *class_, tr_slice key); /* NULL: not live */
+tr_agent *tr_class_find_mailbox(const tr_class *class_, tr_slice key); /* made or not; NULL: nothing was sent to it */
 /* Make it and run its INIT turn now rather than at its first message (autostart, programs). */
 int tr_agent_start(tr_agent *agent);
 /* End it: open turns are cancelled, queued requests answered `code`, the rest of its mail are dead letters, then it leaves memory. The
@@ -220,6 +224,7 @@ typedef struct tr_remote_ops {
   void (*wanted)(tr_remote *remote); /* lazily held: its first message has come */
   void (*quiet)(tr_remote *remote);  /* held: no turn of it is open any more */
   void (*left)(tr_remote *remote);   /* the agent has left for good: nothing is forwarded any more */
+  void (*gone)(tr_remote *remote);   /* after tr_agent_go: the instance was dropped. May be NULL */
 } tr_remote_ops;
 typedef enum { TR_REMOTE_LAZY = 0, TR_REMOTE_WANTED, TR_REMOTE_HELD, TR_REMOTE_AWAY } tr_remote_state;
 struct tr_remote { /* embedded in its owner; ops is the owner's to set, the rest the core's */

@@ -63,6 +63,7 @@ struct tr_core {
   void *far_ud;
   unsigned index;              /* of this isolate */
   uint32_t pinned;             /* classes that only this isolate has */
+  uint32_t shared;             /* classes that other workers of a host may have, too */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
 
   tr_dest local;               /* our classes, as the router sees them */
@@ -129,10 +130,12 @@ struct tr_class {
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
   bool unlisted;               /* not in the router, but in core->unlisted */
+  bool partial;                /* limited or shared: not every id of it is here */
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
   bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
+  bool shared;                 /* shared.c */
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
   tr_link link;                /* core->classes */
@@ -195,6 +198,9 @@ void tr_remote_look(tr_core *core, tr_agent *agent) TR_COLD; /* a held one's las
 void tr_remote_gone(tr_core *core, tr_agent *agent); /* its instance was dropped */
 void tr_remote_left(tr_core *core, tr_agent *agent);
 bool tr_class_serves(const tr_class *class_, const tr_name *key);
+/* shared.c: is a message for an agent of this class, which is here, the host's to bring; does this class get an event of those for it? */
+bool tr_shared_goes_up(const tr_class *class_, const tr_msg *msg);
+bool tr_shared_hears(const tr_class *class_, const tr_msg *event);
 void tr_class_free_served(tr_class *class_);
 /* members.c: who of a pool takes the next message, and what a leaving one leaves behind. */
 tr_agent *tr_members_pick(tr_core *core, tr_agent *head);

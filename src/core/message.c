@@ -35,6 +35,7 @@ static TR_APART void free_rare(tr_msg *msg) {
   if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
   tr_name_unref(msg->more->as);
+  tr_name_unref(msg->more->types);
   TR_DELETE(msg->core->mem, msg->more);
 }
 

@@ -120,6 +120,9 @@ typedef struct tr_msg_more {
   uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+  tr_name *types;   /* of an event from a host: "A,B", the agent types that it is not for, or alone for */
+  bool only_types;
+  bool echo;        /* an event of this process that came back: for shared types alone */
   uint8_t hops;     /* of one from the wire for a type that this host does not have: hosts that sent it on, this one included */
   tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
@@ -135,6 +138,7 @@ struct tr_msg {
   bool inside : 1;      /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
   bool crossed : 1;     /* it came from another isolate, and was counted there */
   bool shown : 1;       /* the interceptor has seen it */
+  bool own : 1;         /* a timer's: the agent that it is for is here, whoever else may have its type */
   uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */
   tr_core *core;
   tr_name *type;        /* message type; never NULL when posted */

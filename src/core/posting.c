@@ -160,6 +160,12 @@ static bool intercept(tr_core *core, tr_msg *msg, int *result) {
   return false; /* whoever sent it has done nothing wrong */
 }
 
+/* Its type is here, this id is not. */
+static inline bool is_elsewhere(const tr_class *class_, const tr_msg *msg) {
+  if (class_->limited && !tr_class_serves(class_, msg->target_key)) return true;
+  return class_->shared && tr_shared_goes_up(class_, msg);
+}
+
 static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (core->closing) return tr_core_undeliverable(core, msg, TR_EUNAVAILABLE, "the runtime is closing");
   int err = 0;
@@ -183,7 +189,7 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   tr_agent *elsewhere = core->unlisted.count ? find_unlisted(core, msg) : NULL;
   if (msg->more && (here || elsewhere) && is_taken(core, msg, &err)) return err;
   if (elsewhere) return to_agent(core, elsewhere, msg, from);
-  if (here && !result && ((const tr_class *)type->user)->limited && !tr_class_serves(type->user, msg->target_key)) {
+  if (here && !result && is_elsewhere(type->user, msg)) {
     type = NULL;
     here = false;
   }
@@ -206,7 +212,7 @@ static inline bool is_plain(const tr_core *core, const tr_msg *msg) {
 /* The short way of nearly all messages: to an agent of this isolate. */
 int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   tr_route_type *type = is_plain(core, msg) ? tr_router_type(core->router, msg->target_type) : NULL;
-  if (!type || type->dest != &core->local || ((const tr_class *)type->user)->limited) return route_any(core, msg, from);
+  if (!type || type->dest != &core->local || ((const tr_class *)type->user)->partial) return route_any(core, msg, from);
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
   tr_agent *agent = tr_agent_obtain(type->user, msg->target_key);

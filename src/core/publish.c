@@ -79,8 +79,16 @@ static void give_matching(giving *g, tr_local_sub *sub) {
   tr_name_unref(name);
 }
 
+/* Some events are not for all who subscribed to their topic (shared.c). */
+static bool hears(const giving *g, const tr_class *class_) {
+  bool shared = class_ && class_->shared;
+  if (shared) return tr_shared_hears(class_, g->msg);
+  return !g->msg->more || !(g->msg->more->echo || g->msg->more->only_types);
+}
+
 static void give_sub(giving *g, tr_local_sub *sub) {
   tr_class *class_ = sub->key.class_;
+  if ((g->msg->more || (class_ && class_->shared)) && !hears(g, class_)) return;
   if (sub->tap) {
     g->count++;
     sub->tap(sub->ud, g->msg);
@@ -147,6 +155,7 @@ static void give_out(giving *g) {
 
 /* By the doors, as far as it may. */
 static void go_out(giving *g) {
+  if (g->msg->more && g->msg->more->echo) return;
   if (!g->msg->from_wire || g->msg->inside) give_out(g);
   else if (g->core->listening && !tr_name_reserved(tr_name_view(g->msg->target_type))) give_up(g, TR_UPLINK_ALL);
 }

@@ -155,6 +155,7 @@ void tr_remote_gone(tr_core *core, tr_agent *agent) {
   tr_remote *remote = remote_of(agent);
   remote->state = TR_REMOTE_AWAY;
   pump(core, remote);
+  if (remote->agent && remote->ops->gone) remote->ops->gone(remote);
 }
 
 void tr_remote_left(tr_core *core, tr_agent *agent) {
@@ -230,7 +231,7 @@ void tr_core_set_leaf(tr_core *core) { core->leaf = true; }
 
 int tr_class_serve_only(tr_class *class_, tr_slice key_text) {
   tr_core *core = class_->core;
-  class_->limited = true;
+  class_->limited = class_->partial = true;
   if (!key_text.p) return 0;
   tr_name *key = tr_name_new(core->names, key_text);
   void *grown = key ? tr_realloc(core->mem, class_->served, class_->served_count * sizeof(tr_name *),

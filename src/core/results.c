@@ -104,6 +104,12 @@ static tr_blob *text_of(const result *r, const tr_name *owner) {
   return text;
 }
 
+/* By its type's name this process is found again; not where others have the type, too. */
+static bool is_found_by_type(const tr_core *core, const tr_name *type) {
+  const tr_class *class_ = tr_core_find_class(core, tr_name_view(type));
+  return !class_ || !class_->shared;
+}
+
 void tr_result_keep(tr_msg *request, tr_reply *reply) {
   tr_core *core = request->core;
   tr_body *body = &reply->body;
@@ -111,7 +117,7 @@ void tr_result_keep(tr_msg *request, tr_reply *reply) {
   tr_blob *bytes = NULL;
   tr_error error = { 0 };
   if (!request->more->keep_ms || reply->code || (body->kind != TR_BODY_SLOT && body->kind != TR_BODY_BYTES)) return;
-  if (body->format == TR_FORMAT_OTHER) return;
+  if (body->format == TR_FORMAT_OTHER || !is_found_by_type(core, request->target_type)) return;
   if (tr_body_bytes(core, body, (tr_format)body->format, &bytes, &format, &error)) return; /* sending it will say why */
   tr_body_release(core, body);
   *body = (tr_body){ .kind = TR_BODY_BYTES, .format = (uint8_t)format, .bytes = bytes };

@@ -61,6 +61,9 @@ typedef struct tr_sub {
  * TR_EMEMORY. added_by and owner_list may be NULL. */
 int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
                         tr_dest *added_by, tr_link *owner_list, tr_sub **existing);
+/* The same where several may add what is alike (core/shared.c): only the id counts. */
+int tr_router_subscribe_too(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
+                            tr_dest *added_by, tr_link *owner_list, tr_sub **existing);
 /* Remove all (at most one of each kind) with this id; TR_ENOT_FOUND. */
 int tr_router_unsubscribe(tr_router *router, tr_slice id);
 void tr_router_drop(tr_router *router, tr_sub *sub);

@@ -51,9 +51,9 @@ static void drop(tr_router *router, tr_sub_entry *entry) {
   TR_DELETE(router->mem, entry);
 }
 
-int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
-                        tr_dest *added_by, tr_link *owner_list, tr_sub **existing) {
-  tr_sub *same = find_same(router, kind, id, topic, agent_type);
+static int add(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type, tr_dest *added_by,
+               tr_link *owner_list, bool alone, tr_sub **existing) {
+  tr_sub *same = alone ? find_same(router, kind, id, topic, agent_type) : tr_map_get(&router->ids[kind], id);
   if (existing) *existing = same;
   if (same) return TR_EEXISTS;
   tr_sub_entry *entry = TR_NEW(router->mem, tr_sub_entry);
@@ -66,7 +66,7 @@ int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_sli
   entry->pair.agent_type = sub->agent_type = tr_name_new(router->names, agent_type);
   if (!sub->id || !sub->topic || !sub->agent_type) goto out;
   if (tr_map_put(&router->ids[kind], tr_name_view(sub->id), sub, NULL)) goto out;
-  if (tr_map_put(&router->pairs[kind], pair_key(entry), sub, NULL)) goto out;
+  if (alone && tr_map_put(&router->pairs[kind], pair_key(entry), sub, NULL)) goto out;
   if (tr_topics_add(&router->topics, kind, sub->topic, &entry->item)) goto out;
   tr_list_push(&router->subs, &sub->all);
   if (owner_list) tr_list_push(owner_list, &sub->by_owner);
@@ -76,6 +76,16 @@ int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_sli
 out:
   drop(router, entry);
   return TR_EMEMORY;
+}
+
+int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
+                        tr_dest *added_by, tr_link *owner_list, tr_sub **existing) {
+  return add(router, kind, id, topic, agent_type, added_by, owner_list, true, existing);
+}
+
+int tr_router_subscribe_too(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
+                            tr_dest *added_by, tr_link *owner_list, tr_sub **existing) {
+  return add(router, kind, id, topic, agent_type, added_by, owner_list, false, existing);
 }
 
 void tr_router_drop(tr_router *router, tr_sub *sub) {

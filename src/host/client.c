@@ -28,6 +28,7 @@ static tr_client *new_client(tr_host *host, tr_slice id) {
   if (id.n) memcpy(client->id, id.p, id.n);
   tr_dest_init(&client->dest, &tr_client_ops);
   tr_list_init(&client->subs);
+  tr_list_init(&client->shares);
   tr_list_init(&client->calls);
   tr_list_init(&client->work);
   tr_list_init(&client->holding);
@@ -70,7 +71,7 @@ void tr_client_know(tr_client *client, const tr_rpc_call *call) {
 
 void tr_client_tell(tr_client *client) {
   if (client->told || !client->stream) return;
-  bool holds = tr_router_next_type(client->host->router, &client->dest, NULL) != NULL;
+  bool holds = tr_router_next_type(client->host->router, &client->dest, NULL) || !tr_list_empty(&client->shares);
   client->told = holds;
   tr_log_write(client->host->log, holds ? TR_LOG_INFO : TR_LOG_DEBUG, "client.joined", "client=%s stream=%u troupe=%d",
                client->id, (unsigned)client->generation, client->troupe);
@@ -93,6 +94,7 @@ uint32_t tr_client_count_types(tr_client *client) {
   client->n_types = 0;
   tr_route_type *type = NULL;
   while ((type = tr_router_next_type(client->host->router, &client->dest, type))) client->n_types++;
+  for (tr_link *link = client->shares.next; link != &client->shares; link = link->next) client->n_types++;
   return client->n_types;
 }
 
@@ -123,6 +125,7 @@ static void forget_confirmed(tr_client *client) {
 static void forget_registrations(tr_client *client) {
   tr_router *router = client->host->router;
   tr_router_forget(router, &client->dest);
+  tr_share_leave_all(client);
   while (!tr_list_empty(&client->subs)) tr_router_drop(router, TR_CONTAINER(client->subs.next, tr_sub, by_owner));
   client->n_types = client->n_subs = 0;
   forget_confirmed(client);
@@ -214,6 +217,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   if (old) {
     tr_host_stream_end(old, TR_GRPC_ABORTED, "replaced by a newer stream of the same client-id");
     if (client->troupe) tr_client_cancel_calls(client);
+    tr_share_away(client);
     fail_work(client);
   }
   tr_timer_stop(client->host->timers, &client->expiry);
@@ -227,6 +231,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   tr_replay_begin(client, stream->call);
   if (client->host->o.parent && !client->dest.number) tr_core_add_uplink(client->host->core, &client->dest);
   backlog_leave(client);
+  tr_share_here(client);
   tr_client_tell(client);
 }
 
@@ -237,6 +242,7 @@ void tr_client_lost(tr_client *client) {
   client->dest.away = true;
   tr_timer_start(host->timers, &client->expiry, tr_core_now(host->core) + host->o.grace, expire);
   if (client->troupe) tr_client_cancel_calls(client); /* its worker has failed them already */
+  tr_share_away(client);
   fail_work(client);
   tr_drain_check(host);
   tr_client_settle(client);
@@ -254,7 +260,7 @@ void tr_client_banish(tr_client *client, int status, const char *text) {
 
 void tr_client_settle(tr_client *client) {
   bool holds = client->stream || client->control || client->backlog.count || client->replay.count ||
-               !tr_list_empty(&client->calls) || !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) ||
+               !tr_list_empty(&client->calls) || !tr_list_empty(&client->work) || !tr_list_empty(&client->subs) || !tr_list_empty(&client->shares) ||
                tr_router_next_type(client->host->router, &client->dest, NULL);
   if (!holds) tr_client_free(client);
 }

@@ -2,7 +2,7 @@
  * OpenControlChannel: messages are routed by their destination, "agentid=TYPE/KEY" or "clientid=ID", to that client's own
  * control stream, unchanged; those for agents of this process are handed to the runtime. What has no receiver is logged and dropped: the channel has no way to answer but by its
  * receiver. Its loss changes nothing else of a client. */
-#include "host/internal.h"
+#include "host/share.h"
 
 void tr_control_open(tr_host_stream *stream, tr_slice client_id) {
   tr_host *host = stream->conn->host;
@@ -42,6 +42,9 @@ static tr_client *find(const tr_host *host, tr_slice destination, bool *local) {
   if (!slash) return NULL;
   tr_dest *owner = tr_router_owner(host->router, tr_slice_make(id.p, (size_t)(slash - id.p)));
   *local = owner && owner == tr_core_local(host->core);
+  tr_share *share = tr_share_of(owner);
+  tr_move *move;
+  if (share) return tr_share_receiver(share, tr_slice_make(slash + 1, (size_t)(id.p + id.n - slash - 1)), TR_PRIORITY_NORMAL, &move);
   return owner && owner->ops == &tr_client_ops ? tr_client_of(owner) : NULL;
 }
 

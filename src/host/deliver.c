@@ -8,7 +8,7 @@
  * A receiver that cannot take the event is skipped and the others get it: its queue is full (a dead letter), or it is a
  * .NET worker that the event would throw off (withheld). The sending client gets its own events too: other agents live
  * there, and its worker leaves out the sender. */
-#include "host/internal.h"
+#include "host/share.h"
 #include "wire/keys.h"
 
 bool tr_host_is_telling(const tr_host *host) { return host->telling; }
@@ -145,6 +145,73 @@ static int deliver_to(delivery *d, tr_client *to, const char **why) {
   return err;
 }
 
+/* ---- where types are shared: share_event.c ---- */
+
+static bool any_shared(tr_dest *const *dests, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (dests[i]->ops == &tr_share_ops) return true;
+  return false;
+}
+
+/* It takes the event, though not for some of its types. */
+static int deliver_part(delivery *d, tr_client *to, tr_slice types, const char **why) {
+  tr_error error;
+  tr_error_init(&error);
+  tr_blob *other = NULL;
+  tr_wire_span span = *d->span;
+  int err = tr_transcode_due(d->from, to) ? tr_transcode_walk(to, &span, &other, &error) : 0;
+  tr_blob *frame = err ? NULL : tr_share_marked(to->host, &span, TR_KEY_NOT_FOR, types);
+  if (!err) err = frame ? tr_client_send_lane(to, frame, false, d->span->priority) : TR_EMEMORY;
+  if (err) tr_deliver_dead(to, d->span, err, *why = reason(err));
+  tr_blob_unref(frame);
+  tr_blob_unref(other);
+  return err;
+}
+
+typedef struct outcome { tr_dest *const *dests; size_t count; int dead; const char *why; bool others; } outcome;
+
+static void deliver_once(delivery *d, tr_client *to, outcome *o) {
+  if (to->given == to->host->n_given) return;
+  to->given = to->host->n_given;
+  tr_buf types;
+  tr_buf_init(&types, to->host->mem);
+  bool good = !to->troupe || tr_share_not_for(to, o->dests, o->count, d->span->topic_source, &types);
+  int err = !good ? TR_EMEMORY : types.len ? deliver_part(d, to, tr_buf_view(&types), &o->why) : deliver_to(d, to, &o->why);
+  if (!good) tr_deliver_dead(to, d->span, err, o->why = reason(err));
+  if (err) o->dead = err;
+  tr_buf_fini(&types);
+}
+
+/* The id that it is for moves: it follows. */
+static void hold(delivery *d, tr_share *share, tr_move *move, outcome *o) {
+  tr_blob *frame = tr_share_marked(share->host, d->span, TR_KEY_ONLY_FOR, tr_share_name(share));
+  int err = frame ? tr_move_hold_event(move, frame, (uint8_t)tr_transcode_sends(share->host, d->from), d->span->priority) : TR_EMEMORY;
+  tr_blob_unref(frame);
+  if (!err) return;
+  share->host->stats.dead_letters++;
+  o->dead = err;
+  o->why = err == TR_EOVERLOADED ? "too much waits for an agent that is on its way to another worker" : reason(err);
+}
+
+static void deliver_shared(delivery *d, outcome *o) {
+  tr_slice key = d->span->topic_source;
+  tr_move *move;
+  d->from->host->n_given++;
+  for (size_t i = 0; i < o->count; i++) { /* first of all each id gets its place */
+    tr_share *share = tr_share_of(o->dests[i]);
+    if (!share || tr_share_receiver(share, key, d->span->priority, &move)) continue;
+    if (move) hold(d, share, move, o);
+    else d->from->host->stats.dead_letters++, o->dead = TR_EMEMORY, o->why = reason(TR_EMEMORY);
+  }
+  for (size_t i = 0; i < o->count; i++) {
+    tr_share *share = tr_share_of(o->dests[i]);
+    tr_client *to = share ? tr_share_receiver(share, key, d->span->priority, &move) : NULL;
+    if (!share && o->dests[i]->ops == &tr_client_ops) to = tr_client_of(o->dests[i]);
+    if (to) deliver_once(d, to, o);
+    else if (!share) o->others = true;
+  }
+}
+
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
@@ -156,25 +223,29 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   delivery d;
   d.from = from, d.bytes = bytes, d.framed = framed, d.span = span, d.frame = NULL, d.count = 0;
   for (size_t i = 0; i < 4; i++) d.variants[i].frame = NULL;
-  bool others = false;
-  int dead = 0;
-  const char *why = NULL;
+  outcome o = { dests, count, 0, NULL, false };
+  if (host->n_shares && any_shared(dests, count)) {
+    deliver_shared(&d, &o);
+    count = 0;
+  }
   for (size_t i = 0; i < count; i++) {
     if (dests[i]->ops != &tr_client_ops) {
-      others = true;
+      o.others = true;
       continue;
     }
-    int err = deliver_to(&d, tr_client_of(dests[i]), &why);
-    if (err) dead = err;
+    int err = deliver_to(&d, tr_client_of(dests[i]), &o.why);
+    if (err) o.dead = err;
   }
   tr_blob_unref(d.frame);
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
-  if (dead) tell_dead(from, bytes, dead, why); /* now that `dests` is not needed any more */
-  if (others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
-  else if (!count && host->o.unheard) host->o.unheard(host->o.ud, span->topic_type, tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA));
+  if (o.dead) tell_dead(from, bytes, o.dead, o.why); /* now that `dests` is not needed any more */
+  if (o.others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
+  else if (!o.count && host->o.unheard) host->o.unheard(host->o.ud, span->topic_type, tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA));
 }
 
 /* ---- from an agent of this process ---- */
+
+#define LOCAL (UINT64_C(1) << 63) /* in tr_client.given: the number is the core's */
 
 static void dead_local(tr_client *to, tr_msg *msg, int code, const char *why) {
   tr_deliver_dead(to, NULL, code, why);
@@ -196,14 +267,51 @@ int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, t
   return err ? tr_error_set(error, err, "%s", reason(err)) : 0;
 }
 
-void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
-  tr_client *to = tr_client_of(dest);
+/* Put `types` under `key` into the frame. */
+static int mark(tr_client *to, const char *key, tr_slice types, tr_blob **frame, tr_error *error) {
+  tr_wire_span span = { 0 };
+  int err = tr_wire_walk(tr_wire_framed(*frame), &span, error);
+  tr_blob *marked = err ? NULL : tr_share_marked(to->host, &span, key, types);
+  if (!err && !marked) err = TR_EMEMORY;
+  if (!marked) return err;
+  tr_blob_unref(*frame);
+  *frame = marked;
+  return 0;
+}
+
+/* Of its shared types some are not to have it. */
+static int mark_not_for(tr_client *to, tr_msg *msg, tr_blob **frame, tr_error *error) {
+  tr_buf types;
+  size_t count;
+  tr_buf_init(&types, to->host->mem);
+  tr_dest *const *dests = tr_router_match(to->host->router, tr_name_view(msg->target_type), &count);
+  int err = tr_share_not_for(to, dests, count, tr_name_view(msg->target_key), &types) ? 0 : TR_EMEMORY;
+  if (!err && types.len) err = mark(to, TR_KEY_NOT_FOR, tr_buf_view(&types), frame, error);
+  tr_buf_fini(&types);
+  return err;
+}
+
+/* only: of its types for this one alone; NULL: as it is. */
+static void deliver_local(tr_client *to, tr_msg *msg, const tr_share *only) {
   tr_blob *frame = NULL;
   tr_error error;
   tr_error_init(&error);
   bool cached = msg->frame != NULL; /* for an earlier receiver, who may take the native format */
   int err = tr_wire_encode_event_as(msg, (tr_slice){ NULL, 0 }, tr_transcode_plain(to), &frame, &error);
+  if (!err && only) err = mark(to, TR_KEY_ONLY_FOR, tr_share_name(only), &frame, &error);
+  else if (!err && to->troupe && !tr_list_empty(&to->shares)) err = mark_not_for(to, msg, &frame, &error);
   if (!err) err = tr_deliver_frame(to, &frame, msg->priority, !cached, &error);
   if (err) dead_local(to, msg, err, error.text[0] ? error.text : tr_error_default_text(err));
   tr_blob_unref(frame);
 }
+
+void tr_deliver_from_local(tr_dest *dest, tr_msg *msg) {
+  tr_client *to = tr_client_of(dest);
+  if (to->host->n_shares) { /* it may be named twice, by itself and by a shared type */
+    if (to->given == (msg->number | LOCAL)) return;
+    to->given = msg->number | LOCAL;
+  }
+  deliver_local(to, msg, NULL);
+}
+
+void tr_deliver_held(tr_client *to, tr_share *share, tr_msg *msg) { deliver_local(to, msg, to->troupe ? share : NULL); }

@@ -9,7 +9,7 @@
  * All three are a tr_pending. Whatever happens, a request ends in an answer: here at once where it cannot be delivered,
  * by the client's loss (client.c), or by the guard's deadline (pending.c). An answer is refused only for what its
  * receiver could not take (too large, .NET's quirks), and then the caller gets an error instead where it can take that. */
-#include "host/internal.h"
+#include "host/share.h"
 #include "wire/keys.h"
 #include "wire/reader.h"
 
@@ -74,6 +74,24 @@ static int check_callee(tr_client *callee, const tr_wire_span *span, size_t size
   return 0;
 }
 
+/* own: a frame for the caller; the request is open from now on. NULL: it was refused. */
+static tr_blob *open_request(tr_client *caller, tr_client *callee, const tr_wire_span *span, const terms *t, tr_pending **out) {
+  tr_host *host = caller->host;
+  tr_pending *pending = *out = tr_pending_new(host, TR_PENDING_FORWARD, caller, callee, span->request_id, t->deadline);
+  if (!pending) {
+    tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
+    return NULL;
+  }
+  pending->oneway = t->oneway;
+  pending->priority = t->priority;
+  pending->resends = t->resends;
+  char id[TR_PENDING_ID];
+  tr_slot_write_id(&pending->slot, id);
+  tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
+  if (!frame) tr_pending_fail(pending, TR_EMEMORY, NULL);
+  return frame;
+}
+
 static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
   tr_host *host = caller->host;
   static const char placeholder[TR_PENDING_ID] = { 0 };
@@ -89,21 +107,43 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
     tr_pending_refuse_refs(caller, span->request_id);
     return;
   }
-  tr_pending *pending = tr_pending_new(host, TR_PENDING_FORWARD, caller, callee, span->request_id, t.deadline);
-  if (!pending) {
-    tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
-    return;
-  }
-  pending->oneway = t.oneway;
-  pending->priority = t.priority;
-  pending->resends = t.resends;
-  char id[TR_PENDING_ID];
-  tr_slot_write_id(&pending->slot, id);
-  tr_blob *frame = tr_wire_splice(host->mem, span, tr_slice_make(id, sizeof id));
-  code = frame ? tr_client_send_lane(callee, frame, false, t.priority) : TR_EMEMORY;
+  tr_pending *pending;
+  tr_blob *frame = open_request(caller, callee, span, &t, &pending);
+  if (!frame) return;
+  code = tr_client_send_lane(callee, frame, false, t.priority);
   tr_blob_unref(frame);
   if (code) tr_pending_fail(pending, code, NULL);
   else tr_replay_note(caller, span);
+}
+
+/* ---- to a type that several clients have ---- */
+
+static void hold(tr_client *caller, tr_move *move, const tr_wire_span *span) {
+  terms t = read_terms(caller->host, span);
+  tr_pending *pending;
+  tr_blob *frame = open_request(caller, NULL, span, &t, &pending);
+  if (!frame) return;
+  int code = tr_move_hold_request(move, pending, frame, (uint8_t)tr_transcode_sends(caller->host, caller), t.refers);
+  tr_blob_unref(frame);
+  if (code) tr_pending_fail(pending, code, "the agent is on its way to another worker");
+  else tr_replay_note(caller, span);
+}
+
+void tr_forward_held(tr_pending *pending, tr_client *callee, tr_blob **frame, uint8_t sends, bool refers) {
+  tr_error error;
+  tr_error_init(&error);
+  const char *why = NULL;
+  tr_wire_span span = { 0 };
+  int code = (sends & ~(unsigned)callee->takes) ? tr_transcode_frame(callee, frame, &error) : 0;
+  if (!code) code = tr_wire_walk(tr_wire_framed(*frame), &span, &error);
+  if (!code) code = check_callee(callee, &span, (*frame)->len - TR_WIRE_PREFIX, &why);
+  if (!code && refers && !callee->troupe) code = TR_EUNAVAILABLE, why = "the agent's worker is not troupe's";
+  if (!code) {
+    pending->callee = callee;
+    tr_list_push(&callee->work, &pending->by_callee);
+    code = tr_client_send_lane(callee, *frame, false, pending->priority);
+  }
+  if (code) tr_pending_fail(pending, code, error.text[0] ? error.text : why);
 }
 
 static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *span) {
@@ -119,6 +159,15 @@ static void to_client(tr_client *caller, tr_client *callee, const tr_wire_span *
   if (code) tr_pending_refuse(caller, span->request_id, code, error.text);
   else forward(caller, callee, &other);
   tr_blob_unref(frame);
+}
+
+static void to_shared(tr_client *caller, tr_share *share, const tr_wire_span *span) {
+  tr_move *move;
+  uint8_t priority = tr_wire_priority(tr_wire_metadata(span->inner, TR_WIRE_REQUEST, TR_KEY_PRIORITY));
+  tr_client *callee = tr_share_receiver(share, span->target_key, priority, &move);
+  if (move) hold(caller, move, span);
+  else if (callee) to_client(caller, callee, span);
+  else tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
 }
 
 /* ---- client → agent of this process, or what may be behind another door of it ---- */
@@ -267,6 +316,8 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
   tr_dest *dest = tr_router_owner(caller->host->router, span->target_type);
   if (dest && dest->ops == &tr_client_ops) {
     to_client(caller, tr_client_of(dest), span);
+  } else if (dest && dest->ops == &tr_share_ops) {
+    to_shared(caller, tr_share_of(dest), span);
   } else if (dest || tr_core_may_reach(caller->host->core, span->target_type)) {
     to_core(caller, bytes, span, dest != NULL);
   } else {

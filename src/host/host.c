@@ -18,6 +18,7 @@ static void fill_defaults(tr_host_options *o) {
   if (!o->max_connections) o->max_connections = 20000;
   if (!o->max_connections_per_address) o->max_connections_per_address = 10000;
   if (!o->silent) o->silent = TR_SECONDS(30);
+  if (!o->max_places) o->max_places = 1u << 18;
   if (!o->max_clients) o->max_clients = 100000;
   if (!o->max_types_per_client) o->max_types_per_client = 10000;
   if (!o->max_subs_per_client) o->max_subs_per_client = 10000;
@@ -41,6 +42,9 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_list_init(&host->conns);
   tr_list_init(&host->clients_list);
   tr_list_init(&host->doomed);
+  host->since = tr_core_now(options->core);
+  tr_list_init(&host->shares);
+  tr_list_init(&host->moves);
   tr_list_init(&host->retained);
   tr_random *random = tr_core_random(options->core);
   tr_map_init(&host->addresses, mem, tr_random_next(random));
@@ -65,6 +69,7 @@ void tr_host_free(tr_host *host) {
   tr_retain_fini(host);
   tr_timer_stop(host->timers, &host->sweep);
   tr_timer_stop(host->timers, &host->drain);
+  tr_timer_stop(host->timers, &host->share_timer);
   tr_slots_fini(&host->slots);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);

@@ -47,6 +47,8 @@ typedef struct tr_host_options {
   int (*restore)(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
   const tr_codecs *codecs;   /* borrowed: types of which bodies are transcoded (transcode.c); NULL: none */
   const char *json_only, *protobuf_only; /* agent types, "a,b": their workers take only that; borrowed */
+  uint32_t max_places;       /* ids of shared types of which it is kept who has them, the last ones used; 0: 262 144 */
+  const char *shared;        /* agent types, "A,B": several workers may have them, whatever they say; borrowed */
   const char *version;       /* answered as troupe-version to peers that announce theirs */
   /* Who is behind a call on this connection: their names, a line each ("token:ci\ncert:anna\n"), appended; none: nobody who is known. Asked only
    * after tr_host_guard. err: TR_EUNAUTHENTICATED, and why. */
@@ -100,10 +102,20 @@ bool tr_host_is_telling(const tr_host *host);
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t moves; /* of agents of shared types, begun */
   uint64_t denied;    /* calls and messages: by rights, or because it was not known who it was */
   uint64_t held;      /* times that a sender was held back */
   uint64_t cancelled; /* requests that were given up before they were answered */
 } tr_host_stats;
+/* Who has which ids of the types that several clients share. */
+typedef struct tr_host_shared {
+  const char *type, *client;
+  bool here;
+  uint32_t keys, open; /* open requests, 64 counted at most */
+  const void *member;
+} tr_host_shared;
+void tr_host_each_shared(const tr_host *host, void (*each)(void *ud, const tr_host_shared *shared), void *ud);
+void tr_host_each_place(const tr_host_shared *shared, uint32_t most, void (*each)(void *ud, tr_slice key), void *ud);
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
 
 #endif

@@ -123,6 +123,9 @@ struct tr_client {
   uint8_t takes, published; /* formats (bits by tr_format) that it is given, and that it published in */
   tr_replay replay;
   tr_link subs;             /* subscriptions it added */
+  tr_link shares;           /* types that others have, too: share.h */
+  bool giving;              /* it is about to leave, and waits for GIVEN */
+  uint64_t given;           /* number of the last event that it was given, where types are shared */
   uint32_t n_types, n_subs; /* upper bounds, counted anew when a limit is reached (others may take or remove some) */
   tr_map confirmed;         /* ids of subscriptions added or repeated since it re-opened its stream; values: tr_name */
   tr_link calls;            /* tr_pending.by_caller: requests it waits for */
@@ -247,8 +250,13 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
 void tr_forward_response(tr_client *callee, tr_slice bytes, const tr_wire_span *span);
 void tr_forward_from_local(tr_dest *dest, tr_msg *msg);
 
+/* A request that was held back while its agent moved: its frame is of ours, and replaced where it has to be. */
+void tr_forward_held(tr_pending *pending, tr_client *callee, tr_blob **frame, uint8_t sends, bool refers);
+
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span);
 void tr_deliver_from_local(tr_dest *dest, tr_msg *msg);
+struct tr_share;
+void tr_deliver_held(tr_client *to, struct tr_share *share, tr_msg *msg); /* likewise an event from here, for that type alone */
 /* An event in a frame of ours, replaced where the client takes another format (plain: its body is in that already, or is neither native
  * nor of a type that is transcoded). err: why it does not get it. Withholding is none. */
 int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error);
@@ -277,6 +285,25 @@ void tr_pending_cancel(tr_pending *pending); /* and ends it */
 void tr_client_cancel_calls(tr_client *client); /* its requests, but for one-way ones */
 void tr_pending_take_parts(tr_pending *pending); /* of a TO_LOCAL's answer, if its caller does */
 extern const tr_holder_ops tr_pending_holder_ops;
+
+/* ---- share.c, share_move.c, share_event.c: types that several clients have ---- */
+
+bool tr_share_wanted(const tr_host *host, tr_slice type, const tr_rpc_call *call); /* by its worker, or by the operator */
+/* One more has the type, which nobody has, or others that share it. err: TR_EEXISTS (it has it already), TR_EMEMORY. */
+int tr_share_join(tr_host *host, tr_slice type, tr_client *client);
+void tr_share_leave_all(tr_client *client);
+void tr_share_here(tr_client *client); /* its stream is there */
+void tr_share_away(tr_client *client); /* or gone: its places are forgotten */
+void tr_share_give(tr_client *client); /* it is about to leave: others get what it has, then it is told */
+void tr_share_have(tr_client *client, tr_slice type, tr_slice key);
+struct tr_wire_note;
+void tr_move_note(tr_client *from, tr_slice id, const struct tr_wire_note *note);
+struct tr_move;
+/* Whose an id is; NULL where it moves (*move), or there is nobody. */
+tr_client *tr_share_receiver(struct tr_share *share, tr_slice key, uint8_t priority, struct tr_move **move);
+/* Of an event with these destinations: appends the shared types of this client that it is not for. false: no memory. */
+bool tr_share_not_for(const tr_client *client, tr_dest *const *dests, size_t count, tr_slice key, tr_buf *out);
+tr_blob *tr_share_marked(tr_host *host, const tr_wire_span *span, const char *key, tr_slice types);
 
 /* ---- replay.c: what a stream that is opened again by gRPC itself brings twice ---- */
 
@@ -369,6 +396,13 @@ struct tr_host {
   bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */
+  tr_time since;        /* when it began */
+  tr_link shares, moves;
+  uint32_t n_giving;    /* clients */
+  uint32_t n_shares, n_places, n_moves;
+  uint64_t n_forgotten; /* places; logged with doubling */
+  uint64_t n_given;     /* events, where types are shared */
+  tr_timer share_timer;
   const bool *has_types; /* of o.codecs */
   tr_rights *rights;     /* access.c; NULL: all may do everything */
   bool guarded;          /* callers are identified */

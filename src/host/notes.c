@@ -156,6 +156,12 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
     pass_part(from, bytes, span);
     return;
   }
+  if (note.kind >= TR_NOTE_LEAVE) {
+    if (note.kind == TR_NOTE_HAVE) tr_share_have(from, note.type, note.content_type);
+    else if (note.kind == TR_NOTE_GIVE) tr_share_give(from);
+    else tr_move_note(from, span->request_id, &note);
+    return;
+  }
   tr_pending *pending = find_call(from, span->request_id);
   if (!pending) return;
   uint32_t count = note.count < UINT32_MAX ? (uint32_t)note.count : UINT32_MAX;

@@ -26,23 +26,9 @@
 
 /* ---- who takes what ---- */
 
-static bool lists(tr_slice list, const char *word) {
-  tr_slice wanted = tr_slice_of(word);
-  while (list.n) {
-    const char *comma = memchr(list.p, ',', list.n);
-    tr_slice item = { list.p, comma ? (size_t)(comma - list.p) : list.n };
-    size_t step = item.n + (comma != NULL);
-    while (item.n && *item.p == ' ') item.p++, item.n--;
-    while (item.n && item.p[item.n - 1] == ' ') item.n--;
-    if (tr_slice_equal(item, wanted)) return true;
-    list.p += step;
-    list.n -= step;
-  }
-  return false;
-}
-
 void tr_transcode_know(tr_client *client, tr_slice accepts) {
-  bool native = client->troupe && lists(accepts, "native"), protobuf = !client->troupe || lists(accepts, "protobuf");
+  bool native = client->troupe && tr_text_lists(accepts, TR_SLICE_LITERAL("native"));
+  bool protobuf = !client->troupe || tr_text_lists(accepts, TR_SLICE_LITERAL("protobuf"));
   client->speaks_native = native;
   if (client->format_told) return;
   if (client->dotnet) client->takes = PROTOBUF;
@@ -52,12 +38,8 @@ void tr_transcode_know(tr_client *client, tr_slice accepts) {
 
 void tr_transcode_registered(tr_client *client, tr_slice agent_type) {
   const tr_host_options *o = &client->host->o;
-  char name[256];
-  if (agent_type.n >= sizeof name) return;
-  if (agent_type.n) memcpy(name, agent_type.p, agent_type.n);
-  name[agent_type.n] = 0;
-  bool json = o->json_only && lists(tr_slice_of(o->json_only), name);
-  bool protobuf = o->protobuf_only && lists(tr_slice_of(o->protobuf_only), name);
+  bool json = o->json_only && tr_text_lists(tr_slice_of(o->json_only), agent_type);
+  bool protobuf = o->protobuf_only && tr_text_lists(tr_slice_of(o->protobuf_only), agent_type);
   if (!json && !protobuf) return;
   client->format_told = true;
   client->takes = (uint8_t)((json ? JSON : 0) | (protobuf ? PROTOBUF : 0));

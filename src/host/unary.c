@@ -7,7 +7,7 @@
  *   - What an away client had, another may take: the type and its subscriptions change hands.
  *   - Better codes where nothing reads the text: NOT_FOUND for an unknown subscription, INVALID_ARGUMENT for one without kind.
  * Types and topics are taken as they are, odd ones and empty ones too, as AutoGen takes them; only their length is bounded. */
-#include "host/internal.h"
+#include "host/share.h"
 
 #include <stdio.h>
 
@@ -81,6 +81,13 @@ static void stamp(tr_client *client, tr_slice type) {
   if (at) at->user = (void *)(uintptr_t)client->generation;
 }
 
+/* For an error's text. */
+static const char *holder_name(tr_dest *owner) {
+  const tr_share *share = tr_share_of(owner);
+  if (share && !tr_list_empty(&share->members)) return TR_CONTAINER(share->members.next, tr_member, by_share)->client->id;
+  return owner->ops == &tr_client_ops ? tr_client_of(owner)->id : "troupe";
+}
+
 static void already_registered(call *c, tr_client *client, tr_slice type, tr_dest *owner) {
   if (owner == &client->dest) {
     tr_route_type *at = route_type(client, type);
@@ -93,13 +100,79 @@ static void already_registered(call *c, tr_client *client, tr_slice type, tr_des
   tr_error error;
   tr_error_init(&error);
   tr_error_set(&error, TR_EINVALID, "Agent type %.*s already registered with client %s.", TR_BRIEF(type),
-               owner->ops == &tr_client_ops ? tr_client_of(owner)->id : "troupe");
+               holder_name(owner));
   fail(c, TR_GRPC_INVALID_ARGUMENT, error.text);
+}
+
+static bool too_many_types(call *c, tr_client *client) {
+  uint32_t most = c->host->o.max_types_per_client;
+  if (client->n_types < most || tr_client_count_types(client) < most) return false;
+  fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "too many agent types of this client");
+  return true;
+}
+
+static void registered(call *c, tr_client *client, tr_slice type) {
+  tr_transcode_registered(client, type);
+  tr_client_touch(client);
+  tr_client_tell(client);
+  answer_empty(c);
+}
+
+/* It is there already: by this client, and that is its way back? */
+static void repeat_shared(call *c, tr_client *client, tr_slice type, tr_dest *owner) {
+  tr_member *member = tr_share_member(tr_share_of(owner), client);
+  if (is_way_back(c, client, member->generation)) {
+    member->generation = client->generation;
+    answer_empty(c);
+    return;
+  }
+  tr_error error;
+  tr_error_init(&error);
+  tr_error_set(&error, TR_EINVALID, "Agent type %.*s already registered with client %s.", TR_BRIEF(type), client->id);
+  fail(c, TR_GRPC_INVALID_ARGUMENT, error.text);
+}
+
+/* One that others have or may have, too; its owner is nobody, away, or its tr_share. */
+static void register_shared(call *c, tr_client *client, tr_slice type, tr_dest *owner) {
+  int err = tr_share_of(owner) && tr_share_member(tr_share_of(owner), client) ? TR_EEXISTS : 0;
+  if (!err && too_many_types(c, client)) return;
+  if (!err) err = tr_share_join(c->host, type, client);
+  if (err == TR_EEXISTS) {
+    repeat_shared(c, client, type, owner);
+  } else if (err) {
+    fail_memory(c);
+  } else {
+    client->n_types++;
+    if (owner && owner->ops == &tr_client_ops && owner != &client->dest) tr_client_yield_type(tr_client_of(owner), type);
+    registered(c, client, type);
+  }
+}
+
+/* One that is its client's alone. */
+static void register_alone(call *c, tr_client *client, tr_slice type, tr_dest *before) {
+  tr_dest *owner = NULL;
+  if (before != &client->dest && too_many_types(c, client)) return;
+  int err = tr_router_register(c->host->router, type, &client->dest, &owner);
+  if (err == TR_EEXISTS) {
+    already_registered(c, client, type, owner ? owner : before);
+  } else if (err) {
+    fail_memory(c);
+  } else {
+    if (before != &client->dest) client->n_types++;
+    stamp(client, type);
+    if (before && before != &client->dest && before->ops == &tr_client_ops) {
+      tr_log_write(c->host->log, TR_LOG_INFO, "type.taken", "type=%.*s from=%s by=%s", TR_BRIEF(type),
+                   tr_client_of(before)->id, client->id);
+      tr_client_yield_type(tr_client_of(before), type);
+    }
+    registered(c, client, type);
+  }
 }
 
 static void register_agent(call *c) {
   tr_slice type;
   tr_error error;
+  char why[TR_ERROR_TEXT];
   tr_error_init(&error);
   if (tr_wire_decode_register(c->bytes, &type, &error)) {
     fail_with(c, &error);
@@ -108,32 +181,11 @@ static void register_agent(call *c) {
   if (too_long(c, type, "agent type")) return;
   tr_client *client = the_client(c);
   if (!client) return;
-  tr_dest *owner = NULL, *before = tr_router_owner(c->host->router, type);
-  int err;
-  char why[TR_ERROR_TEXT];
-  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) {
-    fail(c, TR_GRPC_PERMISSION_DENIED, why);
-  } else if (before != &client->dest && client->n_types >= c->host->o.max_types_per_client &&
-      tr_client_count_types(client) >= c->host->o.max_types_per_client) {
-    fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "too many agent types of this client");
-  } else if ((err = tr_router_register(c->host->router, type, &client->dest, &owner)) == TR_EEXISTS) {
-    already_registered(c, client, type, owner ? owner : before);
-  } else if (err) {
-    fail_memory(c);
-  } else {
-    if (before != &client->dest) client->n_types++;
-    stamp(client, type);
-    tr_transcode_registered(client, type);
-    if (before && before != &client->dest && before->ops == &tr_client_ops) {
-      tr_log_write(c->host->log, TR_LOG_INFO, "type.taken", "type=%.*s from=%s by=%s", TR_BRIEF(type),
-                   tr_client_of(before)->id, client->id);
-      tr_client_yield_type(tr_client_of(before), type);
-    }
-    tr_client_touch(client);
-    tr_client_tell(client);
-    answer_empty(c);
-    return;
-  }
+  tr_dest *before = tr_router_owner(c->host->router, type);
+  bool shared = tr_share_wanted(c->host, type, c->stream->call) && (!before || tr_share_of(before) || before->away);
+  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) fail(c, TR_GRPC_PERMISSION_DENIED, why);
+  else if (shared) register_shared(c, client, type, before);
+  else register_alone(c, client, type, before);
   tr_client_settle(client);
 }
 
@@ -160,11 +212,17 @@ static bool repeat_is_fine(const call *c, const tr_client *client, const tr_sub 
 }
 
 /* Subscribing, with what an away client left in the way removed: at most one of the same id and one of the same kind. */
+static int subscribe_once(call *c, tr_client *client, const tr_wire_subscription *want, tr_sub **existing) {
+  bool shared = tr_share_of(tr_router_owner(c->host->router, want->agent_type)) || tr_share_wanted(c->host, want->agent_type, c->stream->call);
+  int (*add)(tr_router *, tr_sub_kind, tr_slice, tr_slice, tr_slice, tr_dest *, tr_link *, tr_sub **) =
+      shared ? tr_router_subscribe_too : tr_router_subscribe;
+  return add(c->host->router, want->kind, want->id, want->topic, want->agent_type, &client->dest, &client->subs, existing);
+}
+
 static int subscribe(call *c, tr_client *client, const tr_wire_subscription *want, tr_sub **existing) {
   for (;;) {
     *existing = NULL;
-    int err = tr_router_subscribe(c->host->router, want->kind, want->id, want->topic, want->agent_type, &client->dest,
-                                  &client->subs, existing);
+    int err = subscribe_once(c, client, want, existing);
     if (err != TR_EEXISTS || !*existing || repeat_is_fine(c, client, *existing, want)) return err;
     if (!(*existing)->added_by || !(*existing)->added_by->away) return err;
     tr_router_drop(c->host->router, *existing);

@@ -100,32 +100,6 @@ static void on_taken(void *ud, uint64_t token, tr_msg *request, tr_reply *reply)
   }
 }
 
-/* ---- its state ---- */
-
-typedef struct collecting { moved *move; tr_error *error; } collecting;
-
-static int on_record(void *ud, const char *kind, tr_slice key, tr_slice part, int64_t version, tr_slice bytes) {
-  collecting *self = ud;
-  tr_buf *out = &self->move->state;
-  (void)key;
-  bool good = tr_state_put_text(out, tr_slice_of(kind)) && tr_state_put_text(out, part) && tr_state_put_number(out, (uint64_t)version) &&
-              tr_state_put_text(out, bytes);
-  return good ? 0 : tr_error_set(self->error, TR_EMEMORY, "out of memory");
-}
-
-static int on_failed(void *ud, tr_slice id, const tr_error *why) {
-  collecting *self = ud;
-  return tr_error_set(self->error, why->code, "%.*s cannot be saved: %s", TR_SLICE_ARG(id), why->text);
-}
-
-static bool is_it(void *ud, tr_slice key) { return tr_slice_is(key, ((collecting *)ud)->move->id); }
-
-static int collect(moved *m, tr_error *error) {
-  collecting self = { m, error };
-  tr_state_out out = { .record = on_record, .failed = on_failed, .wanted = is_it, .ud = &self };
-  return tr_script_save(m->rt->script, &out);
-}
-
 /* ---- where to ---- */
 
 static const tr_remote_ops ops;
@@ -190,7 +164,7 @@ static void on_quiet(tr_remote *remote) {
   tr_error error;
   tr_error_init(&error);
   if (m->sent || m->settled) return;
-  int rc = collect(m, &error);
+  int rc = tr_carry_save(m->rt, m->id, &m->state, &error);
   if (!rc) rc = find_there(m, &error);
   tr_msg *msg = rc ? NULL : state_message(m);
   if (!msg) {
@@ -292,19 +266,6 @@ void tr_runtime_drop_moves(troupe_t *rt) {
 
 /* ---- the other end ---- */
 
-static int restore_all(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error) {
-  tr_slice kind, part, state;
-  uint64_t version;
-  while (bytes.n) {
-    if (!tr_state_take_text(&bytes, &kind) || !tr_state_take_text(&bytes, &part) || !tr_state_take_number(&bytes, &version) ||
-        !tr_state_take_text(&bytes, &state))
-      return tr_error_set(error, TR_EINVALID, "a state that is cut");
-    int rc = tr_script_restore(rt->script, kind, id, part, (int64_t)version, state, 0, error);
-    if (rc) return rc;
-  }
-  return 0;
-}
-
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error) {
   troupe_t *rt = ud;
   char id[2 * TR_ID_MAX + 2];
@@ -313,5 +274,5 @@ int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes,
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
   int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key));
   if (tr_class_find(class_, key)) return tr_error_set(error, TR_EEXISTS, "%.200s is live there already", id);
-  return restore_all(rt, tr_slice_make(id, (size_t)n), bytes, error);
+  return tr_carry_restore(rt, tr_slice_make(id, (size_t)n), bytes, error);
 }

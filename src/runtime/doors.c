@@ -211,6 +211,10 @@ static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_o
   options->dirty = worker_dirty;
   options->changed = worker_changed;
   if (!options->bound) options->control = worker_control;
+  options->leave = tr_shared_leave;
+  options->take = tr_shared_take;
+  options->drop = tr_shared_drop;
+  options->given = tr_shared_given;
   options->ud = uplink;
   uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {

@@ -13,6 +13,7 @@
 /* Ending goes step by step; each waits for the one before it, or for the deadline. */
 typedef enum {
   TR_STAGE_RUNNING = 0,
+  TR_STAGE_GIVE,   /* agents of shared types go to other workers */
   TR_STAGE_DRAIN,  /* what is queued is handled */
   TR_STAGE_CLOSE,  /* close hooks run */
   TR_STAGE_LEAVE,  /* uplinks send what they have and leave, the host's streams end */
@@ -56,6 +57,8 @@ struct troupe {
   tr_link tunnels;    /* tunnel.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
+  tr_link going;      /* shared.c */
+  uint32_t giving;    /* uplinks that have not said yet that all was given */
   tr_host_conn *parent; /* leaf.c: this process was launched */
   tr_class *leaf_class;
   tr_name *leaf_key;
@@ -87,7 +90,7 @@ struct troupe {
   uint64_t store_tries;
   tr_file_options file_options; /* for tests */
   int64_t (*wall_us)(void);     /* the time of day */
-  tr_time stop_deadline, drain;
+  tr_time stop_deadline, give_deadline, drain;
   int exit_status;
   /* operator.c */
   struct tr_operator *operator;
@@ -177,6 +180,16 @@ void tr_runtime_drop_processes(troupe_t *rt);
 void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
+/* carry.c: one agent's state, for another process. */
+int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
+int tr_carry_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error);
+/* shared.c: hooks of uplinks (ud: the tr_uplink). */
+void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
+int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
+void tr_shared_drop(void *ud, tr_slice type, tr_slice key);
+void tr_shared_given(void *ud);
+bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is nothing to wait for */
+void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);
 /* forward.c */

@@ -18,6 +18,7 @@ static void on_busy(uv_idle_t *idle) { (void)idle; }
 static tr_time next_time(const troupe_t *rt) {
   tr_time next = tr_core_next_deadline(rt->core);
   if (rt->stage != TR_STAGE_RUNNING && rt->stop_deadline < next) next = rt->stop_deadline;
+  if (rt->stage == TR_STAGE_GIVE && rt->give_deadline < next) next = rt->give_deadline;
   tr_time saves = tr_runtime_saves_next(rt), stores = tr_runtime_store_next(rt);
   if (saves < next) next = saves;
   return stores < next ? stores : next;
@@ -64,6 +65,11 @@ static void begin_ending(troupe_t *rt) {
   if (rt->exit_status == 0) rt->exit_status = 1;
 }
 
+static void begin_drain(troupe_t *rt) {
+  rt->stage = TR_STAGE_DRAIN;
+  tr_together_drain(rt);
+}
+
 /* Nothing is handled any more: mail is stored, what is left is reported, close hooks begin. */
 static void begin_closing(troupe_t *rt) {
   rt->stage = TR_STAGE_CLOSE;
@@ -79,6 +85,7 @@ static void begin_closing(troupe_t *rt) {
 
 /* One step of ending (tr_stage); each returns at once. */
 static void stop_step(troupe_t *rt, tr_time now) {
+  if (rt->stage == TR_STAGE_GIVE && (!rt->giving || now >= rt->give_deadline)) begin_drain(rt);
   if (rt->stage == TR_STAGE_DRAIN && (tr_together_idle(rt, false) || now >= rt->stop_deadline)) begin_closing(rt);
   bool closed = rt->stage == TR_STAGE_CLOSE && tr_together_closed(rt);
   if (closed || (rt->stage == TR_STAGE_CLOSE && now >= rt->stop_deadline)) {
@@ -281,11 +288,12 @@ int troupe_run_until_idle(troupe_t *rt, int64_t limit_us) {
 void troupe_stop(troupe_t *rt, int64_t drain_us) {
   tr_time deadline = tr_runtime_after(tr_runtime_now(rt), drain_us > 0 ? drain_us : 0);
   if (rt->stage == TR_STAGE_RUNNING) {
-    rt->stage = TR_STAGE_DRAIN;
-    tr_together_drain(rt);
     rt->stop_deadline = deadline;
+    rt->give_deadline = deadline - (drain_us > 0 ? drain_us / 3 : 0);
+    rt->stage = TR_STAGE_GIVE;
+    if (drain_us <= 0 || !tr_shared_give(rt)) begin_drain(rt);
   } else if (deadline < rt->stop_deadline) {
-    rt->stop_deadline = deadline;
+    rt->stop_deadline = rt->give_deadline = deadline;
     if (rt->stage == TR_STAGE_LEAVE) rt->stage = TR_STAGE_DONE; /* asked twice: at once */
   }
 }

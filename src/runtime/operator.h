@@ -29,6 +29,7 @@ const char *tr_question_text(const tr_question *q, const char *name);
 void tr_question_put(tr_buf *out, const char *before, const char *text);
 void tr_question_answer(tr_question *q, tr_buf *out);
 void tr_question_fail(tr_question *q, int code, const char *text);
+void tr_question_shared(tr_buf *out, const troupe_t *rt); /* operator_shared.c: a member of an object */
 /* operator_letters.c: of isolate 0, 1, …; NULL: there are not so many */
 const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
 void tr_question_letters(tr_question *q);

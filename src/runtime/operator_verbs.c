@@ -147,7 +147,7 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
 }
 
 static void answer_ps(tr_question *q) {
-  static const char *const stages[] = { "running", "draining", "closing", "leaving", "done" };
+  static const char *const stages[] = { "running", "draining", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
   tr_buf out;
   const char *comma = "";
@@ -166,6 +166,7 @@ static void answer_ps(tr_question *q) {
   }
   if (rt->crew) tr_crew_resume(rt->crew);
   tr_buf_text(&out, "]");
+  tr_question_shared(&out, rt);
   put_stats(&out, rt);
   tr_buf_text(&out, "}");
   tr_question_answer(q, &out);

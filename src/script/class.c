@@ -244,6 +244,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .overflow = def->overflow,
     .reentrant = def->reentrant,
     .requeue = def->requeue,
+    .shared = def->shared,
     .priority = def->priority_count ? priority : NULL,
     .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 ||
         class_->restores || def->close_ref != LUA_NOREF,

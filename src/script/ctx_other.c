@@ -33,6 +33,7 @@ static int ctx_subscribe(lua_State *L) {
   int rc = tr_sub_spec_read(L, 2, &sub, &error);
   if (!rc && sub->custom && lt->script->options.subscribed)
     rc = tr_error_set(&error, TR_EINVALID, "`match` cannot be subscribed to while running with several threads: write it into `subscriptions`");
+  if (!rc && lt->def->shared && !tr_sub_by_source(sub)) rc = tr_error_set(&error, TR_EINVALID, TR_SHARED_SUB);
   if (!rc && sub->custom && lt->script->own)
     rc = tr_error_set(&error, TR_EINVALID, "`match` cannot be subscribed to with vm = \"own\": write it into `subscriptions`");
   if (!rc) sub->script = class_->script; /* it is the type's, and outlives this instance */

@@ -77,7 +77,7 @@ static const char *const names[] = {
   "replies", "timers",
   "version", "init", "close", "save", "restore", "migrate", "timeout", "idle", "pool", "reentrant", "priority",
   "mailbox", "limits",
-  "failures", "requeue", "shards", "vm", "nulls", NULL
+  "failures", "requeue", "shards", "shared", "vm", "nulls", NULL
 };
 
 enum { STRING = 1 << LUA_TSTRING, TABLE = 1 << LUA_TTABLE, FUNCTION = 1 << LUA_TFUNCTION, NUMBER = 1 << LUA_TNUMBER,
@@ -108,6 +108,7 @@ static const struct key { const char *name; int types; const char *expected; } k
   { "failures", TABLE, "a table such as { limit = 5, within = 60, action = \"restart\" }" },
   { "requeue", BOOLEAN, "true or false" },
   { "shards", TABLE, "a list" },
+  { "shared", BOOLEAN, "true or false" },
   { "vm", STRING, "\"own\"" },
   { "nulls", STRING, "\"keep\"" },
 };

@@ -33,7 +33,7 @@ struct tr_definition {
   tr_script *script;
   char *type;
   size_t type_size;
-  bool program, flat_state, nulls_keep, reentrant, requeue;
+  bool program, flat_state, nulls_keep, reentrant, requeue, shared;
   bool own;      /* vm = "own" */
   tr_code *code; /* own: what each instance's state runs; NULL in those states */
   int table_ref; /* the agent's table, or the program's function */
@@ -101,6 +101,9 @@ void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
 tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type); /* borrows; not of the function form */
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);
+static inline bool tr_sub_by_source(const tr_sub_spec *sub) { return !sub->all && !sub->custom && !sub->key; }
+#define TR_SHARED_SUB \
+  "a shared agent subscribes by the event's source alone, without `key`, `all` or `match`: by it the host decides which worker gets the event"
 void tr_type_from_name(const char *name, char *out, size_t size); /* "agents/my agent.lua" → "my_agent" */
 
 /* --- schema.c, schema_read.c, schema_json.c: what bodies of a message type look like --- */

@@ -375,6 +375,18 @@ static int read_migrate(lua_State *L, int at, tr_definition *def, const tr_place
   return 0;
 }
 
+/* Which worker has an instance is the host's to say, by its key: nothing may make one here without asking. */
+static int read_shared(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  def->shared = lua_toboolean(L, at);
+  if (!def->shared) return 0;
+  if (def->autostart_default || def->autostart_count)
+    return tr_definition_error(place, NULL, "shared", "`shared` does not go with `autostart`: the host decides which worker has an instance");
+  for (tr_link *link = def->subs.next; link != &def->subs; link = link->next)
+    if (!tr_sub_by_source(TR_CONTAINER(link, tr_sub_spec, link)))
+      return tr_definition_error(place, NULL, "shared", "`shared`: " TR_SHARED_SUB);
+  return 0;
+}
+
 /* state comes before methods, which look at it. */
 typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place *place);
 static const struct reader { const char *name; read_fn read; } readers[] = {
@@ -387,6 +399,7 @@ static const struct reader { const char *name; read_fn read; } readers[] = {
   { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "requeue", read_requeue }, { "priority", read_priority },
   { "mailbox", read_mailbox },
   { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },
+  { "shared", read_shared },    /* it looks at subscriptions and autostart */
   { "shards", tr_shards_read }, /* last: it looks at methods, pool and requeue */
 };
 

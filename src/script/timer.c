@@ -67,7 +67,7 @@ static void send(script_timer *self) {
   msg->type = tr_name_ref(self->type);
   msg->target_type = tr_name_ref(self->instance ? tr_class_type(self->instance->agent->class_) : self->sleeper->type);
   msg->target_key = tr_name_ref(self->instance ? self->instance->agent->key : self->sleeper->key);
-  msg->troupe_peer = true;
+  msg->troupe_peer = msg->own = true;
   if (self->period == 0) {
     msg->body = self->body;
     self->body.kind = TR_BODY_NONE;

@@ -82,6 +82,17 @@ static void apply_stream(tr_msg *msg, tr_slice value) {
   if (read_digits(value, 10, &parts)) msg->window = parts < UINT8_MAX ? (uint8_t)parts : UINT8_MAX;
 }
 
+/* Which agent types an event is for: what a host says where types are shared. Not what a worker says. */
+static void apply_for(tr_msg *msg, tr_slice value, bool only) {
+  tr_name *types = msg->kind == TR_MSG_EVENT ? tr_name_new(tr_core_names(msg->core), value) : NULL;
+  if (!types || !tr_msg_get_more(msg) || msg->more->types) {
+    tr_name_unref(types);
+    return;
+  }
+  msg->more->types = types;
+  msg->more->only_types = only;
+}
+
 uint8_t tr_wire_priority(tr_slice value) {
   if (tr_slice_is(value, "high")) return TR_PRIORITY_HIGH;
   return tr_slice_is(value, "low") ? TR_PRIORITY_LOW : TR_PRIORITY_NORMAL;
@@ -124,6 +135,8 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   else if (tr_slice_is(key, TR_KEY_HOPS)) apply_hops(msg, value);
   else if (tr_slice_is(key, TR_KEY_KEEP)) apply_keep(msg, value);
   else if (tr_slice_is(key, TR_KEY_RESEND)) apply_resend(msg, value);
+  else if (tr_slice_is(key, TR_KEY_NOT_FOR)) apply_for(msg, value, false);
+  else if (tr_slice_is(key, TR_KEY_ONLY_FOR)) apply_for(msg, value, true);
   return true; /* a newer troupe's are not the script's business, either */
 }
 

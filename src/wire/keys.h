@@ -29,6 +29,8 @@
 #define TR_KEY_REFS "troupe-refs"
 #define TR_KEY_KEPT "troupe-kept"
 #define TR_KEY_UNRESOLVED "troupe-unresolved"
+#define TR_KEY_NOT_FOR "troupe-not-for"
+#define TR_KEY_ONLY_FOR "troupe-only-for"
 
 /* In a message's own metadata (tr_msg.meta), never on the wire: the content type of a body that is just bytes. */
 #define TR_META_CONTENT_TYPE "content-type"

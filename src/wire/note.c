@@ -18,6 +18,16 @@ static bool read_number(tr_slice value, uint64_t *out) {
   return tr_read_varint(&reader, out);
 }
 
+static void read_payload(tr_slice payload, tr_wire_note *note) {
+  tr_reader reader = tr_reader_of(payload);
+  tr_field field;
+  while (tr_read_field(&reader, &field) > 0) {
+    if (field.key == TR_FIELD_KEY(1)) note->type = field.value;
+    if (field.key == TR_FIELD_KEY(2)) note->content_type = field.value;
+    if (field.key == TR_FIELD_KEY(3)) note->data = field.value;
+  }
+}
+
 bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note) {
   tr_reader reader = tr_reader_of(span->inner);
   tr_field field;
@@ -29,10 +39,11 @@ bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note) {
       case NUMBER_KEY(FIELD_COUNT): read_number(field.value, &note->count); break;
       case NUMBER_KEY(FIELD_GOAL): read_number(field.value, &note->goal); break;
       case NUMBER_KEY(FIELD_CALL): read_number(field.value, &note->call); break;
+      case TR_FIELD_KEY(FIELD_PAYLOAD): read_payload(field.value, note); break;
       default: break;
     }
   }
-  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_PROBE;
+  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_GIVEN;
 }
 
 /* ---- writing ---- */
@@ -54,13 +65,15 @@ static uint8_t *put_number(uint8_t *to, unsigned field, uint64_t value) {
   return tr_put_varint(to, value);
 }
 
+static bool has_payload(const tr_wire_note *note) { return note->kind == TR_NOTE_PART || note->kind >= TR_NOTE_LEAVE; }
+
 static size_t payload_size(const tr_wire_note *note) {
   return text_size(note->type) + text_size(note->content_type) + text_size(note->data);
 }
 
 static size_t inner_size(tr_slice id, const tr_wire_note *note) {
   size_t n = 1 + tr_varint_size(id.n) + id.n; /* there even where it is empty: a host puts another in its place */
-  if (note->kind == TR_NOTE_PART) n += 1 + tr_varint_size(payload_size(note)) + payload_size(note);
+  if (has_payload(note)) n += 1 + tr_varint_size(payload_size(note)) + payload_size(note);
   return n + number_size(note->kind) + number_size(note->count) + number_size(note->goal) + number_size(note->call);
 }
 
@@ -77,7 +90,7 @@ tr_blob *tr_wire_encode_note(tr_mem *mem, tr_slice id, const tr_wire_note *note)
   to = tr_put_varint(to, id.n);
   if (id.n) memcpy(to, id.p, id.n);
   to += id.n;
-  if (note->kind == TR_NOTE_PART) {
+  if (has_payload(note)) {
     *to++ = (uint8_t)TR_FIELD_KEY(FIELD_PAYLOAD);
     to = tr_put_varint(to, payload_size(note));
     to = put_text(to, 1, note->type);

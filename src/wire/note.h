@@ -9,14 +9,23 @@ typedef enum {
   TR_NOTE_CANCEL = 1, /* caller → callee: nobody waits for the answer any more; none is to be given */
   TR_NOTE_PART = 2,   /* callee → caller: part of the answer */
   TR_NOTE_CREDIT = 3, /* caller → callee: so many more parts may come */
-  TR_NOTE_PROBE = 4   /* caller → callee: does this request lead back to the turn that waits for it? */
+  TR_NOTE_PROBE = 4,  /* caller → callee: does this request lead back to the turn that waits for it? */
+  /* About an agent of a shared type, which the id is of the move of (host/share_move.c). Never handed on. */
+  TR_NOTE_LEAVE = 5,  /* host → worker: save it, let go of it; comes `count` times, once by each priority that was used */
+  TR_NOTE_LEFT = 6,   /* worker → host: its state in `data` (none: it had none); count: a code, it stays */
+  TR_NOTE_TAKE = 7,   /* host → worker: its state is this from now on */
+  TR_NOTE_TAKEN = 8,  /* worker → host; count: a code, it could not be taken up */
+  TR_NOTE_HAVE = 9,   /* worker → host: it is live here */
+  TR_NOTE_DROP = 10,  /* host → worker: it is another's: end it */
+  TR_NOTE_GIVE = 11,  /* worker → host: I am about to leave: let others have what I have */
+  TR_NOTE_GIVEN = 12  /* host → worker: all that could go has gone */
 } tr_note_kind;
 
 typedef struct tr_wire_note {
   uint64_t kind;
   uint64_t count;      /* CREDIT: parts; PROBE: steps that are left */
   uint64_t goal, call; /* PROBE: whose turn, and which call of it */
-  tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it */
+  tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it. From LEAVE on: agent type, key, state */
 } tr_wire_note;
 
 #define TR_PROBE_STEPS 64

@@ -113,18 +113,32 @@ static void put_inner(tr_buf *out, const tr_wire_span *span, const tr_wire_body 
   put_body(out, span->kind, body);
 }
 
-tr_blob *tr_wire_recast(tr_mem *mem, const tr_wire_span *span, const tr_wire_body *body) {
-  tr_buf inner, whole;
+/* The message with another inner one. Ends `inner`. */
+static tr_blob *around(tr_mem *mem, const tr_wire_span *span, tr_buf *inner) {
+  tr_buf whole;
   tr_blob *frame = NULL;
   const char *end = span->inner.p + span->inner.n;
-  tr_buf_init(&inner, mem);
   tr_buf_init(&whole, mem);
-  put_inner(&inner, span, body);
   tr_buf_append(&whole, span->whole.p, span->inner_at);
-  put_field(&whole, TR_FIELD_KEY(span->kind), tr_buf_view(&inner));
+  put_field(&whole, TR_FIELD_KEY(span->kind), tr_buf_view(inner));
   tr_buf_append(&whole, end, (size_t)(span->whole.p + span->whole.n - end));
-  if (!inner.failed && !whole.failed) frame = tr_wire_frame(mem, tr_buf_view(&whole));
-  tr_buf_fini(&inner);
+  if (!inner->failed && !whole.failed) frame = tr_wire_frame(mem, tr_buf_view(&whole));
+  tr_buf_fini(inner);
   tr_buf_fini(&whole);
   return frame;
+}
+
+tr_blob *tr_wire_recast(tr_mem *mem, const tr_wire_span *span, const tr_wire_body *body) {
+  tr_buf inner;
+  tr_buf_init(&inner, mem);
+  put_inner(&inner, span, body);
+  return around(mem, span, &inner);
+}
+
+tr_blob *tr_wire_attribute_added(tr_mem *mem, const tr_wire_span *span, const char *key, tr_slice value) {
+  tr_buf inner;
+  tr_buf_init(&inner, mem);
+  tr_buf_slice(&inner, span->inner);
+  put_attribute(&inner, key, value);
+  return around(mem, span, &inner);
 }

@@ -71,6 +71,8 @@ typedef struct tr_wire_body { tr_slice type, content_type, data; bool proto_data
 void tr_wire_read_body(const tr_wire_span *span, tr_wire_body *out);
 /* A frame of the same message with this body in the place of its own. NULL: out of memory. */
 tr_blob *tr_wire_recast(tr_mem *mem, const tr_wire_span *span, const tr_wire_body *body);
+/* A frame of the same event with one more attribute (a ce_string). NULL: out of memory. */
+tr_blob *tr_wire_attribute_added(tr_mem *mem, const tr_wire_span *span, const char *key, tr_slice value);
 #define TR_WIRE_NATIVE "application/x-troupe" /* content type of bodies in the native format */
 /* A frame holding these message bytes unchanged (events). */
 tr_blob *tr_wire_frame(tr_mem *mem, tr_slice bytes);

@@ -12,7 +12,14 @@ static const char *const paths[TR_WORKER_METHODS] = {
   [TR_WORKER_CONTROL] = "/agents.AgentRpc/OpenControlChannel",
 };
 
-static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
+/* Our agents of this type may be in other workers, too. */
+static bool is_shared(tr_worker_method method, const void *item) {
+  if (method == TR_WORKER_REGISTER && item) return ((const tr_worker_type *)item)->shared;
+  return method == TR_WORKER_SUBSCRIBE && ((const tr_worker_sub *)item)->type->shared;
+}
+
+static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method, const void *item) {
+  bool shared = is_shared(method, item);
   tr_rpc_header headers[] = {
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
@@ -20,6 +27,7 @@ static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method) {
     { { NULL, 0 }, { NULL, 0 } },
   };
   size_t count = method == TR_WORKER_CHANNEL ? 3 : 2;
+  if (shared) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("troupe-shared"), TR_SLICE_LITERAL("1") };
   tr_slice authorization = w->o.authorization ? w->o.authorization(w->o.ud) : (tr_slice){ NULL, 0 };
   if (authorization.n) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("authorization"), authorization };
   return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count, -1);
@@ -29,7 +37,7 @@ tr_rpc_call *tr_worker_call_new(tr_worker *w, tr_worker_method method, tr_blob *
   bool unary = method != TR_WORKER_CHANNEL && method != TR_WORKER_CONTROL;
   tr_rpc_call *call = NULL;
   tr_worker_call *record = w->rpc && !w->goaway && (frame || !unary) ? TR_NEW(w->mem, tr_worker_call) : NULL;
-  if (record) call = open_call(w, method);
+  if (record) call = open_call(w, method, item);
   if (call) {
     *record = (tr_worker_call){ w, item, w->session, (uint8_t)method };
     /* Without its message a unary call is no use: it is cancelled, and its `closed` finds no record. */

@@ -5,7 +5,8 @@
  * It gets an answer whatever happens, and never one with an empty error text (AutoGen's callers would take that for success,
  * or hang). What comes is taken at once and never held back: answers that agents here wait for come by the same stream, behind it.
  *
- * The host sends events to their own sender too. Ours are known by their mark and dropped: agents here had them already. */
+ * The host sends events to their own sender too. Ours are known by their mark and dropped: agents here had them already, but for those
+ * of shared types (core/shared.c). */
 #include "worker/internal.h"
 
 #define DEBT_AGAIN TR_MILLISECONDS(100)
@@ -198,9 +199,12 @@ static bool is_ours(const tr_worker *w, const tr_wire_span *span) {
 void tr_worker_message(tr_worker *w, tr_slice bytes) {
   tr_worker_prove(w);
   tr_wire_span span = { 0 };
+  bool ours = false;
   if (!tr_wire_walk(bytes, &span, NULL)) {
     if (span.kind == TR_WIRE_NOTE && w->troupe) tr_worker_note(w, &span);
-    if (span.kind == TR_WIRE_NOTE || is_ours(w, &span)) return;
+    if (span.kind == TR_WIRE_NOTE) return;
+    ours = is_ours(w, &span);
+    if (ours && !tr_core_has_shared(w->core)) return;
   }
   tr_wire_in in;
   memset(&in, 0, sizeof in);
@@ -215,9 +219,18 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   in.msg = NULL;
   if (msg) msg->inside = w->o.inside;
   if (msg && msg->more) msg->more->hops = 0; /* it goes no further up */
+  if (ours && tr_msg_get_more(msg)) {
+    msg->more->echo = true;
+    tr_core_post(w->core, msg);
+    msg = NULL;
+  } else if (ours) {
+    tr_core_dead_letter(w->core, msg, TR_EMEMORY, NULL);
+    tr_msg_unref(msg);
+    msg = NULL;
+  }
   if (in.kind == TR_WIRE_REQUEST) take_request(w, msg, in.request_id);
   else if (in.kind == TR_WIRE_RESPONSE) take_response(w, &in);
-  else if (in.kind == TR_WIRE_EVENT) tr_core_post(w->core, msg);
+  else if (in.kind == TR_WIRE_EVENT && msg) tr_core_post(w->core, msg);
   tr_wire_in_fini(&in);
 }
 

@@ -22,6 +22,7 @@
 #define TR_WORKER_ONEWAY TR_SECONDS(30)   /* wire.md §8: how long a one-way request waits for the answer nobody reads */
 #define TR_WORKER_REQUESTS (1u << 20)     /* open at once */
 
+struct tr_wire_note;
 typedef struct tr_worker_request tr_worker_request;
 typedef struct tr_worker_type tr_worker_type;
 typedef struct tr_worker_sub tr_worker_sub;
@@ -147,6 +148,12 @@ void tr_worker_take_parts(tr_worker_job *job); /* of its answer, if its caller d
 void tr_worker_cancel_job(tr_worker_job *job); /* nobody waits for its answer any more */
 extern const tr_holder_ops tr_worker_holder_ops;
 
+/* ---- moves.c: agents of shared types go to other workers, and come ---- */
+
+void tr_worker_move_note(tr_worker *w, const tr_wire_span *span, const struct tr_wire_note *note);
+void tr_worker_forget_leaves(tr_worker *w); /* the session has ended */
+void tr_worker_tell_have(tr_worker *w);     /* what is live here of shared types */
+
 /* ---- register.c ---- */
 
 typedef enum { TR_REG_NEW = 0, TR_REG_ASKED, TR_REG_HELD } tr_worker_reg;
@@ -159,6 +166,7 @@ struct tr_worker_type {
   bool wanted;       /* a class here has it */
   bool refused;      /* in this session; tried again later */
   bool told;
+  bool shared;       /* with other workers: core/shared.c */
   bool lent;         /* only some ids of it are here, launched ones: no matter if another worker has it */
 };
 
@@ -245,6 +253,7 @@ struct tr_worker {
   tr_rpc_conn *rpc;
   tr_rpc_call *channel, *control; /* control NULL: the host has none */
   uint32_t session;       /* counts them */
+  uint32_t told_have;     /* the session in which it was told what is live here: moves.c */
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
@@ -274,6 +283,7 @@ struct tr_worker {
   unsigned register_tries;
   tr_timer sync_timer, again_timer;
   /* wait.c */
+  tr_link leaving;        /* moves.c */
   tr_link waits;
   tr_timer poll_timer;
   tr_time poll_interval;

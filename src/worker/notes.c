@@ -123,6 +123,10 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
     take_part(w, span);
     return;
   }
+  if (note.kind >= TR_NOTE_LEAVE) {
+    tr_worker_move_note(w, span, &note);
+    return;
+  }
   tr_link *link = tr_finder_get(&w->jobs_by_id, w->n_jobs, span->request_id);
   if (!link) return;
   tr_worker_job *job = TR_CONTAINER(link, tr_worker_job, link);

@@ -182,6 +182,8 @@ void tr_worker_review(tr_worker *w) {
     return;
   }
   tr_worker_set_state(w, TR_WORKER_JOINED, NULL);
+  if (w->told_have != w->session) tr_worker_tell_have(w);
+  w->told_have = w->session;
   if (!w->proven) return;
   w->tries = 0;
   w->told = 0;
@@ -261,6 +263,8 @@ static bool want_type(tr_worker *w, tr_name *name) {
   tr_worker_type *type = get_type(w, name);
   if (!type) return false;
   type->wanted = true;
+  const tr_class *class_ = tr_core_find_class(w->core, tr_name_view(name));
+  type->shared = class_ && tr_class_is_shared(class_);
   tr_buf text;
   tr_buf_init(&text, w->mem);
   tr_buf_slice(&text, tr_name_view(name));

@@ -222,6 +222,7 @@ void tr_worker_session_end(tr_worker *w) {
   int refused = w->refused ? w->refused_as : 0;
   w->over = w->refused = false;
   tr_worker_register_reset(w);
+  tr_worker_forget_leaves(w);
   tr_worker_rewind(w, false);
   bool says_more = w->o.inside || !w->heard_any || w->turned_away || refused; /* it was no host, or not for us */
   tr_worker_requests_fail(w, true, refused ? refused : TR_EUNAVAILABLE, says_more ? w->reason : "the connection to the host was lost");

@@ -162,6 +162,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   tr_worker_notes_init(w);
   tr_list_init(&w->types_list);
   tr_list_init(&w->waits);
+  tr_list_init(&w->leaving);
   tr_map_init(&w->types, mem, tr_random_next(random));
   tr_map_init(&w->subs, mem, tr_random_next(random));
   tr_slots_init(&w->slots, mem, sizeof(tr_worker_request), TR_WORKER_REQUESTS, (uint32_t)tr_random_next(random));
@@ -184,6 +185,7 @@ void tr_worker_free(tr_worker *worker) {
   tr_worker_off(worker, "the worker was closed");
   tr_worker_cancel_waits(worker, "the worker was closed");
   tr_worker_forget_jobs(worker);
+  tr_worker_forget_leaves(worker);
   tr_worker_register_fini(worker);
   destroy(worker);
 }

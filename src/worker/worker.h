@@ -15,6 +15,8 @@
 
 typedef struct tr_worker tr_worker;
 
+typedef struct tr_worker_move { char id[16]; uint32_t session; uint8_t priority; } tr_worker_move; /* one that the host asked for */
+
 typedef enum {
   TR_WORKER_OFF = 0,      /* stopped */
   TR_WORKER_DIALING,      /* waiting for the socket, or for the back-off before it */
@@ -46,6 +48,12 @@ typedef struct tr_worker_options {
   void (*changed)(void *ud, tr_worker *worker, tr_worker_state state, const char *reason);
   /* A message of the control channel, which is opened where this is given. */
   void (*control)(void *ud, tr_worker *worker, tr_slice bytes);
+  /* The agent is to go to another worker of the host: tr_worker_left once it is saved and let go of, or cannot be. NULL: it stays. */
+  void (*leave)(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
+  /* Its state, from where it was; 0, or why it cannot be taken up. */
+  int (*take)(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
+  void (*drop)(void *ud, tr_slice type, tr_slice key); /* it is another worker's: end it here */
+  void (*given)(void *ud);  /* after tr_worker_give */
   void *ud;
 } tr_worker_options;
 
@@ -64,6 +72,10 @@ int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negat
 int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
 /* Send a control message (wire.h); lost where the host has no such channel. */
 void tr_worker_control(tr_worker *worker, tr_blob *frame);
+/* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
+/* This process is about to leave: the host is asked to give its agents of shared types to others. false: it cannot be. */
+bool tr_worker_give(tr_worker *worker);
+bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_slice state);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);

@@ -5,7 +5,7 @@
 from . import demo, mixed, errors, program, many, payloads, placeholders  # noqa: F401
 from . import registration, streams, control, limits  # noqa: F401
 from . import dotnet, probes, h2spec  # noqa: F401
-from . import calls, autogen_host, reconnect, protobuf, state  # noqa: F401
+from . import calls, autogen_host, reconnect, protobuf, state, shared  # noqa: F401
 
 # isort: on
 from support.scenario import SCENARIOS

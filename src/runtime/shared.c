@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ * Agents of shared types that the host gives to another worker, and gets from another: the worker's end (worker/moves.c) asks for it.
+ *
+ * One that leaves first handles what lies in its mailbox (the host sends it nothing more, and what agents here send it goes by the host).
+ * Then its mail is held (core/remote.c), and when its last turn is over it is saved; its state goes to the host, and the instance is
+ * closed ("moved"). If it is not quiet within PATIENCE, or cannot be saved or sent, it stays, and the host goes on as before: what is sent
+ * to it waits for it meanwhile. A process that is told to stop lets the host give away all that it has, before it drains. */
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/internal.h"
+
+#define PATIENCE TR_SECONDS(3)
+#define LOOK_AGAIN TR_MILLISECONDS(2)
+
+typedef struct going {
+  tr_remote remote;
+  tr_link all;            /* rt->going */
+  troupe_t *rt;
+  tr_uplink *uplink;
+  tr_worker_move move;
+  tr_time until;
+  tr_timer timer;         /* look again; gone: end */
+  bool gone;
+  char id[2 * TR_ID_MAX + 2];
+} going;
+
+static void look(tr_timer *timer);
+
+static going *going_of(tr_remote *remote) { return TR_CONTAINER(remote, going, remote); }
+
+static void destroy(going *g) {
+  tr_timer_stop(tr_core_timers(g->rt->core), &g->timer);
+  tr_link_remove(&g->all);
+  TR_DELETE(&g->rt->mem, g);
+}
+
+static tr_slice key_of(const going *g) { return tr_slice_of(strchr(g->id, '/') + 1); }
+
+static bool tell(going *g, int code, tr_slice state) {
+  for (tr_link *link = g->rt->uplinks.next; link != &g->rt->uplinks; link = link->next)
+    if (TR_CONTAINER(link, tr_uplink, all) == g->uplink) return tr_worker_left(tr_uplink_worker(g->uplink), &g->move, code, state);
+  return false;
+}
+
+static void stay(going *g, int code, const char *why) {
+  tr_log_write(&g->rt->log, TR_LOG_INFO, "agent.stays", "agent=%s reason=\"%s\"", g->id, why);
+  tell(g, code, (tr_slice){ NULL, 0 });
+  if (g->remote.agent) tr_agent_unhold(g->rt->core, g->remote.agent);
+  destroy(g);
+}
+
+/* ---- quiet: its state goes, and then it ---- */
+
+static void end(tr_timer *timer) {
+  going *g = TR_CONTAINER(timer, going, timer);
+  tr_agent *agent = g->remote.agent;
+  tr_core *core = g->rt->core;
+  if (agent) {
+    tr_agent_unhold(core, agent);
+    if (tr_agent_mail_count(agent) == 0) tr_agent_stop(core, agent, TR_EUNAVAILABLE, "the agent was moved");
+  }
+  destroy(g);
+}
+
+static void on_gone(tr_remote *remote) {
+  going *g = going_of(remote);
+  g->gone = true;
+  tr_timer_start(tr_core_timers(g->rt->core), &g->timer, tr_core_now(g->rt->core), end);
+}
+
+static void on_quiet(tr_remote *remote) {
+  going *g = going_of(remote);
+  tr_error error;
+  tr_buf state;
+  tr_error_init(&error);
+  if (tr_agent_mail_count(remote->agent)) { /* a timer's message came last: not saved with it, so it is handled first */
+    tr_agent_unhold(g->rt->core, remote->agent);
+    tr_timer_start(tr_core_timers(g->rt->core), &g->timer, tr_core_now(g->rt->core) + LOOK_AGAIN, look);
+    return;
+  }
+  tr_timer_stop(tr_core_timers(g->rt->core), &g->timer);
+  tr_buf_init(&state, &g->rt->mem);
+  int rc = tr_carry_save(g->rt, g->id, &state, &error);
+  if (rc) {
+    stay(g, rc, error.text);
+  } else if (!tell(g, 0, tr_buf_view(&state))) {
+    tr_log_write(&g->rt->log, TR_LOG_INFO, "agent.stays", "agent=%s reason=\"its state could not be sent\"", g->id);
+    tr_agent_unhold(g->rt->core, remote->agent);
+    destroy(g);
+  } else {
+    tr_script_forget(g->rt->script, tr_slice_of(g->id));
+    tr_agent_go(g->rt->core, remote->agent);
+  }
+  tr_buf_fini(&state);
+}
+
+/* What comes once it is saved. Requests go by the host, as they would have; anything else is of its timers, which are in its state. */
+static void on_forward(tr_remote *remote, tr_msg *msg) {
+  if (msg->kind != TR_MSG_REQUEST) tr_remote_done(going_of(remote)->rt->core, remote);
+  else tr_runtime_forward(going_of(remote)->rt, remote, tr_worker_dest(tr_uplink_worker(going_of(remote)->uplink)), msg);
+}
+
+static void on_left(tr_remote *remote) { /* stopped */
+  going *g = going_of(remote);
+  if (!g->gone) tell(g, 0, (tr_slice){ NULL, 0 });
+  destroy(g);
+}
+
+static void on_wanted(tr_remote *remote) { (void)remote; }
+
+static const tr_remote_ops ops = { .forward = on_forward, .wanted = on_wanted, .quiet = on_quiet, .left = on_left, .gone = on_gone };
+
+/* ---- until it is quiet ---- */
+
+static void too_late(tr_timer *timer) { stay(TR_CONTAINER(timer, going, timer), TR_ETIMEOUT, "it is at work"); }
+
+/* Nothing more will come for it here: its mail and its turns go on to their end. */
+static void look(tr_timer *timer) {
+  going *g = TR_CONTAINER(timer, going, timer);
+  tr_core *core = g->rt->core;
+  tr_timers *timers = tr_core_timers(core);
+  tr_error error;
+  tr_error_init(&error);
+  tr_class *class_ = tr_core_find_class(core, tr_slice_make(g->id, (size_t)(strchr(g->id, '/') - g->id)));
+  tr_agent *agent = class_ ? tr_class_find_mailbox(class_, key_of(g)) : NULL;
+  if (g->rt->stage > TR_STAGE_GIVE) {
+    stay(g, TR_EUNAVAILABLE, "the runtime is stopping");
+  } else if (!agent) { /* it ended, or was put out of memory: what is saved of it goes */
+    tr_buf state;
+    tr_buf_init(&state, &g->rt->mem);
+    int rc = tr_carry_save(g->rt, g->id, &state, &error);
+    if (tell(g, rc, tr_buf_view(&state)) && !rc) tr_script_forget(g->rt->script, tr_slice_of(g->id));
+    tr_buf_fini(&state);
+    destroy(g);
+  } else if (tr_agent_mail_count(agent) || tr_agent_turn_count(agent) || !tr_agent_is_live(agent)) {
+    if (tr_core_now(core) < g->until) tr_timer_start(timers, timer, tr_core_now(core) + LOOK_AGAIN, look);
+    else stay(g, TR_ETIMEOUT, "it is at work");
+  } else if (tr_agent_hold(core, agent, &g->remote, false, &error)) {
+    stay(g, error.code, error.text);
+  } else {
+    tr_timer_start(timers, timer, g->until, too_late);
+  }
+}
+
+void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move) {
+  tr_uplink *uplink = ud;
+  troupe_t *rt = uplink->rt;
+  tr_class *class_ = tr_core_find_class(rt->core, type);
+  going *g = class_ && tr_class_is_shared(class_) && key.n <= TR_ID_MAX ? TR_NEW(&rt->mem, going) : NULL;
+  if (!g) {
+    tr_worker_left(worker, move, class_ ? TR_EMEMORY : TR_ENOT_FOUND, (tr_slice){ NULL, 0 });
+    return;
+  }
+  g->rt = rt;
+  g->uplink = uplink;
+  g->move = *move;
+  g->remote.ops = &ops;
+  g->until = tr_core_now(rt->core) + PATIENCE;
+  snprintf(g->id, sizeof g->id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key));
+  tr_list_push(&rt->going, &g->all);
+  tr_timer_start(tr_core_timers(rt->core), &g->timer, tr_core_now(rt->core), look);
+}
+
+int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error) {
+  troupe_t *rt = ((tr_uplink *)ud)->rt;
+  char id[2 * TR_ID_MAX + 2];
+  if (!tr_core_find_class(rt->core, type)) return tr_error_set(error, TR_ENOT_FOUND, "agent type %.*s is not here", (int)tr_utf8_cut(type, 200), type.p);
+  if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
+  if (key.n > TR_ID_MAX) return tr_error_set(error, TR_EINVALID, "the key is too long");
+  int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key));
+  return tr_carry_restore(rt, tr_slice_make(id, (size_t)n), state, error);
+}
+
+void tr_shared_drop(void *ud, tr_slice type, tr_slice key) {
+  troupe_t *rt = ((tr_uplink *)ud)->rt;
+  tr_class *class_ = tr_core_find_class(rt->core, type);
+  tr_agent *agent = class_ && tr_class_is_shared(class_) ? tr_class_find(class_, key) : NULL;
+  if (!agent) return;
+  tr_log_write(&rt->log, TR_LOG_WARN, "agent.elsewhere", "agent=%s/%.*s reason=\"another worker has it since this one was away: ended here\"",
+               tr_class_type(class_)->text, TR_SLICE_ARG(key));
+  tr_agent_stop(rt->core, agent, TR_EUNAVAILABLE, "another worker has the agent now");
+}
+
+/* ---- this process is told to stop ---- */
+
+bool tr_shared_give(troupe_t *rt) {
+  rt->giving = 0;
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
+    if (!tr_class_is_shared(class_)) continue;
+    for (tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next)
+      rt->giving += tr_worker_give(tr_uplink_worker(TR_CONTAINER(link, tr_uplink, all)));
+    break;
+  }
+  return rt->giving > 0;
+}
+
+void tr_shared_given(void *ud) {
+  troupe_t *rt = ((tr_uplink *)ud)->rt;
+  if (rt->giving) rt->giving--;
+}
+
+void tr_shared_end(troupe_t *rt) {
+  while (!tr_list_empty(&rt->going)) {
+    going *g = TR_CONTAINER(rt->going.next, going, all);
+    if (g->remote.agent) tr_agent_unhold(rt->core, g->remote.agent);
+    destroy(g);
+  }
+}
