@@ -11,8 +11,16 @@ describe("examples/calls and stream", function()
     return out
   end
 
+  -- Who hears first depends on when each is interrupted.
+  local function sorted(text)
+    local lines = {}
+    for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line end
+    table.sort(lines)
+    return table.concat(lines, "\n")
+  end
+
   it("cancel: whoever works on what is given up hears of it", function()
-    assert.equal([[
+    assert.equal(sorted [[
 hare took step 1
 hare puts its lamp out
 hare found it	Search
@@ -24,7 +32,7 @@ right puts its lamp out
 timeout: searcher/chief did not answer within the deadline
 chief puts its lamp out
 helper puts its lamp out
-]], run "calls/cancel.lua")
+]], sorted(run "calls/cancel.lua"))
   end)
 
   it("stream: an answer in parts, as they are made", function()

@@ -89,6 +89,7 @@ describe("agents/", function()
         Job = function(_, m, ctx) print("job", m.n) ctx:sleep(0.01) end } },
         function(ctx)
           ctx:send("nobody", "Lost", { n = 1 })
+          ctx:sleep(0.01)
           for n = 1, 3 do ctx:send("picky", "Job", { n = n }) end
           ctx:sleep(0.1)
           local letters = ctx:call("deadletters", "Letters").letters

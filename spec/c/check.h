@@ -73,7 +73,9 @@ bool check_mem_refused(void); /* was one refused since? */
  *     CHECK_INT(err, ==, check_mem_refused() ? TR_EMEMORY : 0);
  *     if (!err) tr_thing_free(thing);
  *   } */
-#define CHECK_EACH_ALLOCATION_FAILS for (check_each_begin(); check_each_next(__FILE__, __LINE__);)
+#define CHECK_EACH_ALLOCATION_FAILS CHECK_ALLOCATIONS_FAIL(1)
+/* The same for long runs: where each of Lua's blocks is an allocation (ASan, HOSTILE), only every `step`-th. */
+#define CHECK_ALLOCATIONS_FAIL(step) for (check_each_begin(step); check_each_next(__FILE__, __LINE__);)
 
 /* ---- data ---- */
 
@@ -95,7 +97,7 @@ _Noreturn void check_skip(const char *format, ...) __attribute__((format(printf,
 void check_str(const char *file, int line, const char *what, const char *a, const char *b);
 void check_mem_equal(const char *file, int line, const char *what, const void *a, size_t a_length, const void *b,
                      size_t b_length);
-void check_each_begin(void);
+void check_each_begin(size_t step);
 bool check_each_next(const char *file, int line);
 
 #endif

@@ -251,6 +251,34 @@ CHECK_CASE(a_name_is_resolved) {
   world_close(&w);
 }
 
+/* The system's own, for this program: "two.example" has two addresses, and nobody listens at the first; all else is here. */
+static struct addrinfo *one_address(const char *number, const char *port, struct addrinfo *next) {
+  struct addrinfo *it = calloc(1, sizeof *it + sizeof(struct sockaddr_in));
+  struct sockaddr_in *address = (struct sockaddr_in *)(void *)(it + 1);
+  CHECK_INT(uv_ip4_addr(number, atoi(port), address), ==, 0);
+  *it = (struct addrinfo){ .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_addrlen = sizeof *address,
+                           .ai_addr = (struct sockaddr *)(void *)address, .ai_next = next };
+  return it;
+}
+__attribute__((visibility("default"))) int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+  (void)hints;
+  struct addrinfo *here = one_address("127.0.0.1", service ? service : "0", NULL);
+  *out = strcmp(name, "two.example") ? here : one_address("127.0.0.2", service ? service : "0", here);
+  return 0;
+}
+
+CHECK_CASE(a_name_with_several_addresses_has_each_tried_in_turn) {
+  world w;
+  char address[60];
+  world_open(&w, "127.0.0.1:0");
+  w.client.total = 10;
+  snprintf(address, sizeof address, "two.example%s", strrchr(w.bound, ':'));
+  world_dial(&w, address);
+  run_until(&w, &w.client.closed);
+  CHECK(w.client.opened);
+  world_close(&w);
+}
+
 CHECK_CASE(a_port_that_nobody_listens_on_is_refused) {
   world w;
   world_open(&w, NULL);

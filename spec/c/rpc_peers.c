@@ -106,7 +106,7 @@ static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
 }
 
 static const tr_rpc_handlers handlers = {
-  on_open, on_headers, on_message, on_oversize, on_half_closed, on_writable, on_closed, on_goaway, on_dirty, on_pong,
+  on_open, on_headers, on_message, on_oversize, on_half_closed, on_writable, on_closed, on_goaway, on_dirty, on_pong, NULL,
 };
 
 /* For what belongs to the check itself. */

@@ -31,7 +31,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
 }
 
 static const char source[] =
-  "return { { type = 'a', description = 'An agent.', version = 2, subscriptions = { 'news', { prefix = 'x.', key = 'k' } }, state = { n = 0 },\n"
+  "return { { type = 'a', mailbox = { limit = 100 }, description = 'An agent.', version = 2, subscriptions = { 'news', { prefix = 'x.', key = 'k' } }, state = { n = 0 },\n"
   "  on = { Add = function(self, message) self.n = self.n + (message.n or 1) return { n = self.n } end,\n"
   "         About = function(self, message, ctx) return { id = ctx.message_id, colour = ctx.metadata.colour } end,\n"
   "         Sleep = function(self, message, ctx) ctx:sleep(100) end },\n"

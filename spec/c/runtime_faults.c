@@ -3,54 +3,23 @@
  * what the log says of letters that nobody takes. */
 #include <stdio.h>
 
-#include "check.h"
-#include "troupe.h"
-
-static char log_text[65536];
-
-static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
-  size_t n = strlen(log_text);
-  (void)ud;
-  (void)level;
-  snprintf(log_text + n, sizeof log_text - n, "%s %s\n", event, text);
-}
-
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
-  tr_mem *mem = check_mem();
-  (void)ud;
-  if (new_size == 0) {
-    tr_free(mem, ptr, old_size);
-    return NULL;
-  }
-  return tr_realloc(mem, ptr, old_size, new_size);
-}
-
-static int64_t now;
-static int64_t clock_us(void *ud) {
-  (void)ud;
-  return now;
-}
+#include "runtime_kit.h"
 
 static troupe_t *open_runtime(void) {
-  troupe_t *rt = NULL;
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_WARN, .seed = 1, .allocate = allocate,
-                               .clock_us = clock_us };
-  log_text[0] = 0;
-  now = 1;
-  int rc = troupe_new(&rt, &options);
-  if (rc && !check_mem_refused()) CHECK_FAIL("troupe_new: %d", rc);
-  return rc ? NULL : rt;
+  kit_log[0] = 0;
+  kit_clock = 1;
+  return kit_new();
 }
 
 static const char agents[] =
   "return {\n"
-  "  { type = 'a', state = { n = 0 }, subscriptions = { 'news' }, limits = { memory = '1M' }, on = {\n"
+  "  { type = 'a', mailbox = { limit = 100 }, state = { n = 0 }, subscriptions = { 'news' }, limits = { memory = '1M' }, on = {\n"
   "    Ask = function(self, m, ctx)\n"
   "      ctx:send('b/' .. m.n, 'Note', m) ctx:publish('news', 'News', { list = { m, m } }) ctx:after(1, 'Later', m)\n"
   "      return ctx:call('b', 'Echo', m)\n"
   "    end,\n"
   "    News = function(self) self.n = self.n + 1 end, Later = function(self) self.n = self.n + 10 end } },\n"
-  "  { type = 'b', state = { list = {} }, on = { Note = function(self, m) self.list[#self.list + 1] = m end,\n"
+  "  { type = 'b', mailbox = { limit = 100 }, state = { list = {} }, on = { Note = function(self, m) self.list[#self.list + 1] = m end,\n"
   "    Echo = function(_, m) return { n = m.n } end } } }";
 
 typedef struct heard { int replies, status; int64_t n; int events; } heard;
@@ -86,10 +55,10 @@ static void day(troupe_t *rt, heard *h) {
   troupe_send(rt, "nobody", "Note", NULL);
   troupe_publish(rt, "news/z", "News", troupe_pack(rt, "{}"));
   settle(rt);
-  now += 2000000;
+  kit_clock += 2000000;
   settle(rt);
   if (h->replies < taken) {
-    now += 60000000; /* what an answer was lost of ends at its deadline */
+    kit_clock += 60000000; /* what an answer was lost of ends at its deadline */
     settle(rt);
   }
   if (h->replies != taken) CHECK_FAIL("%d calls were taken, %d replies came", taken, h->replies);
@@ -113,7 +82,7 @@ CHECK_CASE(any_allocation_may_fail_in_what_an_embedding_program_does) {
 
 static int lines_with(const char *text) {
   int n = 0;
-  for (const char *at = log_text; (at = strstr(at, text)); at++) n++;
+  for (const char *at = kit_log; (at = strstr(at, text)); at++) n++;
   return n;
 }
 
@@ -123,7 +92,7 @@ CHECK_CASE(dead_letters_of_one_kind_are_told_less_and_less_often) {
   CHECK_INT(troupe_send(rt, "a", "Go", troupe_pack(rt, "{s:i}", "n", 100)), ==, 0);
   settle(rt);
   CHECK_INT(lines_with("dead_letter type=T agent=nobody/"), ==, 7); /* the 1st, 2nd, 4th, … 64th */
-  CHECK(strstr(log_text, "count=64\n"));
+  CHECK(strstr(kit_log, "count=64\n"));
   CHECK_INT(lines_with("dead_letter type=U agent=nobody/default"), ==, 1);
   troupe_free(rt);
 }

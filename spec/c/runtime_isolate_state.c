@@ -20,7 +20,7 @@ static const char source[] =
     "    if m.left % 5 == 0 then pcall(ctx.subscribe, ctx, 't' .. m.at % 3) end\n"
     "  end,\n"
     "  Count = function(self) return { n = self.n } end } }\n"
-    "local b = { type = 'b', reentrant = true, on = { Ask = function(_, _, ctx) ctx:sleep(0) return { ok = true } end } }\n"
+    "local b = { type = 'b', mailbox = { limit = 1000 }, reentrant = true, on = { Ask = function(_, _, ctx) ctx:sleep(0) return { ok = true } end } }\n"
     "return { a, b }";
 
 static troupe_t *make(unsigned threads) {
@@ -39,14 +39,25 @@ static void on_count(void *ud, int status, const char *text, const char *type, c
   *(int64_t *)ud += n;
 }
 
+/* From outside a full link is `overloaded` at once: work, and try again. */
+static int refused;
+#define UNTIL_TAKEN(rt, call)                                                       \
+  do {                                                                              \
+    int rc_ = (call);                                                               \
+    if (rc_ == 0) break;                                                            \
+    if (rc_ != TROUPE_EOVERLOADED) CHECK_FAIL("%d: %s", rc_, troupe_error(rt));     \
+    refused++;                                                                      \
+    CHECK_INT(troupe_poll(rt, 500), >=, 0);                                         \
+  } while (true)
+
 static int64_t total(troupe_t *rt) {
   int64_t sum = 0;
   char id[16];
   for (int i = 0; i < AGENTS; i++) {
     snprintf(id, sizeof id, "a/%d", i);
-    CHECK_INT(troupe_call(rt, id, "Count", NULL, 0, on_count, &sum), ==, 0);
+    UNTIL_TAKEN(rt, troupe_call(rt, id, "Count", NULL, 0, on_count, &sum));
+    CHECK_INT(troupe_run_until_idle(rt, TR_SECONDS(20)), ==, 0);
   }
-  CHECK_INT(troupe_run_until_idle(rt, TR_SECONDS(20)), ==, 0);
   return sum;
 }
 
@@ -54,7 +65,7 @@ static void begin(troupe_t *rt) {
   char id[16];
   for (int i = 0; i < AGENTS; i++) {
     snprintf(id, sizeof id, "a/%d", i);
-    CHECK_INT(troupe_send(rt, id, "Hop", troupe_pack(rt, "{s:i,s:i}", "left", HOPS - 1, "at", i)), ==, 0);
+    UNTIL_TAKEN(rt, troupe_send(rt, id, "Hop", troupe_pack(rt, "{s:i,s:i}", "left", HOPS - 1, "at", i)));
   }
 }
 
@@ -98,7 +109,7 @@ CHECK_CASE(threads_agents_and_statistics_are_of_all_of_them) {
   troupe_get_stats(rt, &stats);
   CHECK_INT(stats.agents, ==, AGENTS + 7);
   CHECK_INT(stats.queued, ==, 0);
-  CHECK_INT(stats.sends, ==, AGENTS * HOPS); /* one that crosses is one */
+  CHECK_INT(stats.sends - refused, ==, AGENTS * HOPS); /* one that crosses is one */
   CHECK_INT(stats.requests, ==, AGENTS * HOPS / 3);
   troupe_free(rt);
 }

@@ -34,11 +34,18 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   return tr_realloc(mem, ptr, old_size, new_size);
 }
 
-troupe_t *kit_open(const char *source) {
+troupe_t *kit_new(void) {
   troupe_t *rt = NULL;
   troupe_options_t options = { .size = sizeof options, .log = kit_on_log, .log_level = TROUPE_LOG_INFO, .seed = ++seed,
                                .allocate = allocate, .clock_us = kit_clock ? now : NULL };
-  if (troupe_new(&rt, &options)) return NULL;
+  int rc = troupe_new(&rt, &options);
+  if (rc && !check_mem_refused()) CHECK_FAIL("troupe_new: %d", rc);
+  return rc ? NULL : rt;
+}
+
+troupe_t *kit_open(const char *source) {
+  troupe_t *rt = kit_new();
+  if (!rt) return NULL;
   int rc = troupe_load(rt, "a.lua", source, 0);
   if (rc && !check_mem_refused()) CHECK_FAIL("%s", troupe_error(rt));
   if (!rc) return rt;

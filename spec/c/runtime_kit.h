@@ -10,6 +10,8 @@ extern char kit_log[65536];
 extern int64_t kit_clock; /* µs; 0: the system's */
 
 void kit_on_log(void *ud, troupe_log_level level, const char *event, const char *text);
+troupe_t *kit_new(void); /* NULL: no memory */
+/* The same with this script loaded. */
 troupe_t *kit_open(const char *source); /* NULL: no memory */
 /* Work until nothing is ready. */
 void kit_work(troupe_t *rt);

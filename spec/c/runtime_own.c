@@ -57,7 +57,7 @@ CHECK_CASE(own_states_are_saved_and_restored_with_all_that_belongs_to_them) {
 }
 
 CHECK_CASE(own_states_are_saved_and_restored_without_memory) {
-  CHECK_EACH_ALLOCATION_FAILS {
+  CHECK_ALLOCATIONS_FAIL(149) {
     kit_clock = 1000000;
     troupe_t *rt = kit_open(KEEPER);
     if (!rt) continue;

@@ -5,39 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "troupe.h"
+#include "runtime_kit.h"
 
 static char path[] = "/tmp/troupe-state-XXXXXX";
-static char log_text[65536], answer[300];
-
-static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
-  size_t n = strlen(log_text);
-  (void)ud;
-  (void)level;
-  snprintf(log_text + n, sizeof log_text - n, "%s %s\n", event, text);
-}
-
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
-  tr_mem *mem = check_mem();
-  (void)ud;
-  if (new_size == 0) {
-    tr_free(mem, ptr, old_size);
-    return NULL;
-  }
-  return tr_realloc(mem, ptr, old_size, new_size);
-}
-
-static troupe_t *open_runtime(const char *source) {
-  troupe_t *rt = NULL;
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_WARN, .seed = 1, .allocate = allocate };
-  if (troupe_new(&rt, &options)) return NULL;
-  int rc = troupe_load(rt, "a.lua", source, 0);
-  if (rc && !check_mem_refused()) CHECK_FAIL("%s", troupe_error(rt));
-  if (!rc) return rt;
-  troupe_free(rt);
-  return NULL;
-}
+static char answer[300];
 
 static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
   int64_t n = -1;
@@ -68,7 +39,7 @@ static void temporary(void) {
 
 CHECK_CASE(state_is_saved_and_restored_while_it_lives) {
   temporary();
-  troupe_t *rt = open_runtime(COUNTER("1", ""));
+  troupe_t *rt = kit_open(COUNTER("1", ""));
   CHECK_INT(troupe_restore(rt, path), ==, TROUPE_ENOT_FOUND);
   CHECK_STR(ask(rt, "a/1", "Add"), "1");
   CHECK_STR(ask(rt, "a/1", "Add"), "2");
@@ -80,7 +51,7 @@ CHECK_CASE(state_is_saved_and_restored_while_it_lives) {
   CHECK_INT(troupe_send(rt, "a/3", "Add", NULL), ==, 0);
   CHECK_INT(troupe_save(rt, path), ==, 0); /* with that mail */
   troupe_free(rt);
-  rt = open_runtime(COUNTER("2", "migrate = function(self, from) self.n = self.n + 100 * from end,"));
+  rt = kit_open(COUNTER("2", "migrate = function(self, from) self.n = self.n + 100 * from end,"));
   CHECK_INT(troupe_restore(rt, path), ==, 0);
   CHECK_INT(troupe_save(rt, path), ==, 0); /* nobody has used it yet */
   CHECK_INT(troupe_restore(rt, path), ==, 0);
@@ -88,7 +59,7 @@ CHECK_CASE(state_is_saved_and_restored_while_it_lives) {
   CHECK_STR(ask(rt, "a/2", "Add"), "102");
   CHECK_INT(troupe_save(rt, path), ==, 0);
   troupe_free(rt);
-  rt = open_runtime(COUNTER("1", ""));
+  rt = kit_open(COUNTER("1", ""));
   CHECK_INT(troupe_restore(rt, path), ==, TROUPE_EINVALID);
   CHECK(strstr(troupe_error(rt), "is of version 2, newer than the code's 1"));
   CHECK_STR(ask(rt, "a/1", "Add"), "1");
@@ -98,7 +69,7 @@ CHECK_CASE(state_is_saved_and_restored_while_it_lives) {
 
 CHECK_CASE(state_waits_for_open_turns_and_then_names_them) {
   temporary();
-  troupe_t *rt = open_runtime(COUNTER("1", ""));
+  troupe_t *rt = kit_open(COUNTER("1", ""));
   CHECK_INT(troupe_send(rt, "a/slow", "Slow", NULL), ==, 0);
   troupe_poll(rt, 0);
   CHECK_INT(troupe_save(rt, path), ==, TROUPE_ETIMEOUT);
@@ -108,7 +79,7 @@ CHECK_CASE(state_waits_for_open_turns_and_then_names_them) {
 }
 
 CHECK_CASE(while_it_drains_new_messages_are_unavailable) {
-  troupe_t *rt = open_runtime(COUNTER("1", "close = function(self) print('closed ' .. self.n) end,"));
+  troupe_t *rt = kit_open(COUNTER("1", "close = function(self) print('closed ' .. self.n) end,"));
   CHECK_STR(ask(rt, "a", "Add"), "1");
   troupe_stop(rt, 1000000);
   troupe_stop(rt, 1000000);
@@ -116,7 +87,7 @@ CHECK_CASE(while_it_drains_new_messages_are_unavailable) {
   CHECK_INT(troupe_send(rt, "a", "Add", NULL), ==, TROUPE_EUNAVAILABLE);
   CHECK_INT(troupe_publish(rt, "x", "Add", NULL), ==, TROUPE_EUNAVAILABLE);
   CHECK_INT(troupe_run(rt), ==, 0);
-  CHECK(strstr(log_text, "print closed 1\n"));
+  CHECK_STR(kit_printed(), "closed 1");
   CHECK_INT(troupe_run(rt), ==, 0);
   troupe_stop(rt, 0);
   troupe_free(rt);
@@ -129,7 +100,7 @@ static void put(const char *bytes, size_t length) {
 
 CHECK_CASE(a_state_file_cut_or_flipped_anywhere_restores_nothing) {
   temporary();
-  troupe_t *rt = open_runtime(COUNTER("1", ""));
+  troupe_t *rt = kit_open(COUNTER("1", ""));
   ask(rt, "a/1", "Add");
   CHECK_INT(troupe_send(rt, "a/1", "Add", NULL), ==, 0);
   CHECK_INT(troupe_save(rt, path), ==, 0);
@@ -155,7 +126,7 @@ CHECK_CASE(saving_and_restoring_without_memory) {
   temporary();
   CHECK_EACH_ALLOCATION_FAILS {
     unlink(path);
-    troupe_t *rt = open_runtime(COUNTER("1", ""));
+    troupe_t *rt = kit_open(COUNTER("1", ""));
     if (!rt) continue;
     ask(rt, "a/1", "Add");
     troupe_send(rt, "a/1", "Add", NULL);

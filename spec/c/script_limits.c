@@ -17,7 +17,7 @@ static const char agents[] =
   "    Close = function() local c <close> = setmetatable({}, { __close = forever }) while c do end end,\n"
   "    Sort = function() local t = {} for i = 1, 100 do t[i] = i end table.sort(t, forever) end,\n"
   "    Wait = function(_, _, ctx) for _ = 1, 30 do ctx:sleep(60) end return 'waited' end,\n"
-  "    Fine = function() for _ = 1, 20000 do end return 'fine' end } },\n"
+  "    Fine = function() for _ = 1, 100 do end return 'fine' end } },\n"
   "  { type = 'slow', limits = { turn_ms = 20000, instructions = 1e15 }, on = {\n"
   "    Loop = function() local function inner() while true do end end inner() end } },\n"
   "}\n";
@@ -57,6 +57,15 @@ CHECK_CASE(running_time_between_waits_counts) {
     CHECK_INT(atoi(text + 5), >, 32);
     CHECK_INT(atoi(text + 5), <=, 32 + 2 * 8 + 51);
   }
+  host_close(&h);
+}
+
+CHECK_CASE(limits_that_are_not_named_keep_their_defaults) {
+  host h = { .clock_step = TR_MILLISECONDS(20) };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua", "return { limits = { timers = 1 }, on = { Loop = function() while true do end end, T = function(_, _, ctx) ctx:after(1, 'X') ctx:after(1, 'X') end } }"), ==, 0);
+  CHECK(strstr(host_call(&h, "a", "Loop", NULL), "more than 5000 ms of running time"));
+  CHECK(strstr(host_call(&h, "a", "T", NULL), "more than 1 timers at a time (limits.timers)"));
   host_close(&h);
 }
 

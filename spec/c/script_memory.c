@@ -25,10 +25,17 @@ static const char scenario[] =
   "    Shaky = function() error { code = 'unavailable' } end,\n"
   "    Parts = function(_, m, ctx) for i = 1, m.n do ctx:yield { n = i, t = 'x' } end return { sum = m.n } end,\n"
   "    Echo = { { match = function(_, m) return m.k ~= 'x' end, handle = function(self, m) return { m = m, id = self.id } end } } } },\n"
+  "  { type = 'c', limits = { memory = '64K', instructions = 20000, timers = 2, messages = 3 }, failures = { limit = 3, action = 'restart' }, on = {\n"
+  "    Hog = function() local t = {} for i = 1, 1e6 do t[i] = { i } end end, Loop = function() pcall(function() while true do end end) end,\n"
+  "    Deep = function() local function f() return 1 + f() end return f() end, Sort = function() table.sort({ 3, 2, 1 }, function() error {} end) end,\n"
+  "    Load = function() return load('return 1 +') end, Tostring = function() return tostring(setmetatable({}, { __tostring = function() return 5 end })) end,\n"
+  "    Bytes = function() return load('\\27Lua') == nil and #string.pack('z', 'x') end, Gc = function() setmetatable({}, { __gc = print }) end,\n"
+  "    Timers = function(_, _, ctx) for _ = 1, 3 do ctx:after(9, 'T') end end, Send = function(_, _, ctx) for _ = 1, 4 do ctx:send('b/1', 'T') end end } },\n"
   "}\n";
 
 /* Whatever is refused, there is an answer or an error, nothing leaks, and afterwards it works. */
 static void play(host *h) {
+  static const char *const errors[] = { "Hog", "Loop", "Deep", "Sort", "Load", "Tostring", "Bytes", "Gc", "Timers", "Send" };
   host_file(h, "helper.lua", "return {}");
   host_file(h, "a.lua", scenario);
   int rc = host_load(h, "a.lua");
@@ -45,6 +52,8 @@ static void play(host *h) {
   text = host_call(h, "a", "Parts", "{}");
   if (strcmp(text, "no answer") == 0) CHECK_FAIL("no answer");
   if (!check_mem_refused() && !strstr(text, "\"n\":325")) CHECK_FAIL("%s", text);
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+    if (strcmp(host_call(h, "c", errors[i], NULL), "no answer") == 0) CHECK_FAIL("%s: no answer", errors[i]);
   host_call(h, "a", "Fail", NULL);
   host_call(h, "a", "Json", "[1,\"text\",{\"deep\":[{}]}]");
   host_run(h, 11);
@@ -58,7 +67,7 @@ static void play(host *h) {
 }
 
 CHECK_CASE(out_of_memory_anywhere_is_an_error_of_that_step) {
-  CHECK_EACH_ALLOCATION_FAILS {
+  CHECK_ALLOCATIONS_FAIL(7) {
     host h = { 0 };
     if (host_try_open(&h)) continue;
     play(&h);

@@ -48,7 +48,7 @@ CHECK_CASE(wire_notes_of_other_kinds_are_none) {
     tr_wire_note got, note = { .kind = kind };
     tr_blob *frame = tr_wire_encode_note(check_mem(), TR_SLICE_LITERAL("1"), &note);
     CHECK_INT(tr_wire_walk(content(frame), &span, NULL), ==, 0);
-    CHECK(tr_wire_read_note(&span, &got) == (kind >= TR_NOTE_CANCEL && kind <= TR_NOTE_GIVEN));
+    CHECK(tr_wire_read_note(&span, &got) == (kind >= TR_NOTE_CANCEL && kind <= TR_NOTE_ACK));
     tr_blob_unref(frame);
   }
   tr_wire_span response = { .kind = TR_WIRE_RESPONSE };

@@ -66,10 +66,10 @@ describe("the error", function()
 
   it("of a handler that always fails ends nothing: 100 000 messages, and it still answers", function()
     local path = process.write_file(process.tmpdir() .. "/throws.lua", [[
-      return { { type = "bad", state = { n = 0 }, on = {
+      return { { type = "bad", mailbox = { limit = 10000 }, state = { n = 0 }, on = {
           T = function(self) self.n = self.n + 1 error("no") end, Count = function(self) return self.n end } },
         function(ctx)
-          for i = 1, 100000 do ctx:send("bad", "T") if i % 5000 == 0 then ctx:sleep(0) end end
+          for i = 1, 100000 do ctx:send("bad", "T") if i % 900 == 0 then ctx:sleep(0) end end
           print((select(2, ctx:pcall("bad", "T"))), ctx:call("bad", "Count"))
         end }]])
     local status, out = sh("exec " .. process.program .. " run --log error " .. path .. " 2>" .. path .. ".log")

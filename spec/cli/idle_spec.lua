@@ -35,7 +35,7 @@ describe("an idle process", function()
     local all, before = { host = host, worker = worker, program = program }, {}
     -- Who polls does so in every window. What starting left to do, late on a busy machine, is done in one of the first.
     local complaint
-    for _ = 1, 3 do
+    for _ = 1, 5 do
       pass(0.3)
       for name, p in pairs(all) do before[name] = { counters(p) } end
       pass(seconds)

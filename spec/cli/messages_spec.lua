@@ -10,7 +10,8 @@ local function note(_, m, ctx)
     trace = ctx.trace, state = ctx.metadata.tracestate, tag = ctx.metadata.tag }
   return m
 end
-return { type = "callee", subscriptions = { "wire" }, messages = { Job = { n = "integer", tags = { "string" } } }, on = {
+return { type = "callee", mailbox = { limit = 100 }, subscriptions = { "wire" },
+  messages = { Job = { n = "integer", tags = { "string" } } }, on = {
   Note = note, NoteText = note, Job = function() return { ok = true } end,
   Seen = function() return seen end,
   Work = function(_, _, ctx) ctx:sleep(0.5) end,

@@ -7,7 +7,7 @@ local loop = require "spec.support.loop"
 
 local node = [[
 local kinds = { text = "plain", number = 4.5, empty = {}, none = troupe.null, list = { 1, troupe.null, 3 }, ["false"] = false }
-local function node(name) return { type = name, reentrant = true, on = {
+local function node(name) return { type = name, reentrant = true, mailbox = { limit = 1000 }, on = {
   Make = function(_, m) return { blob = ("y"):rep(m.n or 10), mark = "MARK-" .. name, back = m.back } end,
   Bytes = function() return troupe.bytes("\xff\0x") end,
   Kind = function(_, m) return kinds[m.kind] end,

@@ -115,6 +115,15 @@ describe("a shared type", function()
     end
   end)
 
+  it("is not shared by a worker with several threads, which says so", function()
+    local p = process.troupe { "worker", "--host", address, "--threads", "2", folder .. "/counter.lua", "--", "one" }
+    p:wait_line("^joined ")
+    assert.matches("type.not_shared agent_type=counter", p.err)
+    local status, out = sh.troupe { "call", "counter/a", "Add", "--host", address }
+    assert.equal(0, status)
+    assert.matches('"n":1', out)
+  end)
+
   it("refuses what would make an instance without the host's word", function()
     local function refused(text)
       local status, _, err = sh.troupe { "check", process.write_file(folder .. "/bad.lua", "return { shared = true, " .. text .. " }") }

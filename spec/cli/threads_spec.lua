@@ -25,7 +25,7 @@ describe("--threads", function()
 
   it("ends when nothing can happen any more in any of them", function()
     local status, out = sh.troupe { "run", "--threads", "4", script("a.lua", [[
-      return { { type = "a", on = { Hop = function(_, m, ctx)
+      return { { type = "a", mailbox = { limit = 100 }, on = { Hop = function(_, m, ctx)
           if m.n == 0 then print("done " .. m.first) return end
           ctx:sleep(0.001)
           ctx:send("a/" .. m.n % 11, "Hop", { n = m.n - 1, first = m.first })

@@ -4,7 +4,7 @@ local proxy = require "spec.support.proxy"
 
 local listener = [[
 local seen = 0
-return { type = "listener", subscriptions = { "news" }, on = { News = function(_, m)
+return { type = "listener", mailbox = { limit = 1000 }, subscriptions = { "news" }, on = { News = function(_, m)
   if #m.text > 9 then seen = seen + 1 else print(m.text .. " after " .. seen) end
 end } }]]
 

@@ -18,6 +18,9 @@ local M = {}
 M.program = os.getenv("TROUPE") or "build/troupe"
 if M.program:sub(1, 1) ~= "/" then M.program = uv.cwd() .. "/" .. M.program end
 
+--- Is it built with tiny buffers and bounds?
+M.hostile = (os.getenv("TROUPE_BUILD") or ""):find("hostile", 1, true) ~= nil
+
 --- The top of the tree.
 M.cwd = uv.cwd()
 

@@ -108,7 +108,7 @@ extern const cli_verb
   cli_reload,
   cli_drain,
   cli_stop,
-  cli_letters,
+  cli_letters, cli_doctor,
   cli_check,
   cli_new,
   cli_cert,

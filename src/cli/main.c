@@ -18,6 +18,7 @@ const cli_verb *const cli_verbs[] = {
   &cli_drain,
   &cli_stop,
   &cli_letters,
+  &cli_doctor,
   &cli_check,
   &cli_new,
   &cli_cert,
@@ -35,7 +36,6 @@ static const char *const later[] = {
   "trace",
   "break",
   "repl",
-  "doctor",
   "replay",
   NULL
 };

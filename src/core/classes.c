@@ -70,6 +70,9 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
   tr_list_push(&core->classes, &class_->link);
   core->pinned += class_->pinned;
+  if (class_->shared && core->far && core->index == 0)
+    tr_log_write(core->log, TR_LOG_WARN, "type.not_shared", "agent_type=%s reason=\"not with several threads\"",
+                 class_->type->text);
   if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
   err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
   if (err) tr_core_remove_class(core, class_);
@@ -150,6 +153,7 @@ void *tr_class_ud(const tr_class *class_) { return class_->ud; }
 const tr_class_ops *tr_class_get_ops(const tr_class *class_) { return class_->ops; }
 void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
 void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
+uint32_t tr_class_mailbox_limit(const tr_class *class_) { return class_->mailbox_limit; }
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }

@@ -125,6 +125,7 @@ const tr_class_ops *tr_class_get_ops(const tr_class *class_); /* whose it is */
 void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turns see it */
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);
+uint32_t tr_class_mailbox_limit(const tr_class *class_);
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
 size_t tr_class_agent_count(const tr_class *class_);
 bool tr_class_is_shared(const tr_class *class_); /* and it can be */
@@ -267,8 +268,13 @@ struct tr_turn {
 };
 tr_core *tr_turn_core(const tr_turn *turn);
 
+#ifdef TR_HOSTILE
+#define TR_OUTBOX_MOST 1000
+#else
+#define TR_OUTBOX_MOST 1000000 /* messages of a turn between two waits */
+#endif
 /* Put a message into the turn's outbox. A message is posted once: to send on what was received, make another. own: takes the reference in every case. Fills in sender, chain.
- * err: TR_ELIMIT (a million messages wait there), TR_ECANCELLED (the turn has failed): the message is dropped. */
+ * err: TR_ELIMIT (TR_OUTBOX_MOST messages wait there), TR_ECANCELLED (the turn has failed): the message is dropped. */
 int tr_turn_post(tr_turn *turn, tr_msg *msg);
 /* The same for a request, with a callback. The call's deadline is the earlier of msg->deadline and the turn's.
  * fn is called exactly once, unless the call is cancelled or the turn drops its outbox (then it is never called).

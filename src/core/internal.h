@@ -32,11 +32,9 @@
 #ifdef TR_HOSTILE
 #define TR_MAILBOX_DEFAULT 2
 #define TR_PLANS_MOST 2
-#define TR_OUTBOX_MOST 1000
 #else
 #define TR_MAILBOX_DEFAULT 10000
 #define TR_PLANS_MOST 4096
-#define TR_OUTBOX_MOST 1000000
 #endif
 
 typedef struct tr_envelope tr_envelope;
@@ -322,6 +320,7 @@ void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent s
 /* Would `turn` wait for ever if it waited until `agent` takes its next mail? `blocked`: it waits for room, which
  * keeps its own agent from taking mail even where that is reentrant. */
 bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked);
+void tr_waits_starved(tr_turn *turn); /* it has begun to wait for who takes parts of its answer: does that close a circle? */
 
 /* ---- circles over several processes: probes.c ---- */
 

@@ -124,6 +124,7 @@ typedef struct tr_msg_more {
   bool only_types;
   bool echo;        /* an event of this process that came back: for shared types alone */
   uint8_t hops;     /* of one from the wire for a type that this host does not have: hosts that sent it on, this one included */
+  bool again;       /* an event that may have come to its receivers before: its id tells */
   tr_name *as;      /* of a request between runtimes of troupe: what it stands for, which wire.md §13 lists; NULL: itself */
 } tr_msg_more;
 

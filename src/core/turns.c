@@ -357,6 +357,7 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
   } else if (result == TR_RUN_WAIT) {
     turn->state = TR_TURN_WAITING;
     tr_turn_flush(turn);
+    if (own->starved) tr_waits_starved(turn);
     if (turn->msg && turn->msg->from_wire) watch_deadline(core, turn);
     if (tr_turn_cancelled(turn)) own->cancelled = own->woken = true;
     if (turn->state == TR_TURN_WAITING && own->woken && !turn->outbox.blocked) tr_turn_wake(turn);

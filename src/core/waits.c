@@ -10,7 +10,8 @@
  *   room.
  * Requests that belong to a call chain which the agent waits in are taken at once and are no part of it.
  *
- * A circle can only be closed by a new wait, so looking from there is enough; where the new wait's target has no open
+ * A circle can only be closed by a new wait, so looking from there is enough (for a turn that has to wait with its next part, from its
+ * caller: that one's call is what ends); where the new wait's target has no open
  * turn, which is nearly always, there is nothing to walk. The walk is bounded: past WALK_MOST turns it gives up, and
  * the deadline ends such a wait. What waits behind a door is followed by probes: probes.c. */
 #include "core/internal.h"
@@ -83,6 +84,25 @@ bool tr_waits_in_circle(tr_turn *turn, tr_agent *agent, bool blocked) {
   visit_agent(&w, agent);
   run(&w);
   return w.found;
+}
+
+/* The caller of `turn` waits, but not for the next part: for what? If that leads back to it, the call is given up, and the caller may go
+ * on and take parts. */
+void tr_waits_starved(tr_turn *turn) {
+  const tr_call *parts = tr_call_of(turn->msg);
+  tr_turn *caller = parts ? parts->turn : NULL;
+  if (!caller || caller->state != TR_TURN_WAITING) return;
+  for (tr_link *link = tr_turn_own(caller)->calls.next; link != &tr_turn_own(caller)->calls; link = link->next) {
+    tr_call *call = TR_CONTAINER(link, tr_call, by_turn);
+    walk w = { .goal = caller };
+    if (call->background || call == parts) continue;
+    if (call->by) visit_turn(&w, call->by);
+    else if (call->at) visit_agent(&w, call->at);
+    run(&w);
+    if (!w.found) continue;
+    tr_call_deadlock(call);
+    return;
+  }
 }
 
 void tr_probe_turn(tr_turn *turn, const tr_probe *probe) {

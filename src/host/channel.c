@@ -12,16 +12,22 @@
  * A message that cannot be read is counted and skipped, never the stream's end. Where its beginning still shows which
  * request it is or answers, the caller hears of it. */
 #include "host/internal.h"
+#include "wire/note.h"
 #include "wire/reader.h"
 
 #include <stdio.h>
 
 static void refuse(tr_host_stream *stream, int status, const char *text) { tr_host_stream_end(stream, status, text); }
 
-static int answer_headers(tr_host_stream *stream, const tr_client *client) {
-  tr_rpc_header headers[] = { { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) },
+static int answer_headers(tr_host_stream *stream, tr_client *client) {
+  char had[24];
+  bool known = client->generation > 0 && tr_rpc_call_header(stream->call, TR_RECEIVED_HEADER).p; /* and it knows us */
+  if (!known) tr_resume_forget(client);
+  int n = known ? snprintf(had, sizeof had, "%llu", (unsigned long long)client->had) : 0;
+  tr_rpc_header headers[] = { { TR_SLICE_LITERAL(TR_RECEIVED_HEADER), known ? tr_slice_make(had, (size_t)n) : TR_SLICE_LITERAL(TR_RECEIVED_NOTHING) },
+                              { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) },
                               { TR_SLICE_LITERAL("troupe-accepts"), TR_SLICE_LITERAL("native, protobuf") } };
-  return tr_rpc_send_headers(stream->call, headers, client->troupe ? 2 : 0);
+  return tr_rpc_send_headers(stream->call, headers, client->troupe ? 3 : 0);
 }
 
 void tr_channel_open(tr_host_stream *stream, tr_slice client_id) {
@@ -117,6 +123,7 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
   tr_error error;
   tr_error_init(&error);
   tr_blob *joined = NULL;
+  client->had++;
   if (walk(client, bytes, &span, &joined, &error)) {
     lose(client, bytes, &error);
   } else if (span.kind == TR_WIRE_EMPTY || (span.kind == TR_WIRE_NOTE && !client->troupe)) {
@@ -137,6 +144,7 @@ void tr_channel_oversize(tr_host_stream *stream, tr_slice head, uint64_t size) {
   tr_client *client = stream->client;
   if (!client) return;
   char text[128];
+  client->had++;
   snprintf(text, sizeof text, "%llu bytes are more than the host's limit of %u", (unsigned long long)size,
            (unsigned)client->host->o.max_message);
   bool told = fail_by_head(client, head, size, TR_ETOO_LARGE, text);

@@ -62,7 +62,11 @@ int tr_client_get(tr_host *host, tr_slice id, tr_client **out, tr_error *error) 
 void tr_client_know(tr_client *client, const tr_rpc_call *call) {
   client->dotnet = tr_slice_starts(tr_rpc_call_header(call, "user-agent"), TR_SLICE_LITERAL("grpc-dotnet/"));
   client->host->n_foreign -= !client->troupe;
-  client->troupe = tr_rpc_call_header(call, "troupe-version").p != NULL;
+  tr_slice version = tr_rpc_call_header(call, "troupe-version");
+  client->troupe = version.p != NULL;
+  version.n = tr_utf8_cut(version, sizeof client->version - 1);
+  if (version.n) memcpy(client->version, version.p, version.n);
+  client->version[version.n] = 0;
   client->host->n_foreign += !client->troupe;
   tr_transcode_know(client, tr_rpc_call_header(call, "troupe-accepts"));
 }
@@ -149,7 +153,7 @@ static int backlog_push(tr_client *client, tr_blob *frame, bool answer, uint8_t 
   return 0;
 }
 
-static int keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
+int tr_client_keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   uint64_t bound = client->host->o.session_bytes;
   if (client->backlog.bytes + frame->len + WAITING_COST > bound) return TR_EOVERLOADED;
   return backlog_push(client, frame, answer, lane);
@@ -181,6 +185,7 @@ static void expire(tr_timer *timer) {
   tr_log_write(client->host->log, client->told ? TR_LOG_INFO : TR_LOG_DEBUG, "client.forgotten", "client=%s opened=%u",
                client->id, (unsigned)client->generation);
   forget_registrations(client);
+  tr_resume_forget(client);
   backlog_leave(client);
   tr_replay_forget(client);
   while (!tr_list_empty(&client->calls))
@@ -212,6 +217,7 @@ static void drop_stream(tr_client *client) {
 
 void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   tr_host_stream *old = client->stream;
+  if (old && !old->ended) tr_resume_salvage(client, old->call);
   drop_stream(client);
   tr_link_remove(&client->doomed);
   if (old) {
@@ -230,6 +236,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   forget_confirmed(client);
   tr_replay_begin(client, stream->call);
   if (client->host->o.parent && !client->dest.number) tr_core_add_uplink(client->host->core, &client->dest);
+  tr_resume_begin(client, stream->call);
   backlog_leave(client);
   tr_share_here(client);
   tr_client_tell(client);
@@ -271,6 +278,7 @@ void tr_client_free(tr_client *client) {
   if (client->dest.number) tr_core_remove_uplink(host->core, &client->dest);
   if (client->control) client->control->client = NULL;
   forget_registrations(client);
+  tr_resume_forget(client);
   tr_retain_forget(client);
   backlog_leave(client);
   tr_timer_stop(host->timers, &client->expiry);
@@ -319,7 +327,7 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer) {
 }
 
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
-  if (!client->stream) return keep(client, frame, answer, lane);
+  if (!client->stream) return tr_client_keep(client, frame, answer, lane);
   const tr_host *host = client->host;
   uint64_t bound = host->o.session_bytes, queued = tr_rpc_queued(client->stream->call) + frame->len;
   if (answer) bound *= host->o.block_senders ? 4 : 2;
@@ -328,7 +336,7 @@ int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t 
     return TR_EOVERLOADED;
   }
   int err = tr_rpc_send_lane(client->stream->call, frame, (tr_lane_kind)lane);
-  if (err == TR_EUNAVAILABLE) return keep(client, frame, answer, lane); /* it is ending: its `closed` is on the way */
+  if (err == TR_EUNAVAILABLE) return tr_client_keep(client, frame, answer, lane); /* it is ending: its `closed` is on the way */
   if (err < 0) return err;
   if (!answer) client->host->stats.deliveries++;
   return 0;

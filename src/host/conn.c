@@ -147,6 +147,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   tr_link_remove(&stream->held);
   if (client) {
     tr_client_tell_left(client, status);
+    if (status->status != TR_GRPC_CANCELLED || client->dotnet) tr_resume_salvage(client, call); /* else it has left for good */
     if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
     tr_client_lost(client);
   }
@@ -154,6 +155,12 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   tr_access_leave(stream);
   tr_blob_unref(stream->message);
   TR_DELETE(conn->host->mem, stream);
+}
+
+static void on_sent(void *ud, tr_rpc_call *call, tr_blob *framed) {
+  (void)ud;
+  tr_host_stream *stream = tr_rpc_call_ud(call);
+  if (stream && stream->client) tr_resume_sent(stream->client, framed);
 }
 
 static void on_writable(void *ud, tr_rpc_call *call) {
@@ -173,6 +180,7 @@ static const tr_rpc_handlers handlers = {
   .oversize = on_oversize,
   .half_closed = on_half_closed,
   .writable = on_writable,
+  .sent = on_sent,
   .closed = on_closed,
   .dirty = on_dirty,
 };
@@ -261,6 +269,7 @@ static void leave_clients(tr_host_conn *conn) {
     tr_link_remove(&stream->held);
     tr_client *client = detach(stream);
     if (!client) continue;
+    tr_resume_salvage(client, call);
     tr_block_release(client);
     client->stream = NULL;
     conn->host->stats.streams--;

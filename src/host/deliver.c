@@ -215,6 +215,7 @@ static void deliver_shared(delivery *d, outcome *o) {
 void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_span *span) {
   tr_host *host = from->host;
   host->stats.events++;
+  if (from->troupe) tr_resume_owes(from);
   if (!check_topic(from, span)) return;
   tr_replay_note(from, span);
   if (*host->has_types) tr_transcode_learn(from, span);

@@ -99,9 +99,21 @@ void tr_host_control(tr_host *host, const struct tr_wire_control *message);
 /* The dead letter that the core is told of just now was told by `dead` before. */
 bool tr_host_is_telling(const tr_host *host);
 
+/* What the operator may ask about clients (inspect.c); the texts live during the call. */
+typedef struct tr_host_client {
+  const char *id, *version, *type;  /* version: of troupe, or ""; type: one of its agent types, or "" */
+  bool connected, troupe, dotnet;
+  size_t queued, bound;             /* bytes that wait for it, and may */
+  uint64_t dropped, withheld, held_back;
+} tr_host_client;
+void tr_host_each_client(const tr_host *host, void (*fn)(void *ud, const tr_host_client *client), void *ud);
+/* Two subscriptions of one agent type of one client (not troupe's) that bring it the same event: a prefix, and what it covers. */
+void tr_host_each_doubled(const tr_host *host, void (*fn)(void *ud, const char *client, const tr_sub *one, const tr_sub *other), void *ud);
+
 typedef struct tr_host_stats {
   size_t connections, clients, streams, pending_requests;
   uint64_t requests, responses, events, deliveries, dead_letters, overloaded, withheld, transcoded, refused, oversize, malformed, repeated;
+  uint64_t resent;    /* events, after their client's stream was lost */
   uint64_t moves; /* of agents of shared types, begun */
   uint64_t denied;    /* calls and messages: by rights, or because it was not known who it was */
   uint64_t held;      /* times that a sender was held back */

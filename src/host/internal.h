@@ -107,6 +107,13 @@ typedef struct tr_replay { /* replay.c */
   bool open;             /* still remembering */
 } tr_replay;
 
+typedef struct tr_sent { /* resume.c: what went to a troupe worker */
+  tr_blob **frames;        /* of the numbers above `acked`, a ring; NULL: no event */
+  uint32_t cap;
+  uint64_t last, acked;    /* numbers, from 1: of the newest message; of the last that is not kept */
+  size_t bytes;
+} tr_sent;
+
 struct tr_client {
   tr_dest dest;             /* first: the router's view of it */
   tr_host *host;
@@ -132,6 +139,11 @@ struct tr_client {
   tr_link work;             /* tr_pending.by_callee: requests it has to answer */
   uint32_t n_calls;
   tr_finder by_id;          /* of calls: notes.c */
+  char version[16];         /* what it announced as troupe-version, cut */
+  tr_sent sent;             /* resume.c */
+  uint64_t had;             /* messages that came on its streams */
+  uint32_t unacked;         /* events among them that it has not been told of */
+  tr_timer ack;
   tr_link late;             /* retain.c: what it is about to get */
   tr_link holding;          /* block.c: streams that are held back for it */
   tr_timer patience;
@@ -178,6 +190,8 @@ int tr_client_send(tr_client *client, tr_blob *frame, bool answer);
 /* The same with a priority (a tr_priority) in its session. */
 int tr_client_send_lane(tr_client *client, tr_blob *frame, bool answer, uint8_t lane);
 /* Would a frame of this size be taken? */
+/* Keep it for its next stream. err: TR_EOVERLOADED, TR_EMEMORY. */
+int tr_client_keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane);
 bool tr_client_has_room(tr_client *client, size_t size);
 /* Drop subscriptions it added for this agent type (which another client has taken). */
 void tr_client_yield_type(tr_client *client, tr_slice type);
@@ -189,6 +203,15 @@ uint32_t tr_client_count_subs(tr_client *client);
 /* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
 bool tr_block_holds(tr_client *to, uint64_t queued);
 void tr_block_release(tr_client *to); /* it has room again, or is gone */
+
+/* ---- resume.c ---- */
+
+void tr_resume_begin(tr_client *client, tr_rpc_call *call);   /* its new stream: send what it has not had */
+void tr_resume_sent(tr_client *client, tr_blob *frame);       /* this went out */
+void tr_resume_salvage(tr_client *client, tr_rpc_call *call); /* its stream is lost: keep what never left */
+void tr_resume_owes(tr_client *client);                       /* an event came from it: acknowledge it soon */
+void tr_resume_acked(tr_client *client, uint64_t number);
+void tr_resume_forget(tr_client *client);
 
 /* ---- retain.c ---- */
 

@@ -129,6 +129,7 @@ struct tr_rpc_call {
   bool deaf;           /* what comes is no longer shown to the handlers */
   bool deferred;       /* the provider said "nothing now" and must be woken */
   bool full;           /* tr_rpc_send reported high water */
+  bool keep;           /* handlers->sent hears of each message */
   bool hold;           /* the stream's credit is withheld */
   bool gone;           /* nghttp2 has closed the stream */
   bool too_large;      /* headers above the limit */

@@ -95,6 +95,18 @@ int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
   return 1;
 }
 
+void tr_rpc_keep(tr_rpc_call *call) { call->keep = call->conn->options.handlers->sent != NULL; }
+
+static void each(const tr_rpc_queue *queue, tr_lane_kind lane, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
+  for (uint32_t i = 0; i < queue->count; i++) fn(ud, queue->ring[(queue->first + i) & (queue->cap - 1)], lane);
+}
+
+void tr_rpc_unsent(const tr_rpc_call *call, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
+  if (call->lanes) each(&call->lanes->high, TR_LANE_HIGH, fn, ud);
+  each(&call->out, TR_LANE_NORMAL, fn, ud);
+  if (call->lanes) each(&call->lanes->low, TR_LANE_LOW, fn, ud);
+}
+
 size_t tr_rpc_queued(const tr_rpc_call *call) { return call->out.bytes; }
 
 /* --- out --- */
@@ -148,7 +160,9 @@ static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
     n -= taken;
     queue->offset += (uint32_t)taken;
     if (call->lanes) call->lanes->begun = taken == left ? NULL : queue;
-    if (taken == left) pop(queue);
+    if (taken < left) continue;
+    if (call->keep) call->conn->options.handlers->sent(call->conn->options.ud, call, blob);
+    pop(queue);
   }
 }
 

@@ -55,6 +55,9 @@ typedef struct tr_rpc_handlers {
   void (*dirty)(void *ud, tr_rpc_conn *conn);
   /* PING answered: the payload given to tr_rpc_ping. */
   void (*pong)(void *ud, tr_rpc_conn *conn, uint64_t payload);
+  /* A message that was given to tr_rpc_send was written to the output whole, of a call with tr_rpc_keep; in this order they arrive. Borrowed.
+   * From inside tr_rpc_output: for taking notes only. */
+  void (*sent)(void *ud, tr_rpc_call *call, tr_blob *framed);
 } tr_rpc_handlers;
 
 typedef struct tr_rpc_options {
@@ -121,6 +124,9 @@ int tr_rpc_send(tr_rpc_call *call, tr_blob *framed);
 /* The same with a priority among what is queued on this call. */
 int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane);
 size_t tr_rpc_queued(const tr_rpc_call *call); /* bytes queued and not yet given to tr_rpc_output */
+void tr_rpc_keep(tr_rpc_call *call); /* tell of each message that was sent */
+/* What is queued and was not sent whole, oldest first within each priority; while the call is there. */
+void tr_rpc_unsent(const tr_rpc_call *call, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud);
 /* Server: end with a status after what is queued; Trailers-Only when nothing was sent. If the request side is still
  * open, RST_STREAM NO_ERROR follows. */
 int tr_rpc_finish(tr_rpc_call *call, int grpc_status, tr_slice message);

@@ -511,6 +511,12 @@ void tr_isolate_receive(tr_isolate *isolate) {
   if (atomic_load_explicit(&isolate->let_go, memory_order_relaxed) && atomic_exchange(&isolate->let_go, false)) tr_core_let_go(isolate->core);
 }
 
+bool tr_isolate_is_stalled(const tr_isolate *isolate) {
+  for (unsigned i = 0; i < isolate->crew->count; i++)
+    if (!tr_list_empty(&isolate->gates[i].gate.parked)) return true;
+  return false;
+}
+
 void tr_isolate_drop_inbox(tr_isolate *isolate) {
   for (tr_queued *item = tr_inbox_take(&isolate->inbox), *next; item; item = next) {
     next = item->next;

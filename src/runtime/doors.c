@@ -182,6 +182,8 @@ static void worker_control(void *ud, tr_worker *worker, tr_slice bytes) {
 
 static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, const char *reason) {
   tr_uplink *uplink = ud;
+  if (reason) snprintf(uplink->reason, sizeof uplink->reason, "%s", reason);
+  else if (state == TR_WORKER_JOINED) uplink->reason[0] = 0;
   if (reason && state == TR_WORKER_DIALING)
     tr_log_write(&uplink->rt->log, TR_LOG_WARN, "uplink.away", "host=%s reason=\"%s\" (trying again)", uplink->address, reason);
   else if (state == TR_WORKER_JOINED)

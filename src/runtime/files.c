@@ -53,7 +53,7 @@ out:
 }
 
 static void tell_reload(troupe_t *rt, int rc) {
-  if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d", rc);
+  if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "", rc ? "\"" : "");
   else tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
 }
 

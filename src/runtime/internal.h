@@ -35,6 +35,7 @@ struct tr_uplink {
   struct tr_fabric_link *link; /* fabric.c, in place of sockets; else NULL */
   tr_uplink_fn fn;
   void *ud;
+  char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
 

@@ -72,7 +72,9 @@ static void on_wake(uv_async_t *async) { (void)async; }
 static void sleep_now(tr_isolate *isolate) {
   tr_crew *crew = isolate->crew;
   atomic_store(&isolate->next, tr_core_next_deadline(isolate->core));
-  uint64_t says = TR_STATUS_ASLEEP | (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0);
+  /* Who waits for room is about to be woken, though no parcel says so: it is neither idle nor asleep. */
+  uint64_t idle = (tr_core_idle(isolate->core) ? TR_STATUS_IDLE : 0) | (tr_core_quiet(isolate->core) ? TR_STATUS_QUIET : 0);
+  uint64_t says = tr_isolate_is_stalled(isolate) ? 0 : TR_STATUS_ASLEEP | idle;
   set_status(isolate, says);
   if ((atomic_load(&crew->watching) & says) && (atomic_fetch_and(&crew->watching, ~says) & says)) tr_isolate_wake(crew->isolates[0]);
   tr_time next = atomic_load(&isolate->next);
@@ -215,7 +217,7 @@ void tr_crew_look_at_clock(tr_crew *crew) {
 bool tr_crew_is(tr_crew *crew, uint64_t what) {
   uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
   atomic_fetch_or(&crew->watching, what); /* before the look: whoever becomes so after it wakes us */
-  if (!crew->started || !all_say(crew, what, statuses, false)) return false;
+  if (!crew->started || tr_isolate_is_stalled(crew->isolates[0]) || !all_say(crew, what, statuses, false)) return false;
   for (unsigned i = 0; i < crew->count; i++) {
     sent += atomic_load(&crew->isolates[i]->sent);
     taken += atomic_load(&crew->isolates[i]->taken);

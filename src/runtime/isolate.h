@@ -114,6 +114,7 @@ void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its s
 void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
 /* Take what others sent. */
 void tr_isolate_receive(tr_isolate *isolate);
+bool tr_isolate_is_stalled(const tr_isolate *isolate); /* something waits for room in a link: it will be woken when there is */
 void tr_isolate_drop_inbox(tr_isolate *isolate);
 /* Push, and wake who is to be woken. own: takes it. */
 void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);

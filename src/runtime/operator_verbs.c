@@ -4,7 +4,8 @@
  * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
- * state as state_show.c has it · "deadletters" { count? } → { total, letters }. Times are seconds. */
+ * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
+ * → { pid, findings, checks }. Times are seconds. */
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -183,7 +184,8 @@ static void answer_reload(tr_question *q) {
     tr_question_fail(q, rc, rt->error.text);
     return;
   }
-  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator", rc);
+  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "",
+               rc ? "\"" : "");
   tr_buf_init(&out, &rt->mem);
   tr_buf_printf(&out, "{\"files\":%d}", rc);
   tr_question_answer(q, &out);
@@ -291,7 +293,7 @@ static void answer_restore(tr_question *q) {
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
   { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
-  { "deadletters", tr_question_letters },
+  { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
   { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
 };
 

@@ -282,7 +282,7 @@ static int post(lua_State *L, tr_msg_kind kind, lua_KFunction k, lua_KContext wa
     return wait_for_arguments(L, lt, k);
   }
   int rc = tr_turn_post(lt->turn, msg);
-  if (rc == TR_ELIMIT) tr_fail_raise(L, TR_ELIMIT, "a turn sends at most a million messages between two waits");
+  if (rc == TR_ELIMIT) tr_fail_raise(L, TR_ELIMIT, "a turn sends at most %d messages between two waits (ctx:sleep(0) lets them go)", TR_OUTBOX_MOST);
   if (rc) tr_fail_raise(L, rc, "%s", tr_error_default_text(rc));
   return 0;
 }

@@ -310,7 +310,23 @@ static bool is_kept(const plan *p, const tr_script_class *class_) {
   return false;
 }
 
+const char *tr_script_reloaded(const tr_script *script) { return script->reloaded; }
+
+static void note_names(const plan *p) {
+  char *out = p->script->reloaded;
+  size_t n = 0, size = sizeof p->script->reloaded;
+  out[0] = 0;
+  for (size_t i = 0; i < p->swap_count && n < size; i++) {
+    if (!p->swaps[i].staged) continue;
+    const char *name = p->swaps[i].file->name;
+    bool fits = n + strlen(name) + 8 < size;
+    n += (size_t)snprintf(out + n, size - n, "%s%s", n ? ", " : "", fits ? name : "…");
+    if (!fits) return;
+  }
+}
+
 static void commit(plan *p) {
+  note_names(p);
   for (size_t i = 0; i < p->pair_count; i++)
     if (!p->pairs[i].fresh) swap_class(p, &p->pairs[i]);
   for (tr_link *link = p->script->classes.next, *next; link != &p->script->classes; link = next) {

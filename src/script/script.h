@@ -70,6 +70,8 @@ typedef struct tr_reloading tr_reloading;
 int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
                            tr_reloading **out, tr_error *error);
 void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
+/* The files that the last reload swapped, joined by ", "; not all where there are many. */
+const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
 /* What one that is loaded gets as `...`, and its text, from the next reload on. */
 int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc);

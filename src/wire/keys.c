@@ -200,6 +200,7 @@ void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg) {
     int n = snprintf(pairs->hops, sizeof pairs->hops, "%u", msg->more->hops);
     tr_wire_pairs_add(pairs, TR_KEY_HOPS, tr_slice_make(pairs->hops, (size_t)n));
   }
+  if (msg->more && msg->more->again) tr_wire_pairs_add(pairs, TR_KEY_AGAIN, TR_SLICE_LITERAL("1"));
   /* The id of a request from the wire may be its request_id, good for one stream only. */
   if (msg->kind != TR_MSG_EVENT && msg->id && !msg->from_wire)
     tr_wire_pairs_add(pairs, TR_KEY_ID, tr_name_view(msg->id));

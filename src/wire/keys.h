@@ -25,6 +25,7 @@
 #define TR_KEY_ORIGIN "troupe-origin"
 #define TR_KEY_RESEND "troupe-resend"
 #define TR_KEY_HOPS "troupe-hops"
+#define TR_KEY_AGAIN "troupe-again"
 #define TR_KEY_KEEP "troupe-keep"
 #define TR_KEY_REFS "troupe-refs"
 #define TR_KEY_KEPT "troupe-kept"
@@ -46,7 +47,7 @@ uint8_t tr_wire_priority(tr_slice value); /* a tr_priority */
 
 /* What goes out with a message beside its own metadata. */
 typedef struct tr_wire_pairs {
-  struct { tr_slice key, value; } pairs[12];
+  struct { tr_slice key, value; } pairs[14];
   size_t count;
   const tr_meta *meta;
   char stream[4], hops[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */

@@ -18,15 +18,20 @@ typedef enum {
   TR_NOTE_HAVE = 9,   /* worker → host: it is live here */
   TR_NOTE_DROP = 10,  /* host → worker: it is another's: end it */
   TR_NOTE_GIVE = 11,  /* worker → host: I am about to leave: let others have what I have */
-  TR_NOTE_GIVEN = 12  /* host → worker: all that could go has gone */
+  TR_NOTE_GIVEN = 12, /* host → worker: all that could go has gone */
+  TR_NOTE_ACK = 13    /* either way, about no request (its id is empty): so many messages have come (host/resume.c) */
 } tr_note_kind;
 
 typedef struct tr_wire_note {
   uint64_t kind;
-  uint64_t count;      /* CREDIT: parts; PROBE: steps that are left */
+  uint64_t count;      /* CREDIT: parts; PROBE: steps that are left; ACK: messages */
   uint64_t goal, call; /* PROBE: whose turn, and which call of it */
   tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it. From LEAVE on: agent type, key, state */
 } tr_wire_note;
+
+/* Metadata of OpenChannel, both ways: how many messages of the other side this one has had, of the same client-id. */
+#define TR_RECEIVED_HEADER "troupe-received"
+#define TR_RECEIVED_NOTHING "none" /* a host's, that does not know the client-id: it began anew, or has forgotten it */
 
 #define TR_PROBE_STEPS 64
 static inline uint32_t tr_wire_probe_steps(const tr_wire_note *note) { /* whatever a peer says */

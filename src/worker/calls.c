@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Calls of agents.AgentRpc: each carries the client-id (nothing else tells the host whose call it is) and our version. */
+#include "wire/note.h"
 #include "worker/internal.h"
 
 static const char *const paths[TR_WORKER_METHODS] = {
@@ -19,16 +20,20 @@ static bool is_shared(tr_worker_method method, const void *item) {
 }
 
 static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method, const void *item) {
+  char received[24];
+  size_t said = method == TR_WORKER_CHANNEL ? tr_worker_resume_header(w, received) : 0;
   bool shared = is_shared(method, item);
   tr_rpc_header headers[] = {
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
     { TR_SLICE_LITERAL("troupe-accepts"), tr_slice_of(w->o.has_types && *w->o.has_types ? "native, protobuf" : "native") },
     { { NULL, 0 }, { NULL, 0 } },
+    { { NULL, 0 }, { NULL, 0 } },
   };
   size_t count = method == TR_WORKER_CHANNEL ? 3 : 2;
   if (shared) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("troupe-shared"), TR_SLICE_LITERAL("1") };
   tr_slice authorization = w->o.authorization ? w->o.authorization(w->o.ud) : (tr_slice){ NULL, 0 };
+  if (said) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL(TR_RECEIVED_HEADER), tr_slice_make(received, said) };
   if (authorization.n) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("authorization"), authorization };
   return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count, -1);
 }

@@ -203,6 +203,7 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   if (!tr_wire_walk(bytes, &span, NULL)) {
     if (span.kind == TR_WIRE_NOTE && w->troupe) tr_worker_note(w, &span);
     if (span.kind == TR_WIRE_NOTE) return;
+    if (span.kind == TR_WIRE_EVENT && tr_worker_had_event(w, &span)) return;
     ours = is_ours(w, &span);
     if (ours && !tr_core_has_shared(w->core)) return;
   }

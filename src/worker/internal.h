@@ -61,20 +61,24 @@ typedef struct tr_worker_item {
   tr_msg *event;   /* an event, for its dead letter */
   uint64_t token;  /* a request's; neither: an answer */
   uint64_t end;    /* bytes given to the stream, up to and with this one */
+  uint64_t number; /* of the message on the wire, for resume.c */
   tr_time since;   /* when it was encoded */
   bool native;     /* for a host that takes the native format: not for any other */
+  bool again;      /* it may have been passed on before: marked so */
 } tr_worker_item;
 
 typedef struct tr_worker_ring { /* items are numbered for ever */
   tr_worker_item *items;
   size_t cap;                      /* a power of two, or 0 */
-  uint64_t first, handed, last;    /* [first, handed): with rpc, not yet written; [handed, last): waiting */
+  uint64_t unacked, first, handed, last; /* [unacked, first): written, and events among them not acknowledged; [first, handed): with
+                                          * rpc, not yet written; [handed, last): waiting */
 } tr_worker_ring;
 
 typedef struct tr_worker_queue {
   tr_worker_ring lanes[TR_LANES];  /* by tr_lane_kind; high and low are empty where nothing has a priority */
   tr_lane_runs runs;
   uint64_t bytes, given;           /* in it; given to this session's stream */
+  uint64_t kept, number;           /* bytes that were written and are not acknowledged; of the last message that was handed to rpc */
 } tr_worker_queue;
 
 /* Queue a frame (takes references of its own) with a tr_priority. Events and requests are taken up to queue_bytes, answers up to twice that; *number
@@ -84,6 +88,11 @@ void tr_worker_unqueue(tr_worker *w, uint64_t number); /* it will not be sent, i
 void tr_worker_pump(tr_worker *w, size_t limit);       /* give rpc about so much */
 void tr_worker_written(tr_worker *w);                  /* rpc has written some */
 void tr_worker_rewind(tr_worker *w, bool all_written); /* the stream is gone: what was not written waits for the next one */
+/* resume.c: the host has had the messages up to this number. */
+void tr_worker_acked(tr_worker *w, uint64_t number);
+/* The host has begun a session: what is not acknowledged is let go (again: false), or waits once more, but for what the host has had. marked:
+ * with the mark. */
+void tr_worker_requeue(tr_worker *w, bool again, uint64_t had, bool marked);
 void tr_worker_queue_fini(tr_worker *w, const char *reason); /* events become dead letters */
 bool tr_worker_is_handed(const tr_worker *w, uint64_t number); /* rpc has it, or had */
 static inline bool tr_worker_ring_empty(const tr_worker_ring *ring) { return ring->first == ring->last; }
@@ -119,7 +128,7 @@ extern const tr_dest_ops tr_worker_dest_ops;
 void tr_worker_send_request(tr_worker *w, tr_msg *msg); /* borrows; it is answered whatever happens */
 /* own: a frame for the caller, of the same request as it is now (less time is left). NULL: no memory. */
 tr_blob *tr_worker_encode_again(tr_worker_request *request);
-tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event); /* likewise */
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event, bool marked); /* likewise; marked: it may have been sent before */
 
 typedef struct tr_worker_job { /* a request from the host that an agent here is to answer */
   tr_link link;          /* worker->jobs or ->debts */
@@ -194,6 +203,14 @@ void tr_worker_polled(tr_worker *w, tr_slice bytes);
 void tr_worker_poll_ended(tr_worker *w);
 void tr_worker_cancel_waits(tr_worker *w, const char *text);
 
+/* ---- resume.c: events that a broken connection would lose ---- */
+
+#define TR_WORKER_SEEN 1024u
+size_t tr_worker_resume_header(tr_worker *w, char out[24]); /* a session begins: what it says of the last; 0: nothing */
+void tr_worker_resumed(tr_worker *w, tr_slice received);    /* its host's headers came, with this ({NULL, 0}: nothing) of what it has had */
+void tr_worker_resume_stop(tr_worker *w);
+bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span); /* note this event; true: it came before */
+
 /* ---- session.c ---- */
 
 int tr_worker_session_open(tr_worker *w); /* err: TR_EMEMORY */
@@ -240,6 +257,15 @@ struct tr_worker {
   bool dirty;             /* dirty() was called since the last output */
   bool in_output;         /* tr_rpc_output is on the stack */
   bool reopen;            /* the last session's host was troupe: the same client-id again */
+  bool known;             /* resume.c: and it numbers messages, so that what it has not had can be sent again */
+  bool acks;              /* the present one does */
+  bool late;              /* its headers are too long in coming: as if it did not */
+  bool resuming;          /* nothing is sent until it has said what it has had */
+  uint64_t received;      /* messages that came from it */
+  uint32_t unacked;       /* events among them that it was not told of */
+  tr_timer ack_timer, resume_timer;
+  uint64_t *seen;         /* ids of the last events, a ring; NULL: none yet */
+  uint32_t seen_next;
   bool fresh;             /* client_id was not used in any session */
   unsigned tries;         /* since the last good session */
   tr_timer dial_timer;    /* dial again */
@@ -253,6 +279,7 @@ struct tr_worker {
   tr_rpc_conn *rpc;
   tr_rpc_call *channel, *control; /* control NULL: the host has none */
   uint32_t session;       /* counts them */
+  char host_version[16];
   uint32_t told_have;     /* the session in which it was told what is live here: moves.c */
   bool troupe;            /* its host announced itself as troupe */
   bool native;            /* and that it takes bodies in the native format, for others too */

@@ -123,6 +123,10 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
     take_part(w, span);
     return;
   }
+  if (note.kind == TR_NOTE_ACK) {
+    tr_worker_acked(w, note.count);
+    return;
+  }
   if (note.kind >= TR_NOTE_LEAVE) {
     tr_worker_move_note(w, span, &note);
     return;

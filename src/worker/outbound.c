@@ -24,8 +24,10 @@ static int encode_event(const tr_worker *w, tr_msg *msg, tr_blob **frame, tr_err
   return tr_wire_encode_event_as(msg, tr_slice_make(w->origin, w->origin_length), tr_worker_plain(w), frame, error);
 }
 
-tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event) {
+tr_blob *tr_worker_encode_event_again(tr_worker *w, tr_msg *event, bool marked) {
   tr_blob *frame = NULL;
+  if (marked && !tr_msg_get_more(event)) return NULL;
+  if (marked) event->more->again = true;
   return encode_event(w, event, &frame, NULL) ? NULL : frame;
 }
 

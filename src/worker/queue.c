@@ -3,13 +3,16 @@
  *
  * rpc is given only as much as the socket is about to take, and an item stays here until its last byte was written out.
  * So when a stream is lost it is known exactly what never left: that waits for the next stream, in order and without
- * doubling anything. (What was written may or may not have arrived: its requests fail, its events are gone.)
+ * doubling anything. What was written may or may not have arrived: its requests fail; its events stay for a while where the host
+ * acknowledges them (resume.c), else they are gone.
  * Answers belong to the stream on which their request came, and go with it. */
 #include "worker/internal.h"
 
 #define FIRST_CAP 16
 #define COST 64     /* counted beside a frame's bytes */
 #define AHEAD 65536 /* given to rpc beyond what it is asked for */
+#define KEPT_MOST 8192u /* messages of a lane, from the first event that is not acknowledged on */
+#define KEPT_BYTES (UINT64_C(4) << 20)
 #define STALE TR_MILLISECONDS(10) /* what waited so long has its time left written anew */
 
 /* The number that others know an item by: its place in its ring, and which ring. */
@@ -23,7 +26,7 @@ static bool grow(tr_worker *w, tr_worker_ring *ring) {
   size_t cap = ring->cap ? ring->cap * 2 : FIRST_CAP;
   tr_worker_item *items = tr_calloc(w->mem, cap, sizeof *items);
   if (!items) return false;
-  for (uint64_t i = ring->first; i < ring->last; i++) items[i & (cap - 1)] = *at(ring, i);
+  for (uint64_t i = ring->unacked; i < ring->last; i++) items[i & (cap - 1)] = *at(ring, i);
   tr_free(w->mem, ring->items, ring->cap * sizeof *items);
   ring->items = items;
   ring->cap = cap;
@@ -36,7 +39,7 @@ int tr_worker_push(tr_worker *w, uint8_t priority, tr_blob *frame, tr_msg *event
   bool answer = !event && !token;
   uint64_t bound = answer ? w->o.queue_bytes * 2 : w->o.queue_bytes;
   if (queue->bytes + frame->len + COST > bound) return TR_EOVERLOADED;
-  if (ring->last - ring->first == ring->cap && !grow(w, ring)) return TR_EMEMORY;
+  if (ring->last - ring->unacked == ring->cap && !grow(w, ring)) return TR_EMEMORY;
   *at(ring, ring->last) = (tr_worker_item){ .frame = tr_blob_ref(frame), .event = event ? tr_msg_ref(event) : NULL,
                                             .token = token, .since = tr_core_now(w->core), .native = w->native };
   queue->bytes += frame->len + COST;
@@ -57,10 +60,57 @@ static void clear(tr_worker_queue *queue, tr_worker_item *item) {
   if (event) tr_msg_unref(event);
 }
 
+/* ---- what was written and may have to be sent again ---- */
+
+static void release_oldest(tr_worker_queue *queue, tr_worker_ring *ring) {
+  tr_worker_item *item = at(ring, ring->unacked++);
+  if (!item->frame) return;
+  queue->kept -= item->frame->len;
+  queue->bytes += item->frame->len + COST;
+  clear(queue, item);
+}
+
+static void release_to(tr_worker_queue *queue, tr_worker_ring *ring, uint64_t number) {
+  while (ring->unacked < ring->first && (!at(ring, ring->unacked)->frame || at(ring, ring->unacked)->number <= number))
+    release_oldest(queue, ring);
+}
+
+void tr_worker_acked(tr_worker *w, uint64_t number) {
+  for (int lane = 0; lane < TR_LANES; lane++) release_to(&w->queue, &w->queue.lanes[lane], number);
+}
+
+/* It was written. */
+static void keep(tr_worker_queue *queue, tr_worker_ring *ring, tr_worker_item *item) {
+  queue->bytes -= item->frame->len + COST;
+  queue->kept += item->frame->len;
+  while (ring->unacked < ring->first && (queue->kept > KEPT_BYTES || ring->first - ring->unacked >= KEPT_MOST)) release_oldest(queue, ring);
+}
+
+static void requeue_ring(tr_worker_queue *queue, tr_worker_ring *ring, bool marked) {
+  for (uint64_t i = ring->unacked; i < ring->first; i++) {
+    tr_worker_item *item = at(ring, i);
+    if (!item->frame) continue;
+    queue->kept -= item->frame->len;
+    queue->bytes += item->frame->len + COST;
+    item->again = marked;
+  }
+  ring->first = ring->handed = ring->unacked;
+}
+
+void tr_worker_requeue(tr_worker *w, bool again, uint64_t had, bool marked) {
+  for (int lane = 0; lane < TR_LANES; lane++) {
+    tr_worker_ring *ring = &w->queue.lanes[lane];
+    release_to(&w->queue, ring, again ? (marked ? 0 : had) : UINT64_MAX);
+    requeue_ring(&w->queue, ring, marked);
+  }
+}
+
 /* What waits at the front and is not to be sent any more. */
 static void skip_cleared(tr_worker_ring *ring) {
-  while (ring->first == ring->handed && ring->first < ring->last && !at(ring, ring->first)->frame)
+  while (ring->first == ring->handed && ring->first < ring->last && !at(ring, ring->first)->frame) {
     ring->handed = ++ring->first;
+    if (ring->unacked + 1 == ring->first) ring->unacked = ring->first;
+  }
 }
 
 static tr_worker_ring *ring_of(const tr_worker *w, uint64_t number) {
@@ -104,12 +154,14 @@ static void refresh(tr_worker *w, tr_worker_item *item) {
   if (frame) renew(w, item, frame); /* else no memory: better with a wrong time than not */
 }
 
-/* What was encoded for a host that took the native format, and now there is another, or one that has not said so yet. False: no memory. */
+/* What was encoded for a host that took the native format, and now there is another, or one that has not said so yet; or what gets the
+ * mark now. False: no memory. */
 static bool make_plain(tr_worker *w, tr_worker_item *item) {
-  if (!item->frame || !item->native || w->native) return true;
+  if (!item->frame || ((!item->native || w->native) && !item->again)) return true;
   tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
-  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event) : NULL;
+  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event, item->again) : NULL;
   if (frame) renew(w, item, frame);
+  if (frame) item->again = false;
   return frame != NULL;
 }
 
@@ -125,7 +177,7 @@ static tr_worker_ring *next_ring(tr_worker_queue *queue) {
 
 void tr_worker_pump(tr_worker *w, size_t limit) {
   tr_worker_queue *queue = &w->queue;
-  while (w->channel && tr_rpc_queued(w->channel) < limit + AHEAD) {
+  while (w->channel && !w->resuming && tr_rpc_queued(w->channel) < limit + AHEAD) {
     tr_worker_ring *ring = next_ring(queue);
     if (!ring) return;
     tr_worker_item *item = at(ring, ring->handed);
@@ -134,6 +186,7 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
     if (item->frame) {
       if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
       queue->given += item->frame->len;
+      item->number = ++queue->number;
     }
     item->end = queue->given;
     ring->handed++;
@@ -146,7 +199,9 @@ static void confirm_ring(tr_worker *w, tr_worker_ring *ring, uint64_t written) {
     tr_worker_item *item = at(ring, ring->first);
     tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
     if (request) request->sent = true;
-    clear(&w->queue, item);
+    if (item->frame && item->event && w->acks) keep(&w->queue, ring, item);
+    else clear(&w->queue, item);
+    if (ring->unacked == ring->first && !item->frame) ring->unacked++;
     ring->first++;
   }
 }
@@ -177,6 +232,7 @@ void tr_worker_rewind(tr_worker *w, bool all_written) {
 }
 
 static void fini_ring(tr_worker *w, tr_worker_ring *ring, const char *reason) {
+  while (ring->unacked < ring->first) release_oldest(&w->queue, ring);
   while (ring->first < ring->last) {
     tr_worker_item *item = at(ring, ring->first++);
     tr_msg *event = item->event ? tr_msg_ref(item->event) : NULL;
@@ -192,5 +248,5 @@ static void fini_ring(tr_worker *w, tr_worker_ring *ring, const char *reason) {
 
 void tr_worker_queue_fini(tr_worker *w, const char *reason) {
   for (int lane = 0; lane < TR_LANES; lane++) fini_ring(w, &w->queue.lanes[lane], reason);
-  w->queue = (tr_worker_queue){ 0 };
+  w->queue = (tr_worker_queue){ .number = w->queue.number };
 }

@@ -8,6 +8,7 @@
  * A session is *proven* by an answer on it: the stream's headers or a unary call's end, or by having lived a while.
  * The end of the stream is the session's end, whatever the status; so is the connection's. After GOAWAY the stream goes on as
  * long as the host lets it (answers that are open may still come), unless there is more to ask by unary calls. */
+#include "wire/note.h"
 #include "worker/internal.h"
 
 #define INADEQUATE_SECURITY 12 /* of HTTP/2 */
@@ -70,8 +71,13 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   tr_worker *w = ud;
   if (call != w->channel) return;
   tr_worker_prove(w);
-  if (!tr_rpc_call_header(call, "troupe-version").p) return;
+  tr_worker_resumed(w, tr_rpc_call_header(call, TR_RECEIVED_HEADER));
+  tr_slice version = tr_rpc_call_header(call, "troupe-version");
+  if (!version.p) return;
   w->troupe = true;
+  version.n = tr_utf8_cut(version, sizeof w->host_version - 1);
+  if (version.n) memcpy(w->host_version, version.p, version.n);
+  w->host_version[version.n] = 0;
   tr_slice accepts = tr_rpc_call_header(call, "troupe-accepts");
   w->native = tr_slice_starts(accepts, TR_SLICE_LITERAL("native")); /* a list: ours begins so */
   watch_at(w, tr_core_now(w->core) + TR_WORKER_SILENCE);
@@ -82,6 +88,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
   tr_worker *w = ud;
   tr_worker_call *record = tr_rpc_call_ud(call);
   if (!record || w->over) return;
+  w->received += call == w->channel;
   if (call == w->channel) tr_worker_message(w, bytes);
   else if (call == w->control) w->o.control(w->o.ud, w, bytes);
   else if (record->method == TR_WORKER_POLL) tr_worker_polled(w, bytes);
@@ -89,6 +96,7 @@ static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice fra
 
 static void on_oversize(void *ud, tr_rpc_call *call, tr_slice head, uint64_t size) {
   tr_worker *w = ud;
+  w->received += call == w->channel;
   if (call == w->channel && !w->over) tr_worker_oversize(w, head, size);
   else tr_log_write(w->log, TR_LOG_WARN, "uplink.oversize", "host=%s size=%llu", w->address, (unsigned long long)size);
 }
@@ -189,6 +197,7 @@ int tr_worker_session_open(tr_worker *w) {
   };
   w->session++;
   w->joins = 0;
+  w->host_version[0] = 0;
   w->troupe = w->native = w->heard_any = w->turned_away = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;
@@ -213,7 +222,11 @@ void tr_worker_session_end(tr_worker *w) {
   w->channel = w->control = NULL;
   w->dest.down = true;
   w->dirty = false;
-  w->reopen = w->troupe;
+  /* A troupe host's headers come at once; where there was no time for them, what the last session's host was counts. */
+  bool brief = !w->heard_any || tr_core_now(w->core) - w->since < TR_WORKER_PROOF;
+  w->reopen = w->troupe || (w->known && brief);
+  w->known = w->known && w->reopen;
+  tr_worker_resume_stop(w);
   w->polling = false;
   w->asking = 0;
   tr_timer_stop(w->timers, &w->watch);

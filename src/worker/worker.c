@@ -136,6 +136,7 @@ static void destroy(tr_worker *w) {
   tr_map_fini(&w->types);
   tr_map_fini(&w->subs);
   tr_finder_fini(&w->jobs_by_id);
+  tr_free(w->mem, w->seen, w->seen ? TR_WORKER_SEEN * sizeof *w->seen : 0);
   tr_slots_fini(&w->slots);
   TR_DELETE(w->mem, w);
 }
@@ -215,7 +216,10 @@ void tr_worker_fail_all(tr_worker *worker, const char *text) {
 void tr_worker_connected(tr_worker *worker) {
   if (worker->state == TR_WORKER_OFF || worker->link != TR_LINK_DIALING) return;
   worker->link = TR_LINK_UP;
-  if (!worker->fresh && !worker->reopen) tr_uuid(tr_core_random(worker->core), worker->client_id);
+  if (!worker->fresh && !worker->reopen) {
+    tr_uuid(tr_core_random(worker->core), worker->client_id);
+    worker->known = false;
+  }
   if (!tr_worker_session_open(worker)) return;
   hang_up(worker);
   lost(worker, "out of memory");
@@ -230,6 +234,7 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason) {
 
 tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker_state)worker->state; }
 bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
+const char *tr_worker_host_version(const tr_worker *worker) { return worker->host_version; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
 tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }

@@ -79,6 +79,7 @@ bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
+const char *tr_worker_host_version(const tr_worker *worker); /* of troupe, cut; "": it has not said, or is another */
 bool tr_worker_host_is_troupe(const tr_worker *worker);
 tr_dest *tr_worker_dest(tr_worker *worker); /* the core's view of it */
 tr_slice tr_worker_client_id(const tr_worker *worker);

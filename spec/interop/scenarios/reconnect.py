@@ -107,3 +107,41 @@ def autogen_cut(t):
 @scenario("reconnect: a Lua worker whose connection to troupe's host is cut joins again", seconds=60)
 def troupe_cut(t):
     survives_cut(t, t.host())
+
+
+def python_survives(t, address, start_host, seconds):
+    host = t.processes[-1]
+    python = t.peer("lasting.py", address, "python", "notes")
+    python.excused = True  # grpcio's log of the connection that broke
+    python.hear("ready", 20)
+    lua = t.worker(address, "twin.lua", "lua", "notes")
+    python.tell(ask="lua/a")
+    t.equal(python.hear("answer")["text"], "hello, says lua", "its answer")
+    python.tell(ask="lua/a", wait=30)
+    lua.wait_line("slow.*")
+    host.send_signal(signal.SIGKILL)
+    host.wait()
+    t.check("unavailable" in python.hear("error")["text"], "an open request fails")
+    python.tell(publish="notes", text="said while it was away")
+    start_host(address)
+    until_answered(t, address, "lua/a", seconds)
+    python.hear("note", seconds, text="said while it was away")
+    python.tell(ask="lua/a")
+    t.equal(python.hear("answer", seconds)["text"], "hello, says lua", "its answer")
+    client = t.client(address)
+    reply = client.call("python/a", "Ask", text="and you?")
+    t.equal(reply.body["text"], "and you?, says python", "the answer of Python's agent")
+    client.publish("notes/here", "Note", text="welcome back")
+    python.hear("note", text="welcome back")
+
+
+@scenario("reconnect: an AutoGen worker with examples/python/reconnect.py outlives troupe's host", seconds=90)
+def python_outlives_troupe(t):
+    address = t.host(listen=t.free_address())
+    python_survives(t, address, lambda address: t.host(listen=address), 20)
+
+
+@scenario("reconnect: an AutoGen worker with examples/python/reconnect.py outlives AutoGen's host", seconds=90)
+def python_outlives_autogen(t):
+    address = t.autogen_host(t.free_address())
+    python_survives(t, address, t.autogen_host, 20)

@@ -1,7 +1,7 @@
 -- ctx:callback: a function that anybody may call at any time, and whose calls come as messages.
 -- luacheck: read globals troupe, no max line length
 local got, done = {}, nil
-local maker = { type = "maker", on = {
+local maker = { type = "maker", mailbox = { limit = 10 }, on = {
   Start = function(_, _, ctx) done = ctx:callback("Done") end,
   Done = function(_, m, ctx)
     assert(ctx.sender == nil and not ctx.is_request)

@@ -2,7 +2,7 @@
 -- each, and nothing waits for good.
 -- luacheck: no max line length
 local lost = {}
-local letters = { type = "letters", subscriptions = { "troupe.dead_letter" }, on = {
+local letters = { type = "letters", mailbox = { limit = 100 }, subscriptions = { "troupe.dead_letter" }, on = {
   DeadLetter = function(_, m) lost[#lost + 1] = m end } }
 
 local function work(self, m, ctx)

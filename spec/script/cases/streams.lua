@@ -23,7 +23,7 @@ local counter = { type = "counter", reentrant = true, on = {
 } }
 local note = { type = "note", on = { Note = function(_, m) noted[#noted + 1] = m.i end } }
 local alone = { type = "alone", on = {
-  Count = function(_, m, ctx) for i = 1, m.n do ctx:yield(i) end return m.n end,
+  Count = function(_, m, ctx) for i = 1, m.n do ctx:yield(i) if i == m.rest then ctx:sleep(1) end end return m.n end,
   Ping = function() return "pong" end,
 } }
 local late
@@ -31,8 +31,8 @@ local late
 return { counter, note, alone, { type = "user", on = {
   Leave = function(_, _, ctx) late = ctx:stream("counter", "Count", { n = 1000, name = "left" }); late() end,
   Late = function() return select(2, pcall(late)).message end,
-  Circle = function(_, _, ctx)
-    local s = ctx:stream("alone", "Count", { n = 100 })
+  Circle = function(_, m, ctx) -- closed by us, or with `rest` by it, later
+    local s = ctx:stream("alone", "Count", { n = 100, rest = m.rest })
     s()
     local ok, e = ctx:pcall("alone", "Ping") -- which waits for us to read
     assert(not ok and e.code == "deadlock", tostring(e))
@@ -105,6 +105,7 @@ return { counter, note, alone, { type = "user", on = {
   for i = 1, 30 do assert(a().i == i and b().i == i) end
   assert(a() == nil and b() == nil)
   assert(ctx:call("user", "Circle") == 100)
+  assert(ctx:call("user", "Circle", { rest = 5 }) == 100)
   -- what is wrong
   assert(ctx:call("counter", "Bad") == "a part must not be nil (use troupe.null)")
   assert(ctx:stream("counter", "Bad", { f = true }):result():find("^part: .*function"))

@@ -1,7 +1,7 @@
 -- Requests between agents wherever they live: answers, errors, order, chains, deadlines.
 -- luacheck: read globals troupe, no max line length
 local N = 16
-local a = { type = "a", state = { seen = 0, last = 0 }, on = {
+local a = { type = "a", mailbox = { limit = 5000 }, state = { seen = 0, last = 0 }, on = {
   Add = function(_, m) return { sum = m.x + m.y, list = { 1, troupe.null, "x" }, raw = troupe.bytes("\0\255"), big = 1 << 62, f = 0.5 } end,
   Null = function() return nil end,
   Typed = function() return { v = 1 }, "Special" end,
@@ -51,7 +51,7 @@ return { a, b, function(ctx)
   assert(ctx:call("a/0", "Ring", { n = 60 }))
   local ok, e = ctx:pcall("nobody/1", "X")
   assert(not ok and e.code == "not_found" and e.message:find('no agent type "nobody"', 1, true))
-  for i = 1, 8 do assert(ctx:call("b/f" .. i, "Flood", { to = "a/t" .. i, n = 3000 }) == 3000, "in order") end
+  for i = 1, 8 do assert(ctx:call("b/f" .. i, "Flood", { to = "a/t" .. i, n = 900 }) == 900, "in order") end
   local all = {}
   for i = 1, 100 do all[i] = ctx:async("a/" .. i, "Add", { x = i, y = i }) end
   for i, r in ipairs(troupe.all(all)) do assert(r.sum == 2 * i) end

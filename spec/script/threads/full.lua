@@ -16,7 +16,13 @@ local sender = { type = "sender", on = { Go = function(_, m, ctx)
   return true
 end } }
 local pair = { type = "pair", mailbox = { limit = 50 }, timeout = 2, state = { got = 0 }, on = {
-  Go = function(_, m, ctx) for _ = 1, m.n do ctx:send(m.to, "Ball") end return true end,
+  Go = function(_, m, ctx)
+    for i = 1, m.n do
+      ctx:send(m.to, "Ball")
+      if i % 900 == 0 then ctx:sleep(0) end
+    end
+    return true
+  end,
   Ball = function(self) self.got = self.got + 1 end,
   Got = function(self) return self.got end,
 } }

@@ -1,0 +1,112 @@
+-- troupe doctor: each thing that goes wrong is found and named, with what to do; a healthy process has nothing.
+-- luacheck: no max line length
+local sh = require "spec.support.sh"
+local process = require "spec.support.process"
+
+local folder, env
+local function script(name, text) return process.write_file(folder .. "/" .. name, text) end
+local function start(ready, ...)
+  local p = process.troupe({ ... }, { env = env })
+  p:wait_line(ready)
+  return p
+end
+local function doctor(...) return sh.troupe({ "doctor", ... }, { env = env }) end
+
+describe("troupe doctor", function()
+  before_each(function()
+    folder = process.tmpdir()
+    env = { XDG_RUNTIME_DIR = folder }
+  end)
+
+  it("finds nothing wrong with a process that is well", function()
+    local p = start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "a", autostart = true, subscriptions = { "news" }, on = { Ping = function() end },
+      init = function(_, ctx) ctx:publish("news/b", "Ping") print("up") end } }]]))
+    local status, out, err = doctor()
+    assert.equal(p.pid .. "  nothing wrong was found (9 checks)\n", out, err)
+    assert.equal(0, status)
+  end)
+
+  it("names topics that nobody listens to, and the nearest one, and other dead letters", function()
+    start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "a", autostart = true, subscriptions = { "news" }, on = { Ping = function() end },
+      init = function(_, ctx) for _ = 1, 3 do ctx:publish("nwes", "Ping") end ctx:send("b", "Ping") ctx:sleep(0) print("up") end } }]]))
+    local status, out = doctor()
+    assert.equal(1, status)
+    assert.matches("nobody_listens: nobody listens to topic nwes: 3 events, the last one, Ping, 0 s ago; the nearest topic is news\n      do: correct the topic's name", out, 1, true)
+    assert.matches("dead_letters: 1 dead letters; the last one, 0 s ago: message Ping to b/default: not_found: ", out, 1, true)
+  end)
+
+  it("names a host that is away, and one that was joined twice", function()
+    local address = "unix:" .. folder .. "/h"
+    start("^listening", "host", "--listen", address)
+    local p = start("^joined", "worker", "--host", address, "--host", address, script("w.lua", "return { type = 'w', on = {} }"))
+    local away = start("^listening", "run", "--listen", "unix:" .. folder .. "/x", "--host", "unix:" .. folder .. "/gone", script("v.lua", "return { type = 'v', on = {} }"))
+    local status, out = doctor("--pid", tostring(p.pid))
+    assert.equal(1, status)
+    assert.matches("doubled: this process has joined host " .. address .. " twice", out, 1, true)
+    status, out = doctor("--pid", tostring(away.pid))
+    assert.equal(1, status)
+    assert.matches("host_away: host unix:" .. folder .. "/gone is away: ", out, 1, true)
+    assert.matches("do: start it (troupe host --listen ADDRESS)", out, 1, true)
+  end)
+
+  it("names a type that another worker holds", function()
+    local address = "unix:" .. folder .. "/h"
+    start("^listening", "host", "--listen", address)
+    local file = script("w.lua", "return { type = 'w', on = {} }")
+    start("^joined", "worker", "--host", address, file)
+    local second = process.troupe({ "worker", "--host", address, file }, { env = env })
+    second:wait_line("type.refused", nil, "err")
+    local status, out = doctor("--pid", tostring(second.pid))
+    assert.equal(1, status)
+    assert.matches("not_joined: host " .. address .. " has not taken all that this worker has: type w is held by another worker", out, 1, true)
+  end)
+
+  it("names a worker that takes too little, and a mailbox that is full", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = start("^listening", "host", "--listen", address, "--session-bytes", "64K")
+    local slow = start("^joined", "worker", "--host", address, script("w.lua", "return { type = 'w', subscriptions = { 'news' }, on = { Ping = function() end } }"))
+    slow:kill("sigstop")
+    assert.equal(0, (sh.troupe { "run", "--host", address, script("p.lua", [[return function(ctx)
+      for _ = 1, 2000 do ctx:publish("news/k", "Ping", { text = ("x"):rep(1000) }) end end]]) }))
+    local full = start("^up", "run", "--listen", "unix:" .. folder .. "/x", script("a.lua", [[return { { type = "a", autostart = true, on = {},
+      init = function(_, ctx) for i = 1, 5 do ctx:send("f/1", "Wait", { n = i }) end ctx:sleep(0) print("up") end },
+      { type = "f", mailbox = { limit = 2, overflow = "refuse" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } } }]]))
+    local status, out = doctor("--pid", tostring(host.pid))
+    slow:kill("sigcont")
+    assert.equal(1, status)
+    assert.matches("slow_receiver: worker %S+ %(w%) ", out)
+    status, out = doctor("--pid", tostring(full.pid))
+    assert.equal(1, status)
+    assert.matches("full_mailbox: the mailbox of f/1 has 1 messages, of 2 that it holds", out, 1, true)
+  end)
+
+  it("looks at a host elsewhere", function()
+    local _, address = process.troupe({ "host", "--listen", "127.0.0.1:0" }):wait_line("^listening (.*)$")
+    local status, out = doctor("--host", address)
+    assert.equal("host " .. address .. " answers\n", out)
+    assert.equal(0, status)
+    status, out = doctor("--host", "127.0.0.1:1")
+    assert.equal(1, status)
+    assert.matches("host_away: host 127.0.0.1:1 is away: .*do: start it %(troupe host %-%-listen 127.0.0.1:1%)", out)
+  end)
+
+  it("says when there is nobody to look at", function()
+    local status, _, err = doctor()
+    assert.equal(1, status)
+    assert.matches("no troupe of this user is running (troupe host or troupe run starts one; --host ADDRESS looks at a host elsewhere)", err, 1, true)
+  end)
+
+  it("is in docs/doctor.md, check by check", function()
+    start("^listening", "host", "--listen", "unix:" .. folder .. "/h")
+    local status, out = doctor("--checks")
+    assert.equal(0, status)
+    local rows = {}
+    for name, sign, remedy in out:gmatch("(%S+)\n  ([^\n]*)\n  do: ([^\n]*)\n") do rows[#rows + 1] = ("| `%s` | %s | %s |"):format(name, sign, remedy) end
+    local written = {}
+    for line in process.read_file("docs/doctor.md"):gmatch("[^\n]+") do
+      if line:find("^| `%S+` | [^|]* | ") then written[#written + 1] = line end
+    end
+    assert.equal(9, #rows)
+    assert.same(rows, written)
+  end)
+end)

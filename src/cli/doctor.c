@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT
+ * troupe doctor: what is wrong with the running processes of this user, and what to do about it; or with the way to a host. The looking is
+ * done in the processes themselves (runtime/doctor.c); here it is printed. Status 0: nothing was found. */
+#include <string.h>
+
+#include "cli/operate.h"
+
+static bool found;
+
+static void say_findings(cli_operate *op, const troupe_value_t *answer) {
+  const troupe_value_t *findings = troupe_value_get(answer, "findings"), *checks = troupe_value_get(answer, "checks");
+  size_t count = findings ? troupe_value_length(findings) : 0;
+  (void)op;
+  if (count == 0)
+    printf("%lld  nothing wrong was found (%zu checks)\n", (long long)cli_number(answer, "pid"), checks ? troupe_value_length(checks) : 0);
+  for (size_t i = 0; i < count; i++) {
+    const troupe_value_t *finding = troupe_value_at(findings, i);
+    printf("%lld  %s: %s\n      do: %s\n", (long long)cli_number(answer, "pid"), cli_text(finding, "check"), cli_text(finding, "says"),
+           cli_text(finding, "do"));
+  }
+  found = found || count > 0;
+}
+
+static void say_checks(cli_operate *op, const troupe_value_t *answer) {
+  const troupe_value_t *checks = troupe_value_get(answer, "checks");
+  (void)op;
+  for (size_t i = 0; checks && i < troupe_value_length(checks); i++) {
+    const troupe_value_t *check = troupe_value_at(checks, i);
+    printf("%s\n  %s\n  do: %s\n", cli_text(check, "name"), cli_text(check, "sign"), cli_text(check, "do"));
+  }
+}
+
+/* ---- a host, from outside ---- */
+
+typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; bool answered; } visit;
+
+static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason) {
+  visit *v = ud;
+  const char *address = tr_uplink_address(uplink), *version = tr_worker_host_version(tr_uplink_worker(uplink));
+  if (v->answered || (state != TR_WORKER_JOINED && !(state == TR_WORKER_DIALING && reason))) return;
+  v->answered = true;
+  tr_timer_stop(tr_core_timers(tr_runtime_core(v->rt)), &v->timer);
+  if (state == TR_WORKER_JOINED) {
+    printf("host %s answers\n", address);
+    if (version[0] && strcmp(version, troupe_version()))
+      printf("version: it is troupe %s, this is troupe %s\n      do: install the same version on both sides\n", version, troupe_version());
+  } else {
+    printf("host_away: host %s is away: %s\n      do: start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address, reason, address);
+    found = true;
+  }
+  fflush(stdout);
+  tr_runtime_exit(v->rt, 0);
+}
+
+static void on_time(tr_timer *timer) {
+  visit *v = TR_CONTAINER(timer, visit, timer);
+  v->answered = found = true;
+  printf("host_away: it takes connections, but does not answer\n      do: see whether a troupe or AutoGen host listens there, and whether it is frozen\n");
+  tr_runtime_set_drain(v->rt, 0);
+  tr_runtime_exit(v->rt, 0);
+}
+
+static int visit_host(const cli_verb *verb, const cli_args *args, const char *address) {
+  visit v = { .verb = verb };
+  tr_time timeout;
+  if (!cli_seconds(verb, args, "timeout", TR_SECONDS(5), &timeout)) return CLI_USAGE;
+  v.rt = cli_runtime("error", 1);
+  if (!v.rt) return CLI_FAILED;
+  tr_core *core = tr_runtime_core(v.rt);
+  tr_core_set_now(core, tr_runtime_now(v.rt));
+  tr_timer_start(tr_core_timers(core), &v.timer, tr_core_now(core) + timeout, on_time);
+  int rc = tr_runtime_connect(v.rt, address, false, 0, on_uplink, &v, NULL);
+  if (rc) rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(v.rt));
+  else rc = troupe_run(v.rt);
+  tr_timer_stop(tr_core_timers(core), &v.timer);
+  v.answered = true;
+  troupe_free(v.rt);
+  return rc;
+}
+
+static int run_doctor(const cli_verb *verb, cli_args *args) {
+  const char *host = cli_get(verb, args, "host");
+  int asked = 0, rc;
+  found = false;
+  if (host && strncmp(host, "unix:", 5)) return (rc = visit_host(verb, args, host)) ? rc : found ? CLI_FAILED : CLI_OK;
+  rc = cli_operate_all(verb, args, "doctor", cli_get(verb, args, "checks") ? say_checks : say_findings, &asked);
+  if (rc == CLI_OK && asked == 0)
+    return cli_fail(CLI_FAILED, verb->name, "no troupe of this user is running (troupe host or troupe run starts one; --host ADDRESS looks at a host elsewhere)");
+  return rc ? rc : found ? CLI_FAILED : CLI_OK;
+}
+
+static const cli_option options[] = {
+  { "pid", 'p', "PID", "the process, where several run (all of them)", NULL },
+  { "host", 0, "ADDRESS", "can this host be reached? or unix:SOCKET: the process with this operator's socket", NULL },
+  { "checks", 0, NULL, "list what a running process is looked at for", NULL },
+  { "json", 0, NULL, "print what the process answers as it is", NULL },
+  { "timeout", 't', "S", "give up after so many seconds (a host 5, a process 30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+};
+
+const cli_verb cli_doctor = {
+  "doctor", "[--pid PID | --host ADDRESS]", "Look for what goes wrong most in running processes, and say what to do. Status 1: something was found.",
+  "  troupe doctor\n  troupe doctor --host 127.0.0.1:50051", options, 0, 0, run_doctor,
+};
