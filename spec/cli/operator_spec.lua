@@ -197,13 +197,3 @@ describe("troupe reload, drain, stop", function()
     assert.not_matches("slow done", p.out, 1, true)
   end)
 end)
-
-describe("verbs that are not there yet", function()
-  it("say so", function()
-    for _, verb in ipairs { "replay" } do
-      local status, _, err = sh.troupe { verb }
-      assert.equal(2, status)
-      assert.equal(("troupe: %s: not available yet (troupe --help lists what is)\n"):format(verb), err)
-    end
-  end)
-end)

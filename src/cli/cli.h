@@ -132,6 +132,7 @@ extern const cli_verb
   cli_cert,
   cli_tunnel,
   cli_test,
+  cli_replay,
   cli_launched;
 
 #endif

@@ -30,15 +30,10 @@ const cli_verb *const cli_verbs[] = {
   &cli_cert,
   &cli_tunnel,
   &cli_test,
+  &cli_replay,
   &cli_launched,
   NULL
 };
-/* What docs/api.md names and this version does not have. */
-static const char *const later[] = {
-  "replay",
-  NULL
-};
-
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
   if (!name) {
@@ -63,8 +58,6 @@ int main(int argc, char **argv) {
     return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);
   }
   names[n] = NULL;
-  for (int i = 0; later[i]; i++)
-    if (strcmp(name, later[i]) == 0) return cli_fail(CLI_USAGE, name, "not available yet (troupe --help lists what is)");
   const char *nearest = tr_text_nearest(tr_slice_of(name), names);
   if (nearest) return cli_fail(CLI_USAGE, name, "no such verb (did you mean %s? see troupe --help)", nearest);
   return cli_fail(CLI_USAGE, name, "no such verb (see troupe --help)");

@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "runtime/record.h"
 
 #define COMMON_OPTIONS                                                                                              \
   { "threads", 0, "N", "so many threads share the agents (1)", "TROUPE_THREADS" },                                             \
   { "compress", 0, "SIZE", "gzip messages of so many bytes and more, to hosts and workers that take it (none)", NULL }, \
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
+#define RECORD_OPTIONS                                                                                              \
+  { "record", 0, "FILE", "keep what agents receive and send in FILE, for troupe replay; what was there is FILE.old", NULL }, \
+  { "record-limit", 0, "SIZE", "the record ends at so many bytes (256M)", NULL }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
 #define HOST_OPTION { "host", 0, "ADDRESS…", "join this host (" CLI_DEFAULT_ADDRESS "); may be given several times", "TROUPE_HOST" }
 #define SHARED_OPTION { "shared", 0, "TYPE,…", "several workers may have these agent types, and share their ids (troupe's say so by `shared`)", NULL }
@@ -115,6 +119,14 @@ int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   return CLI_OK;
 }
 
+static int record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  tr_record_options options = { .path = cli_get(verb, args, "record"), .files = args->words, .file_count = args->count, .args = args->rest,
+                                .arg_count = args->rest_count };
+  if (!options.path) return CLI_OK;
+  if (!cli_size(verb, args, "record-limit", 0, &options.limit)) return CLI_USAGE;
+  return tr_runtime_record(rt, &options) ? cli_fail(CLI_FAILED, verb->name, "--record: %s", troupe_error(rt)) : CLI_OK;
+}
+
 /* ---- all three ---- */
 
 /* Agents alone, with nobody who could send them anything: it ends at once, and that looks like a fault. */
@@ -152,6 +164,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
+  if (rc == CLI_OK) rc = record(rt, verb, args);
   if (rc == CLI_OK && listen_count) rc = listen_at(rt, verb, args, listens, listen_count);
   if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
@@ -184,13 +197,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  CLI_ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_ALLOW_OPTION, WATCH_OPTION, RECORD_OPTIONS, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
   CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, CLI_ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, CLI_ALLOW_OPTION, WATCH_OPTION, RECORD_OPTIONS, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

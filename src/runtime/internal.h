@@ -93,6 +93,8 @@ struct troupe {
   uint64_t store_tries;
   tr_file_options file_options; /* for tests */
   int64_t (*wall_us)(void);     /* the time of day */
+  int64_t restored_at;          /* replay.c: the time of day when states were restored; 0: now */
+  struct tr_recorder *recorder; /* record.c; NULL: nothing is recorded */
   tr_time stop_deadline, give_deadline, drain;
   int exit_status;
   /* operator.c */

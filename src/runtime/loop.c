@@ -5,6 +5,7 @@
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
 #include "runtime/isolate.h"
+#include "runtime/record.h"
 #include "runtime/secure.h"
 #include "runtime/state.h"
 
@@ -75,6 +76,7 @@ static void begin_closing(troupe_t *rt) {
   rt->stage = TR_STAGE_CLOSE;
   tr_runtime_saves_step(rt); /* those that wait hear of it */
   tr_together_pause(rt, true);
+  if (rt->recorder) tr_record_end(rt);
   if (rt->state_path) begin_ending(rt);
   tr_together_drop(rt, on_dropped);
   rt->in_poll = true;

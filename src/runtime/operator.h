@@ -47,6 +47,7 @@ void tr_question_done(tr_question *q);
 void tr_question_free(tr_question *q); /* its call is somebody else's now */
 /* `before`, then the text as JSON. What is no UTF-8 is "". */
 void tr_question_put(tr_buf *out, const char *before, const char *text);
+void tr_question_put_slice(tr_buf *out, const char *before, tr_slice text);
 
 /* --- operator_shared.c, operator_letters.c --- */
 void tr_question_shared(tr_buf *out, const troupe_t *rt); /* a member of an object */

@@ -12,12 +12,13 @@
  * Where there are several isolates each one puts its lines on the tracer's pile, and isolate 0 sends that 20 times a second. A message from one to
  * another is shown where it begins, its answer where that comes to who waits.
  *
- * While nobody asks, the core has nobody to tell (core/observe.c). A reader that is slow gets what goes by as long as QUEUED_MOST bytes are
+ * While nobody asks, the core has nobody to tell (seen.c, which writes the lines, too). A reader that is slow gets what goes by as long as QUEUED_MOST bytes are
  * not taken; what does not fit is counted, and the count is told when there is room again. Bodies are cut. */
 #include <stdio.h>
 #include <string.h>
 
 #include "runtime/operator.h"
+#include "runtime/seen.h"
 
 #ifdef TR_HOSTILE
 #define QUEUED_MOST 2000
@@ -43,63 +44,6 @@ typedef struct tracer {
   size_t pile_most;
 } tracer;
 
-typedef struct seer { troupe_t *rt; tr_script *script; tr_mem *mem; } seer; /* in whose thread it is */
-
-/* ---- one line ---- */
-
-static void put_pair(tr_buf *out, const char *before, const tr_name *type, const tr_name *key) {
-  char text[2 * TR_ID_MAX + 2];
-  snprintf(text, sizeof text, "%s/%s", type->text, key ? key->text : "");
-  tr_question_put(out, before, text);
-}
-
-static void put_body(tr_buf *out, tr_script *script, const tr_body *body, size_t most) {
-  tr_error error;
-  tr_buf json;
-  if (most == 0) return;
-  tr_error_init(&error);
-  tr_buf_init(&json, out->mem);
-  if (tr_body_json(script, body, &json, &error) || json.failed) {
-    tr_question_put(out, ",\"text\":", "(a body that cannot be shown)");
-  } else if (json.len <= most) {
-    tr_buf_text(out, ",\"body\":");
-    tr_buf_slice(out, tr_buf_view(&json));
-  } else {
-    json.len = tr_utf8_cut(tr_buf_view(&json), most);
-    tr_buf_byte(&json, 0);
-    if (!json.failed) tr_question_put(out, ",\"text\":", (const char *)json.data);
-  }
-  tr_buf_fini(&json);
-}
-
-static void put_error(tr_buf *out, int code, tr_slice text) {
-  char line[TR_ERROR_TEXT + 40];
-  snprintf(line, sizeof line, "%s: %.*s", tr_error_name(code), TR_SLICE_ARG(text));
-  tr_question_put(out, ",\"error\":", line);
-}
-
-static void put_line(tr_buf *out, const seer *by, const tr_seen *seen, size_t body) {
-  static const char *const points[] = { "sent", "given", "answered", "failed", "dead" };
-  static const char *const kinds[] = { "event", "request", "send" };
-  const tr_msg *msg = seen->msg;
-  char id[TR_MSG_ID_MAX + 1], number[TR_MSG_ID_MAX];
-  bool answer = seen->kind == TR_SEEN_ANSWERED;
-  const char *from = answer ? ",\"to\":" : ",\"from\":", *to = answer ? ",\"from\":" : ",\"to\":";
-  snprintf(id, sizeof id, "%.*s", TR_SLICE_ARG(tr_msg_id(msg, number)));
-  tr_buf_printf(out, "{\"at\":\"%s\",\"t\":%.6f,\"kind\":\"%s\"", points[seen->kind], (double)by->rt->wall_us() / 1e6, kinds[msg->kind]);
-  tr_question_put(out, ",\"type\":", msg->type->text);
-  if (msg->sender_type) put_pair(out, from, msg->sender_type, msg->sender_key);
-  if (seen->agent) put_pair(out, to, tr_class_type(seen->agent->class_), seen->agent->key);
-  else if (msg->target_type) put_pair(out, to, msg->target_type, msg->target_key);
-  if (seen->agent && msg->kind == TR_MSG_EVENT) put_pair(out, ",\"topic\":", msg->target_type, msg->target_key);
-  tr_question_put(out, ",\"id\":", id);
-  if (seen->kind == TR_SEEN_SENT && (msg->from_wire || (msg->sender && tr_class_is_program(msg->sender->class_)))) tr_buf_text(out, ",\"outside\":true");
-  if (seen->code) put_error(out, seen->code, seen->reply ? seen->reply->error : tr_slice_of(seen->text ? seen->text : tr_error_default_text(seen->code)));
-  if (answer && !seen->code) tr_question_put(out, ",\"reply\":", seen->reply->type ? seen->reply->type->text : "null");
-  if (answer ? !seen->code : seen->kind != TR_SEEN_FAILED) put_body(out, by->script, answer ? &seen->reply->body : &msg->body, body);
-  tr_buf_text(out, "}");
-}
-
 /* ---- whose it is ---- */
 
 static bool is(const tr_only *only, const tr_name *type, const tr_name *key) {
@@ -115,13 +59,6 @@ static bool wants(const tracer *self, const tr_seen *seen) {
   if (!self->only.count) return true;
   if (seen->agent) return is(&self->only, tr_class_type(seen->agent->class_), seen->agent->key);
   return is(&self->only, msg->sender_type, msg->sender_key) || (msg->kind != TR_MSG_EVENT && is(&self->only, msg->target_type, msg->target_key));
-}
-
-/* What the runtime does for itself is not shown: results that are fetched, consoles, dead letters as messages. */
-static bool is_internal(const tr_msg *msg) {
-  const tr_name *reserved = msg->kind == TR_MSG_EVENT ? msg->target_type : msg->target_key;
-  return !msg->type || !msg->target_type || tr_slice_starts(tr_name_view(msg->type), TR_SLICE_LITERAL("troupe.")) ||
-         (reserved && tr_name_reserved(tr_name_view(reserved)));
 }
 
 /* ---- telling ---- */
@@ -156,7 +93,7 @@ static void pile_line(tracer *self, tr_slice line) {
   uv_mutex_unlock(&self->mutex);
 }
 
-static void tell(tracer *self, const seer *by, const tr_seen *seen) {
+static void tell(tracer *self, const tr_seer *by, const tr_seen *seen) {
   tr_buf out;
   bool several = self->has_mutex;
   if (!several && is_full(self)) {
@@ -164,7 +101,7 @@ static void tell(tracer *self, const seer *by, const tr_seen *seen) {
     return;
   }
   tr_buf_init(&out, by->mem);
-  put_line(&out, by, seen, self->body);
+  tr_seen_line(&out, by, seen, self->body);
   if (out.failed) tr_buf_clear(&out); /* an empty line is a lost one */
   if (several) pile_line(self, tr_buf_view(&out));
   else if (out.len) send_line(self, tr_buf_view(&out));
@@ -173,22 +110,11 @@ static void tell(tracer *self, const seer *by, const tr_seen *seen) {
 }
 
 /* The list changes only while all isolates stand still. */
-static void tell_all(const seer *by, const tr_seen *seen) {
-  if (is_internal(seen->msg)) return;
+void tr_trace_seen(const tr_seer *by, const tr_seen *seen) {
   for (tr_link *link = by->rt->operator->tracers.next; link != &by->rt->operator->tracers; link = link->next) {
     tracer *self = TR_CONTAINER(link, tracer, all);
     if ((self->has_mutex || !self->over) && wants(self, seen)) tell(self, by, seen);
   }
-}
-
-static void on_seen(void *ud, const tr_seen *seen) {
-  troupe_t *rt = ud;
-  tell_all(&(seer){ rt, rt->script, &rt->mem }, seen);
-}
-
-static void on_seen_in_isolate(void *ud, const tr_seen *seen) {
-  const tr_isolate *isolate = ud;
-  tell_all(&(seer){ isolate->crew->rt, isolate->script, isolate->mem }, seen);
 }
 
 static void take_pile(tracer *self) {
@@ -214,12 +140,6 @@ static void on_tick(tr_watcher *watcher) {
 
 /* ---- beginning and end ---- */
 
-static void observe(troupe_t *rt, bool on) {
-  if (!rt->crew) tr_core_observe(rt->core, on ? on_seen : NULL, rt);
-  for (unsigned i = 0; rt->crew && i < rt->crew->count; i++)
-    tr_core_observe(rt->crew->isolates[i]->core, on ? on_seen_in_isolate : NULL, rt->crew->isolates[i]);
-}
-
 static void fini(tracer *self) {
   if (self->has_mutex) uv_mutex_destroy(&self->mutex);
   tr_buf_fini(&self->pile);
@@ -232,7 +152,7 @@ static void on_end(tr_watcher *watcher) {
   tracer *self = TR_CONTAINER(watcher, tracer, watcher);
   tr_crew_pause(self->rt->crew);
   tr_link_remove(&self->all);
-  if (tr_list_empty(&self->rt->operator->tracers)) observe(self->rt, false);
+  tr_seen_observe(self->rt);
   tr_crew_resume(self->rt->crew);
   fini(self);
 }
@@ -300,6 +220,6 @@ void tr_answer_trace(tr_question *q) {
   }
   tr_crew_pause(rt->crew);
   tr_list_push(&q->self->tracers, &self->all);
-  observe(rt, true);
+  tr_seen_observe(rt);
   tr_crew_resume(rt->crew);
 }

@@ -73,12 +73,14 @@ void tr_question_answer(tr_question *q, tr_buf *out) {
   else tr_question_done(q);
 }
 
-void tr_question_put(tr_buf *out, const char *before, const char *text) {
+void tr_question_put_slice(tr_buf *out, const char *before, tr_slice text) {
   tr_error error;
   tr_json_writer writer;
   tr_error_init(&error);
   tr_buf_text(out, before);
   tr_json_writer_init(&writer, out, &error);
   tr_sink sink = tr_json_sink(&writer);
-  if (sink.string(sink.ud, tr_slice_of(text))) tr_buf_text(out, "\"\"");
+  if (sink.string(sink.ud, text)) tr_buf_text(out, "\"\"");
 }
+
+void tr_question_put(tr_buf *out, const char *before, const char *text) { tr_question_put_slice(out, before, tr_slice_of(text)); }

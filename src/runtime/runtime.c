@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "runtime/isolate.h"
+#include "runtime/record.h"
 #include "runtime/secure.h"
 #include "runtime/state.h"
 
@@ -193,6 +194,7 @@ void troupe_free(troupe_t *rt) {
   if (!rt) return;
   rt->stage = TR_STAGE_DONE; /* a callback that calls again is refused */
   if (rt->crew) tr_crew_stop(rt->crew);
+  tr_record_close(rt);
   if (rt->core) tr_runtime_cancel_calls(rt);
   if (rt->core) tr_runtime_saves_cancel(rt);
   if (rt->core) tr_runtime_store_last(rt);

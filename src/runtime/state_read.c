@@ -51,7 +51,7 @@ static void read_time(reading *self, tr_slice bytes) {
   tr_value *value = tr_script_value(self->rt->script, bytes, &self->rt->error);
   tr_error_init(&self->rt->error);
   if (value && tr_value_as_integer(value, &then) && !self->rt->options.clock_us) {
-    self->passed = self->rt->wall_us() - then;
+    self->passed = (self->rt->restored_at ? self->rt->restored_at : self->rt->wall_us()) - then;
     if (self->passed < 0) self->passed = 0; /* the time of day was set back */
   }
   tr_value_free(value);

@@ -366,6 +366,14 @@ int tr_script_start(tr_script *script, tr_error *error) {
   return first ? first : rc;
 }
 
+int tr_script_start_type(tr_script *script, tr_slice type, tr_error *error) {
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next) {
+    tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    if (!class_->def->program && !class_->started && tr_slice_equal(tr_name_view(tr_class_type(class_->core_class)), type)) return start_class(class_, error);
+  }
+  return script->foreign ? tr_script_start_type(script->foreign, type, error) : 0;
+}
+
 /* One that runs is cancelled, which counts it as over: so it is counted first. */
 static int run_again(tr_script_class *class_, tr_error *error) {
   tr_agent *agent = tr_class_find(class_->core_class, TR_SLICE_LITERAL("default"));

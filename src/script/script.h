@@ -84,6 +84,7 @@ void tr_script_unload(tr_script *script, const char *name);
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
 int tr_script_start(tr_script *script, tr_error *error);
+int tr_script_start_type(tr_script *script, tr_slice type, tr_error *error); /* of this type alone, and no program */
 /* Start programs anew: those whose code was reloaded since they began, or all. How many; *error: of one that could not be. */
 unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error);
 bool tr_script_has_program(const tr_script *script);

@@ -1,0 +1,159 @@
+-- troupe run --record, and troupe replay: what an agent got is given to it again, by a clock that is set forward.
+local sh = require "spec.support.sh"
+local process = require "spec.support.process"
+
+local agents = [[
+return {
+  { type = "greeter", state = { count = 0 }, on = {
+    Greeting = function(self, m, ctx)
+      self.count = self.count + 1
+      ctx:publish("chat", "Said", { text = m.name })
+      local r = ctx:call("store/default", "Get", { key = m.name })
+      return { text = "hello " .. m.name .. r.value }
+    end,
+    Wait = function(_, m, ctx) ctx:sleep(m.s) return { done = true } end,
+    Bad = function() error("bad thing") end,
+    Back = function(_, m) return m end,
+    Begin = function(self, _, ctx)
+      ctx:after(0.05, function() self.count = self.count + 100 ctx:send("log", "Fired", {}) end)
+    end,
+  } },
+  { type = "store", on = { Get = function(self, m) self.n = (self.n or 0) + 1 return { value = m.key:upper() .. self.n } end } },
+  { type = "log", on = { Fired = function() end } },
+  function(ctx)
+    for _, n in ipairs { "anna", "bert" } do ctx:call("greeter/desk", "Greeting", { name = n }) end
+    ctx:send("greeter/desk", "Begin", {})
+    ctx:call("greeter/desk", "Wait", { s = 0.1 })
+    ctx:pcall("greeter/desk", "Bad", {})
+    ctx:call("greeter/desk", "Back", { troupe.bytes("\xff\0x") })
+  end,
+}
+]]
+
+describe("troupe replay", function()
+  local folder, record
+  local function file(name, text) return process.write_file(folder .. "/" .. name, text) end
+  local function replay(...)
+    return sh.troupe({ "replay", "r.jsonl", "--agent", "greeter", ... }, { cwd = folder })
+  end
+  local function changed(from, to) file("new.lua", (assert(agents:gsub(from, to)))) end
+  -- The record is made once: each spec may write over its own copy.
+  setup(function()
+    folder = process.tmpdir()
+    file("agents.lua", agents)
+    local status, _, err = sh.troupe({ "run", "--record", "r.jsonl", "agents.lua" }, { cwd = folder })
+    assert.equal(0, status, err)
+    record = process.read_file(folder .. "/r.jsonl")
+  end)
+  before_each(function()
+    file("agents.lua", agents)
+    file("r.jsonl", record)
+  end)
+
+  it("finds nothing different in the same code: calls are answered from the record, timers run in its time", function()
+    local status, out, err = replay()
+    assert.equal("", err)
+    assert.equal("equal: 6 messages of 1 agent\n", out)
+    assert.equal(0, status)
+  end)
+
+  it("shows what other code sends, answers and keeps as a diff", function()
+    changed("hello ", "bye ")
+    local status, out = replay("--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches("^%-%-%- greeter/desk r.jsonl\n%+%+%+ greeter/desk new.lua\n@@ %-1,%d+ %+1,%d+ @@\n handled:\n", out)
+    assert.matches('\n-  #1 Greeting {"name":"anna"} -> Greeting {"text":"hello annaANNA1"}\n', out, 1, true)
+    assert.matches('\n+  #1 Greeting {"name":"anna"} -> Greeting {"text":"bye annaANNA1"}\n', out, 1, true)
+    assert.matches('\n+  #2 Greeting {"name":"bert"} -> Greeting {"text":"bye bertBERT2"}\n', out, 1, true)
+    assert.not_matches("\n[-+] .*count", out)
+    changed("count %+ 1\n", "count + 2\n")
+    status, out = replay("--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches('\n-      "count": 102\n+      "count": 104\n', out, 1, true)
+    changed('"chat", "Said"', '"talk", "Said"')
+    status, out = replay("--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches('\n-  event chat/default Said {"text":"anna"}\n', out, 1, true)
+    assert.matches('\n+  event talk/default Said {"text":"anna"}\n', out, 1, true)
+  end)
+
+  it("lets its timers run in the record's time", function()
+    changed("ctx:after%(0.05", "ctx:after(9")
+    local status, out = replay("--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches("\n-  send log/default Fired {}\n", out, 1, true)
+    assert.matches('\n-      "count": 102\n+      "count": 2\n', out, 1, true)
+  end)
+
+  it("says what the record has no answer for: it is unavailable", function()
+    changed('"store/default", "Get"', '"store/other", "Get"')
+    local status, out, err = replay("--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches("\ntroupe: replay: greeter/desk called store/other (Get): the record has no answer, so it was unavailable\n", "\n" .. err, 1, true)
+    assert.matches("-> failed: unavailable: the record has no answer of store/other to Get", out, 1, true)
+  end)
+
+  it("tells it as JSON", function()
+    local status, out = replay("--json")
+    assert.equal(0, status)
+    assert.matches('^{"agents":%[{"agent":"greeter/desk","equal":true,"messages":6,"diff":"","recorded":"handled:\\n', out)
+    assert.matches('"notes":[],"equal":true}\n', out, 1, true)
+    changed("hello ", "bye ")
+    status, out = replay("--json", "--script", "new.lua")
+    assert.equal(1, status)
+    assert.matches('"equal":false}\n', out, 1, true)
+  end)
+
+  it("uses what a crash left, and says where it ends", function()
+    local _, lines = record:gsub("\n", "")
+    file("r.jsonl", record:sub(1, -10))
+    local status, out, err = replay()
+    assert.equal(0, status, out)
+    assert.matches(("troupe: replay: r.jsonl:%d: the record is cut off here"):format(lines), err, 1, true)
+    assert.matches("the record has no end, so states are not compared", err, 1, true)
+  end)
+
+  it("names the line that is damaged, and what is no record", function()
+    local at = 0
+    file("r.jsonl", (record:gsub("[^\n]+", function(line)
+      at = at + 1
+      return at == 3 and line:sub(1, -2) or nil
+    end)))
+    local status, _, err = replay()
+    assert.equal(2, status)
+    assert.matches("^troupe: replay: r.jsonl:3: the record is damaged: ", err)
+    for _, text in ipairs { "", "x\n", '{"at":"sent"}\n', "{}" } do
+      file("r.jsonl", text)
+      status, _, err = replay()
+      assert.equal(2, status)
+      assert.matches("^troupe: replay: r.jsonl:1: this is no record", err)
+    end
+  end)
+
+  it("is a usage error without an agent that is in it", function()
+    local status, _, err = sh.troupe({ "replay", "r.jsonl" }, { cwd = folder })
+    assert.equal(2, status)
+    assert.matches("--agent TYPE or TYPE/KEY", err, 1, true)
+    status, _, err = sh.troupe({ "replay", "r.jsonl", "--agent", "nobody" }, { cwd = folder })
+    assert.equal(2, status)
+    assert.equal("troupe: replay: r.jsonl: nothing in it is for an agent nobody\n", err)
+  end)
+end)
+
+describe("troupe run --record", function()
+  it("ends at its limit and says so, and keeps what was there as FILE.old", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/agents.lua", agents)
+    process.write_file(folder .. "/r.jsonl", "before")
+    local status, _, err = sh.troupe({ "run", "--record", "r.jsonl", "--record-limit", "2K", "agents.lua" }, { cwd = folder })
+    assert.equal(0, status)
+    assert.matches('warn record.ended why="it has reached its limit (--record-limit)"', err, 1, true)
+    local text = process.read_file(folder .. "/r.jsonl")
+    assert.matches('"why":"full"}\n$', text)
+    assert.is_true(#text < 2048 + 100)
+    assert.equal("before", process.read_file(folder .. "/r.jsonl.old"))
+    local replayed, _, told = sh.troupe({ "replay", "r.jsonl", "--agent", "greeter" }, { cwd = folder })
+    assert.is_true(replayed <= 1, told)
+    assert.matches("the record ends at its limit", told, 1, true)
+  end)
+end)
