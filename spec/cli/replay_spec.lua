@@ -14,8 +14,10 @@ return {
     Wait = function(_, m, ctx) ctx:sleep(m.s) return { done = true } end,
     Bad = function() error("bad thing") end,
     Back = function(_, m) return m end,
-    Begin = function(self, _, ctx)
-      ctx:after(0.05, function() self.count = self.count + 100 ctx:send("log", "Fired", {}) end)
+    Begin = function(_, _, ctx) ctx:after(0.05, "Later", {}) end,
+    Later = function(self, _, ctx)
+      self.count = self.count + 100
+      ctx:send("log/default", "Fired", {})
     end,
   } },
   { type = "store", on = { Get = function(self, m) self.n = (self.n or 0) + 1 return { value = m.key:upper() .. self.n } end } },
@@ -65,16 +67,16 @@ describe("troupe replay", function()
     assert.matches('\n-  #1 Greeting {"name":"anna"} -> Greeting {"text":"hello annaANNA1"}\n', out, 1, true)
     assert.matches('\n+  #1 Greeting {"name":"anna"} -> Greeting {"text":"bye annaANNA1"}\n', out, 1, true)
     assert.matches('\n+  #2 Greeting {"name":"bert"} -> Greeting {"text":"bye bertBERT2"}\n', out, 1, true)
-    assert.not_matches("\n[-+] .*count", out)
+    assert.not_matches("\n[-+][^\n]*count", out)
     changed("count %+ 1\n", "count + 2\n")
     status, out = replay("--script", "new.lua")
     assert.equal(1, status)
-    assert.matches('\n-      "count": 102\n+      "count": 104\n', out, 1, true)
+    assert.matches('\n-    "count": 102\n+    "count": 104\n', out, 1, true)
     changed('"chat", "Said"', '"talk", "Said"')
     status, out = replay("--script", "new.lua")
     assert.equal(1, status)
-    assert.matches('\n-  event chat/default Said {"text":"anna"}\n', out, 1, true)
-    assert.matches('\n+  event talk/default Said {"text":"anna"}\n', out, 1, true)
+    assert.matches('\n-  event chat/desk Said {"text":"anna"}\n', out, 1, true)
+    assert.matches('\n+  event talk/desk Said {"text":"anna"}\n', out, 1, true)
   end)
 
   it("lets its timers run in the record's time", function()
@@ -82,14 +84,14 @@ describe("troupe replay", function()
     local status, out = replay("--script", "new.lua")
     assert.equal(1, status)
     assert.matches("\n-  send log/default Fired {}\n", out, 1, true)
-    assert.matches('\n-      "count": 102\n+      "count": 2\n', out, 1, true)
+    assert.matches('\n-    "count": 102\n+    "count": 2\n', out, 1, true)
   end)
 
   it("says what the record has no answer for: it is unavailable", function()
     changed('"store/default", "Get"', '"store/other", "Get"')
     local status, out, err = replay("--script", "new.lua")
     assert.equal(1, status)
-    assert.matches("\ntroupe: replay: greeter/desk called store/other (Get): the record has no answer, so it was unavailable\n", "\n" .. err, 1, true)
+    assert.matches("^troupe: replay: greeter/desk called store/other %(Get%): the record has no answer, so it was unavailable\n", err)
     assert.matches("-> failed: unavailable: the record has no answer of store/other to Get", out, 1, true)
   end)
 

@@ -6,7 +6,7 @@
 #include "base/buf.h"
 
 /* Append the differences as `diff -u` does, without its two lines of names, three lines around each; nothing where there are none.
- * A line of `out` may be coloured by its first byte. err: false where memory ran out. */
+ * err: false where memory ran out. */
 bool tr_diff(tr_buf *out, tr_slice before, tr_slice after);
 
 #endif

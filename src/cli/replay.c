@@ -32,7 +32,7 @@ static void show_text(const tr_reran *result, tr_slice diff, const char *file, c
 }
 
 static void put_json(troupe_t *rt, tr_slice text) {
-  troupe_value_t *value = troupe_pack(rt, "S", text.p, text.n);
+  troupe_value_t *value = text.n ? troupe_pack(rt, "S", text) : NULL;
   size_t length;
   char *json = value ? troupe_value_to_json(rt, value, &length) : NULL;
   if (json) fwrite(json, 1, length, stdout);
