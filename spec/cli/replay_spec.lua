@@ -13,6 +13,7 @@ return {
     end,
     Wait = function(_, m, ctx) ctx:sleep(m.s) return { done = true } end,
     Bad = function() error("bad thing") end,
+    Vain = function(_, _, ctx) return { tostring(select(2, ctx:pcall("store/default", "Never", {}, { timeout = 0.05 }))) } end,
     Back = function(_, m) return m end,
     Begin = function(_, _, ctx) ctx:after(0.05, "Later", {}) end,
     Later = function(self, _, ctx)
@@ -20,13 +21,15 @@ return {
       ctx:send("log/default", "Fired", {})
     end,
   } },
-  { type = "store", on = { Get = function(self, m) self.n = (self.n or 0) + 1 return { value = m.key:upper() .. self.n } end } },
+  { type = "store", on = { Get = function(self, m) self.n = (self.n or 0) + 1 return { value = m.key:upper() .. self.n } end,
+    Never = function(_, _, ctx) ctx:sleep(0.2) end } },
   { type = "log", on = { Fired = function() end } },
   function(ctx)
     for _, n in ipairs { "anna", "bert" } do ctx:call("greeter/desk", "Greeting", { name = n }) end
     ctx:send("greeter/desk", "Begin", {})
     ctx:call("greeter/desk", "Wait", { s = 0.1 })
     ctx:pcall("greeter/desk", "Bad", {})
+    ctx:call("greeter/desk", "Vain", {})
     ctx:call("greeter/desk", "Back", { troupe.bytes("\xff\0x") })
   end,
 }
@@ -55,7 +58,7 @@ describe("troupe replay", function()
   it("finds nothing different in the same code: calls are answered from the record, timers run in its time", function()
     local status, out, err = replay()
     assert.equal("", err)
-    assert.equal("equal: 6 messages of 1 agent\n", out)
+    assert.equal("equal: 7 messages of 1 agent\n", out)
     assert.equal(0, status)
   end)
 
@@ -98,7 +101,7 @@ describe("troupe replay", function()
   it("tells it as JSON", function()
     local status, out = replay("--json")
     assert.equal(0, status)
-    assert.matches('^{"agents":%[{"agent":"greeter/desk","equal":true,"messages":6,"diff":"","recorded":"handled:\\n', out)
+    assert.matches('^{"agents":%[{"agent":"greeter/desk","equal":true,"messages":7,"diff":"","recorded":"handled:\\n', out)
     assert.matches('"notes":[],"equal":true}\n', out, 1, true)
     changed("hello ", "bye ")
     status, out = replay("--json", "--script", "new.lua")

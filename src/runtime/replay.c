@@ -197,9 +197,9 @@ static int on_call(tr_rerun *self, tr_msg *msg, tr_slice from, tr_slice to, tr_e
     return tr_error_set(why, TR_EUNAVAILABLE, "the record has no answer of %.*s to %s", TR_SLICE_ARG(to), msg->type->text);
   }
   call->made = true;
-  int64_t took = call->answer ? call->answer->t - call->sent->t : 0;
-  if (call->answer && plan(self, self->now + (took > 0 ? took : 0), msg, msg->reply_to, call)) return tr_error_set(why, TR_EMEMORY, "out of memory");
-  msg->reply_to = (tr_reply_to){ 0 }; /* dropping it is no answer */
+  int64_t took = call->answer ? call->answer->t - call->sent->t : 0, at = call->answer ? self->now + (took > 0 ? took : 0) : TR_NEVER;
+  if (plan(self, at, msg, msg->reply_to, call)) return tr_error_set(why, TR_EMEMORY, "out of memory");
+  msg->reply_to = (tr_reply_to){ 0 }; /* dropping it is no answer; who waits for it knows of it as long as it is kept */
   return TR_INTERCEPT_DROP;
 }
 
@@ -256,7 +256,7 @@ static void do_due(tr_rerun *self) {
   for (tr_link *link = self->due.next, *next; link != &self->due; link = next) {
     due *item = TR_CONTAINER(link, due, link);
     next = link->next;
-    if (item->at > self->now) continue;
+    if (item->at > self->now || item->at == TR_NEVER) continue;
     tr_link_remove(&item->link);
     if (item->call) answer(self, item);
     else if (tr_msg_is_awaited(item->msg)) tr_msg_cancel(item->msg);
@@ -372,7 +372,6 @@ int tr_rerun_run(tr_rerun *self, tr_error *error) {
     if (rc > 0) rc = 0;
   }
   if (!rc && self->failed) rc = tr_error_set(error, self->failed, "%s", tr_error_default_text(self->failed));
-  tr_core_observe(self->rt->core, NULL, NULL);
   return rc ? rc : tr_rerun_make_results(self, error);
 }
 
@@ -388,9 +387,11 @@ static void free_text(tr_mem *mem, char *text) {
 void tr_rerun_free(tr_rerun *self) {
   if (!self) return;
   tr_mem *mem = self->mem;
+  if (self->rt) tr_core_observe(self->rt->core, NULL, NULL);
   for (tr_link *link; (link = tr_list_pop(&self->due));) {
     due *item = TR_CONTAINER(link, due, link);
-    item->msg->reply_to = (tr_reply_to){ 0 };
+    item->msg->reply_to = item->reply_to;
+    if (item->call) tr_msg_fail(item->msg, TR_ECANCELLED, NULL); /* the agent's call ends */
     tr_msg_unref(item->msg);
     TR_DELETE(mem, item);
   }
