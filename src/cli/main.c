@@ -24,7 +24,6 @@ const cli_verb *const cli_verbs[] = {
   &cli_cert,
   &cli_tunnel,
   &cli_test,
-  &cli_cert,
   &cli_launched,
   NULL
 };
