@@ -139,9 +139,9 @@ void tr_together_pause(troupe_t *rt, bool settle);
 void tr_together_resume(troupe_t *rt);
 /* Call fn in the runtime's own thread, and wait for it (errand.c). TR_EUNAVAILABLE: all ends, fn was not called. thr: any. */
 int tr_runtime_errand(troupe_t *rt, void (*fn)(void *ud), void *ud);
-/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: it is live elsewhere;
+/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: another than `known` is live there;
  * TR_EMEMORY. */
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error);
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error);
 void tr_together_let_go(troupe_t *rt, const char *id); /* no more */
 void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
@@ -181,7 +181,7 @@ int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes,
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
 /* carry.c: one agent's state, for another process. */
 int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
-int tr_carry_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error);
+int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error);
 /* shared.c: hooks of uplinks (ud: the tr_uplink). */
 void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
 int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
@@ -191,6 +191,7 @@ bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is n
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);
+void tr_runtime_moves_step(troupe_t *rt); /* those that are on their way from another isolate */
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
 /* doors.c */
