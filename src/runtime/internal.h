@@ -32,8 +32,10 @@ struct tr_uplink {
   tr_worker *worker;
   tr_net_conn *conn;
   tr_net_dial *dial;
+  struct tr_fabric_link *link; /* fabric.c, in place of sockets; else NULL */
   tr_uplink_fn fn;
   void *ud;
+  bool member;        /* of a pool: nobody else uses it */
   char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
@@ -54,6 +56,7 @@ struct troupe {
   tr_host_options host_options;
   struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
+  tr_link pools;      /* pool.c */
   tr_link tunnels;    /* tunnel.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
@@ -65,6 +68,7 @@ struct troupe {
   tr_link grants;
   size_t grant_count;
   size_t listeners;
+  struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
   uv_loop_t loop_storage;
@@ -123,6 +127,15 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 #endif
     ;
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
+/* doors.c: an uplink of a pool: it registers nothing, and takes what names it. NULL: rt->error says why. */
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud);
+void tr_runtime_free_uplink(tr_uplink *uplink); /* not from inside its worker */
+void tr_runtime_free_pools(troupe_t *rt);       /* pool.c */
+/* messages.c: troupe_publish_with and troupe_call_with, by this uplink alone. */
+int tr_runtime_publish_by(troupe_t *rt, tr_uplink *by, const char *topic, const char *type, troupe_value_t *body,
+                          const troupe_message_options_t *options);
+int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const char *type, troupe_value_t *body,
+                       const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
 /* The newest of them, for the operator: undelivered.c. */
@@ -200,6 +213,9 @@ int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *er
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
+int tr_runtime_open_host(troupe_t *rt); /* rt->host is there then */
+/* An uplink that goes by a network in memory (fabric.c). */
+int tr_runtime_connect_by(troupe_t *rt, const char *name, struct tr_fabric_link *link, tr_uplink **out);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);

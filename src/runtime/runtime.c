@@ -164,6 +164,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->timer_at = TR_NEVER;
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
+  tr_list_init(&rt->pools);
   tr_list_init(&rt->tunnels);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);

@@ -30,6 +30,7 @@ int tr_runtime_watch(troupe_t *rt);
 
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from); /* troupe_options_t.compress_from; before any door is opened */
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
 /* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
