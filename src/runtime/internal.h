@@ -100,6 +100,8 @@ struct troupe {
   tr_time begun;
   /* signals.c */
   struct tr_signals *signals;
+  const struct tr_stay *stay; /* NULL: it ends when its programs do */
+  void *stay_ud;
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */
@@ -219,6 +221,7 @@ int tr_runtime_connect_by(troupe_t *rt, const char *name, struct tr_fabric_link 
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error); /* of any isolate, appended */
 /* NULL: out of memory, or error says what is wrong with it. */
 troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
 /* subscribe.c: the names in it must still be there */
