@@ -21,7 +21,7 @@ static void refuse(tr_host_stream *stream, int status, const char *text) { tr_ho
 
 static int answer_headers(tr_host_stream *stream, tr_client *client) {
   char had[24];
-  bool known = client->generation > 0 && tr_rpc_call_header(stream->call, TR_RECEIVED_HEADER).p; /* and it knows us */
+  bool known = tr_resume_knows(client, stream->call);
   if (!known) tr_resume_forget(client);
   int n = known ? snprintf(had, sizeof had, "%llu", (unsigned long long)client->had) : 0;
   tr_rpc_header headers[] = { { TR_SLICE_LITERAL(TR_RECEIVED_HEADER), known ? tr_slice_make(had, (size_t)n) : TR_SLICE_LITERAL(TR_RECEIVED_NOTHING) },
