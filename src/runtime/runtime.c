@@ -255,11 +255,16 @@ int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t
   return after_load(rt, tr_together_load(rt, path, (tr_slice){ NULL, 0 }, args, argc, error));
 }
 
-int troupe_reload(troupe_t *rt, const char *name) {
+int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
   size_t changed = 0;
   tr_error *error = begin_load(rt);
-  int rc = tr_together_reload(rt, name, &changed, error);
+  int rc = tr_together_reload(rt, options, told, ud, &changed, error);
   if (rc) return rc;
-  if (changed) after_load(rt, 0);
+  if (changed && !options->trial) after_load(rt, 0);
   return (int)changed;
+}
+
+int troupe_reload(troupe_t *rt, const char *name) {
+  tr_reload_options options = { .names = &name, .count = name ? 1 : 0 };
+  return tr_runtime_reload(rt, &options, NULL, NULL);
 }
