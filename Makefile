@@ -97,11 +97,12 @@ interop: ## the same with real AutoGen peers (installs them into the build folde
 	@$(MAKE) all
 	@$(SPEC_ENV) spec/interop/run
 
-check: ## lint, layers, warnings as errors, the specs under ASan and UBSan, with hostile bounds, those of threads under TSan
+check: ## lint, layers, warnings as errors, the specs with four threads, under ASan and UBSan, with hostile bounds, those of threads under TSan
 	@$(MAKE) deps
 	@$(MAKE) lint
 	@$(MAKE) check-layers
 	@$(MAKE) WERROR=1 all specs
+	@$(MAKE) WERROR=1 THREADS=4 run-specs
 	@$(MAKE) WERROR=1 test-asan
 	@$(MAKE) WERROR=1 test-hostile
 	@$(MAKE) WERROR=1 test-threads

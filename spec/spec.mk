@@ -65,4 +65,4 @@ soak: ## faults by chance under load, for MINUTES (5); SEED=n: those of that run
 $(BUILD)/spec/c_%: $$(call objects,$$(wildcard spec/c/$$*_*.c)) $(OBJ)/spec/c/check_main.o $(BUILD)/internal.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(filter thread,$(SANITIZER)),-Wl$(comma)--wrap=__longjmp_chk) $^ $(WITH_LUA) $(LDLIBS) -o $@

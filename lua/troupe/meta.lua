@@ -328,6 +328,8 @@ function troupe.protobuf(path) end
 ---@field token_file string? a file with it
 ---@field tokens string? file: whose tokens our listeners take
 ---@field rights string? file: who may do what at our listeners
+---@field sign_key string? file: what leaves this runtime is signed with it
+---@field verify_keys string? file: requests and events that come in must be signed by one of these
 ---@field insecure boolean? listen in plaintext where other machines reach it, too
 
 ---@class troupe.runtime_options
@@ -336,6 +338,7 @@ function troupe.protobuf(path) end
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
+---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
 ---@field log (fun(level: string, event: string, text: string))|false?
@@ -362,6 +365,8 @@ function pool:publish(topic, type, body, opts) end
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---@return { size: integer, joined: integer, open: integer }
+function pool:stats() end
 function pool:close() end
 
 ---@class troupe.runtime

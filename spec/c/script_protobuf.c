@@ -174,7 +174,7 @@ CHECK_CASE(protobuf_without_memory) {
     else CHECK_INT(answer.length, ==, any.len); /* a table has no order */
     failed += answer.code != 0;
   }
-  CHECK_INT(refused, >, 10);
+  CHECK_INT(refused, >, 5); /* most of what it needs was given back by the one before */
   CHECK_INT(failed, >, 2);
   tr_buf_fini(&any);
   host_close(&h);

@@ -276,7 +276,7 @@ static int run_subscribe(const cli_verb *verb, cli_args *args) { return run_ask(
 
 #define ASK_OPTIONS                                                                                        \
   { "host", 0, "ADDRESS", "the host (" CLI_DEFAULT_ADDRESS ")", "TROUPE_HOST" },                           \
-  CLI_TLS_OPTIONS,                                                                                         \
+  CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS,                                                                                         \
   { "timeout", 't', "S", "give up after so many seconds; 0: never (30)", NULL },                           \
   CLI_PROTOBUF_OPTION,                                                                                     \
   { "wait", 0, "TYPE,…", "wait until the host and these agent types are there", NULL },                    \

@@ -74,10 +74,19 @@ static size_t host_names(const cli_verb *verb, const cli_args *args, char *own, 
   return n;
 }
 
+static int make_keys(maker *m, const char *name) {
+  tr_buf_clear(&m->cert);
+  tr_buf_clear(&m->key);
+  if (tr_runtime_make_keys(name, &m->key, &m->cert)) return cli_fail(CLI_FAILED, m->verb->name, "out of memory");
+  int rc = write_new(m, name, ".sign", 0600, &m->key);
+  return rc ? rc : write_new(m, name, ".verify", 0644, &m->cert);
+}
+
 static int make_one(maker *m, const cli_args *args, const char *what, const char *name, long days) {
   const char *names[NAMES_MAX + 1];
   char own[256] = "";
   if (strcmp(what, "ca") == 0) return make(m, TR_CERT_CA, "ca", "troupe development CA", NULL, days);
+  if (strcmp(what, "sign") == 0) return make_keys(m, name);
   int rc = need_ca(m);
   if (rc) return rc;
   if (strcmp(what, "client") == 0) return make(m, TR_CERT_CLIENT, name, name, NULL, days);
@@ -86,9 +95,10 @@ static int make_one(maker *m, const cli_args *args, const char *what, const char
 }
 
 static int check(const cli_verb *verb, const char *what, const char *name) {
-  if (strcmp(what, "ca") && strcmp(what, "host") && strcmp(what, "client"))
-    return cli_fail(CLI_USAGE, verb->name, "\"%s\": there are ca, host and client", what);
-  if (strcmp(what, "client") == 0 && !name) return cli_fail(CLI_USAGE, verb->name, "client needs a name: troupe cert client NAME");
+  bool named = strcmp(what, "client") == 0 || strcmp(what, "sign") == 0;
+  if (strcmp(what, "ca") && strcmp(what, "host") && !named)
+    return cli_fail(CLI_USAGE, verb->name, "\"%s\": there are ca, host, client and sign", what);
+  if (named && !name) return cli_fail(CLI_USAGE, verb->name, "%s needs a name: troupe cert %s NAME", what, what);
   if (name && (!*name || strlen(name) > 64 || strchr(name, '/') || *name == '.' || strcmp(name, "ca") == 0))
     return cli_fail(CLI_USAGE, verb->name, "\"%.80s\": a name is 1 to 64 characters, without /, and not ca", name);
   return CLI_OK;
@@ -121,8 +131,8 @@ static const cli_option cert_options[] = {
 };
 
 const cli_verb cli_cert = {
-  "cert", "ca|host|client [NAME]", "Make certificates for development: a CA, hosts', clients'. Nothing that exists is overwritten.",
-  "  troupe cert host --name my.host.example\n  troupe cert client anna\n"
+  "cert", "ca|host|client|sign [NAME]", "Make certificates for development: a CA, hosts', clients'; keys that sign messages. Nothing that exists is overwritten.",
+  "  troupe cert host --name my.host.example\n  troupe cert client anna\n  troupe cert sign anna   # anna.sign for --sign-key, anna.verify for others' --verify-keys\n"
   "  troupe host --listen tls:0.0.0.0:50051 --tls-cert certs/host.pem --tls-key certs/host.key --tls-client-ca certs/ca.pem\n"
   "  troupe call echo Hi --host tls:my.host.example:50051 --tls-ca certs/ca.pem --tls-cert certs/anna.pem --tls-key certs/anna.key",
   cert_options, 1, 2, run_cert,

@@ -82,6 +82,10 @@ int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt);
   { "tls-key", 0, "FILE", "its key", "TROUPE_TLS_KEY" },                                                                    \
   { "tls-ca", 0, "FILE", "whose certificates are believed of hosts (the system's)", "TROUPE_TLS_CA" },                                 \
   { "token-file", 0, "FILE", "a token to show to hosts; TROUPE_TOKEN is one itself", "TROUPE_TOKEN_FILE" }
+/* Of verbs that have agents, or speak for some. */
+#define CLI_SIGN_OPTIONS                                                                                                    \
+  { "sign-key", 0, "FILE", "sign what leaves this process (troupe cert sign NAME makes a key)", "TROUPE_SIGN_KEY" },         \
+  { "verify-keys", 0, "FILE", "take only requests and events that are signed by one of these", "TROUPE_VERIFY_KEYS" }
 #define CLI_LISTEN_OPTIONS                                                                                                  \
   { "tls-client-ca", 0, "FILE", "who joins by TLS needs a certificate signed by one of these", "TROUPE_TLS_CLIENT_CA" },      \
   { "tokens", 0, "FILE", "whose tokens are taken: lines NAME TOKEN, or NAME sha256:HEX", "TROUPE_TOKENS" },                   \

@@ -15,7 +15,9 @@ int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt) {
   o.token = o.token_file ? NULL : getenv("TROUPE_TOKEN");
   o.tokens = cli_get(verb, args, "tokens");
   o.rights = cli_get(verb, args, "rights");
+  o.sign_key = cli_get(verb, args, "sign-key");
+  o.verify_keys = cli_get(verb, args, "verify-keys");
   o.insecure = cli_get(verb, args, "insecure") != NULL;
-  if (!o.cert && !o.key && !o.ca && !o.client_ca && !o.token && !o.token_file && !o.tokens && !o.rights && !o.insecure) return CLI_OK;
+  if (!o.cert && !o.key && !o.ca && !o.client_ca && !o.token && !o.token_file && !o.tokens && !o.rights && !o.sign_key && !o.verify_keys && !o.insecure) return CLI_OK;
   return troupe_secure(rt, &o) ? cli_fail(CLI_USAGE, verb->name, "%s", troupe_error(rt)) : CLI_OK;
 }

@@ -8,6 +8,7 @@
 
 #define COMMON_OPTIONS                                                                                              \
   { "threads", 0, "N", "so many threads share the agents (1)", "TROUPE_THREADS" },                                             \
+  { "compress", 0, "SIZE", "gzip messages of so many bytes and more, to hosts and workers that take it (none)", NULL }, \
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
@@ -136,12 +137,14 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (listen_count == 0 && listen_fallback) listens[listen_count++] = listen_fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
-  uint64_t threads;
+  uint64_t threads, compress;
+  if (!cli_size(verb, args, "compress", 0, &compress)) return CLI_USAGE;
   if (!cli_size(verb, args, "threads", 1, &threads)) return CLI_USAGE;
   if (threads > 64) return cli_fail(CLI_USAGE, verb->name, "--threads: at most 64");
   troupe_t *rt = cli_runtime(cli_get(verb, args, "log"), (unsigned)threads);
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
+  tr_runtime_set_compress(rt, compress < UINT32_MAX ? (uint32_t)compress : UINT32_MAX);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
@@ -182,13 +185,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
-  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

@@ -24,6 +24,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_list_init(&core->classes);
   tr_list_init(&core->retired);
   tr_list_init(&core->at_doors);
+  tr_list_init(&core->far_parked);
   core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
   tr_uplinks_init(core);
@@ -59,6 +60,7 @@ void tr_core_free(tr_core *core) {
   tr_core_freeze(core, false);
   free_ready(core);
   tr_calls_fini(core);
+  tr_probes_fini(core);
   tr_results_fini(core);
   tr_resends_fini(core);
   tr_local_subs_fini(core);
@@ -86,6 +88,8 @@ tr_router *tr_core_router(const tr_core *core) { return core->router; }
 tr_timers *tr_core_timers(const tr_core *core) { return core->timers; }
 tr_random *tr_core_random(tr_core *core) { return &core->random; }
 tr_time tr_core_now(const tr_core *core) { return core->now; }
+void tr_core_set_seal(tr_core *core, const tr_seal *seal) { core->seal = seal; }
+const tr_seal *tr_core_seal(const tr_core *core) { return core->seal; }
 const tr_body_ops *tr_core_body_ops(const tr_core *core) { return &core->body; }
 void tr_core_get_stats(const tr_core *core, tr_core_stats *stats) { *stats = core->stats; }
 

@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "core/id.h"
 #include "core/message.h"
+#include "core/seal.h"
 #include "core/router.h"
 #include "core/timers.h"
 
@@ -60,6 +61,9 @@ tr_random *tr_core_random(tr_core *core);
 tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_now */
 void tr_core_set_now(tr_core *core, tr_time now);
 const tr_body_ops *tr_core_body_ops(const tr_core *core);
+/* Signatures of what goes out and comes in (borrowed; NULL: none). */
+void tr_core_set_seal(tr_core *core, const tr_seal *seal);
+const tr_seal *tr_core_seal(const tr_core *core);
 
 /* While frozen, open turns go on and timers fire, but no turn is begun, save those that open turns of others wait for (of programs and
  * of classes with `requeue` they are not waited for). So after some steps there is a moment without open turns. */
@@ -242,6 +246,8 @@ int tr_agent_hold(tr_core *core, tr_agent *agent, tr_remote *remote, bool lazy, 
 void tr_agent_unhold(tr_core *core, tr_agent *agent); /* as if nothing had been */
 /* The last one: the instance is closed (TR_CLOSE_MOVED) and dropped, its mail and all that comes is forwarded. */
 void tr_agent_go(tr_core *core, tr_agent *agent);
+void tr_agent_go_as_it_is(tr_core *core, tr_agent *agent); /* the same without closing it: it goes on within this process. Not in its slot */
+bool tr_agent_is_quiet(const tr_agent *agent); /* a held one: no turn of it is open (NULL: none) */
 void tr_remote_done(tr_core *core, tr_remote *remote);
 /* An id whose instance is elsewhere from the beginning; its type need not be here. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
 int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key, tr_remote *remote, tr_error *error);
@@ -371,9 +377,11 @@ typedef struct tr_far_ops {
   bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
   /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
   void (*waits)(void *ud, tr_msg *msg, bool waiting);
+  /* Let the probe follow what an agent of this isolate waits for that is held so: tr_core_probe_stalled in the others. */
+  void (*stalled)(void *ud, const tr_agent *agent, const tr_probe *probe);
 } tr_far_ops;
-/* index: of this core; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
-void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity);
+/* index: of this core, of so many; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
+void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, unsigned count, uint64_t identity);
 /* Does this instance live here? (Always, without the hooks.) */
 bool tr_class_is_home(const tr_class *class_, tr_slice key);
 /* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */
@@ -387,6 +395,7 @@ int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *
 /* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
 void tr_core_let_go(tr_core *core); /* all of them */
+void tr_core_probe_stalled(tr_core *core, unsigned isolate, tr_slice type, tr_slice key, const tr_probe *probe); /* of that isolate */
 tr_asker tr_msg_asker(const tr_msg *request);       /* of one that is made here: background: its caller goes on without its answer */
 bool tr_msg_is_asked_again(const tr_msg *request);  /* of one from another isolate: by a turn that can be begun again */
 /* Is there anybody that other isolates do not know of: doors' clients, uplinks, taps, classes with `pinned`? */

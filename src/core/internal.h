@@ -41,11 +41,13 @@ typedef struct tr_envelope tr_envelope;
 
 /* ---- the core ---- */
 
+typedef struct tr_probe_seen tr_probe_seen;
 struct tr_core {
   tr_mem *mem;
   const tr_log *log;
   tr_core_hooks hooks;
   tr_body_ops body;
+  const tr_seal *seal; /* NULL: nothing is signed */
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
   bool intercepting;
@@ -59,7 +61,7 @@ struct tr_core {
   uint64_t last_number;        /* of a message */
   const tr_far_ops *far;       /* NULL: one isolate */
   void *far_ud;
-  unsigned index;              /* of this isolate */
+  unsigned index, isolates;    /* of this isolate; how many there are */
   uint32_t pinned;             /* classes that only this isolate has */
   uint32_t shared;             /* classes that other workers of a host may have, too */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
@@ -98,7 +100,9 @@ struct tr_core {
 
   /* calls whose requests are behind a door: probes.c */
   tr_link at_doors;
+  tr_link far_parked;          /* deliveries from other isolates that wait for room here */
   tr_timer probe_timer;
+  struct tr_probe_seen { const void *node; uint64_t goal; } *probes_seen; /* NULL: none came yet */
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -185,14 +189,14 @@ void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it ha
 void tr_agent_stop_in_slot(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD;
 /* Stop it if that was asked for; else it is ready again if it has work. */
 void tr_agent_end_slot(tr_core *core, tr_agent *agent);
-void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD; /* not in its slot */
+void tr_agent_leave(tr_core *core, tr_agent *agent, int code, const char *text); /* not in its slot */
 /* closing.c */
-void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns) TR_COLD;
-void tr_agent_closed(tr_core *core, tr_agent *agent) TR_COLD; /* its CLOSE turn is over */
-void tr_agent_reset(tr_core *core, tr_agent *agent) TR_COLD;  /* what RESET and HALTED ask for, out of its slot */
+void tr_agent_begin_close(tr_core *core, tr_agent *agent, uint64_t *turns);
+void tr_agent_closed(tr_core *core, tr_agent *agent); /* its CLOSE turn is over */
+void tr_agent_reset(tr_core *core, tr_agent *agent);  /* what RESET and HALTED ask for, out of its slot */
 /* remote.c */
-bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *from) TR_COLD; /* and it went on, past the mailbox */
-void tr_remote_look(tr_core *core, tr_agent *agent) TR_COLD; /* a held one's last turn may be over */
+bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *from); /* and it went on, past the mailbox */
+void tr_remote_look(tr_core *core, tr_agent *agent); /* a held one's last turn may be over */
 void tr_remote_gone(tr_core *core, tr_agent *agent); /* its instance was dropped */
 void tr_remote_left(tr_core *core, tr_agent *agent);
 bool tr_class_serves(const tr_class *class_, const tr_name *key);
@@ -226,7 +230,7 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
   uint64_t mark;         /* in paths; 0: none yet */
-  uint64_t goal, passed; /* of the last probe that it sent; of the last one that went by */
+  uint64_t goal;         /* of the last probe that it sent */
   tr_time probed_at;
   bool starved;          /* it has no credit for another part */
   uint32_t credit;       /* parts of its answer that it may give now */
@@ -245,7 +249,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
 void tr_turn_run(tr_core *core, tr_turn *turn);
 void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: release, answer, free */
 void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) TR_COLD; /* its agent stops */
-void tr_turn_unblock(tr_core *core, tr_turn *turn) TR_COLD; /* the last of its parked deliveries is settled */
+void tr_turn_unblock(tr_core *core, tr_turn *turn); /* the last of its parked deliveries is settled */
 tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
 
 /* ---- scheduler ---- */
@@ -277,8 +281,8 @@ void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if 
 void tr_core_wake(tr_core *core);                    /* a step is needed soon */
 /* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
 bool tr_frozen_serves(const tr_agent *agent);
-void tr_frozen_hold(tr_core *core, tr_agent *agent) TR_COLD;
-void tr_frozen_look(tr_core *core) TR_COLD;
+void tr_frozen_hold(tr_core *core, tr_agent *agent);
+void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
 
@@ -299,7 +303,7 @@ tr_msg *tr_mail_take(tr_core *core, tr_agent *agent);
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text) TR_COLD;
 tr_msg *tr_mail_pop(tr_core *core, tr_agent *agent); /* the next, whoever it is for: with its reference; or NULL */
 int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg); /* no bound is looked at; for parking.c */
-tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) TR_COLD;
+tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent);
 
 typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   tr_link by_receiver, by_turn;
@@ -309,11 +313,13 @@ typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   void *parcel;                /* a gate's; NULL: delivered */
   tr_turn *turn;               /* NULL: it ended by force, is in another isolate, or nothing is blocked by this */
   tr_msg *msg;
+  uint64_t mark, goal;         /* from another isolate: of its probes; it lies in core->far_parked by by_turn */
+  tr_time probe_at, probe_step;
 } tr_parking;
 
 /* `from` NULL: the message came from a turn in another isolate. */
-int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) TR_COLD;
-void tr_parking_pump(tr_core *core, tr_agent *agent) TR_COLD; /* there may be room now */
+int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);
+void tr_parking_pump(tr_core *core, tr_agent *agent); /* there may be room now */
 void tr_parking_fail(tr_core *core, tr_parking *parking, int code, const char *text) TR_COLD;
 void tr_parking_forget(tr_turn *turn); /* the turn ends by force; what it sent still goes on */
 
@@ -328,6 +334,12 @@ void tr_call_left(tr_call *call); /* its request goes out by a door */
 void tr_probe_agent(tr_agent *agent, const tr_probe *probe); /* follow what its next mail waits for (waits.c) */
 void tr_probe_turn(tr_turn *turn, const tr_probe *probe);
 void tr_probe_is_back(tr_turn *turn, const tr_probe *probe); /* at the turn that sent it */
+typedef enum { TR_PROBE_PASSES, TR_PROBE_STOPS, TR_PROBE_BACK } tr_probe_passes;
+bool tr_probe_at_agent(const tr_agent *agent, const tr_probe *probe); /* which is stalled: may it pass? */
+void tr_probes_fini(tr_core *core);
+tr_probe_passes tr_probe_at_turn(tr_turn *turn, const tr_probe *probe);
+void tr_parking_is_far(tr_core *core, tr_parking *parking); /* its sender is in another isolate */
+void tr_parking_leaves(tr_core *core, const tr_parking *parking); /* the receiver's list */
 uint64_t tr_turn_mark(tr_turn *turn);
 typedef enum { TR_LED_NO, TR_LED_YES, TR_LED_MAYBE } tr_led;
 tr_led tr_msg_led_by(const tr_msg *msg, const tr_turn *turn); /* did it lead to this request, which came by a door? */
@@ -415,8 +427,9 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
 
 /* An answer to a request from the wire that asks for it: its content stays here, and a TR_BODY_REF goes out in its place. Where there is
  * no room it is left as it is. */
-void tr_result_keep(tr_msg *request, tr_reply *reply) TR_COLD;
+void tr_result_keep(tr_msg *request, tr_reply *reply);
 const tr_body *tr_result_find(const tr_core *core, tr_slice key);
+unsigned tr_result_isolate(const tr_core *core, tr_slice key); /* that has it, or this one */
 int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
 void tr_results_init(tr_core *core);
 void tr_results_fini(tr_core *core);
@@ -428,7 +441,7 @@ void tr_resends_init(tr_core *core);
 void tr_resends_fini(tr_core *core);
 /* A request from the wire with a token. 1: it came before, and has its answer or gets that of the first. 0: it is to be handled. */
 int tr_resend_take(tr_core *core, tr_msg *msg);
-void tr_resend_answered(tr_msg *request, tr_reply *reply) TR_COLD; /* the first: borrows, and may turn the body into bytes */
+void tr_resend_answered(tr_msg *request, tr_reply *reply); /* the first: borrows, and may turn the body into bytes */
 void tr_resend_dropped(tr_resend *r) TR_COLD; /* the first went without an answer */
 bool tr_resend_is_awaited(const tr_resend *r); /* by a later attempt */
 

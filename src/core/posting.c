@@ -193,7 +193,10 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
     type = NULL;
     here = false;
   }
-  if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
+  if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) {
+    unsigned at = tr_result_isolate(core, tr_name_view(msg->target_key));
+    return at == core->index ? tr_result_serve(core, msg) : to_isolate(core, (int)at, msg, from);
+  }
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
   if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);

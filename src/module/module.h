@@ -16,6 +16,7 @@ typedef struct tr_lua_runtime {
   lua_State *L;   /* a thread of its own, where the program's functions are called */
   bool logging;   /* its log function runs: what that causes is not logged */
   unsigned threads;
+  troupe_pool_t *pool; /* of a runtime that troupe.pool made: all goes by it */
   bool agents;    /* it has agents given as tables */
   tr_time last;   /* what its clock said last */
   char text[TR_ERROR_TEXT]; /* of the interceptor's last failure */

@@ -13,7 +13,7 @@ static int secure(lua_State *L) {
     tr_module_result(L, self, troupe_secure(self->rt, NULL));
     return 0;
   }
-  luaL_checkstack(L, 12, NULL);
+  luaL_checkstack(L, 14, NULL);
   troupe_security_t o = { .size = sizeof o };
   o.cert = text_of(L, "cert");
   o.key = text_of(L, "key");
@@ -23,6 +23,8 @@ static int secure(lua_State *L) {
   o.token_file = text_of(L, "token_file");
   o.tokens = text_of(L, "tokens");
   o.rights = text_of(L, "rights");
+  o.sign_key = text_of(L, "sign_key");
+  o.verify_keys = text_of(L, "verify_keys");
   lua_getfield(L, 2, "insecure");
   o.insecure = lua_toboolean(L, -1);
   tr_module_result(L, self, troupe_secure(self->rt, &o));

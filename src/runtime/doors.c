@@ -66,6 +66,7 @@ static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_ne
 }
 
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options) { rt->host_options = *options; }
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from) { rt->options.compress_from = from; }
 tr_host *tr_runtime_host(troupe_t *rt) { return rt->host; }
 
 int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
@@ -74,6 +75,7 @@ int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   if (rc) return rc;
   if (!rt->host) {
     rt->host_options.core = rt->core;
+    rt->host_options.compress_from = rt->options.compress_from;
     rt->host_options.codecs = rt->codecs;
     rt->host_options.version = TR_VERSION;
     rt->host_options.dirty = host_dirty;
@@ -201,6 +203,7 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   tr_address_format(&parsed, uplink->address, sizeof uplink->address);
   options->core = rt->core;
   options->address = uplink->address;
+  options->compress_from = rt->options.compress_from;
   options->version = TR_VERSION;
   options->has_types = tr_codecs_has_types(rt->codecs);
   options->tls = parsed.tls;
@@ -236,10 +239,24 @@ int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, u
   return 0;
 }
 
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud) {
+  tr_worker_options options = { .bound = true, .events = TR_UPLINK_NONE };
+  tr_uplink *uplink = make_uplink(rt, address, &options, fn, ud);
+  if (uplink) uplink->member = true;
+  return uplink;
+}
+
+void tr_runtime_free_uplink(tr_uplink *uplink) {
+  tr_link_remove(&uplink->all);
+  worker_hang_up(uplink, uplink->worker);
+  tr_worker_free(uplink->worker);
+  TR_DELETE(&uplink->rt->mem, uplink);
+}
+
 static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
   for (tr_link *l = rt->uplinks.next; l != &rt->uplinks; l = l->next) {
     tr_uplink *uplink = TR_CONTAINER(l, tr_uplink, all);
-    if (strcmp(uplink->address, address) == 0) return uplink;
+    if (!uplink->member && strcmp(uplink->address, address) == 0) return uplink;
   }
   return NULL;
 }
@@ -305,12 +322,7 @@ bool tr_runtime_left(const troupe_t *rt) {
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
 void tr_runtime_close_doors(troupe_t *rt) {
-  tr_link *link;
   tr_runtime_close_tunnels(rt);
-  while ((link = tr_list_pop(&rt->uplinks))) {
-    tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
-    worker_hang_up(uplink, uplink->worker);
-    tr_worker_free(uplink->worker);
-    TR_DELETE(&rt->mem, uplink);
-  }
+  tr_runtime_free_pools(rt);
+  while (!tr_list_empty(&rt->uplinks)) tr_runtime_free_uplink(TR_CONTAINER(rt->uplinks.next, tr_uplink, all));
 }

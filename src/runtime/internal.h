@@ -34,6 +34,7 @@ struct tr_uplink {
   tr_net_dial *dial;
   tr_uplink_fn fn;
   void *ud;
+  bool member;        /* of a pool: nobody else uses it */
   char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
@@ -54,6 +55,7 @@ struct troupe {
   tr_host_options host_options;
   struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
+  tr_link pools;      /* pool.c */
   tr_link tunnels;    /* tunnel.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
@@ -123,6 +125,15 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 #endif
     ;
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
+/* doors.c: an uplink of a pool: it registers nothing, and takes what names it. NULL: rt->error says why. */
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud);
+void tr_runtime_free_uplink(tr_uplink *uplink); /* not from inside its worker */
+void tr_runtime_free_pools(troupe_t *rt);       /* pool.c */
+/* messages.c: troupe_publish_with and troupe_call_with, by this uplink alone. */
+int tr_runtime_publish_by(troupe_t *rt, tr_uplink *by, const char *topic, const char *type, troupe_value_t *body,
+                          const troupe_message_options_t *options);
+int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const char *type, troupe_value_t *body,
+                       const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
 /* The newest of them, for the operator: undelivered.c. */
@@ -139,9 +150,9 @@ void tr_together_pause(troupe_t *rt, bool settle);
 void tr_together_resume(troupe_t *rt);
 /* Call fn in the runtime's own thread, and wait for it (errand.c). TR_EUNAVAILABLE: all ends, fn was not called. thr: any. */
 int tr_runtime_errand(troupe_t *rt, void (*fn)(void *ud), void *ud);
-/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: it is live elsewhere;
+/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: another than `known` is live there;
  * TR_EMEMORY. */
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error);
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error);
 void tr_together_let_go(troupe_t *rt, const char *id); /* no more */
 void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
@@ -185,7 +196,7 @@ int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes,
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
 /* carry.c: one agent's state, for another process. */
 int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
-int tr_carry_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error);
+int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error);
 /* shared.c: hooks of uplinks (ud: the tr_uplink). */
 void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
 int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
@@ -195,6 +206,7 @@ bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is n
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);
+void tr_runtime_moves_step(troupe_t *rt); /* those that are on their way from another isolate */
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
 /* doors.c */

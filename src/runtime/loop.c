@@ -129,6 +129,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     if (rt->crew) take_in(rt, now);
     more = tr_script_step(rt->script, now, SLICE_TURNS);
     now = tr_runtime_now(rt);
+    if (rt->crew && !tr_list_empty(&rt->moves)) tr_runtime_moves_step(rt);
     if (rt->crew) more |= !tr_inbox_empty(&rt->crew->isolates[0]->inbox);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;

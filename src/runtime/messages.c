@@ -167,6 +167,19 @@ int troupe_publish_with(troupe_t *rt, const char *topic, const char *type, troup
   return post(rt, TR_MSG_EVENT, topic, type, body, options);
 }
 
+int tr_runtime_publish_by(troupe_t *rt, tr_uplink *by, const char *topic, const char *type, troupe_value_t *body,
+                          const troupe_message_options_t *given) {
+  troupe_message_options_t options;
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  tr_msg *msg = make_message(rt, TR_MSG_EVENT, topic, type, body, read_options(given, &options));
+  if (!msg) return rt->error.code;
+  if (tr_runtime_stopping(rt)) return refuse(rt, msg);
+  tr_dest *dest = tr_worker_dest(by->worker);
+  dest->ops->event(dest, msg);
+  tr_msg_unref(msg);
+  return 0;
+}
+
 int troupe_send(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body) {
   return post(rt, TR_MSG_SEND, agent, type, body, NULL);
 }
@@ -209,12 +222,18 @@ int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_
 
 int troupe_call_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body,
                      const troupe_message_options_t *given, troupe_reply_fn fn, void *ud) {
+  return tr_runtime_call_by(rt, NULL, agent, type, body, given, fn, ud);
+}
+
+int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const char *type, troupe_value_t *body,
+                       const troupe_message_options_t *given, troupe_reply_fn fn, void *ud) {
   troupe_message_options_t options;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_msg *msg = make_message(rt, TR_MSG_REQUEST, agent, type, body, read_options(given, &options));
   int64_t timeout_us = options.timeout_us;
   if (!msg) return rt->error.code;
   if (tr_runtime_stopping(rt)) return refuse(rt, msg);
+  if (by) msg->via = tr_worker_dest(by->worker)->number;
   tr_c_call *call = TR_NEW(&rt->mem, tr_c_call);
   if (!call) {
     tr_msg_unref(msg);

@@ -163,9 +163,13 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
   tr_buf_printf(out, "\"overloaded\":%llu,\"failures\":%llu,\"queued\":%llu,\"open_calls\":%llu,\"memory\":%llu,",
                 (unsigned long long)s.overloaded, (unsigned long long)s.failures, (unsigned long long)s.queued,
                 (unsigned long long)s.open_calls, (unsigned long long)s.memory);
-  tr_buf_printf(out, "\"kept_states\":%llu,\"kept_bytes\":%llu,\"unsaved_bytes\":%llu,\"unsaved_tries\":%llu}",
+  tr_buf_printf(out, "\"kept_states\":%llu,\"kept_bytes\":%llu,\"unsaved_bytes\":%llu,\"unsaved_tries\":%llu,",
                 (unsigned long long)s.kept_states, (unsigned long long)s.kept_bytes, (unsigned long long)s.unsaved_bytes,
                 (unsigned long long)s.unsaved_tries);
+  tr_buf_printf(out, "\"deflated\":%llu,\"deflated_from\":%llu,\"deflated_to\":%llu,\"inflated\":%llu,", (unsigned long long)s.deflated,
+                (unsigned long long)s.deflated_from, (unsigned long long)s.deflated_to, (unsigned long long)s.inflated);
+  tr_buf_printf(out, "\"inflated_from\":%llu,\"inflated_to\":%llu,\"inflate_refused\":%llu}", (unsigned long long)s.inflated_from,
+                (unsigned long long)s.inflated_to, (unsigned long long)s.inflate_refused);
 }
 
 static void answer_ps(tr_question *q) {

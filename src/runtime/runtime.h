@@ -30,6 +30,7 @@ int tr_runtime_watch(troupe_t *rt);
 
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from); /* troupe_options_t.compress_from; before any door is opened */
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
 /* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
@@ -85,6 +86,8 @@ void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
 /* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */
 int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const char **bound);
+/* tr_signer_make. */
+int tr_runtime_make_keys(const char *name, tr_buf *sign_line, tr_buf *verify_line);
 /* tr_cert_make. */
 int tr_runtime_make_cert(const tr_cert_request *request, tr_slice ca_cert, tr_slice ca_key, tr_buf *cert, tr_buf *key, tr_error *error);
 /* Bodies as JSON text for printing: appended to out. */

@@ -25,6 +25,7 @@ static void free_secure(troupe_t *rt, tr_secure *secure) {
   tr_tls_unref(secure->client);
   tr_tokens_free(secure->tokens);
   tr_rights_unref(secure->rights);
+  tr_signer_free(secure->signer);
   free_text(rt, secure->bearer);
   TR_DELETE(&rt->mem, secure);
 }
@@ -102,6 +103,35 @@ static int read_files(troupe_t *rt, tr_secure *secure, tr_error *error) {
   return rc;
 }
 
+/* ---- signatures ---- */
+
+static int64_t now_ms(const troupe_t *rt) { return rt->wall_us() / 1000; }
+
+static int seal_sign(void *ud, const tr_slice *parts, size_t count, tr_buf *out) {
+  const troupe_t *rt = ud;
+  return tr_signer_sign(rt->secure->signer, now_ms(rt), parts, count, out);
+}
+
+static int seal_verify(void *ud, const tr_slice *parts, size_t count, tr_slice signature, tr_error *error) {
+  const troupe_t *rt = ud;
+  return tr_signer_verify(rt->secure->signer, now_ms(rt), parts, count, signature, error);
+}
+
+static int read_keys(troupe_t *rt, tr_secure *secure, tr_error *error) {
+  const char *sign = secure->texts[TR_SECURE_SIGN_KEY], *verify = secure->texts[TR_SECURE_VERIFY_KEYS];
+  tr_buf own, others;
+  if (!sign && !verify) return 0;
+  tr_buf_init(&own, &rt->mem);
+  tr_buf_init(&others, &rt->mem);
+  int rc = sign ? read_file(rt, sign, true, &own, error) : 0;
+  if (rc == 0 && verify) rc = read_file(rt, verify, false, &others, error);
+  if (rc == 0) rc = tr_signer_new(&rt->mem, tr_buf_view(&own), sign, tr_buf_view(&others), verify, &secure->signer, error);
+  secure->seal = (tr_seal){ seal_sign, seal_verify, rt };
+  wipe(&own);
+  wipe(&others);
+  return rc;
+}
+
 static int copy_texts(troupe_t *rt, tr_secure *secure, const char *const *texts) {
   for (int i = 0; i < TR_SECURE_TEXTS; i++) {
     if (!texts[i] || !*texts[i]) continue;
@@ -127,6 +157,7 @@ static int secure_by(troupe_t *rt, const char *const *texts, bool insecure, tr_e
   if (rc) tr_error_set(error, rc, "out of memory");
   if (rc == 0) rc = read_tls(rt, secure, error);
   if (rc == 0) rc = read_files(rt, secure, error);
+  if (rc == 0) rc = read_keys(rt, secure, error);
   if (rc == 0 && rt->secure && rt->secure->server && !secure->server)
     rc = tr_error_set(error, TR_EINVALID, "a runtime that has a certificate keeps one (its listeners need it)");
   if (rc) {
@@ -136,6 +167,8 @@ static int secure_by(troupe_t *rt, const char *const *texts, bool insecure, tr_e
   secure->insecure = insecure;
   tr_secure *before = rt->secure; /* its texts may be those that were given */
   rt->secure = secure;
+  if (before && before->signer && secure->signer) tr_signer_inherit(secure->signer, before->signer);
+  tr_core_set_seal(rt->core, secure->signer ? &secure->seal : NULL);
   tr_secure_apply(rt);
   free_secure(rt, before);
   return 0;
@@ -150,7 +183,7 @@ int troupe_secure(troupe_t *rt, const troupe_security_t *options) {
   }
   if (options->size == 0 || options->size > sizeof o) return tr_runtime_fail(rt, TR_EINVALID, "troupe_security_t.size is not the size of one");
   memcpy(&o, options, options->size);
-  const char *texts[TR_SECURE_TEXTS] = { o.cert, o.key, o.ca, o.client_ca, o.token, o.token_file, o.tokens, o.rights };
+  const char *texts[TR_SECURE_TEXTS] = { o.cert, o.key, o.ca, o.client_ca, o.token, o.token_file, o.tokens, o.rights, o.sign_key, o.verify_keys };
   return secure_by(rt, texts, o.insecure, error);
 }
 
@@ -207,6 +240,8 @@ int tr_secure_identify(void *ud, tr_host_conn *conn, tr_slice authorization, tr_
   if (own || secure->rights || !secure->tokens || (names->len && uid < 0) || token.p) return 0;
   return tr_error_set(error, TR_EUNAUTHENTICATED, "a token is needed here (--token-file, TROUPE_TOKEN)");
 }
+
+int tr_runtime_make_keys(const char *name, tr_buf *sign_line, tr_buf *verify_line) { return tr_signer_make(name, sign_line, verify_line); }
 
 int tr_runtime_make_cert(const tr_cert_request *request, tr_slice ca_cert, tr_slice ca_key, tr_buf *cert, tr_buf *key, tr_error *error) {
   return tr_cert_make(request, ca_cert, ca_key, cert, key, error);

@@ -3,10 +3,12 @@
 #ifndef TR_RUNTIME_SECURE_H
 #define TR_RUNTIME_SECURE_H
 
+#include "net/signer.h"
 #include "net/tokens.h"
 #include "runtime/internal.h"
 
-enum { TR_SECURE_CERT = 0, TR_SECURE_KEY, TR_SECURE_CA, TR_SECURE_CLIENT_CA, TR_SECURE_TOKEN, TR_SECURE_TOKEN_FILE, TR_SECURE_TOKENS, TR_SECURE_RIGHTS, TR_SECURE_TEXTS };
+enum { TR_SECURE_CERT = 0, TR_SECURE_KEY, TR_SECURE_CA, TR_SECURE_CLIENT_CA, TR_SECURE_TOKEN, TR_SECURE_TOKEN_FILE, TR_SECURE_TOKENS, TR_SECURE_RIGHTS,
+       TR_SECURE_SIGN_KEY, TR_SECURE_VERIFY_KEYS, TR_SECURE_TEXTS };
 
 /* What troupe_secure was told, and what was read by it. */
 struct tr_secure {
@@ -16,6 +18,8 @@ struct tr_secure {
   char *bearer;      /* "Bearer TOKEN"; NULL: none */
   tr_tokens *tokens; /* NULL: none are taken */
   tr_rights *rights; /* NULL: all may do everything */
+  tr_signer *signer; /* NULL: nothing is signed */
+  tr_seal seal;
 };
 typedef struct tr_secure tr_secure;
 

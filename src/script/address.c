@@ -62,11 +62,11 @@ static void clear_table(lua_State *L, int ref) {
 
 static void make_room(lua_State *L, tr_script *script) {
   if (script->address_count < ADDRESS_MAX) return;
-  /* The tables first: should that raise, none of them leads to freed memory. */
+  /* What leads to them first: should that raise, nothing leads to freed memory, or by a string that is gone. */
+  memset(script->recent, 0, sizeof script->recent);
   clear_table(L, script->agents_ref);
   clear_table(L, script->topics_ref);
   clear_table(L, script->types_ref);
-  memset(script->recent, 0, sizeof script->recent);
   forget(script);
 }
 

@@ -62,11 +62,11 @@ tr_script *tr_foreign_script(lua_State *L);
 /* From here on it is `script` that runs; what was there before comes back with tr_foreign_leave. Nothing happens in a state of our own. */
 tr_script *tr_foreign_enter(tr_script *script);
 void tr_foreign_leave(tr_script *script, tr_script *before);
-int tr_foreign_run(tr_script_class *class_, tr_turn *turn) TR_COLD; /* as tr_lua_run; does not raise */
+int tr_foreign_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
 /* The checked value on the top goes home as a body; [-1, +0, m]. 0, or a code. */
-int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error) TR_COLD;
+int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error);
 /* Push what lies at home in a slot. 0, or a code (nothing is pushed). Does not raise. */
-int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error) TR_COLD;
+int tr_foreign_fetch(lua_State *L, tr_script *script, uint32_t slot, bool keep_nulls, tr_error *error);
 void tr_foreign_future(lua_State *L, tr_script *script); /* the future on the top was made: it may outlive the script */
 /* For functions that may be called when nothing of ours runs: push what leads to the script (nil, of a state of our own), and follow it;
  * raises where the script is gone. */
@@ -138,7 +138,7 @@ struct tr_script {
   tr_lua_turn *running; /* the turn whose code runs: its agent's ctx is valid */
   tr_meter *meter;      /* of the code that runs */
   lua_State *active;    /* and its coroutine */
-  bool large;           /* the state: see look_at_size */
+  uint8_t young;        /* state.c: look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   tr_pause pause;
@@ -406,7 +406,7 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
 tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent);
 void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
 /* Bring it to the class' definition before a turn. lua: the instance at `at` */
-void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) TR_COLD;
+void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
 /* Make `self` from the default state (not a function). */
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */
@@ -432,7 +432,7 @@ bool tr_contract_received(lua_State *L, const tr_instance *instance, tr_turn *tu
 void tr_contract_refuse(tr_turn *turn, const tr_error *error) TR_COLD; /* a message that cannot be taken: an error to its caller, else a dead letter */
 /* --- life.c: failures and idleness --- */
 void tr_instance_failed(tr_instance *instance, const tr_error *error) TR_COLD; /* one of its messages failed */
-void tr_instance_touch(tr_instance *instance) TR_COLD; /* it does something now */
+void tr_instance_touch(tr_instance *instance); /* it does something now */
 void tr_instance_forget(tr_instance *instance); /* it leaves memory */
 
 /* --- saved.c: states that are not in memory --- */
@@ -476,8 +476,8 @@ void tr_sleepers_fini(tr_script *script);
 int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_time passed, tr_error *error);
 void tr_instance_keep(tr_instance *instance); /* it leaves memory: at the end of all it is stored first */
 /* requeue.c: a turn of an agent with `requeue` begins, and ends. Do not raise. */
-void tr_requeue_begin(tr_lua_turn *turn) TR_COLD;
-void tr_requeue_end(tr_lua_turn *turn) TR_COLD;
+void tr_requeue_begin(tr_lua_turn *turn);
+void tr_requeue_end(tr_lua_turn *turn);
 /* There is saved state for instances of the class from now on. */
 void tr_script_class_restores(tr_script_class *class_);
 tr_script_class *tr_script_class_find(const tr_script *script, tr_slice type);

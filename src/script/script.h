@@ -88,8 +88,11 @@ void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
-/* What one that is loaded gets as `...`, and its text, from the next reload on. */
-int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc);
+/* What one that is loaded gets as `...` from the next reload on; and its text. */
+int tr_script_set_args(tr_script *script, const char *name, const tr_slice *args, size_t argc);
+char *tr_script_copy_source(tr_script *script, tr_slice source); /* for tr_script_set_source; NULL: out of memory */
+/* own: takes the copy, which is the text from now on. name NULL: it is not wanted, and is freed (NULL is fine). */
+void tr_script_set_source(tr_script *script, const char *name, char *copy, size_t length);
 /* Take back a load: its classes leave. */
 void tr_script_unload(tr_script *script, const char *name);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */

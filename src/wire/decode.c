@@ -306,10 +306,9 @@ static int decode_span(const tr_wire_span *span, tr_wire_in *in, tr_error *error
   return 0;
 }
 
-int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error) {
+static int decode(tr_core *core, tr_slice bytes, bool sealed, tr_wire_in *in, tr_error *error) {
   tr_wire_span span;
   tr_error why;
-  (void)peer_is_troupe; /* what matters is in the message: keys.h */
   *in = (tr_wire_in){ .core = core };
   tr_error_init(&why);
   int err = tr_wire_walk(bytes, &span, &why);
@@ -318,11 +317,19 @@ int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_i
     tr_error_init(&why);
     err = in->joined ? tr_wire_walk(tr_blob_view(in->joined), &span, &why) : TR_EMEMORY;
   }
+  if (!err && sealed && tr_core_seal(core)) err = tr_wire_verify(core, &span, &why);
   if (!err) err = decode_span(&span, in, &why);
   if (!err) return 0;
   tr_wire_in_fini(in);
   return tr_error_set(error, err, "%s", err == TR_EMEMORY ? "out of memory" : why.text);
 }
+
+int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error) {
+  (void)peer_is_troupe; /* what matters is in the message: keys.h */
+  return decode(core, bytes, true, in, error);
+}
+
+int tr_wire_decode_unsealed(tr_core *core, tr_slice bytes, tr_wire_in *in, tr_error *error) { return decode(core, bytes, false, in, error); }
 
 void tr_wire_in_fini(tr_wire_in *in) {
   if (in->msg) tr_msg_unref(in->msg);

@@ -106,7 +106,13 @@ static void event_pairs(tr_wire_pairs *pairs, const tr_msg *msg, tr_format forma
 static tr_blob *event_frame(const tr_msg *msg, tr_format format, tr_slice body, tr_slice origin) {
   char id[TR_MSG_ID_MAX];
   tr_wire_pairs pairs = { .count = 0 };
+  tr_buf signature;
   event_pairs(&pairs, msg, format, origin);
+  tr_buf_init(&signature, tr_core_mem(msg->core));
+  if (tr_core_seal(msg->core) && tr_wire_sign(msg, pairs.pairs[0].value, body, &pairs, &signature)) {
+    tr_buf_fini(&signature);
+    return NULL;
+  }
   io_cloudevents_v1_CloudEvent event = {
     .id = tr_msg_id(msg, id), .source = tr_name_view(msg->target_key), .spec_version = TR_SLICE_LITERAL("1.0"),
     .type = tr_name_view(msg->target_type), .attributes = { .write = write_attributes, .ud = &pairs }
@@ -115,7 +121,9 @@ static tr_blob *event_frame(const tr_msg *msg, tr_format format, tr_slice body, 
   event.which_data = any ? io_cloudevents_v1_CloudEvent_proto_data_tag : io_cloudevents_v1_CloudEvent_binary_data_tag;
   if (any) event.data.proto_data = body;
   else event.data.binary_data = body;
-  return tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_EVENT, io_cloudevents_v1_CloudEvent_fields, &event);
+  tr_blob *frame = tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_EVENT, io_cloudevents_v1_CloudEvent_fields, &event);
+  tr_buf_fini(&signature);
+  return frame;
 }
 
 int tr_wire_encode_event_as(tr_msg *msg, tr_slice troupe_origin, tr_format plain, tr_blob **frame, tr_error *error) {
@@ -125,6 +133,7 @@ int tr_wire_encode_event_as(tr_msg *msg, tr_slice troupe_origin, tr_format plain
     *frame = tr_blob_ref(msg->frame);
     return 0;
   }
+  if (tr_core_seal(msg->core)) plain = TR_FORMAT_JSON; /* what a host brings into another format is signed no more */
   int err = check_texts(msg, error);
   if (!err) err = body_bytes(msg->core, &msg->body, plain, &body, &format, error);
   if (err) return err;
@@ -141,20 +150,26 @@ int tr_wire_encode_request_as(tr_msg *msg, tr_slice request_id, tr_format plain,
   tr_blob *body = NULL;
   tr_format format;
   tr_wire_pairs pairs = { .count = 0 };
+  tr_buf signature;
+  if (tr_core_seal(msg->core)) plain = TR_FORMAT_JSON;
   int err = check_texts(msg, error);
   if (!err) err = body_bytes(msg->core, &msg->body, plain, &body, &format, error);
   if (err) return err;
   tr_wire_pairs_of(&pairs, msg);
+  tr_slice content_type = content_type_of(msg->core, &msg->body, format, msg->meta);
+  tr_buf_init(&signature, tr_core_mem(msg->core));
+  if (tr_core_seal(msg->core)) err = tr_wire_sign(msg, content_type, tr_blob_view(body), &pairs, &signature);
   agents_RpcRequest request = {
     .request_id = request_id, .has_source = msg->sender_type != NULL,
     .source = { .type = tr_name_view(msg->sender_type), .key = tr_name_view(msg->sender_key) },
     .has_target = true, .target = { .type = tr_name_view(msg->target_type), .key = tr_name_view(msg->target_key) },
     .has_payload = true,
-    .payload = { .data_type = tr_name_view(msg->type), .data_content_type = content_type_of(msg->core, &msg->body, format, msg->meta),
+    .payload = { .data_type = tr_name_view(msg->type), .data_content_type = content_type,
                  .data = tr_blob_view(body) },
     .metadata = { .write = write_metadata, .ud = &pairs }
   };
-  *frame = tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_REQUEST, agents_RpcRequest_fields, &request);
+  *frame = err ? NULL : tr_pb_frame(tr_core_mem(msg->core), TR_WIRE_REQUEST, agents_RpcRequest_fields, &request);
+  tr_buf_fini(&signature);
   tr_blob_unref(body);
   return *frame ? 0 : no_memory(error);
 }

@@ -32,6 +32,7 @@
 #define TR_KEY_UNRESOLVED "troupe-unresolved"
 #define TR_KEY_NOT_FOR "troupe-not-for"
 #define TR_KEY_ONLY_FOR "troupe-only-for"
+#define TR_KEY_SIGNATURE "troupe-signature"
 
 /* In a message's own metadata (tr_msg.meta), never on the wire: the content type of a body that is just bytes. */
 #define TR_META_CONTENT_TYPE "content-type"
@@ -47,13 +48,16 @@ uint8_t tr_wire_priority(tr_slice value); /* a tr_priority */
 
 /* What goes out with a message beside its own metadata. */
 typedef struct tr_wire_pairs {
-  struct { tr_slice key, value; } pairs[14];
+  struct { tr_slice key, value; } pairs[16];
   size_t count;
   const tr_meta *meta;
   char stream[4], hops[4], timeout[24], chain[96], keep[24], token[40]; /* text of some of them */
 } tr_wire_pairs;
 void tr_wire_pairs_add(tr_wire_pairs *pairs, const char *key, tr_slice value);
 void tr_wire_pairs_of(tr_wire_pairs *pairs, const tr_msg *msg);
+
+/* seal.c: sign what is about to be encoded, where that is asked for; the text stays in `signature`. err: TR_EMEMORY. */
+int tr_wire_sign(const tr_msg *msg, tr_slice content_type, tr_slice data, tr_wire_pairs *pairs, tr_buf *signature);
 
 /* Content types and formats. */
 tr_slice tr_wire_content_type(tr_format format, const tr_meta *meta); /* not of TR_FORMAT_OTHER */

@@ -103,7 +103,11 @@ typedef struct tr_wire_in {
  * application/octet-stream, application/x-troupe, and what serializers are plugged in for; others: kept as TR_FORMAT_BYTES
  * with meta "content-type"). err: TR_EINVALID ("malformed
  * agents.Message: …"), TR_EMEMORY; nothing is left to free then. */
+/* Is it signed as the core's seal wants it? 0 where it wants nothing. err: TR_EPERMISSION, TR_EMEMORY. */
+int tr_wire_verify(const tr_core *core, const tr_wire_span *span, tr_error *error);
 int tr_wire_decode(tr_core *core, tr_slice bytes, bool peer_is_troupe, tr_wire_in *in, tr_error *error);
+/* The same, whoever signed it: from a process of our own, or what was looked at already. */
+int tr_wire_decode_unsealed(tr_core *core, tr_slice bytes, tr_wire_in *in, tr_error *error);
 void tr_wire_in_fini(tr_wire_in *in);
 
 /* Encode. The frame of an event is cached in msg->frame (once however many receivers). Returned blobs carry a

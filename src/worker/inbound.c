@@ -208,7 +208,7 @@ void tr_worker_message(tr_worker *w, tr_slice bytes) {
   memset(&in, 0, sizeof in);
   tr_error error;
   tr_error_init(&error);
-  int code = tr_wire_decode(w->core, bytes, w->troupe, &in, &error);
+  int code = w->o.inside ? tr_wire_decode_unsealed(w->core, bytes, &in, &error) : tr_wire_decode(w->core, bytes, w->troupe, &in, &error);
   if (code) {
     not_taken(w, bytes, bytes.n, code, &error);
     return;

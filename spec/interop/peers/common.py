@@ -29,10 +29,11 @@ def teach(runtime: GrpcWorkerAgentRuntime, types: Iterable[type] = MESSAGES.valu
 
 
 def channel_options(words: list[str]) -> list[tuple[str, Any]]:
-    """--gzip compresses what this peer sends; its own sends are never limited."""
+    """--gzip compresses what this peer sends, --token=TOKEN is shown; its own sends are never limited."""
     options: list[tuple[str, Any]] = [("grpc.max_send_message_length", -1)]
     if "--gzip" in words:
         options.append(("grpc.default_compression_algorithm", 2))
+    options += [("grpc.primary_user_agent", "troupe-token/" + word[8:]) for word in words if word.startswith("--token=")]
     return options
 
 
