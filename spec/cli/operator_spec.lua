@@ -213,6 +213,28 @@ describe("troupe reload, drain, stop", function()
     p:wait()
   end)
 
+  it("goes back by itself when the new code fails too often", function()
+    for _, threads in ipairs { "1", "2" } do
+      local p = start(nil, "--threads", threads)
+      script("counter.lua", (counter:format(""):gsub("self%.n = self%.n %+ %(m%.n or 1%)", "error 'new fault'")))
+      local status, out = ask("reload", "--errors", "2")
+      assert.equal(0, status)
+      assert.matches("(version 2)", out, 1, true)
+      local door = "unix:" .. folder .. "/door.sock"
+      for i = 1, 2 do
+        assert.matches("new fault", select(3, ask("call", "--host", door, "counter/" .. i, "Add")), 1, true)
+      end
+      assert.matches("code 2  ", select(2, ask("ps")), 1, true)
+      assert.equal(1, (ask("call", "--host", door, "counter/3", "Add")))
+      p:wait_line("reload.undone version=2 failures=3 .more than 2: version 1 serves again, as 3", nil, "err")
+      status, out = ask("call", "--host", door, "counter/b", "Add")
+      assert.equal(0, status)
+      assert.equal("6\n", out) -- its state is what it was
+      p:kill("sigterm")
+      p:wait()
+    end
+  end)
+
   it("drain waits for what is queued, stop only so long", function()
     local p = start('ctx:send("counter/s", "Slow", { s = 0.5 })', "--drain", "0.01")
     assert.equal(0, (ask("drain")))

@@ -43,13 +43,22 @@ static void say_reload(cli_operate *op, const troupe_value_t *answer) {
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
 }
 
+/* Such a number, or -1. */
+static long whole(const char *text) {
+  char *end;
+  long number = strtol(text, &end, 10);
+  return *text >= '0' && *text <= '9' && *end == 0 && number < 1000000000 ? number : -1;
+}
+
 static int run_reload(const cli_verb *verb, cli_args *args) {
-  const char *to = cli_get(verb, args, "to");
-  char *end = NULL, body[100];
-  unsigned long number = to ? strtoul(to, &end, 10) : 0;
-  if (to && (*end || *to < '0' || *to > '9' || number == 0 || number >= UINT32_MAX))
-    return cli_fail(CLI_USAGE, verb->name, "--to %s: expected the number of a version (see troupe ps)", to);
-  snprintf(body, sizeof body, "{\"to\":%lu,\"dry_run\":%s}", number, cli_get(verb, args, "dry-run") ? "true" : "false");
+  const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors");
+  char body[160];
+  tr_time within;
+  if (to && whole(to) < 1) return cli_fail(CLI_USAGE, verb->name, "--to %s: expected the number of a version (see troupe ps)", to);
+  if (errors && whole(errors) < 0) return cli_fail(CLI_USAGE, verb->name, "--errors %s: expected how many turns may fail", errors);
+  if (!cli_seconds(verb, args, "within", TR_SECONDS(60), &within)) return CLI_USAGE;
+  snprintf(body, sizeof body, "{\"to\":%ld,\"errors\":%ld,\"within\":%.6f,\"dry_run\":%s}", to ? whole(to) : 0, errors ? whole(errors) : -1,
+           (double)within / 1e6, cli_get(verb, args, "dry-run") ? "true" : "false");
   return cli_operate_one(verb, args, "reload", say_reload, body);
 }
 
@@ -58,10 +67,12 @@ static const cli_option reload_options[] = {
   { "timeout", 't', "S", "give up after so many seconds (30)", NULL },
   { "dry-run", 'n', NULL, "change nothing: say what would change, or why it would fail", NULL },
   { "to", 0, "VERSION", "go back to what ran then (troupe ps shows the numbers; the last 10 are kept)", NULL },
+  { "errors", 0, "N", "go back by itself when more than N turns of the new code fail", NULL },
+  { "within", 0, "S", "so many seconds long (60)", NULL },
   { NULL, 0, NULL, NULL, NULL },
 };
 
 const cli_verb cli_reload = {
   "reload", "[--pid PID] [--dry-run] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
-  "  troupe reload --dry-run && troupe reload\n  troupe reload --to 3", reload_options, 0, 0, run_reload,
+  "  troupe reload --dry-run && troupe reload\n  troupe reload --errors 5 --within 30\n  troupe reload --to 3", reload_options, 0, 0, run_reload,
 };

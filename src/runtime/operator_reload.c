@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The verb "reload" { name?, to?, dry_run? } → { files, names, version } or, of a trial, { files, names, dry_run: true, agents }:
+ * The verb "reload" { name?, to?, errors?, within?, dry_run? } → { files, names, version } or, of a trial, { files, names, dry_run: true, agents }:
  * what would become of each type. An agent there is { type, change: "new" | "gone" | "changed", from, to, instances, busy,
  * subscriptions: [added, removed], timers: [added, removed] }; from and to are versions of its state. */
 #include <stdio.h>
@@ -83,6 +83,11 @@ static void try_only(tr_question *q, const tr_reload_options *options) {
 
 static void take(tr_question *q, const tr_reload_options *options) {
   troupe_t *rt = q->self->rt;
+  double errors = tr_question_number(q, "errors", -1), within = tr_question_number(q, "within", 60);
+  if (!(errors < 1e9 && within >= 0 && within < 1e9)) {
+    tr_question_fail(q, TR_EINVALID, "`errors` and `within` must be numbers below 1e9");
+    return;
+  }
   int rc = tr_runtime_reload(rt, options, NULL, NULL), secured = rc < 0 || options->to ? 0 : tr_secure_reload(rt);
   if (rc < 0 || secured) {
     tr_question_fail(q, secured ? secured : rc, rt->error.text);
@@ -90,6 +95,7 @@ static void take(tr_question *q, const tr_reload_options *options) {
   }
   tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s version=%u", rc, rc ? " names=\"" : "",
                rc ? tr_script_reloaded(rt->script) : "", rc ? "\"" : "", tr_script_number(rt->script));
+  if (rc > 0 && errors >= 0) tr_probation_begin(rt, (uint32_t)errors, (tr_time)(within * 1e6));
   answer(q, rc, NULL);
 }
 

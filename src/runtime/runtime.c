@@ -112,6 +112,8 @@ static void on_unheard(void *ud, tr_msg *event) { tr_runtime_unheard(&((troupe_t
 
 static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
 
+static void on_failed(void *ud, uint32_t number) { tr_probation_failed(ud, number); }
+
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
     .mem = &rt->mem,
@@ -135,6 +137,7 @@ static int make_core(troupe_t *rt) {
     .launch = tr_runtime_launch,
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
+    .failed = on_failed,
     .codecs = rt->codecs,
     .clock = clock_of,
     .ud = rt,
@@ -261,7 +264,9 @@ int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes
   tr_error *error = begin_load(rt);
   int rc = tr_together_reload(rt, options, told, ud, &changed, error);
   if (rc) return rc;
-  if (changed && !options->trial) after_load(rt, 0);
+  if (!changed || options->trial) return (int)changed;
+  tr_probation_end(rt); /* it was of what served before */
+  after_load(rt, 0);
   return (int)changed;
 }
 

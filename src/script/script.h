@@ -43,6 +43,7 @@ typedef struct tr_script_options {
   int (*launch)(void *ud, const tr_script_launch *asked, tr_error *error);
   int (*stop_launched)(void *ud, tr_slice type, tr_slice key, tr_error *error); /* TR_ENOT_FOUND */
   void (*stopped)(void *ud, const tr_agent *agent);                           /* it called ctx:stop */
+  void (*failed)(void *ud, uint32_t number);      /* a turn of the code with this number; may be NULL */
   void *ud;
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
