@@ -176,6 +176,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
   tr_link by_class;     /* core */
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
+  uint64_t turns;       /* core: how many it has begun */
 };
 /* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
 tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
@@ -220,6 +221,23 @@ bool tr_class_requeues(const tr_class *class_);
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
 int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
+
+/* --- for consoles (observe.c) --- */
+typedef enum {
+  TR_SEEN_SENT = 0,  /* on its way, from here or from a door */
+  TR_SEEN_GIVEN,     /* an event: `agent` begins to handle it */
+  TR_SEEN_ANSWERED,  /* a request: code and reply */
+  TR_SEEN_FAILED,    /* `agent` failed while it handled it, and nobody waits for an answer: code and text */
+  TR_SEEN_DEAD       /* it could not be delivered: code and text */
+} tr_seen_kind;
+typedef struct tr_seen { tr_seen_kind kind; tr_msg *msg; const tr_agent *agent; const tr_reply *reply; int code; const char *text; } tr_seen;
+/* From now on fn sees what goes by (all borrowed); it may do nothing to the core. fn NULL: nobody looks, which costs a look at a pointer. */
+typedef void (*tr_observe_fn)(void *ud, const tr_seen *seen);
+void tr_core_observe(tr_core *core, tr_observe_fn fn, void *ud);
+const char *tr_agent_doing(const tr_agent *agent); /* "new", "idle", "working", "closing", "halted" */
+const char *tr_turn_doing(const tr_turn *turn);    /* "computing", "waiting", "held up" (what it sent finds no room), "ending" */
+/* End a turn that waits, as a failure with this code and text, at the next step. False: it does not wait. */
+bool tr_turn_break(tr_turn *turn, int code, const char *text);
 
 /* --- instances that are elsewhere (remote.c) --- */
 typedef struct tr_remote tr_remote;

@@ -15,7 +15,8 @@
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   remote.c       instances that are in another process
  *   resends.c      requests that come a second time
- *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
+ *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools
+ *   observe.c    what consoles see of all that */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
 
@@ -50,6 +51,8 @@ struct tr_core {
   const tr_seal *seal; /* NULL: nothing is signed */
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
+  tr_observe_fn observe;     /* NULL: nobody looks */
+  void *observe_ud;
   bool intercepting;
   bool shows_first;            /* the interceptor is the first isolate's */
   tr_names *names;
@@ -251,6 +254,12 @@ void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: r
 void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) TR_COLD; /* its agent stops */
 void tr_turn_unblock(tr_core *core, tr_turn *turn); /* the last of its parked deliveries is settled */
 tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
+
+/* ---- observe.c ---- */
+
+static inline void tr_seen_by(tr_core *core, tr_seen_kind kind, tr_msg *msg, const tr_agent *agent, int code, const char *text) {
+  if (core->observe) core->observe(core->observe_ud, &(tr_seen){ .kind = kind, .msg = msg, .agent = agent, .code = code, .text = text });
+}
 
 /* ---- scheduler ---- */
 

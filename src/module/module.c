@@ -139,7 +139,7 @@ static int bundled(lua_State *L) {
 /* Run the half that is in Lua with the table `troupe` (at 1) and what it needs of C. */
 static void open_lua(lua_State *L) {
   static const luaL_Reg functions[] = { { "new", runtime_new }, { "in_turn", in_turn }, { "error", new_error },
-                                        { "bundled", bundled }, { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
+                                        { "bundled", bundled }, { "fabric", tr_module_fabric }, { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
   while (entry->name && strcmp(entry->name, "troupe.module") != 0) entry++;
   if (!entry->name) luaL_error(L, "troupe.module is not built in");

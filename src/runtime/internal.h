@@ -32,6 +32,7 @@ struct tr_uplink {
   tr_worker *worker;
   tr_net_conn *conn;
   tr_net_dial *dial;
+  struct tr_fabric_link *link; /* fabric.c, in place of sockets; else NULL */
   tr_uplink_fn fn;
   void *ud;
   bool member;        /* of a pool: nobody else uses it */
@@ -74,6 +75,7 @@ struct troupe {
   tr_link grants;
   size_t grant_count;
   size_t listeners;
+  struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
   uv_loop_t loop_storage;
@@ -105,6 +107,8 @@ struct troupe {
   tr_time begun;
   /* signals.c */
   struct tr_signals *signals;
+  const struct tr_stay *stay; /* NULL: it ends when its programs do */
+  void *stay_ud;
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */
@@ -228,9 +232,13 @@ int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *er
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
+int tr_runtime_open_host(troupe_t *rt); /* rt->host is there then */
+/* An uplink that goes by a network in memory (fabric.c). */
+int tr_runtime_connect_by(troupe_t *rt, const char *name, struct tr_fabric_link *link, tr_uplink **out);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error); /* of any isolate, appended */
 /* NULL: out of memory, or error says what is wrong with it. */
 troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
 /* subscribe.c: the names in it must still be there */

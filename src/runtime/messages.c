@@ -46,13 +46,15 @@ troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr
   return value;
 }
 
-int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error) {
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error) {
   tr_json_writer writer;
   tr_json_writer_init(&writer, out, error);
   tr_sink sink = tr_json_sink(&writer);
-  int rc = tr_script_walk(rt->script, body, &sink, error);
+  int rc = tr_script_walk(script, body, &sink, error);
   return rc == 0 && out->failed ? tr_error_set(error, TR_EMEMORY, "out of memory") : rc;
 }
+
+int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error) { return tr_body_json(rt->script, body, out, error); }
 
 /* ---- publish, send ---- */
 

@@ -192,6 +192,10 @@ static int stage_main(lua_State *L, void *ud) {
   else lua_settop(L, lua_gettop(L) - n + 1);
   int rc = read_result(L, stage);
   if (!rc) keep_code(L, stage, unit);
+  for (tr_link *link = stage->definitions.next; !rc && link != &stage->definitions; link = link->next) {
+    lua_getiuservalue(L, 1, 1);
+    TR_CONTAINER(link, tr_definition, link)->env_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   return rc;
 }
 
@@ -364,6 +368,27 @@ int tr_script_start(tr_script *script, tr_error *error) {
   if (!script->foreign) return first;
   int rc = tr_script_start(script->foreign, error);
   return first ? first : rc;
+}
+
+/* One that runs is cancelled, which counts it as over: so it is counted first. */
+static int run_again(tr_script_class *class_, tr_error *error) {
+  tr_agent *agent = tr_class_find(class_->core_class, TR_SLICE_LITERAL("default"));
+  class_->script->programs++;
+  class_->reloaded = false;
+  if (agent) tr_agent_restart(class_->script->core, agent);
+  class_->script->exit_status = 0;
+  return agent ? 0 : start_key(class_, TR_SLICE_LITERAL("default"), error);
+}
+
+unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error) {
+  unsigned count = 0;
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next) {
+    tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    if (!class_->def->program || !class_->started || !(all || class_->reloaded)) continue;
+    count++;
+    if (run_again(class_, error)) class_->script->programs--;
+  }
+  return count;
 }
 
 bool tr_script_has_program(const tr_script *script) {

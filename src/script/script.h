@@ -100,6 +100,8 @@ void tr_script_unload(tr_script *script, const char *name);
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
 int tr_script_start(tr_script *script, tr_error *error);
+/* Start programs anew: those whose code was reloaded since they began, or all. How many; *error: of one that could not be. */
+unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error);
 bool tr_script_has_program(const tr_script *script);
 bool tr_script_programs_running(const tr_script *script);
 
@@ -180,6 +182,33 @@ uint32_t tr_script_oldest(const tr_script *script);
 /* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
 typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
 bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
+
+/* --- for consoles (console.c, visit.c) --- */
+/* How long turns run is measured while it is wanted by anybody. Counted. */
+void tr_script_time(tr_script *script, bool wanted);
+/* What is known of an instance. False: it is not one of this room's. The texts live until it runs again. */
+typedef struct tr_script_agent {
+  int64_t version;
+  const char *file;
+  bool program;
+  size_t memory;      /* bytes that are charged to it */
+  tr_time busy;       /* running time, while it was measured */
+  uint32_t failures;  /* messages that it failed at */
+  const char *failed; /* the last of them; NULL: none */
+  tr_time failed_at;
+} tr_script_agent;
+bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about);
+/* Append members of a JSON object, each with a comma before it: type, messages, subscriptions; timers; open turns with their tracebacks;
+ * state (about `limit` bytes of it). Runs none of its code. err: TR_EINVALID, TR_EMEMORY. */
+int tr_script_inspect(const tr_agent *agent, size_t limit, tr_buf *out, tr_error *error);
+/* End its turn that computes; where there is none, and `waiting`, those that wait: their number. Their traceback is appended to out. err:
+ * TR_EINVALID where there is none, TR_EMEMORY. */
+int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error);
+/* Evaluate Lua text in a turn of this agent, in its environment, with `self` and `ctx`, as soon as it does not compute: the answer is
+ * { values = { text… }, output = text } or { error, traceback }. NULL: *error says why not. */
+tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_reply_fn fn, void *ud, tr_error *error);
+/* How this beginning of an expression may go on: a JSON array of texts, appended. Runs none of its code. */
+int tr_script_complete(const tr_agent *agent, tr_slice text, tr_buf *out, tr_error *error);
 
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);
