@@ -70,7 +70,7 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
 
   it("has the library and its runtimes", function()
     local library, rt = names_of(module.troupe), module.open(nil, mode)
-    table.insert(library, "protobuf") -- of scripts only; a program has rt:protobuf
+    for _, name in ipairs { "protobuf", "fs", "env" } do table.insert(library, name) end -- of scripts only; a program has rt:protobuf, io and os
     table.sort(library)
     assert.same(library, known.troupelib)
     assert.same(names_of(debug.getmetatable(rt)), known["troupe.runtime"])
