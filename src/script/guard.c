@@ -78,7 +78,8 @@ static int guard_text(lua_State *L) {
 
 static int guard_unpack(lua_State *L) {
   lua_Integer from = luaL_optinteger(L, 2, 1), to = lua_isnoneornil(L, 3) ? (lua_Integer)lua_rawlen(L, 1) : luaL_checkinteger(L, 3);
-  if (to > from) tr_meter_charge(L, ((uint64_t)to - (uint64_t)from) / 16);
+  uint64_t count = to > from ? (uint64_t)to - (uint64_t)from : 0;
+  tr_meter_charge(L, (count < LUAI_MAXSTACK ? count : LUAI_MAXSTACK) / 16); /* more is refused */
   return call_original(L);
 }
 
