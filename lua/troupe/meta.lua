@@ -349,6 +349,7 @@ function troupe.env(name) end
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
+---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
 ---@field log (fun(level: string, event: string, text: string))|false?
@@ -375,6 +376,8 @@ function pool:publish(topic, type, body, opts) end
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---@return { size: integer, joined: integer, open: integer }
+function pool:stats() end
 function pool:close() end
 
 ---@class troupe.runtime
@@ -519,6 +522,47 @@ function t:raises(code, f, ...) end
 ---@param path? string
 ---@return integer count
 function t:reload(path) end
+---Does all that this node alone can do now.
+function t:work() end
 function t:close() end
+
+---Hosts and workers in one process, without sockets, in virtual time; the same seed gives the same run.
+---@class troupe.network
+local net = {}
+---@param name string
+---@param options? table files and tables of agents; `joins`: hosts that it is a worker of
+---@return troupe.test
+function net:host(name, options) end
+---@param name string
+---@param hosts string|string[]
+---@param options? table files and tables of agents
+---@return troupe.test
+function net:worker(name, hosts, options) end
+---@param node troupe.test|string
+function net:crash(node) end
+---@param node troupe.test|string
+---@return troupe.test
+function net:restart(node) end
+---@param node troupe.test|string
+---@param host string
+function net:cut(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:stall(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:heal(node, host) end
+---@param options { delay: number[]?, cut: integer?, piece: integer? }
+function net:weather(options) end
+---@return boolean
+function net:joined() end
+---@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
+function net:stats() end
+function net:run() end
+---@param seconds number
+function net:advance(seconds) end
+---@return number
+function net:now() end
+function net:close() end
 
 return troupe

@@ -81,6 +81,8 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
   it("has the tests of troupe.testing", function()
     local t <close> = require("troupe.testing").new {}
     assert.same(names_of(debug.getmetatable(t)), known["troupe.test"])
+    local net <close> = require("troupe.testing").network {}
+    assert.same(names_of(debug.getmetatable(net)), known["troupe.network"])
   end)
 end)
 

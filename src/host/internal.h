@@ -18,6 +18,7 @@
 
 #define TR_BRIEF(s) (int)tr_utf8_cut((s), 256), (s).p ? (s).p : "" /* for "%.*s": text from outside, not too much of it */
 
+#define TR_UNTAKEN_MAX (16u << 20)   /* bytes of unary answers that wait to be read, by connection */
 #define TR_CLIENT_ID_MAX 1024        /* bytes of a client-id */
 #define TR_CLIENT_OPEN_REQUESTS 131072 /* open at once, by one client */
 #define TR_ONEWAY_TIMEOUT TR_SECONDS(30) /* wire.md §8: how long a one-way request waits for the answer nobody reads */
@@ -59,6 +60,7 @@ struct tr_host_conn {
   tr_address *address;
   tr_timer watch;  /* guards.c */
   tr_time heard;   /* when bytes last came */
+  size_t untaken;  /* bytes of unary and reflection answers on calls that are not closed yet */
   bool used;       /* a call was opened on it */
   bool asked;      /* a ping is out since it fell silent */
   bool ending;     /* GOAWAY was sent; watch ends it */
@@ -75,7 +77,8 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
   tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
-  tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
+  size_t untaken;     /* its part of conn->untaken */
+  tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end; what is left to read of one that has ended */
   tr_host_method method;
   bool half_closed, ended;
   bool unknown;       /* health.c: it watches a service that there is not */
@@ -86,6 +89,8 @@ struct tr_host_stream { /* one call on AgentRpc */
 void tr_host_conn_touch(tr_host_conn *conn);
 /* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
+/* Queue an answer of a unary call, or of one as short. false: too much waits to be read there, or no memory; the call was ended. */
+bool tr_host_stream_answer(tr_host_stream *stream, tr_blob *frame);
 
 /* ---- health.c ---- */
 
@@ -369,6 +374,7 @@ int tr_guard_admit(tr_host_conn *conn, tr_slice peer_address, tr_error *error);
 void tr_guard_release(tr_host_conn *conn);
 void tr_guard_watch(tr_host_conn *conn);
 void tr_guard_limit(tr_host_stream *stream);
+void tr_guard_untaken(tr_host_stream *stream); /* it ends: what its peer does not read in time is dropped */
 /* Has this count become a power of two? Then it is worth a line in the log. */
 static inline bool tr_guard_worth_a_line(uint64_t count) { return (count & (count - 1)) == 0; }
 
@@ -397,6 +403,7 @@ void tr_drain_check(tr_host *host); /* a request has ended */
 
 struct tr_host {
   tr_host_options o; /* with the defaults filled in */
+  tr_rpc_gzip gzip;  /* of all connections */
   tr_core *core;
   tr_mem *mem;
   const tr_log *log;

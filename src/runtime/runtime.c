@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * troupe_t: joins the rooms into one runtime, and takes them apart again in the right order.
  *
- * One isolate for now: a core, a Lua state, and a libuv loop that exists only once a door, a watch or a blocking run needs it, so
+ * One isolate, unless more are asked for (isolate.c): a core, a Lua state, and a libuv loop that exists only once a door, a watch or a blocking run needs it, so
  * that a game that only calls troupe_poll opens no descriptor. Doors are in doors.c, the loop in loop.c, the C side of messages in messages.c. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,6 +165,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->timer_at = TR_NEVER;
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
+  tr_list_init(&rt->pools);
   tr_list_init(&rt->tunnels);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);

@@ -68,13 +68,17 @@ static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *cha
   return rc;
 }
 
+/* All that can fail comes before the swap. */
 static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
-  tr_slice none = { NULL, 0 };
+  char *copies[TR_ISOLATES_MOST] = { NULL };
   size_t changed;
   int rc = 0;
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, none, args, argc);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) {
+    rc = tr_script_set_args(script_of(rt, i), name, args, argc);
+    if (!rc && source.p && !(copies[i] = tr_script_copy_source(script_of(rt, i), source))) rc = TR_EMEMORY;
+  }
   if (!rc) rc = swap_all(rt, name, source, &changed, error);
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, source, NULL, 0);
+  for (unsigned i = 0; source.p && i < count_of(rt); i++) tr_script_set_source(script_of(rt, i), rc ? NULL : name, copies[i], source.n);
   return rc == TR_EMEMORY ? tr_error_set(error, rc, "out of memory") : rc;
 }
 
@@ -103,15 +107,16 @@ int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *er
 
 /* ---- ids that live here though others of their type may not ---- */
 
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error) {
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error) {
   char id[2 * TR_ID_MAX + 2];
   if (!rt->crew) return 0;
   int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key)), rc = 0;
   tr_together_pause(rt, true);
   tr_class *class_ = tr_core_find_class(tr_runtime_share_of(rt, type, key).core, type);
+  const tr_agent *live = class_ ? tr_class_find_mailbox(class_, key) : NULL;
   char *text = tr_strndup(&rt->mem, id, (size_t)n);
   if (tr_map_get(&rt->crew->brought, tr_slice_make(id, (size_t)n))) rc = 0;
-  else if (class_ && tr_class_find(class_, key)) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
+  else if (live && live != known) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
   else if (!text || tr_map_put(&rt->crew->brought, tr_slice_make(text, (size_t)n), text, NULL)) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   else text = NULL;
   tr_together_resume(rt);

@@ -37,6 +37,7 @@ struct tr_definition {
   bool own;      /* vm = "own" */
   tr_code *code; /* own: what each instance's state runs; NULL in those states */
   int table_ref; /* the agent's table, or the program's function */
+  int env_ref; /* what its file sees; LUA_NOREF: it was given as a table */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
   int state_fields; /* of a flat state */

@@ -104,6 +104,7 @@ typedef struct tr_instance_more { /* what few instances need */
   unsigned timer_count;
   uint32_t over_memory; /* how often in a row a turn ended with too much */
   struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_time busy;         /* running time, as long as somebody wanted to know */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
   tr_time output_from;  /* output.c: the second that is counted, and its lines */
   uint64_t output_lines;
@@ -174,6 +175,7 @@ struct tr_script {
   tr_codecs *codecs;    /* the options', or our own: */
   bool own_codecs;
   bool plugged;         /* there are serializers */
+  unsigned timed;       /* so many consoles want to know how long turns run */
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
@@ -336,7 +338,7 @@ void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
-/* Push a fresh environment for `unit` (at index `unit`). lua: [-0, +1, m] */
+/* Push a fresh environment for `unit` (at index `unit`), whose user value it becomes. lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
 void tr_guard_install(lua_State *L, const char *library);
@@ -382,6 +384,7 @@ struct tr_script_class {
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
+  bool reloaded;    /* since its program began */
   bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */
   tr_link idle;     /* instances that may be put out of memory, the one idle longest first */
   tr_timer idle_timer;
@@ -425,6 +428,8 @@ void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key"
 
 /* The class that the core's is, if it is one of this room's. */
 tr_script_class *tr_script_class_of(tr_class *class_);
+
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink); /* describe.c: what the type says of itself, a map */
 
 /* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
 int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
@@ -511,6 +516,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_timer timer;
   bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
+  tr_time began;
   tr_name *reply_type;
   tr_body reply;
   tr_msg *received;   /* being read by ctx:receive */
@@ -540,6 +546,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
+#include "script/consoles.h"
 #include "script/futures.h"
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */

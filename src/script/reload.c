@@ -284,6 +284,7 @@ static void swap_class(plan *p, pair *self) {
   tr_script_class *class_ = self->class_;
   tr_definition *old = class_->def;
   swap_subs(self);
+  class_->reloaded = true;
   class_->def = self->def;
   self->def->refs++;
   class_->file = self->file;

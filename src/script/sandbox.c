@@ -212,4 +212,6 @@ void tr_sandbox_push(lua_State *L, int unit) {
   lua_pushcclosure(L, tr_require, 3);
   lua_setfield(L, env, "require");
   lua_settop(L, env);
+  lua_pushvalue(L, env);
+  lua_setiuservalue(L, unit, 1);
 }

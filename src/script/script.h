@@ -84,14 +84,19 @@ void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
-/* What one that is loaded gets as `...`, and its text, from the next reload on. */
-int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc);
+/* What one that is loaded gets as `...` from the next reload on; and its text. */
+int tr_script_set_args(tr_script *script, const char *name, const tr_slice *args, size_t argc);
+char *tr_script_copy_source(tr_script *script, tr_slice source); /* for tr_script_set_source; NULL: out of memory */
+/* own: takes the copy, which is the text from now on. name NULL: it is not wanted, and is freed (NULL is fine). */
+void tr_script_set_source(tr_script *script, const char *name, char *copy, size_t length);
 /* Take back a load: its classes leave. */
 void tr_script_unload(tr_script *script, const char *name);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
 int tr_script_start(tr_script *script, tr_error *error);
+/* Start programs anew: those whose code was reloaded since they began, or all. How many; *error: of one that could not be. */
+unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error);
 bool tr_script_has_program(const tr_script *script);
 bool tr_script_programs_running(const tr_script *script);
 
@@ -164,6 +169,33 @@ void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char 
 /* Where a class of this room comes from; false: it is another's. The name lives as long as the class. */
 typedef struct tr_script_about { const char *file; int64_t version; bool program; } tr_script_about;
 bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
+
+/* --- for consoles (console.c, visit.c) --- */
+/* How long turns run is measured while it is wanted by anybody. Counted. */
+void tr_script_time(tr_script *script, bool wanted);
+/* What is known of an instance. False: it is not one of this room's. The texts live until it runs again. */
+typedef struct tr_script_agent {
+  int64_t version;
+  const char *file;
+  bool program;
+  size_t memory;      /* bytes that are charged to it */
+  tr_time busy;       /* running time, while it was measured */
+  uint32_t failures;  /* messages that it failed at */
+  const char *failed; /* the last of them; NULL: none */
+  tr_time failed_at;
+} tr_script_agent;
+bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about);
+/* Append members of a JSON object, each with a comma before it: type, messages, subscriptions; timers; open turns with their tracebacks;
+ * state (about `limit` bytes of it). Runs none of its code. err: TR_EINVALID, TR_EMEMORY. */
+int tr_script_inspect(const tr_agent *agent, size_t limit, tr_buf *out, tr_error *error);
+/* End its turn that computes; where there is none, and `waiting`, those that wait: their number. Their traceback is appended to out. err:
+ * TR_EINVALID where there is none, TR_EMEMORY. */
+int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error);
+/* Evaluate Lua text in a turn of this agent, in its environment, with `self` and `ctx`, as soon as it does not compute: the answer is
+ * { values = { text… }, output = text } or { error, traceback }. NULL: *error says why not. */
+tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_reply_fn fn, void *ud, tr_error *error);
+/* How this beginning of an expression may go on: a JSON array of texts, appended. Runs none of its code. */
+int tr_script_complete(const tr_agent *agent, tr_slice text, tr_buf *out, tr_error *error);
 
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);

@@ -35,7 +35,7 @@ void tr_unit_open(lua_State *L) {
 }
 
 tr_unit *tr_unit_push(lua_State *L, const char *name) {
-  tr_unit *unit = lua_newuserdatauv(L, sizeof *unit, 0);
+  tr_unit *unit = lua_newuserdatauv(L, sizeof *unit, 1);
   const char *slash = strrchr(name, '/');
   size_t n = slash ? (size_t)(slash - name) + 1 : 0;
   memset(unit, 0, sizeof *unit);

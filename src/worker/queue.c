@@ -184,8 +184,9 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
     refresh(w, item);
     if (!make_plain(w, item)) return; /* at the next output again */
     if (item->frame) {
+      size_t before = tr_rpc_queued(w->channel);
       if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
-      queue->given += item->frame->len;
+      queue->given += tr_rpc_queued(w->channel) - before; /* less than the frame, where it goes compressed */
       item->number = ++queue->number;
     }
     item->end = queue->given;
