@@ -139,6 +139,7 @@ static int make_core(troupe_t *rt) {
     .stopped = tr_runtime_on_stopped,
     .failed = on_failed,
     .codecs = rt->codecs,
+    .outside = &rt->outside,
     .clock = clock_of,
     .ud = rt,
   };
@@ -176,6 +177,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->unstored);
   rt->wall_us = tr_wall_us;
   tr_list_init(&rt->grants);
+  tr_runtime_outside(rt);
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
   tr_list_init(&rt->going);
