@@ -10,6 +10,8 @@
  * old definition; the instance comes to the new one at its next turn (class.c). Programs are not run again. */
 #include "script/internal.h"
 
+#define GARBAGE_MOST (32u << 20)
+
 typedef struct swap { tr_script_file *file; tr_stage stage; tr_buf text; bool staged; } swap;
 typedef struct pair { tr_script_class *class_; tr_definition *def; tr_script_file *file; tr_link added; bool fresh; } pair;
 typedef struct tr_reloading plan;
@@ -21,6 +23,8 @@ struct tr_reloading {
   size_t pair_count, pair_cap;
   int backups_ref; /* { [self] = clone } */
   bool trial;
+  size_t used_most; /* above that garbage is collected meanwhile */
+  bool held_gc;
   tr_error *error;
 };
 
@@ -189,6 +193,7 @@ static int migrate_class(lua_State *L, plan *p, const pair *self) {
     if (!is_idle(agent) || instance->def->version == self->def->version || self->def->own) continue; /* own.c: at its next message */
     if (!can) return no_migrate(p, self, instance->def);
     migrate_agent(L, p, self, agent);
+    if (p->script->used > p->used_most && p->held_gc) lua_gc(L, LUA_GCRESTART);
     if (p->error->code) return p->error->code;
   }
   return 0;
@@ -200,6 +205,9 @@ static int migrate_all(lua_State *L, void *ud) {
   tr_need_stack(L, 20);
   lua_newtable(L);
   p->backups_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  p->used_most = p->script->used + p->script->used / 2 + GARBAGE_MOST;
+  p->held_gc = lua_gc(L, LUA_GCISRUNNING); /* a program that gave agents as tables may have stopped it */
+  lua_gc(L, LUA_GCSTOP); /* nearly all that is made here stays to the end of the reload, and all agents wait for that */
   for (size_t i = 0; i < p->pair_count && !rc; i++)
     if (p->pairs[i].class_) rc = migrate_class(L, p, &p->pairs[i]);
   return rc;
@@ -391,6 +399,7 @@ static int prepare_all(plan *p) {
 
 static void plan_free(plan *p) {
   tr_script *script = p->script;
+  if (p->held_gc) lua_gc(script->L, LUA_GCRESTART);
   for (size_t i = 0; i < p->swap_count; i++) {
     if (p->swaps[i].staged) tr_stage_fini(&p->swaps[i].stage);
     if (p->swaps[i].text.mem) tr_buf_fini(&p->swaps[i].text);
