@@ -4,7 +4,8 @@ local process = require "spec.support.process"
 
 local counter = [[
 local worker = ...
-return { type = "counter", shared = true, subscriptions = { "tick" }, state = { n = 0, ticks = 0, rings = 0 }, on = {
+return { type = "counter", shared = true, mailbox = { limit = 100 }, subscriptions = { "tick" },
+  state = { n = 0, ticks = 0, rings = 0 }, on = {
   Add = function(self, _, ctx)
     self.n = self.n + 1
     if self.n % 20 == 1 then ctx:after(0.05, "Ring") end

@@ -37,12 +37,17 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   troupe_value_number(troupe_value_get(answer, "uptime_s"), &uptime);
   printf("%lld  troupe %s  %s for %.0f s", (long long)cli_number(answer, "pid"), cli_text(answer, "version"), cli_text(answer, "stage"), uptime);
   const troupe_value_t *doors = troupe_value_get(answer, "doors"), *agents = troupe_value_get(answer, "agents");
+  const troupe_value_t *rights = troupe_value_get(answer, "rights");
   for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
     const troupe_value_t *door = troupe_value_at(doors, i);
     bool host = strcmp(cli_text(door, "kind"), "host") == 0;
     printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
   putchar('\n');
+  for (size_t i = 0; rights && i < troupe_value_length(rights); i++) {
+    const char *right = troupe_value_string(troupe_value_at(rights, i), NULL);
+    if (right) printf("  allowed  %s\n", right);
+  }
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) {
     const troupe_value_t *agent = troupe_value_at(agents, i);
     bool program = false;

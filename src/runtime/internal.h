@@ -66,6 +66,7 @@ struct troupe {
   tr_class *leaf_class;
   tr_name *leaf_key;
   tr_link grants;
+  tr_script_outside outside;
   size_t grant_count;
   size_t listeners;
   struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
@@ -182,6 +183,9 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* outside.c: the script's hooks; and is this path a granted one, or below one? */
+void tr_runtime_outside(troupe_t *rt);
+bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path);
 #define TR_RIGHTS_MAX 8192
 /* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);

@@ -249,7 +249,8 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
     .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
-    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .ud = isolate,
+    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .outside = &isolate->crew->rt->outside,
+    .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;

@@ -2,7 +2,7 @@
  * What the operator may ask for. To add a verb: a function that answers its question, now or later, and a row in `verbs`. Those that
  * look at single agents have files of their own, operator_*.c.
  *
- * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
+ * "ps" → { pid, version, uptime_s, stage, doors, rights, agents, stats } · "reload" { name? } → { files } ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
  * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
@@ -80,6 +80,13 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
                 (unsigned long long)s.inflated_to, (unsigned long long)s.inflate_refused);
 }
 
+static void put_rights(tr_buf *out, const troupe_t *rt) {
+  const char *comma = "";
+  tr_buf_text(out, ",\"rights\":[");
+  for (const char *right = NULL; (right = tr_runtime_next_grant(rt, right)); comma = ",") tr_question_put(out, comma, right);
+  tr_buf_text(out, "]");
+}
+
 static void answer_ps(tr_question *q) {
   static const char *const stages[] = { "running", "draining", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
@@ -90,6 +97,7 @@ static void answer_ps(tr_question *q) {
   tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
   put_doors(&out, rt);
+  put_rights(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
   if (rt->crew) tr_crew_pause(rt->crew);
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {

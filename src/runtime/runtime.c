@@ -136,6 +136,7 @@ static int make_core(troupe_t *rt) {
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
     .codecs = rt->codecs,
+    .outside = &rt->outside,
     .clock = clock_of,
     .ud = rt,
   };
@@ -173,6 +174,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->unstored);
   rt->wall_us = tr_wall_us;
   tr_list_init(&rt->grants);
+  tr_runtime_outside(rt);
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
   tr_list_init(&rt->going);

@@ -106,6 +106,8 @@ typedef struct tr_instance_more { /* what few instances need */
   struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
   tr_time busy;         /* running time, as long as somebody wanted to know */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+  tr_time output_from;  /* output.c: the second that is counted, and its lines */
+  uint64_t output_lines;
 } tr_instance_more;
 
 /* --- state.c --- */
@@ -363,6 +365,10 @@ uint64_t tr_source_hash(tr_slice source);
 void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source); /* a file that belongs to it */
 tr_buf *tr_unit_buffer(lua_State *L); /* [-0, +1, m] owned by what is pushed; tr_buf_fini may come before */
 int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
+/* output.c: one more line of what is running; false: there were too many, which is in the log. It is charged to the turn. */
+#define TR_OUTPUT_LINE 65536 /* bytes of a printed line; more is cut */
+bool tr_output_take(lua_State *L, size_t size);
+void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
 #include "script/definitions.h"
 

@@ -26,6 +26,16 @@ typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed
   bool lazy;
 } tr_script_launch;
 
+/* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
+ * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
+typedef struct tr_script_outside {
+  int (*read)(void *ud, tr_slice path, tr_buf *out, tr_error *error);
+  int (*write)(void *ud, tr_slice path, tr_slice text, tr_error *error); /* all of it, or nothing */
+  int (*list)(void *ud, tr_slice path, tr_buf *out, tr_error *error);    /* names, a zero behind each; of folders with a slash */
+  int (*env)(void *ud, tr_slice name, tr_buf *out, tr_error *error);     /* TR_ENOT_FOUND without a text: it is not set */
+  void *ud;
+} tr_script_outside;
+
 #define TR_SUB_RANGE 40
 typedef struct tr_script_options {
   tr_core *core;
@@ -44,6 +54,7 @@ typedef struct tr_script_options {
   int (*stop_launched)(void *ud, tr_slice type, tr_slice key, tr_error *error); /* TR_ENOT_FOUND */
   void (*stopped)(void *ud, const tr_agent *agent);                           /* it called ctx:stop */
   void *ud;
+  const tr_script_outside *outside;               /* borrowed; NULL: there is nothing */
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
   tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
