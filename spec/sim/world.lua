@@ -47,20 +47,29 @@ function World:agent_of(name)
   }
 end
 
--- One of a type that all workers share: the host says who has which key. It moves with what it has heard; one whose process crashed begins anew.
+-- A job that comes twice, or late. Known, and counted: what was sent again after a connection or a host was lost, for an id that has moved
+-- since: the process that has it now does not know what the other one had (docs/wire.md 10.4).
+function World:twice(agent, name, message, before)
+  if before.by ~= name then
+    self.doubled = self.doubled + 1
+  else
+    violated("%s at %s got job %d of %s after %d", agent, name, message.n, message.from, before.n)
+  end
+end
+
+-- One of a type that all workers share: the host says who has which key. It moves with what it has heard; one whose process crashed
+-- begins anew.
 function World:crew_agent(name)
   local world = self
+  local function job(agent, message, ctx)
+    local before = agent.heard[message.from] or { n = 0 }
+    world:note("%s at %s hears job %d of %s after %d", ctx.id, name, message.n, message.from, before.n)
+    if message.n <= before.n then return world:twice(ctx.id, name, message, before) end
+    agent.heard[message.from] = { n = message.n, by = name }
+    world.jobs = world.jobs + 1
+  end
   return {
-    type = "crew", shared = true, subscriptions = { "jobs" }, state = { heard = {} }, mailbox = { limit = 100000 },
-    on = {
-      Job = function(self, message, ctx)
-        local last = self.heard[message.from] or 0
-        world:note("%s at %s hears job %d of %s after %d", ctx.id, name, message.n, message.from, last)
-        if message.n <= last then violated("%s at %s got job %d of %s after %d", ctx.id, name, message.n, message.from, last) end
-        self.heard[message.from] = message.n
-        world.jobs = world.jobs + 1
-      end,
-    },
+    type = "crew", shared = true, subscriptions = { "jobs" }, state = { heard = {} }, mailbox = { limit = 100000 }, on = { Job = job },
   }
 end
 
@@ -194,7 +203,8 @@ end
 
 -- Of 99 steps.
 local weights = {
-  { "ask", 45 }, { "publish", 15 }, { "job", 20 }, { "cut", 4 }, { "stall", 3 }, { "heal", 5 }, { "crash", 2 }, { "restart", 4 }, { "restart_host", 1 },
+  { "ask", 45 }, { "publish", 15 }, { "job", 20 },
+  { "cut", 4 }, { "stall", 3 }, { "heal", 5 }, { "crash", 2 }, { "restart", 4 }, { "restart_host", 1 },
 }
 
 function World:step()
@@ -273,7 +283,7 @@ function M.run(seed, flaws)
     return (state >> 24) % n + 1
   end
   local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {},
-    flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, jobs = 0, crashes = 0 }, World)
+    flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, jobs = 0, doubled = 0, crashes = 0 }, World)
   local delays = self:pick { { 0, 0 }, { 0.0001, 0.002 }, { 0.001, 0.05 }, { 0.05, 0.4 } }
   local net <close> = testing.network { seed = seed, delay = delays, cut = self:pick { 0, 0, 200, 40 }, piece = self:pick { 0, 0, 100, 7 } }
   self.net = net
