@@ -121,7 +121,7 @@ void tr_resume_begin(tr_client *client, tr_rpc_call *call) {
   if (had > sent->last) had = sent->last; /* we have forgotten it, and say so: both begin anew */
   release_to(sent, is ? had : sent->last);
   uint64_t first = sent->acked + 1, last = sent->last;
-  sent->last = sent->acked = had; /* they get their numbers anew, as they go out */
+  sent->last = sent->acked = client->said_none ? 0 : had; /* they get their numbers anew, as they go out */
   for (uint64_t n = first; n <= last; n++) {
     tr_blob *frame = *slot(sent, n);
     if (!frame) continue;

@@ -369,6 +369,10 @@ int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
 /* output.c: one more line of what is running; false: there were too many, which is in the log. It is charged to the turn. */
 #define TR_OUTPUT_LINE 65536 /* bytes of a printed line; more is cut */
 bool tr_output_take(lua_State *L, size_t size);
+/* exec.c */
+int tr_exec(lua_State *L);
+void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
 #include "script/definitions.h"
@@ -516,6 +520,8 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
+  tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
   tr_time began;
