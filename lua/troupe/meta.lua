@@ -273,7 +273,13 @@ local token = {}
 function token:cancel() end
 
 ---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
+---@class troupe.fs for scripts with the rights fs.read=PATH and fs.write=PATH
+---@field read fun(path: string): string a plain file, up to 16 MiB
+---@field write fun(path: string, text: string) all of it, or nothing
+---@field list fun(path: string): string[] sorted; names of folders end with a slash
+
 ---@class troupelib
+---@field fs troupe.fs
 ---@field null troupe.null
 ---@field version string
 troupe = {}
@@ -316,6 +322,27 @@ function troupe.token() end
 ---Message types from a descriptor set, beside the script.
 ---@param path string
 function troupe.protobuf(path) end
+
+---A variable of the environment, for scripts with the right env=NAME.
+---@param name string
+---@return string? nil where it is not set
+function troupe.env(name) end
+
+---@class troupe.program
+---@field [integer] string|number the program and its arguments
+---@field stdin string?
+---@field timeout number? seconds (30)
+
+---@class troupe.program_result
+---@field status integer? its exit status
+---@field signal integer? or the signal that ended it
+---@field out string what it wrote, up to 1 MiB
+---@field err string
+
+---Run a program to its end while the turn waits, for scripts with the right exec=PROGRAM.
+---@param program troupe.program
+---@return troupe.program_result
+function troupe.exec(program) end
 
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 

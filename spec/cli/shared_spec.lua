@@ -4,7 +4,8 @@ local process = require "spec.support.process"
 
 local counter = [[
 local worker = ...
-return { type = "counter", shared = true, subscriptions = { "tick" }, state = { n = 0, ticks = 0, rings = 0 }, on = {
+return { type = "counter", shared = true, mailbox = { limit = 100 }, subscriptions = { "tick" },
+  state = { n = 0, ticks = 0, rings = 0 }, on = {
   Add = function(self, _, ctx)
     self.n = self.n + 1
     if self.n % 20 == 1 then ctx:after(0.05, "Ring") end
@@ -147,8 +148,9 @@ describe("examples/balance", function()
     local three
     one, three, two = out:match("\n# a third joins:\none has (%d+), three has (%d+), two has (%d+); asked 180 times in all\n")
     assert.is_true(tonumber(one) > 10 and tonumber(two) > 10 and tonumber(three) > 10, out)
-    local asked = (90 - two) * 3 + two -- those of the killed one begin anew
-    assert.matches("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked " .. asked .. " times in all\n$", out)
+    local asked = (90 - two) * 3 + two -- those of the killed one begin anew; a few may have moved on before
+    local all = out:match("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked (%d+) times in all\n$")
+    assert.is_true(tonumber(all) >= asked and tonumber(all) < 270, out)
     for _, name in ipairs { "counter", "visit" } do
       assert.is_true(select(2, process.read_file("examples/balance/" .. name .. ".lua"):gsub("\n", "")) <= 40)
     end

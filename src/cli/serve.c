@@ -165,12 +165,12 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
   if (rc == CLI_OK) rc = record(rt, verb, args);
+  if (rc == CLI_OK) cli_open_socket(rt); /* who reads "listening" may ask by it at once */
   if (rc == CLI_OK && listen_count) rc = listen_at(rt, verb, args, listens, listen_count);
   if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   if (rc == CLI_OK) {
-    cli_open_socket(rt);
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
       tell_if_nothing(rt, verb);

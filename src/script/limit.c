@@ -14,12 +14,14 @@
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
  * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
  * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
- * would cost every message a few per cent. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
+ * would cost every message a few per cent. With strings of megabytes a comparison takes a millisecond: large blocks are charged as they
+ * are made, and who ever made one has the hook more often. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
+#define TICK_HEAVY 500
 #define WAITS_UNSEEN 32
 #define SAMPLE 8
 
@@ -28,6 +30,7 @@ typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 static void hook(lua_State *L, lua_Debug *ar);
 
 static int tick_of(const tr_meter *meter, int tick) {
+  if (meter->heavy && tick > TICK_HEAVY) tick = TICK_HEAVY;
   uint64_t left = meter->limit > meter->used ? meter->limit - meter->used : 1;
   return left < (uint64_t)tick ? (int)left : tick;
 }
@@ -54,6 +57,7 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
   meter->warn_at = STUCK;
   meter->waits = 0;
   meter->preempted = meter->killed = meter->closely = false;
+  meter->heavy = def->script->accounts[def->script->owner].heavy;
   meter->base = co;
   meter->what = NULL;
   meter->error = error;

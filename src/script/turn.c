@@ -43,6 +43,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_timer_stop(tr_core_timers(script->core), &lt->timer);
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
+  if (lt->program) tr_exec_stop(lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -90,8 +91,11 @@ static TR_COLD void fail_turn(tr_lua_turn *lt, tr_error *error) {
   bool closing = turn->kind == TR_TURN_CLOSE;
   const char *event = closing ? "close.failed" : "init.failed";
   tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, tr_turn_what(turn), error);
-  if (turn->kind == TR_TURN_MESSAGE && !tr_turn_is_visit(turn)) /* an operator's mistake is no failure of the agent's */
-    tr_instance_failed(lt->instance, error);
+  const tr_script_options *home = &tr_script_home(lt->script)->options;
+  if (!closing && !tr_turn_is_visit(turn)) { /* an operator's mistake is no failure of the agent's */
+    if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
+    if (home->failed) home->failed(home->ud, lt->def->number);
+  }
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
 }

@@ -30,7 +30,9 @@ return { knot, asker, function(ctx)
       t[k] = ctx:async("knot/" .. round .. "." .. k, "Go", { to = to })
     end
     troupe.all(t)
-    for k = 1, size do assert(ctx:call("knot/" .. round .. "." .. k, "Got") >= 5) end
+    for k = 1, size do -- about a mailbox's worth; with links of two messages (the hostile build) most are refused, but never all
+      assert(ctx:call("knot/" .. round .. "." .. k, "Got") > 0)
+    end
     assert(ctx:now() - at < 5, "broken at once, not by the time-out: " .. ctx:now() - at)
   end
   local t, at = {}, ctx:now()
