@@ -29,7 +29,7 @@ local agents = [[
 local step = 1
 note = "global"
 return {
-  { type = "counter", version = 3, state = { n = 0, list = { 1, { x = true } } }, subscriptions = { "news", { prefix = "home." } },
+  { type = "counter", version = 3, mailbox = { limit = 10000 }, state = { n = 0, list = { 1, { x = true } } }, subscriptions = { "news", { prefix = "home." } },
     limits = { instructions = 1e15, turn_ms = 3600e3 }, timers = { Tick = 60 },
     methods = { twice = function(self) return 2 * self.n end },
     on = {
@@ -43,7 +43,10 @@ return {
   { type = "own", vm = "own", state = { n = 1 }, methods = { twice = function(self) return 2 * self.n end },
     on = { Add = function(self) self.n = self.n + 1 return self.n end } },
   { type = "starter", autostart = true, on = { Go = function(_, m, ctx) ctx:send(m.to, m.what) end, Flood = function(_, m, ctx)
-      for i = 1, m.n do ctx:send("counter/b", "Add", { n = i, pad = ("x"):rep(900) }) end end },
+      for i = 1, m.n do
+        ctx:send("counter/b", "Add", { n = i, pad = ("x"):rep(900) })
+        if i % 500 == 0 then ctx:sleep(0) end
+      end end },
     init = function(_, ctx)
       ctx:call("counter/a", "Add", { n = 5 })
       ctx:pcall("counter/a", "Fail")
