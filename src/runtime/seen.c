@@ -85,6 +85,13 @@ static void put_error(tr_buf *out, int code, tr_slice text) {
   tr_question_put(out, ",\"error\":", line);
 }
 
+/* The time of day, as the core's clock has it: that one stands still while agents run, and deadlines and timers count by it. So what is
+ * recorded of both fits together, however busy the machine is. */
+static double time_of(const tr_seer *by, const tr_seen *seen) {
+  troupe_t *rt = by->rt;
+  return (double)(rt->wall_us() - (tr_runtime_now(rt) - tr_core_now(seen->msg->core))) / 1e6;
+}
+
 static void put_head(tr_buf *out, const tr_seer *by, const tr_seen *seen) {
   static const char *const points[] = { "sent", "given", "answered", "failed", "dead" };
   static const char *const kinds[] = { "event", "request", "send" };
@@ -93,7 +100,7 @@ static void put_head(tr_buf *out, const tr_seer *by, const tr_seen *seen) {
   bool answer = seen->kind == TR_SEEN_ANSWERED;
   const char *from = answer ? ",\"to\":" : ",\"from\":", *to = answer ? ",\"from\":" : ",\"to\":";
   snprintf(id, sizeof id, "%.*s", TR_SLICE_ARG(tr_msg_id(msg, number)));
-  tr_buf_printf(out, "{\"at\":\"%s\",\"t\":%.6f,\"kind\":\"%s\"", points[seen->kind], (double)by->rt->wall_us() / 1e6, kinds[msg->kind]);
+  tr_buf_printf(out, "{\"at\":\"%s\",\"t\":%.6f,\"kind\":\"%s\"", points[seen->kind], time_of(by, seen), kinds[msg->kind]);
   tr_question_put(out, ",\"type\":", msg->type->text);
   if (msg->sender_type) put_pair(out, from, msg->sender_type, msg->sender_key);
   if (seen->agent) put_pair(out, to, tr_class_type(seen->agent->class_), seen->agent->key);
