@@ -45,6 +45,11 @@ int main(int argc, char **argv) {
     cli_help_all(stderr);
     return CLI_USAGE;
   }
+  if (strcmp(name, "help") == 0 && argc > 2) { /* troupe help VERB is troupe VERB --help */
+    name = argv[2];
+    argv = (char *[]){ argv[0], argv[2], "--help", NULL };
+    argc = 3;
+  }
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
     cli_help_all(stdout);
     return CLI_OK;
