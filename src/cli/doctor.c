@@ -49,8 +49,8 @@ static void end_visit(visit *v, int code, const char *reason) {
   tr_timer_stop(tr_core_timers(tr_runtime_core(v->rt)), &v->timer);
   if (code) say_away(address, reason && *reason ? reason : "it does not answer");
   else printf("host %s answers\n", address);
-  if (!code && version[0] && strcmp(version, troupe_version()))
-    printf("version: it is troupe %s, this is troupe %s\n      do: install the same version on both sides\n", version, troupe_version());
+  if (!code && version[0] && strcmp(version, TR_VERSION))
+    printf("version: it is troupe %s, this is troupe " TR_VERSION "\n      do: install the same version on both sides\n", version);
   fflush(stdout);
   tr_runtime_set_drain(v->rt, 0);
   tr_runtime_exit(v->rt, 0);

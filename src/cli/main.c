@@ -41,13 +41,14 @@ static const char *const later[] = {
 
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
+  char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : NULL, help, NULL };
   if (!name) {
     cli_help_all(stderr);
     return CLI_USAGE;
   }
   if (strcmp(name, "help") == 0 && argc > 2) { /* troupe help VERB is troupe VERB --help */
     name = argv[2];
-    argv = (char *[]){ argv[0], argv[2], "--help", NULL };
+    argv = asked;
     argc = 3;
   }
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
