@@ -6,7 +6,7 @@ local proxy = require "spec.support.proxy"
 local raised = module.raised
 
 local agents = [[
-  return { type = "echo", subscriptions = { "x" }, state = { n = 0 }, on = {
+  return { type = "echo", mailbox = { limit = 1000 }, subscriptions = { "x" }, state = { n = 0 }, on = {
     Echo = function(_, message) return message end,
     Sleep = function(_, message, ctx) ctx:sleep(message.s) return message end,
     Add = function(self) self.n = self.n + 1 end,

@@ -31,6 +31,20 @@ static void say_shared(const troupe_value_t *shared) {
   }
 }
 
+static void say_agent(const troupe_value_t *agent) {
+  const troupe_value_t *older = troupe_value_get(agent, "older");
+  printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  ", cli_text(agent, "type"),
+         (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
+         (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"));
+  if (cli_number(agent, "code")) printf("code %lld  ", (long long)cli_number(agent, "code"));
+  for (size_t i = 0; older && i < troupe_value_length(older); i++) {
+    const troupe_value_t *it = troupe_value_at(older, i);
+    printf("(on code %lld: %lld instance%s, %lld turn%s)  ", (long long)cli_number(it, "code"), (long long)cli_number(it, "instances"),
+           plural(cli_number(it, "instances")), (long long)cli_number(it, "turns"), plural(cli_number(it, "turns")));
+  }
+  puts(cli_text(agent, "file"));
+}
+
 static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   double uptime = 0;
   (void)op;
@@ -54,16 +68,9 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
     troupe_value_boolean(troupe_value_get(agent, "program"), &program);
     if (program) printf("  program  %s\n", cli_text(agent, "file"));
     else
-      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", cli_text(agent, "type"),
-             (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
-             (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"), cli_text(agent, "file"));
+      say_agent(agent);
   }
   say_shared(troupe_value_get(answer, "shared"));
-}
-
-static void say_reload(cli_operate *op, const troupe_value_t *answer) {
-  (void)op;
-  printf("reloaded %lld file%s\n", (long long)cli_number(answer, "files"), plural(cli_number(answer, "files")));
 }
 
 static void say_stop(cli_operate *op, const troupe_value_t *answer) {
@@ -174,7 +181,7 @@ int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what
   return rc;
 }
 
-/* ---- ps, reload, stop, drain ---- */
+/* ---- ps, stop, drain ---- */
 
 int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked) {
   long pids[PIDS_MAX];
@@ -203,8 +210,6 @@ static int run_ps(const cli_verb *verb, cli_args *args) {
   int asked;
   return cli_operate_all(verb, args, "ps", say_ps, &asked);
 }
-
-static int run_reload(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "reload", say_reload, NULL); }
 
 static int run_stop(const cli_verb *verb, cli_args *args) {
   char body[80] = "{}";
@@ -298,9 +303,6 @@ static const cli_option state_options[] = {
 
 const cli_verb cli_ps = {
   "ps", "[--pid PID]", "List what runs: processes, their doors, their agents.", "  troupe ps\n  troupe ps --pid 4711 --json", ps_options, 0, 0, run_ps,
-};
-const cli_verb cli_reload = {
-  "reload", "[--pid PID]", "Let a running process reload its files that have changed.", "  troupe reload", ps_options, 0, 0, run_reload,
 };
 const cli_verb cli_stop = {
   "stop", "[--pid PID] [--drain S]", "End a running process as by SIGTERM, and wait until it has ended.", "  troupe stop --drain 10", stop_options, 0, 0, run_stop,

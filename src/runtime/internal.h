@@ -40,7 +40,14 @@ struct tr_uplink {
   char address[TR_ADDRESS_MAX];
 };
 
+typedef struct tr_probation {
+  _Atomic uint32_t number, failures; /* number: of the reload; 0: none is watched */
+  uint32_t limit;
+  tr_time until;
+} tr_probation;
+
 struct troupe {
+  tr_probation probation;
   troupe_options_t options;
   tr_mem mem;
   tr_log log;
@@ -161,7 +168,17 @@ int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent 
 void tr_together_let_go(troupe_t *rt, const char *id); /* no more */
 void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
-int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
+typedef void (*tr_changes_fn)(void *ud, unsigned isolate, const tr_reloading *plan);
+/* probation.c: new code that is watched for failures */
+void tr_probation_begin(troupe_t *rt, uint32_t limit, tr_time within); /* of what serves now */
+void tr_probation_end(troupe_t *rt);
+void tr_probation_failed(troupe_t *rt, uint32_t number); /* thr: any */
+bool tr_probation_is_over(const troupe_t *rt);
+void tr_probation_go_back(troupe_t *rt);
+/* As troupe_reload, with more to say: how many files, or an error (rt->error). */
+int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud);
+/* told (may be NULL) hears of each isolate's plan before it is taken, or with options->trial is not. NULL: nothing changed */
+int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error);
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
 int tr_together_start(troupe_t *rt, tr_error *error);
 void tr_together_drain(troupe_t *rt);

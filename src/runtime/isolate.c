@@ -239,6 +239,8 @@ static tr_time clock_of(void *ud) {
   return tr_runtime_now(isolate->crew->rt);
 }
 
+static void on_failed(void *ud, uint32_t number) { tr_probation_failed(((const tr_isolate *)ud)->crew->rt, number); }
+
 static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_core_options core = {
     .mem = isolate->mem, .log = isolate->log, .seed = seed, .now = tr_runtime_now(isolate->crew->rt),
@@ -249,7 +251,7 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
     .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
-    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .outside = &isolate->crew->rt->outside,
+    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .failed = on_failed, .outside = &isolate->crew->rt->outside,
     .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);

@@ -53,6 +53,7 @@ void tr_question_shared(tr_buf *out, const troupe_t *rt); /* a member of an obje
 /* Of isolate 0, 1, …; NULL: there are not so many */
 const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
 void tr_question_letters(tr_question *q);
+void tr_question_reload(tr_question *q); /* operator_reload.c */
 void tr_question_doctor(tr_question *q); /* doctor.c */
 
 /* --- operator.c: answers that go on --- */

@@ -2,7 +2,7 @@
  * What the operator may ask for. To add a verb: a function that answers its question, now or later, and a row in `verbs`. Those that
  * look at single agents have files of their own, operator_*.c.
  *
- * "ps" → { pid, version, uptime_s, stage, doors, rights, agents, stats } · "reload" { name? } → { files } ·
+ * "ps" → { pid, version, uptime_s, stage, doors, rights, agents, stats } · "reload": operator_reload.c ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
  * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "codec/json.h"
 #include "runtime/operator.h"
-#include "runtime/secure.h"
 
 /* ---- ps ---- */
 
@@ -46,6 +45,26 @@ static void count(const tr_class *class_, counts *sum) {
   }
 }
 
+/* Of older code that something is still on, in all isolates. */
+static void put_older(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
+  tr_old_code sums[TR_VERSIONS_KEPT], one;
+  size_t n = 0;
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) {
+    const tr_class *share = i ? tr_core_find_class(tr_runtime_share(rt, i).core, tr_name_view(tr_class_type(class_))) : class_;
+    for (size_t k = 0, at; share && tr_script_class_older(share, k, &one); k++) {
+      for (at = 0; at < n && sums[at].number != one.number; at++) { }
+      if (at == TR_VERSIONS_KEPT) continue;
+      if (at == n) sums[n++] = (tr_old_code){ one.number, 0, 0 };
+      sums[at].instances += one.instances;
+      sums[at].turns += one.turns;
+    }
+  }
+  tr_buf_text(out, ",\"older\":[");
+  for (size_t k = 0; k < n; k++)
+    tr_buf_printf(out, "%s{\"code\":%u,\"instances\":%u,\"turns\":%u}", k ? "," : "", sums[k].number, sums[k].instances, sums[k].turns);
+  tr_buf_text(out, "]");
+}
+
 /* In all isolates: the others stand still meanwhile. */
 static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   counts sum = { 0, 0, 0 };
@@ -57,7 +76,9 @@ static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", sum.instances, sum.mail, sum.turns);
   if (tr_script_class_about(class_, &about)) {
     tr_question_put(out, ",\"file\":", about.file);
-    tr_buf_printf(out, ",\"version\":%lld,\"program\":%s", (long long)about.version, about.program ? "true" : "false");
+    tr_buf_printf(out, ",\"version\":%lld,\"program\":%s,\"code\":%u", (long long)about.version, about.program ? "true" : "false",
+                  about.number);
+    put_older(out, rt, class_);
   }
   tr_buf_text(out, "}");
 }
@@ -96,6 +117,7 @@ static void answer_ps(tr_question *q) {
   tr_buf_printf(&out, "{\"pid\":%ld", (long)getpid());
   tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
+  tr_buf_printf(&out, ",\"code\":{\"serves\":%u,\"oldest\":%u}", tr_script_number(rt->script), tr_script_oldest(rt->script));
   put_doors(&out, rt);
   put_rights(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
@@ -114,23 +136,7 @@ static void answer_ps(tr_question *q) {
   tr_question_answer(q, &out);
 }
 
-/* ---- reload, stop ---- */
-
-static void answer_reload(tr_question *q) {
-  troupe_t *rt = q->self->rt;
-  tr_buf out;
-  int rc = troupe_reload(rt, tr_question_text(q, "name")), secured = rc < 0 ? 0 : tr_secure_reload(rt);
-  if (rc < 0 || secured) {
-    if (secured) rc = secured;
-    tr_question_fail(q, rc, rt->error.text);
-    return;
-  }
-  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "",
-               rc ? "\"" : "");
-  tr_buf_init(&out, &rt->mem);
-  tr_buf_printf(&out, "{\"files\":%d}", rc);
-  tr_question_answer(q, &out);
-}
+/* ---- stop ---- */
 
 static void answer_stop(tr_question *q) {
   troupe_t *rt = q->self->rt;
@@ -233,7 +239,7 @@ static void answer_restore(tr_question *q) {
 /* ---- all of them ---- */
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
-  { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
+  { "ps", answer_ps }, { "reload", tr_question_reload }, { "stop", answer_stop },
   { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
   { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
   { "agents", tr_answer_agents }, { "top", tr_answer_top }, { "inspect", tr_answer_inspect }, { "break", tr_answer_break },

@@ -52,18 +52,19 @@ static int load_new(troupe_t *rt, const char *name, tr_slice source, const tr_sl
   return rc;
 }
 
-static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *changed, tr_error *error) {
+static int swap_all(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_reloading *plans[TR_ISOLATES_MOST] = { NULL };
   size_t first = 0;
   int rc = 0;
   for (unsigned i = 0; !rc && i < count_of(rt); i++) {
     if (i) rt->crew->isolates[i]->muted = true;
-    rc = tr_script_reload_begin(script_of(rt, i), &name, name ? 1 : 0, source, changed, &plans[i], error);
+    rc = tr_script_reload_begin(script_of(rt, i), options, changed, &plans[i], error);
     if (i) rt->crew->isolates[i]->muted = false;
     if (i == 0) first = *changed;
     if (!rc && *changed != first) rc = tr_error_set(error, TR_EUNAVAILABLE, "a file changed again while it was being read");
   }
-  for (unsigned i = 0; i < count_of(rt); i++) tr_script_reload_end(plans[i], rc == 0);
+  for (unsigned i = 0; !rc && told && i < count_of(rt); i++) told(ud, i, plans[i]);
+  for (unsigned i = 0; i < count_of(rt); i++) tr_script_reload_end(plans[i], rc == 0 && !options->trial);
   if (rc) *changed = 0;
   return rc;
 }
@@ -71,13 +72,14 @@ static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *cha
 /* All that can fail comes before the swap. */
 static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
   char *copies[TR_ISOLATES_MOST] = { NULL };
+  tr_reload_options options = { .names = &name, .count = 1, .source = source };
   size_t changed;
   int rc = 0;
   for (unsigned i = 0; !rc && i < count_of(rt); i++) {
     rc = tr_script_set_args(script_of(rt, i), name, args, argc);
     if (!rc && source.p && !(copies[i] = tr_script_copy_source(script_of(rt, i), source))) rc = TR_EMEMORY;
   }
-  if (!rc) rc = swap_all(rt, name, source, &changed, error);
+  if (!rc) rc = swap_all(rt, &options, NULL, NULL, &changed, error);
   for (unsigned i = 0; source.p && i < count_of(rt); i++) tr_script_set_source(script_of(rt, i), rc ? NULL : name, copies[i], source.n);
   return rc == TR_EMEMORY ? tr_error_set(error, rc, "out of memory") : rc;
 }
@@ -91,9 +93,9 @@ int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_s
   return rc;
 }
 
-int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error) {
+int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_crew_pause(rt->crew);
-  int rc = swap_all(rt, name, (tr_slice){ NULL, 0 }, changed, error);
+  int rc = swap_all(rt, options, told, ud, changed, error);
   tr_crew_resume(rt->crew);
   return rc;
 }

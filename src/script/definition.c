@@ -61,6 +61,7 @@ void tr_definition_unref(tr_definition *def) {
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);
   tr_free(mem, def->type, def->type_size);
   tr_link_remove(&def->link);
+  tr_link_remove(&def->held);
   TR_DELETE(mem, def);
 }
 

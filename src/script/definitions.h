@@ -30,6 +30,9 @@ typedef enum { TR_FAIL_CONTINUE = 0, TR_FAIL_RESTART, TR_FAIL_STOP } tr_fail_act
 struct tr_definition {
   unsigned refs;
   tr_link link; /* of its stage */
+  tr_link held; /* of its class's versions */
+  uint32_t number;    /* of the reload that brought it (versions.c) */
+  uint32_t instances; /* that are on it */
   tr_script *script;
   char *type;
   size_t type_size;

@@ -120,7 +120,7 @@ struct tr_script {
   tr_script *foreign; /* the one whose home this is */
   tr_own *own;        /* L is a state of one instance alone, which is ours but has a home */
   tr_link owns;       /* those whose home this is */
-  tr_code *code;      /* own: what it runs */
+  tr_code *code;      /* own: what it runs; else what is being staged from texts that were kept; NULL: files are read */
   tr_local *locals;   /* of a home: bodies that are elsewhere */
   uint32_t local_count, local_cap, local_free;
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
@@ -183,6 +183,7 @@ struct tr_script {
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
   char reloaded[200];   /* files of the last reload */
+  uint32_t number;      /* of the last reload, from 1 */
   tr_tally told;        /* failures that were told of; of a home */
 };
 
@@ -381,6 +382,7 @@ struct tr_script_class {
   tr_script_class *whole; /* this is what one instance with a state of its own sees of it; NULL: it is the type itself */
   tr_class *core_class;
   tr_definition *def;
+  tr_link versions; /* tr_definition: those that something still holds, the oldest first */
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
@@ -427,7 +429,7 @@ void tr_script_class_free(tr_script_class *class_); /* once the core has let go 
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
 
 /* The class that the core's is, if it is one of this room's. */
-tr_script_class *tr_script_class_of(tr_class *class_);
+tr_script_class *tr_script_class_of(const tr_class *class_);
 
 int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink); /* describe.c: what the type says of itself, a map */
 
@@ -563,6 +565,18 @@ extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);
 
+/* --- versions.c: what files were, for going back --- */
+typedef struct tr_version { tr_link link; uint32_t number; tr_code *code; } tr_version;
+tr_version *tr_version_new(tr_mem *mem, tr_code *code); /* takes the reference when it succeeds; NULL: out of memory */
+void tr_version_free(tr_mem *mem, tr_version *version); /* may be NULL */
+void tr_file_keep(tr_script_file *file, tr_version *version); /* own: takes it; it serves now, as the script's number */
+void tr_file_forget(tr_script_file *file);
+const tr_version *tr_file_version_at(const tr_script_file *file, uint32_t number); /* NULL: it was not there */
+bool tr_file_is_at(const tr_script_file *file, const tr_version *version);
+/* Is it a number that can be gone back to? 0, or a code. */
+int tr_version_check(const tr_script *script, uint32_t number, tr_error *error);
+void tr_class_versions_add(tr_script_class *class_, tr_definition *def); /* it serves from now on */
+
 /* --- load.c, reload.c --- */
 typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_script *script;
@@ -572,6 +586,7 @@ typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   size_t argc;
   tr_error *error;
   tr_link definitions;
+  tr_version *version; /* its texts; NULL: it has none */
   int unit_ref;
   int table_ref; /* instead of a source: what it would return; 0: none */
 } tr_stage;
@@ -586,6 +601,7 @@ struct tr_script_file {
   bool from_memory;
   uint64_t hash;
   tr_link classes;
+  tr_link versions; /* tr_version, the oldest first; the last one serves */
   int unit_ref;
 };
 int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
@@ -598,7 +614,7 @@ void tr_script_file_take(tr_script_file *file, tr_stage *stage);
 int tr_file_set_args(tr_script_file *file, const tr_slice *args, size_t argc);
 tr_link *tr_script_file_modules(const tr_script_file *file); /* of tr_module; NULL: none */
 /* Reload those of the files that changed, all or nothing. `source` (p NULL: read it) is for a single file. */
-int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
+int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, const tr_reload_options *options, size_t *changed,
               tr_error *error);
 
 #endif

@@ -150,17 +150,18 @@ static int stage_table(lua_State *L, tr_stage *stage) {
   return read_result(L, stage);
 }
 
-/* For the agents that have a state of their own; where there is none the texts are let go. */
-static void keep_code(lua_State *L, const tr_stage *stage, tr_unit *unit) {
+/* For going back to it, and for the agents that have a state of their own. */
+static void keep_code(lua_State *L, tr_stage *stage, tr_unit *unit) {
   tr_code *code = unit->code;
-  for (tr_link *link = stage->definitions.next; code && link != &stage->definitions; link = link->next) {
-    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
-    if (!def->own) continue;
-    if (!code->name && tr_code_set_main(code, stage->name, stage->source, stage->args, stage->argc)) tr_raise_memory(L);
-    def->code = tr_code_ref(code);
-  }
-  tr_code_unref(code);
+  if (!code) return;
+  if (tr_code_set_main(code, stage->name, stage->source, stage->args, stage->argc)) tr_raise_memory(L);
+  stage->version = tr_version_new(stage->script->mem, code);
+  if (!stage->version) tr_raise_memory(L);
   unit->code = NULL;
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    if (def->own) def->code = tr_code_ref(code);
+  }
 }
 
 static int stage_main(lua_State *L, void *ud) {
@@ -208,6 +209,7 @@ void tr_stage_fini(tr_stage *stage) {
   lua_State *L = stage->script->L;
   for (tr_link *link; (link = tr_list_pop(&stage->definitions));)
     tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
+  tr_version_free(stage->script->mem, stage->version);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, stage->unit_ref);
 }
 
@@ -222,6 +224,7 @@ static tr_script_file *file_new(tr_script *script, const char *name) {
     return NULL;
   }
   tr_list_init(&file->classes);
+  tr_list_init(&file->versions);
   tr_list_push(&script->files, &file->all);
   return file;
 }
@@ -292,7 +295,8 @@ static int load_again(tr_script_file *file, tr_slice source, const tr_slice *arg
   char *copy = NULL;
   if (argc > 0 && tr_file_set_args(file, args, argc)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (source.p && !(copy = tr_strndup(file->script->mem, source.p, source.n))) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  int rc = tr_reload(file->script, &file, 1, source, &changed, error);
+  tr_reload_options options = { .source = source };
+  int rc = tr_reload(file->script, &file, 1, &options, &changed, error);
   if (copy && !rc) take_source(file, copy, source.n);
   else if (copy) tr_free(file->script->mem, copy, source.n + 1);
   return rc;

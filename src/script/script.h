@@ -53,6 +53,7 @@ typedef struct tr_script_options {
   int (*launch)(void *ud, const tr_script_launch *asked, tr_error *error);
   int (*stop_launched)(void *ud, tr_slice type, tr_slice key, tr_error *error); /* TR_ENOT_FOUND */
   void (*stopped)(void *ud, const tr_agent *agent);                           /* it called ctx:stop */
+  void (*failed)(void *ud, uint32_t number);      /* a turn of the code with this number; may be NULL */
   void *ud;
   const tr_script_outside *outside;               /* borrowed; NULL: there is nothing */
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
@@ -76,10 +77,25 @@ int tr_script_load(tr_script *script, const char *name, tr_slice source, const t
  * skipped; *changed says how many were swapped. Turns under way finish on the code they began with. */
 int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error);
 /* The same in two steps, for several isolates: all that can fail, then the swap or back to what was. No turn may run in between. *out is
- * NULL where nothing changed. source (p NULL: read it) is for a single file. error lives until the end. */
+ * NULL where nothing changed. error lives until the end. */
 typedef struct tr_reloading tr_reloading;
-int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
-                           tr_reloading **out, tr_error *error);
+typedef struct tr_reload_options {
+  const char *const *names; /* of loaded files; count 0: all */
+  size_t count;
+  tr_slice source; /* of a single file; p NULL: read it */
+  uint32_t to;     /* go back to what was when this number served; 0: what the files say now */
+  bool trial;      /* it will not be taken: instances are migrated as copies */
+} tr_reload_options;
+int tr_script_reload_begin(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error);
+/* What it would do, a type at a time: the same types in the same order in all isolates. */
+typedef struct tr_change {
+  const char *type;
+  bool added, removed;
+  int64_t from, to;       /* versions of the state */
+  size_t instances, busy; /* in memory; of these with an open turn */
+  unsigned subs_added, subs_removed, timers_added, timers_removed;
+} tr_change;
+void tr_script_reload_changes(const tr_reloading *reloading, void (*fn)(void *ud, const tr_change *change), void *ud);
 void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
@@ -167,8 +183,16 @@ bool tr_script_has_agents(const tr_script *script, tr_slice type);
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
 
 /* Where a class of this room comes from; false: it is another's. The name lives as long as the class. */
-typedef struct tr_script_about { const char *file; int64_t version; bool program; } tr_script_about;
+typedef struct tr_script_about { const char *file; int64_t version; bool program; uint32_t number; } tr_script_about;
 bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
+
+/* versions.c: each reload that changes something has a number, from 1 (what was loaded first); so many of them can be gone back to. */
+#define TR_VERSIONS_KEPT 10
+uint32_t tr_script_number(const tr_script *script);
+uint32_t tr_script_oldest(const tr_script *script);
+/* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
+typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
+bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
 
 /* --- for consoles (console.c, visit.c) --- */
 /* How long turns run is measured while it is wanted by anybody. Counted. */

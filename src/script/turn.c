@@ -90,8 +90,11 @@ static TR_COLD void fail_turn(tr_lua_turn *lt, tr_error *error) {
   bool closing = turn->kind == TR_TURN_CLOSE;
   const char *event = closing ? "close.failed" : "init.failed";
   tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, tr_turn_what(turn), error);
-  if (turn->kind == TR_TURN_MESSAGE && !tr_turn_is_visit(turn)) /* an operator's mistake is no failure of the agent's */
-    tr_instance_failed(lt->instance, error);
+  const tr_script_options *home = &tr_script_home(lt->script)->options;
+  if (!closing && !tr_turn_is_visit(turn)) { /* an operator's mistake is no failure of the agent's */
+    if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
+    if (home->failed) home->failed(home->ud, lt->def->number);
+  }
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
 }

@@ -59,6 +59,7 @@ int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *
   tr_slice kept;
   if (script->code && tr_code_find(script->code, path, &kept))
     return tr_buf_slice(text, kept) ? 0 : tr_error_set(error, TR_EMEMORY, "%s: out of memory", path);
+  if (script->code && !script->own) return tr_error_set(error, TR_ENOT_FOUND, "%s: was not read then", path);
   if (!script->options.load) return tr_error_set(error, TR_ENOT_FOUND, "%s: there is no way to read files here", path);
   int rc = script->options.load(script->options.ud, path, text, error);
   if (rc) return tr_error_set(error, rc, "%s: %s", path, tr_error_default_text(rc));
