@@ -328,6 +328,22 @@ function troupe.protobuf(path) end
 ---@return string? nil where it is not set
 function troupe.env(name) end
 
+---@class troupe.program
+---@field [integer] string|number the program and its arguments
+---@field stdin string?
+---@field timeout number? seconds (30)
+
+---@class troupe.program_result
+---@field status integer? its exit status
+---@field signal integer? or the signal that ended it
+---@field out string what it wrote, up to 1 MiB
+---@field err string
+
+---Run a program to its end while the turn waits, for scripts with the right exec=PROGRAM.
+---@param program troupe.program
+---@return troupe.program_result
+function troupe.exec(program) end
+
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
 ---@class troupe.security

@@ -341,6 +341,8 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   c->headers = true;
   tr_slice version = tr_rpc_call_header(call, "troupe-version");
   snprintf(c->version, sizeof c->version, "%.*s", (int)version.n, version.p ? version.p : "");
+  tr_slice received = tr_rpc_call_header(call, "troupe-received");
+  snprintf(c->received, sizeof c->received, "%.*s", (int)received.n, received.p ? received.p : "");
 }
 
 /* How many messages the host has had: each few, or after a while. No case here is about these, and they come in between. */

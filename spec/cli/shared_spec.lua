@@ -148,8 +148,9 @@ describe("examples/balance", function()
     local three
     one, three, two = out:match("\n# a third joins:\none has (%d+), three has (%d+), two has (%d+); asked 180 times in all\n")
     assert.is_true(tonumber(one) > 10 and tonumber(two) > 10 and tonumber(three) > 10, out)
-    local asked = (90 - two) * 3 + two -- those of the killed one begin anew
-    assert.matches("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked " .. asked .. " times in all\n$", out)
+    local asked = (90 - two) * 3 + two -- those of the killed one begin anew; a few may have moved on before
+    local all = out:match("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked (%d+) times in all\n$")
+    assert.is_true(tonumber(all) >= asked and tonumber(all) < 270, out)
     for _, name in ipairs { "counter", "visit" } do
       assert.is_true(select(2, process.read_file("examples/balance/" .. name .. ".lua"):gsub("\n", "")) <= 40)
     end

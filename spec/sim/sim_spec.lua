@@ -8,7 +8,8 @@ describe("make sim", function()
 
   it("finds every invariant held, and tells what was explored", function()
     local status, out = sh { "spec/sim/run", "25", "1" }
-    assert.matches("^25 runs from seed 1: %d+ requests, %d+ answered .* %d+ notes heard\n%d+ packets, %d+ connections broken", out)
+    assert.matches("^25 runs from seed 1: %d+ requests, %d+ answered .* %d+ notes and %d+ jobs heard, %d+ of ", out)
+    assert.matches("\n%d+ packets, %d+ connections broken", out)
     assert.matches("every invariant held\n$", out)
     assert.equal(0, status)
   end)

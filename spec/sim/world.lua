@@ -47,6 +47,32 @@ function World:agent_of(name)
   }
 end
 
+-- A job that comes twice, or late. Known, and counted: what was sent again after a connection or a host was lost, for an id that has moved
+-- since: the process that has it now does not know what the other one had (docs/wire.md 10.4).
+function World:twice(agent, name, message, before)
+  if before.by ~= name then
+    self.doubled = self.doubled + 1
+  else
+    violated("%s at %s got job %d of %s after %d", agent, name, message.n, message.from, before.n)
+  end
+end
+
+-- One of a type that all workers share: the host says who has which key. It moves with what it has heard; one whose process crashed
+-- begins anew.
+function World:crew_agent(name)
+  local world = self
+  local function job(agent, message, ctx)
+    local before = agent.heard[message.from] or { n = 0 }
+    world:note("%s at %s hears job %d of %s after %d", ctx.id, name, message.n, message.from, before.n)
+    if message.n <= before.n then return world:twice(ctx.id, name, message, before) end
+    agent.heard[message.from] = { n = message.n, by = name }
+    world.jobs = world.jobs + 1
+  end
+  return {
+    type = "crew", shared = true, subscriptions = { "jobs" }, state = { heard = {} }, mailbox = { limit = 100000 }, on = { Job = job },
+  }
+end
+
 function World:ask(ctx, name, life, message)
   self:note("%s asks %s: request %d, %s s%s", name, message.to, message.id, message.timeout, message.retry and ", retried" or "")
   local request = { to = message.to, from = name, life = life, ended = 0, done = 0, deadline = ctx:now() + message.timeout }
@@ -127,6 +153,14 @@ function steps.publish(self)
   self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
 end
 
+function steps.job(self)
+  local running = self:running()
+  if #running == 0 then return end
+  local from = self:pick(running)
+  self.published = self.published + 1
+  self.net.nodes[from]:publish("jobs/k" .. self:roll(6), "Job", { from = from, n = self.published })
+end
+
 function steps.cut(self)
   local running = self:running()
   if #running > 0 then self.net:cut(self:pick(running), self.host) end
@@ -169,7 +203,8 @@ end
 
 -- Of 99 steps.
 local weights = {
-  { "ask", 55 }, { "publish", 25 }, { "cut", 4 }, { "stall", 3 }, { "heal", 5 }, { "crash", 2 }, { "restart", 4 }, { "restart_host", 1 },
+  { "ask", 45 }, { "publish", 15 }, { "job", 20 },
+  { "cut", 4 }, { "stall", 3 }, { "heal", 5 }, { "crash", 2 }, { "restart", 4 }, { "restart_host", 1 },
 }
 
 function World:step()
@@ -248,7 +283,7 @@ function M.run(seed, flaws)
     return (state >> 24) % n + 1
   end
   local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {},
-    flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, crashes = 0 }, World)
+    flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, jobs = 0, doubled = 0, crashes = 0 }, World)
   local delays = self:pick { { 0, 0 }, { 0.0001, 0.002 }, { 0.001, 0.05 }, { 0.05, 0.4 } }
   local net <close> = testing.network { seed = seed, delay = delays, cut = self:pick { 0, 0, 200, 40 }, piece = self:pick { 0, 0, 100, 7 } }
   self.net = net
@@ -256,7 +291,7 @@ function M.run(seed, flaws)
   for i = 1, 2 + self:roll(3) do
     local name = "w" .. i
     self.names[i] = name
-    net:worker(name, self.host, { self:agent_of(name), log = self:tracer(name) })
+    net:worker(name, self.host, { self:agent_of(name), self:crew_agent(name), log = self:tracer(name) })
   end
   net:advance(1)
   local ok, err = pcall(function()

@@ -147,6 +147,7 @@ struct tr_client {
   char version[16];         /* what it announced as troupe-version, cut */
   tr_sent sent;             /* resume.c */
   uint64_t had;             /* messages that came on its streams */
+  bool said_none;           /* in the headers of its stream, that is; and nothing came since */
   uint32_t unacked;         /* events among them that it has not been told of */
   tr_timer ack;
   tr_link late;             /* retain.c: what it is about to get */
@@ -211,6 +212,7 @@ void tr_block_release(tr_client *to); /* it has room again, or is gone */
 
 /* ---- resume.c ---- */
 
+bool tr_resume_knows(const tr_client *client, const tr_rpc_call *call); /* both go on counting where they were; asked before tr_resume_begin */
 void tr_resume_begin(tr_client *client, tr_rpc_call *call);   /* its new stream: send what it has not had */
 void tr_resume_sent(tr_client *client, tr_blob *frame);       /* this went out */
 void tr_resume_salvage(tr_client *client, tr_rpc_call *call); /* its stream is lost: keep what never left */

@@ -3,6 +3,8 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/tally.h"
 #include "net/net.h"
 #include "net/watch.h"
@@ -74,6 +76,7 @@ struct troupe {
   tr_name *leaf_key;
   tr_link grants;
   tr_script_outside outside;
+  atomic_uint programs; /* that scripts run at the moment */
   size_t grant_count;
   size_t listeners;
   struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */

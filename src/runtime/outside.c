@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What scripts reach outside of the runtime, by the rights fs.read=PATH, fs.write=PATH and env=NAME: the hooks of script/outside.c.
+ * What scripts reach outside of the runtime, by the rights fs.read=PATH, fs.write=PATH, env=NAME and exec=PROGRAM: the hooks of script/outside.c.
  *
  * A path is made absolute as text, with `.` and `..` taken out, and has to be a granted one or lie below it. How the granted one is
  * reached is the business of who granted it; from there on it is walked component by component, and no link is followed: neither
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/program.h"
 #include "runtime/internal.h"
 
 #define PATH_SIZE 4096
@@ -212,4 +213,66 @@ static int env(void *ud, tr_slice name, tr_buf *out, tr_error *error) {
   return tr_buf_text(out, value) ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }
 
-void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, rt }; }
+/* ---- programs ---- */
+
+#define PROGRAMS_MOST 16
+#define VARIABLES_MOST 80
+
+static void add_variable(tr_buf *text, const char *name, size_t *count) {
+  const char *value = getenv(name);
+  if (!value || *count == VARIABLES_MOST) return;
+  tr_buf_printf(text, "%s=%s", name, value);
+  tr_buf_byte(text, 0);
+  ++*count;
+}
+
+/* What every program needs, and what env=NAME grants: not the rest, which may hold secrets of ours. */
+static size_t make_environment(const troupe_t *rt, tr_buf *text) {
+  static const char *const names[] = { "PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", NULL };
+  size_t count = 0;
+  for (const char *const *name = names; *name; name++)
+    if (!tr_runtime_may(rt, "env", *name)) add_variable(text, *name, &count);
+  for (const char *right = NULL; (right = tr_runtime_next_grant(rt, right));)
+    if (strncmp(right, "env=", 4) == 0) add_variable(text, right + 4, &count);
+  return count;
+}
+
+static int start(void *ud, const tr_script_exec *asked, void **out, tr_error *error) {
+  troupe_t *rt = ud;
+  const char *argv[TR_EXEC_WORDS + 1], *environment[VARIABLES_MOST + 1];
+  if (!tr_runtime_may(rt, "exec", asked->words[0].p))
+    return tr_error_set(error, TR_EPERMISSION, "scripts may not run %.300s here (--allow exec=%.300s grants it)", asked->words[0].p, asked->words[0].p);
+  if (atomic_fetch_add(&rt->programs, 1) >= PROGRAMS_MOST) {
+    atomic_fetch_sub(&rt->programs, 1);
+    return tr_error_set(error, TR_EOVERLOADED, "%d programs run already, as many as there may be", PROGRAMS_MOST);
+  }
+  tr_buf text;
+  tr_buf_init(&text, asked->mem);
+  size_t count = make_environment(rt, &text), at = 0;
+  for (size_t i = 0; i < asked->count; i++) argv[i] = asked->words[i].p;
+  argv[asked->count] = NULL;
+  for (size_t i = 0; i < count && !text.failed; i++, at += strlen((char *)text.data + at) + 1) environment[i] = (char *)text.data + at;
+  environment[count] = NULL;
+  if (text.failed) tr_error_set(error, TR_EMEMORY, "out of memory");
+  else *out = tr_program_start(asked->mem, (char *const *)argv, (char *const *)environment, asked->in, asked->most, error);
+  tr_buf_fini(&text);
+  if (*out) return 0;
+  atomic_fetch_sub(&rt->programs, 1);
+  return error->code;
+}
+
+static int look(void *ud, void *program, tr_script_result *result, tr_error *error) {
+  tr_program_result found;
+  int rc = tr_program_look(program, &found, error);
+  (void)ud;
+  if (rc > 0) *result = (tr_script_result){ found.status, found.signal, found.out, found.err };
+  return rc;
+}
+
+static void stop(void *ud, void *program) {
+  troupe_t *rt = ud;
+  atomic_fetch_sub(&rt->programs, 1);
+  tr_program_stop(program);
+}
+
+void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, rt }; }

@@ -369,6 +369,10 @@ int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
 /* output.c: one more line of what is running; false: there were too many, which is in the log. It is charged to the turn. */
 #define TR_OUTPUT_LINE 65536 /* bytes of a printed line; more is cut */
 bool tr_output_take(lua_State *L, size_t size);
+/* exec.c */
+int tr_exec(lua_State *L);
+void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
 #include "script/definitions.h"
@@ -516,6 +520,8 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
+  tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
   tr_time began;
@@ -559,62 +565,11 @@ void tr_ctx_open(lua_State *L, tr_script *script);
 tr_lua_turn *tr_ctx_turn(lua_State *L);
 extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[],
     tr_ctx_launch_methods[];
-extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
 int tr_ctx_callback(lua_State *L); /* callback.c */
 extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);
 
-/* --- versions.c: what files were, for going back --- */
-typedef struct tr_version { tr_link link; uint32_t number; tr_code *code; } tr_version;
-tr_version *tr_version_new(tr_mem *mem, tr_code *code); /* takes the reference when it succeeds; NULL: out of memory */
-void tr_version_free(tr_mem *mem, tr_version *version); /* may be NULL */
-void tr_file_keep(tr_script_file *file, tr_version *version); /* own: takes it; it serves now, as the script's number */
-void tr_file_forget(tr_script_file *file);
-const tr_version *tr_file_version_at(const tr_script_file *file, uint32_t number); /* NULL: it was not there */
-bool tr_file_is_at(const tr_script_file *file, const tr_version *version);
-/* Is it a number that can be gone back to? 0, or a code. */
-int tr_version_check(const tr_script *script, uint32_t number, tr_error *error);
-void tr_class_versions_add(tr_script_class *class_, tr_definition *def); /* it serves from now on */
-
-/* --- load.c, reload.c --- */
-typedef struct tr_stage { /* one version of a file, compiled, run and checked */
-  tr_script *script;
-  const char *name;
-  tr_slice source;
-  char *const *args;
-  size_t argc;
-  tr_error *error;
-  tr_link definitions;
-  tr_version *version; /* its texts; NULL: it has none */
-  int unit_ref;
-  int table_ref; /* instead of a source: what it would return; 0: none */
-} tr_stage;
-struct tr_script_file {
-  tr_link all;
-  tr_script *script;
-  char *name;
-  char **args;
-  size_t argc;
-  char *source; /* of one that was loaded from memory */
-  size_t source_size;
-  bool from_memory;
-  uint64_t hash;
-  tr_link classes;
-  tr_link versions; /* tr_version, the oldest first; the last one serves */
-  int unit_ref;
-};
-int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
-void tr_stage_fini(tr_stage *stage);
-int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_error *error); /* as tr_script_load, of a foreign one */
-tr_script_file *tr_script_file_find(const tr_script *script, const char *name);
-void tr_script_file_free(tr_script_file *file);
-/* Replace what the file knows of its source by the stage's. */
-void tr_script_file_take(tr_script_file *file, tr_stage *stage);
-int tr_file_set_args(tr_script_file *file, const tr_slice *args, size_t argc);
-tr_link *tr_script_file_modules(const tr_script_file *file); /* of tr_module; NULL: none */
-/* Reload those of the files that changed, all or nothing. `source` (p NULL: read it) is for a single file. */
-int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, const tr_reload_options *options, size_t *changed,
-              tr_error *error);
+#include "script/files.h"
 
 #endif

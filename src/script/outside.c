@@ -95,4 +95,6 @@ void tr_outside_install(lua_State *L, int env_at) {
   lua_setfield(L, -2, "fs");
   lua_pushcfunction(L, env);
   lua_setfield(L, -2, "env");
+  lua_pushcfunction(L, tr_exec);
+  lua_setfield(L, -2, "exec");
 }

@@ -26,6 +26,14 @@ typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed
   bool lazy;
 } tr_script_launch;
 
+#define TR_EXEC_WORDS 64
+typedef struct tr_script_exec { /* a program and its arguments, without zero bytes; all borrowed */
+  const tr_slice *words;
+  size_t count, most; /* most: bytes of each output */
+  tr_slice in;
+  tr_mem *mem;
+} tr_script_exec;
+typedef struct tr_script_result { int status, signal; tr_slice out, err; } tr_script_result;
 /* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
  * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
 typedef struct tr_script_outside {
@@ -33,6 +41,9 @@ typedef struct tr_script_outside {
   int (*write)(void *ud, tr_slice path, tr_slice text, tr_error *error); /* all of it, or nothing */
   int (*list)(void *ud, tr_slice path, tr_buf *out, tr_error *error);    /* names, a zero behind each; of folders with a slash */
   int (*env)(void *ud, tr_slice name, tr_buf *out, tr_error *error);     /* TR_ENOT_FOUND without a text: it is not set */
+  int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
+  int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
+  void (*stop)(void *ud, void *program);                                 /* in any case, once */
   void *ud;
 } tr_script_outside;
 

@@ -64,7 +64,8 @@ typedef struct tr_worker_item {
   uint64_t number; /* of the message on the wire, for resume.c */
   tr_time since;   /* when it was encoded */
   bool native;     /* for a host that takes the native format: not for any other */
-  bool again;      /* it may have been passed on before: marked so */
+  bool marked;     /* it may have been passed on before: receivers are told so (TR_KEY_AGAIN), whatever host it goes by */
+  bool again;      /* it has to be encoded anew for that */
 } tr_worker_item;
 
 typedef struct tr_worker_ring { /* items are numbered for ever */

@@ -92,7 +92,7 @@ static void requeue_ring(tr_worker_queue *queue, tr_worker_ring *ring, bool mark
     if (!item->frame) continue;
     queue->kept -= item->frame->len;
     queue->bytes += item->frame->len + COST;
-    item->again = marked;
+    if (marked) item->marked = item->again = true; /* for good: the next host may not have been the one that passed it on */
   }
   ring->first = ring->handed = ring->unacked;
 }
@@ -159,7 +159,7 @@ static void refresh(tr_worker *w, tr_worker_item *item) {
 static bool make_plain(tr_worker *w, tr_worker_item *item) {
   if (!item->frame || ((!item->native || w->native) && !item->again)) return true;
   tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
-  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event, item->again) : NULL;
+  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event, item->marked) : NULL;
   if (frame) renew(w, item, frame);
   if (frame) item->again = false;
   return frame != NULL;
