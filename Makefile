@@ -22,6 +22,7 @@ LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
 SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection
 LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
+EDITOR    := libedit#                                           the same, of the program alone: its prompt
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
 
@@ -40,6 +41,7 @@ LUA_SHARED = $(call ask,LUA_SHARED,pkg-config --libs lua5.4)
 LUA_LIBDIR = $(call ask,LUA_LIBDIR,pkg-config --variable=libdir lua5.4)
 PKG_CFLAGS = $(call ask,PKG_CFLAGS,pkg-config --cflags $(LIBRARIES))
 PKG_LIBS   = $(call ask,PKG_LIBS,pkg-config --libs $(LIBRARIES))
+EDIT_LIBS  = $(call ask,EDIT_LIBS,pkg-config --libs $(EDITOR))
 
 WARNINGS  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings
 MODE      := $(if $(SANITIZER),-fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=all)
@@ -97,11 +99,12 @@ interop: ## the same with real AutoGen peers (installs them into the build folde
 	@$(MAKE) all
 	@$(SPEC_ENV) spec/interop/run
 
-check: ## lint, layers, warnings as errors, the specs under ASan and UBSan, with hostile bounds, those of threads under TSan
+check: ## lint, layers, warnings as errors, the specs with four threads, under ASan and UBSan, with hostile bounds, those of threads under TSan
 	@$(MAKE) deps
 	@$(MAKE) lint
 	@$(MAKE) check-layers
 	@$(MAKE) WERROR=1 all specs
+	@$(MAKE) WERROR=1 THREADS=4 run-specs
 	@$(MAKE) WERROR=1 test-asan
 	@$(MAKE) WERROR=1 test-hostile
 	@$(MAKE) WERROR=1 test-threads
@@ -139,7 +142,7 @@ clean: ## remove build/
 # ---- rules ------------------------------------------------------------------------------------------------------
 # Says what is missing before anything is compiled without it.
 $(BUILD)/tools: .ci/packages
-	@.ci/tools lua5.4 $(LIBRARIES)
+	@.ci/tools lua5.4 $(LIBRARIES) $(EDITOR)
 	@mkdir -p $(@D) && touch $@
 
 # Changes, and with it everything is compiled again, when the flags do.
@@ -201,7 +204,7 @@ $(BUILD)/troupe.so: $(MOD_OBJ) $(LIB_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=$(OBJ)/module.map $^ $(LDLIBS) -o $@
 $(BUILD)/troupe: $(CLI_OBJ) $(BUILD)/internal.a
 	$(call say,LD)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) $(EDIT_LIBS) -o $@
 
 $(BUILD)/troupe.1: $(BUILD)/troupe spec/tools/man.lua
 	$(call say,GEN)

@@ -74,6 +74,8 @@ typedef struct troupe_options {
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
    * it must not call the runtime. Callbacks of other functions here (interceptors, serializers, …) are called from the caller's thread alone. */
   unsigned threads;
+  uint32_t compress_from;              /* messages of so many bytes and more go compressed (gzip) to hosts and workers that take that; 0: none do.
+                                        * What comes compressed is always read, and who sends so is answered so */
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */
@@ -108,6 +110,9 @@ typedef struct troupe_stats {
   uint64_t unsaved_bytes, unsaved_tries; /* state files that the disk did not take: what waits, how often it was tried again */
   uint64_t memory;                       /* bytes */
   uint64_t dropped;                      /* by an interceptor, since the beginning */
+  uint64_t deflated, deflated_from, deflated_to; /* messages that went compressed; their bytes before and after */
+  uint64_t inflated, inflated_from, inflated_to; /* and that came so; … as they came and as they are */
+  uint64_t inflate_refused;                      /* of those: damaged, or too large when inflated */
 } troupe_stats_t;
 TROUPE_API void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats);
 
@@ -167,6 +172,27 @@ typedef void (*troupe_event_fn)(void *ud, const char *topic, const char *type, c
 /* Events of a topic type ("chat"), or of all that begin so ("home.*"). Returns an id > 0, or an error. */
 TROUPE_API int64_t troupe_subscribe(troupe_t *rt, const char *topic, troupe_event_fn fn, void *ud);
 TROUPE_API int troupe_unsubscribe(troupe_t *rt, int64_t id);
+
+/* Several connections to one host, for a program that calls and publishes and has no agents there. A message goes by the one that is
+ * joined and has the fewest calls open; one that breaks is opened again, its open calls fail with TROUPE_EUNAVAILABLE, and the others go on.
+ * The runtime must be polled or run, as ever. */
+typedef struct troupe_pool troupe_pool_t;
+/* size: connections, 1000 at most; 0: 5. They are opened by and by: what is called before waits. *out: until troupe_pool_close, or
+ * troupe_free. TROUPE_EINVALID, TROUPE_EMEMORY, TROUPE_EUNAVAILABLE. */
+TROUPE_API int troupe_pool_open(troupe_t *rt, troupe_pool_t **out, const char *host, unsigned size);
+/* As troupe_publish_with and troupe_call_with; options may be NULL. Only the host's side gets them: nobody in this runtime does. */
+TROUPE_API int troupe_pool_publish(troupe_pool_t *pool, const char *topic, const char *type, troupe_value_t *body,
+                                   const troupe_message_options_t *options);
+TROUPE_API int troupe_pool_call(troupe_pool_t *pool, const char *agent, const char *type, troupe_value_t *body,
+                                const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
+typedef struct troupe_pool_stats {
+  size_t size;            /* sizeof(troupe_pool_stats_t), set by the caller */
+  uint64_t members, joined, open_calls;
+} troupe_pool_stats_t;
+TROUPE_API void troupe_pool_get_stats(troupe_pool_t *pool, troupe_pool_stats_t *stats);
+/* Open calls get their callbacks with TROUPE_ECANCELLED, now; what is published is still sent, for 3 s at most, while the runtime works.
+ * The pool may not be used any more. NULL is fine. */
+TROUPE_API void troupe_pool_close(troupe_pool_t *pool);
 
 /* A message on its way, as an interceptor sees it. */
 typedef struct troupe_message {

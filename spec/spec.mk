@@ -5,7 +5,8 @@ SPECS      = $(if $(SPEC),$(SPEC),$(shell find spec -name '*_spec.lua' -not -pat
 # By these the specs find the build that they are to test.
 SPEC_ENV   = TROUPE_BUILD=$(BUILD) TROUPE=$(BUILD)/troupe TROUPE_C_SPECS="$(C_SPECS)" TROUPE_SANITIZER="$(SANITIZER)" $(if $(THREADS),TROUPE_THREADS=$(THREADS))
 
-.PHONY: specs test run-specs test-asan test-hostile test-threads test-tsan test-valgrind valgrind fuzz soak
+.PHONY: specs test run-specs test-asan test-hostile test-threads test-tsan test-valgrind valgrind \
+        sim fuzz soak
 
 test: ## build and run every spec; SPEC=file, TEST=pattern choose
 	@$(MAKE) deps
@@ -52,6 +53,10 @@ valgrind-%:
 valgrind:
 	@$(MAKE) run-specs SPEC="spec/cli/run_spec.lua spec/cli/ask_spec.lua spec/runtime/embed_spec.lua spec/runtime/cancel_spec.lua"
 
+sim: ## simulated networks of hosts and workers: SEEDS=1000 of them, or SEED=N again
+	@$(MAKE) all
+	@$(SPEC_ENV) lua5.4 spec/sim/run $(if $(SEED),1 $(SEED),$(or $(SEEDS),1000))
+
 fuzz: ## the fuzz targets of spec/fuzz
 	@spec/fuzz/run
 
@@ -65,4 +70,4 @@ soak: ## faults by chance under load, for MINUTES (5); SEED=n: those of that run
 $(BUILD)/spec/c_%: $$(call objects,$$(wildcard spec/c/$$*_*.c)) $(OBJ)/spec/c/check_main.o $(BUILD)/internal.a
 	$(call say,LD)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(WITH_LUA) $(LDLIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(filter thread,$(SANITIZER)),-Wl$(comma)--wrap=__longjmp_chk) $^ $(WITH_LUA) $(LDLIBS) -o $@

@@ -13,7 +13,7 @@ typedef struct bench_row {
   long count;             /* operations of a run; --count gives another number */
   void (*run)(long count);
 } bench_row;
-extern const bench_row bench_message_rows[], bench_size_rows[], bench_process_rows[], bench_state_rows[];
+extern const bench_row bench_message_rows[], bench_size_rows[], bench_process_rows[], bench_state_rows[], bench_reload_rows[];
 
 extern const char *bench_troupe; /* the program */
 extern unsigned bench_threads;   /* isolates asked for; 1: none beyond the caller's */

@@ -4,14 +4,15 @@
  *   build/bench/runtime call [--count N] [--threads N] [--program build/troupe]
  *
  * bench/turns runs them in turn, again and again, and prints the table. The rows: messages.c (calls, sends, events, spawning), sizes.c
- * (the same beside many agents or subscriptions, and what an idle agent takes), process.c (start), state.c (saving, fairness). */
+ * (the same beside many agents or subscriptions, and what an idle agent takes), process.c (start), state.c (saving, fairness), reload.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kit.h"
 
-static const bench_row *const tables[] = { bench_message_rows, bench_size_rows, bench_process_rows, bench_state_rows, NULL };
+static const bench_row *const tables[] = { bench_message_rows, bench_size_rows, bench_process_rows, bench_state_rows, bench_reload_rows,
+                                          NULL };
 
 static int list(void) {
   for (int i = 0; tables[i]; i++)

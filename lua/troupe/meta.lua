@@ -273,7 +273,13 @@ local token = {}
 function token:cancel() end
 
 ---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
+---@class troupe.fs for scripts with the rights fs.read=PATH and fs.write=PATH
+---@field read fun(path: string): string a plain file, up to 16 MiB
+---@field write fun(path: string, text: string) all of it, or nothing
+---@field list fun(path: string): string[] sorted; names of folders end with a slash
+
 ---@class troupelib
+---@field fs troupe.fs
 ---@field null troupe.null
 ---@field version string
 troupe = {}
@@ -317,6 +323,27 @@ function troupe.token() end
 ---@param path string
 function troupe.protobuf(path) end
 
+---A variable of the environment, for scripts with the right env=NAME.
+---@param name string
+---@return string? nil where it is not set
+function troupe.env(name) end
+
+---@class troupe.program
+---@field [integer] string|number the program and its arguments
+---@field stdin string?
+---@field timeout number? seconds (30)
+
+---@class troupe.program_result
+---@field status integer? its exit status
+---@field signal integer? or the signal that ended it
+---@field out string what it wrote, up to 1 MiB
+---@field err string
+
+---Run a program to its end while the turn waits, for scripts with the right exec=PROGRAM.
+---@param program troupe.program
+---@return troupe.program_result
+function troupe.exec(program) end
+
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
 ---@class troupe.security
@@ -338,6 +365,7 @@ function troupe.protobuf(path) end
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
 ---@field threads integer?
+---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
 ---@field log (fun(level: string, event: string, text: string))|false?
@@ -364,6 +392,8 @@ function pool:publish(topic, type, body, opts) end
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---@return { size: integer, joined: integer, open: integer }
+function pool:stats() end
 function pool:close() end
 
 ---@class troupe.runtime
@@ -508,6 +538,47 @@ function t:raises(code, f, ...) end
 ---@param path? string
 ---@return integer count
 function t:reload(path) end
+---Does all that this node alone can do now.
+function t:work() end
 function t:close() end
+
+---Hosts and workers in one process, without sockets, in virtual time; the same seed gives the same run.
+---@class troupe.network
+local net = {}
+---@param name string
+---@param options? table files and tables of agents; `joins`: hosts that it is a worker of
+---@return troupe.test
+function net:host(name, options) end
+---@param name string
+---@param hosts string|string[]
+---@param options? table files and tables of agents
+---@return troupe.test
+function net:worker(name, hosts, options) end
+---@param node troupe.test|string
+function net:crash(node) end
+---@param node troupe.test|string
+---@return troupe.test
+function net:restart(node) end
+---@param node troupe.test|string
+---@param host string
+function net:cut(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:stall(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:heal(node, host) end
+---@param options { delay: number[]?, cut: integer?, piece: integer? }
+function net:weather(options) end
+---@return boolean
+function net:joined() end
+---@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
+function net:stats() end
+function net:run() end
+---@param seconds number
+function net:advance(seconds) end
+---@return number
+function net:now() end
+function net:close() end
 
 return troupe

@@ -389,11 +389,6 @@ end
 
 function Runtime:__tostring() return self.core:closed() and "troupe.runtime (closed)" or "troupe.runtime" end
 
-local function later(name)
-  return function() fail("invalid", "%s is not available yet", name) end
-end
-
-troupe.pool = later "troupe.pool"
 package.preload["troupe.testing"] = function()
   return assert(load(C.bundled "troupe.testing", "=troupe.testing", "t"))(troupe, C)
 end
@@ -401,7 +396,8 @@ end
 -- making one --------------------------------------------------------------------------------------------------------
 
 local runtime_keys = {
-  allow = "string", program = "string", store = "string", threads = "number", seed = "number", clock = "function", log = "function",
+  allow = "string", program = "string", store = "string", threads = "number", compress = "number", seed = "number",
+  clock = "function", log = "function",
   security = "table",
 }
 
@@ -422,6 +418,10 @@ local function check_options(options)
   if threads > 1 and (options.log or options.clock) then
     fail("invalid", "troupe.runtime: with `threads`, `log` may only be false, and `clock` not given: any thread would call them")
   end
+  local from = options.compress or 0
+  if not math.tointeger(from) or from < 0 or from >= 1 << 32 then
+    fail("invalid", "troupe.runtime: `compress` must be a number of bytes")
+  end
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
@@ -438,7 +438,7 @@ local function log_of(options)
   return options.log or default_log
 end
 
---- troupe.runtime{ allow=, program=, store=, threads=, seed=, clock=, log=, security= }
+--- troupe.runtime{ allow=, program=, store=, threads=, compress=, seed=, clock=, log=, security= }
 function troupe.runtime(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.runtime takes a table") end
@@ -448,6 +448,7 @@ function troupe.runtime(options)
   self.core = C.new {
     seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
     program = options.program, threads = math.tointeger(options.threads or 1),
+    compress = options.compress,
     log = log_of(options),
     wake = package.loaded.luv and weakly(self, kick), level = options.log and "info" or "warn",
   }
@@ -455,4 +456,66 @@ function troupe.runtime(options)
   local uv = package.loaded.luv
   if uv then open_luv(self, uv) end
   return setmetatable(self, Runtime) -- last: at the end of the program its __gc comes before those of luv's handles
+end
+
+-- pools ---------------------------------------------------------------------------------------------------------------
+
+-- A pool is a runtime of its own that has no agents, and whose messages go by the members.
+local Pool = {}
+Pool.__index = Pool
+Pool.__name = "troupe.pool"
+
+local function pooled(self, name)
+  if getmetatable(self) ~= Pool then fail("invalid", "call pool:%s with a colon", name) end
+  if self.closed then fail("invalid", "the pool is closed") end
+  return self.rt
+end
+
+function Pool:publish(topic, type, body, opts) pooled(self, "publish"):publish(topic, type, body, opts) end
+
+--- pool:call(agent, type, body, opts) → body, type: waits as rt:call does; in coroutines several at once.
+function Pool:call(agent, type, body, opts) return pooled(self, "call"):call(agent, type, body, opts) end
+
+--- pool:stats() → { size, joined, open }: connections, those that are there, and calls that wait for their answers.
+function Pool:stats()
+  local size, joined, open = pooled(self, "stats").core:pool_stats()
+  return { size = size, joined = joined, open = open }
+end
+
+--- pool:close(): open calls fail with `cancelled`; what was published is still sent. May be called twice.
+function Pool:close()
+  if getmetatable(self) ~= Pool then fail("invalid", "call pool:close with a colon") end
+  local rt = self.rt
+  if self.closed then return end
+  if rt.core:working() then fail("invalid", "pool:close was called from inside a callback of the same pool") end
+  self.closed = true
+  if not C.in_turn() and not (rt.luv and rt.luv.uv.loop_mode()) then -- else there is no waiting here
+    rt.core:pool_close()
+    rt:stop(3)
+    rt:run()
+  end
+  rt:close()
+end
+
+Pool.__close = Pool.close
+
+function Pool:__tostring() return self.closed and "troupe.pool (closed)" or "troupe.pool" end
+
+--- troupe.pool{ host =, size = 5 }: connections to a host for calls from outside; what else may be given is as for troupe.runtime.
+function troupe.pool(options)
+  if type(options) ~= "table" then fail("invalid", "troupe.pool takes a table") end
+  local host, size = options.host, options.size or 5
+  if type(host) ~= "string" then fail("invalid", "troupe.pool: `host` must be an address") end
+  if not math.tointeger(size) or size < 1 or size > 1000 then fail("invalid", "troupe.pool: `size` must be 1 to 1000") end
+  local others = {}
+  for key, value in pairs(options) do
+    if key ~= "host" and key ~= "size" then others[key] = value end
+  end
+  local rt = troupe.runtime(others)
+  local ok, err = pcall(rt.core.pool, rt.core, host, math.tointeger(size))
+  if not ok then
+    rt:close()
+    error(err, 0)
+  end
+  return setmetatable({ rt = rt }, Pool)
 end

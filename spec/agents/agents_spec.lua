@@ -5,7 +5,9 @@ local process = require "spec.support.process"
 -- Runs agents/NAME.lua beside a program: its lines, and the log.
 local function use(name, program, ...)
   local path = process.write_file(process.tmpdir() .. "/program.lua", program)
-  local status, out, err = sh.troupe { "run", "--log", "debug", "agents/" .. name .. ".lua", path, "--", ... }
+  local args = { "run", "--log", "debug", "agents/" .. name .. ".lua", path, "--" }
+  for _, arg in ipairs { ... } do table.insert(args, arg:find("^--allow=") and 2 or #args + 1, arg) end
+  local status, out, err = sh.troupe(args)
   assert.equal(0, status, err)
   return out, err
 end
@@ -118,5 +120,34 @@ describe("agents/", function()
     local page = process.read_file("agents/README.md")
     local names = select(2, sh "ls agents")
     for name in names:gmatch("(%w+)%.lua") do assert.matches("\n## " .. name .. "\n", page) end
+  end)
+
+  it("runner runs what was granted", function()
+    local out = use("runner", [[return function(ctx)
+      local r = ctx:call("runner", "Run", { program = "sort", args = { "-r" }, stdin = "a\nb\n" })
+      print(r.status, r.out)
+      print(ctx:pcall("runner", "Run", { program = "sh", args = {} }))
+      print(ctx:pcall("runner", "Run", { program = "sort" }))
+      local out = ctx:call("runner", "Run", { program = "printf", args = { "\\377" } }).out
+      print(tostring(out):byte(-1), ctx:call("runner", "Runs").runs)
+    end]], "--allow=exec=sort", "--allow=exec=printf")
+    assert.matches("^0\tb\na\n\nfalse\tpermission_denied: .*%-%-allow exec=sh grants it.*\nfalse\tinvalid: .*args.*\n255\t3\n", out)
+  end)
+
+  it("watcher tells of what is new, changed and gone", function()
+    local folder = process.tmpdir()
+    for _, name in ipairs { "a", "b" } do process.write_file(folder .. "/" .. name, name) end
+    local out = use("watcher", ([[return function(ctx)
+      local at = %q
+      ctx:subscribe("files")
+      print(ctx:call("watcher", "Look").changes, #ctx:call("watcher", "Files").paths)
+      troupe.fs.write(at .. "/a", "b")
+      troupe.fs.write(at .. "/c", "")
+      print(ctx:call("watcher", "Look").changes)
+      for _ = 1, 2 do local m = ctx:receive(5) print(m.what, m.path:match("[^/]+$")) end
+      troupe.fs.write(at .. "/c", "more") -- its timer sees that
+      local m = ctx:receive(5) print(m.what, m.path:match("[^/]+$"))
+    end]]):format(folder), folder, "0.02", "--allow=fs.read=" .. folder, "--allow=fs.write=" .. folder)
+    assert.equal("0\t2\n2\nchanged\ta\nnew\tc\nchanged\tc\n", out)
   end)
 end)

@@ -46,6 +46,9 @@ CHECK_CASE(the_message_names_the_first_offending_character) {
   tr_topic_type_check(tr_slice_of("a\nb"), &error);
   CHECK(strstr(error.text, "U+000A at byte 1") != NULL);
   tr_error_init(&error);
+  tr_agent_type_check(tr_slice_of("a:b\xff" "c"), &error); /* what comes later is not shown, if it is no text */
+  CHECK_STR(error.text, "the agent type \"a…\" has the character \":\": only letters, digits, _ - . are allowed");
+  tr_error_init(&error);
   tr_key_check(tr_slice_of("ab\xFF"), &error);
   CHECK_STR(error.text, "the agent key is not UTF-8: byte 0xFF at 2");
 }

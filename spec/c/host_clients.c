@@ -353,3 +353,22 @@ CHECK_CASE(refused_and_silent_connections_do_not_flood_the_log) {
   CHECK_INT(stage_told(s, "connection.killed"), ==, 0);
   stage_free(s);
 }
+
+/* Its worker waits for that answer before it sends anything, so where nothing came it may have been lost with its connection. */
+CHECK_CASE(a_client_that_was_forgotten_is_told_so_until_it_has_said_something) {
+  static const char *const had[] = { "5", "5", "0" }, *const answers[] = { "none", "none", "1" };
+  s = stage_new(NULL);
+  for (int i = 0; i < 3; i++) {
+    tr_rpc_header headers[] = { { TR_SLICE_LITERAL("troupe-version"), TR_SLICE_LITERAL("0.1") },
+                                { TR_SLICE_LITERAL("troupe-received"), tr_slice_of(had[i]) } };
+    p = peer_new(s, "10.0.0.1:1", NULL);
+    pcall *c = call_open(p, "OpenChannel", "w", headers, 2);
+    stage_run(s);
+    CHECK_STR(c->received, answers[i]);
+    if (i == 0) reg(p, "w", "t"); /* so that it is kept */
+    if (i == 1) say(c, event("x", "k", "{}"));
+    stage_run(s);
+    peer_cut(p);
+  }
+  stage_free(s);
+}

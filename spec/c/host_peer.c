@@ -341,11 +341,17 @@ static void on_headers(void *ud, tr_rpc_call *call) {
   c->headers = true;
   tr_slice version = tr_rpc_call_header(call, "troupe-version");
   snprintf(c->version, sizeof c->version, "%.*s", (int)version.n, version.p ? version.p : "");
+  tr_slice received = tr_rpc_call_header(call, "troupe-received");
+  snprintf(c->received, sizeof c->received, "%.*s", (int)received.n, received.p ? received.p : "");
 }
+
+/* How many messages the host has had: each few, or after a while. No case here is about these, and they come in between. */
+static bool is_acknowledgement(tr_slice message) { return pb_count(message, 15) && pb_get(pb_get(message, 15), 1).n == 0; }
 
 static void on_message(void *ud, tr_rpc_call *call, tr_slice bytes, tr_slice framed) {
   (void)ud;
   (void)framed;
+  if (is_acknowledgement(bytes)) return;
   pcall *c = tr_rpc_call_ud(call);
   pmessage *m = malloc(sizeof *m + bytes.n);
   if (!m) abort();

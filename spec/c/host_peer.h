@@ -60,7 +60,7 @@ struct pcall {
   bool headers, closed;
   int status;
   char text[256];
-  char version[32]; /* troupe-version of the response headers */
+  char version[32], received[32]; /* troupe-version and troupe-received of the response headers */
   pmessage *first, **end;
   unsigned count; /* messages that wait */
 };

@@ -101,8 +101,7 @@ CHECK_CASE(the_operator_may_say_that_a_type_is_shared) {
   s = stage_new(&o);
   p[0] = peer_new(s, "10.0.0.1:1", NULL);
   pcall *a = channel(p[0], "a"), *b = channel(p[0], "b");
-  reg(p[0], "a", "t");
-  reg(p[0], "b", "t");
+  reg(p[0], "a", "t"), reg(p[0], "b", "t");
   sub(p[0], "a", "1", "x", "t");
   sub(p[0], "b", "2", "x", "t");
   reg(p[0], "a", "tt");
@@ -138,8 +137,6 @@ CHECK_CASE(when_a_worker_goes_the_others_have_its_ids) {
   for (int i = 0; i < 30; i++) at[i] = ask(text("k%d", i).p);
   int gone = at[0];
   say(caller, request("open", "t", "k0", "1"));
-  stage_run(s);
-  CHECK_INT(w[gone]->count, ==, 1);
   hear(w[gone]);
   peer_cut(p[gone]);
   w[gone] = NULL;
@@ -158,11 +155,10 @@ CHECK_CASE(with_nobody_there_requests_fail_and_the_type_is_free_in_the_end) {
   ask("k");
   peer_cut(p[0]);
   w[0] = NULL;
-  say(caller, request("1", "t", "k", "1"));
-  expect_error(caller, "1", "unavailable: ");
-  stage_sleep(s, TR_SECONDS(40));
-  say(caller, request("2", "t", "k", "1"));
-  expect_error(caller, "2", "not_found: ");
+  for (int i = 0; i < 2; i++, stage_sleep(s, TR_SECONDS(40))) {
+    say(caller, request("1", "t", "k", "1"));
+    expect_error(caller, "1", i ? "not_found: " : "unavailable: ");
+  }
   peer *q = peer_new(s, "10.0.0.1:1", NULL);
   channel(q, "plain");
   reg(q, "plain", "t");
@@ -454,7 +450,7 @@ CHECK_CASE(a_worker_says_what_it_has_and_is_told_what_it_has_lost) {
 CHECK_CASE(nobody_but_the_worker_concerned_can_end_a_move) {
   tr_slice leave;
   int from;
-  const char *key = moving(&leave, &from);
+  moving(&leave, &from);
   int other = 1 - from;
   say(w[other], note(note_id(leave), LEFT, 0, "", "", "mine"));
   say(caller, note(note_id(leave), LEFT, 0, "", "", "mine"));
@@ -464,7 +460,6 @@ CHECK_CASE(nobody_but_the_worker_concerned_can_end_a_move) {
   say(w[from], note(note_id(leave), LEFT, 0, "", "", "it"));
   CHECK_INT(who(), ==, 2);
   CHECK_TEXT(note_part(hear(w[2]), 3), "it");
-  (void)key;
   stage_free(s);
 }
 
@@ -598,8 +593,7 @@ CHECK_CASE(after_a_restart_of_the_host_an_id_goes_back_to_who_had_it_before) {
   join_worker(2); /* much later: who has it keeps it */
   for (int at; (at = who()) >= 0;) say(w[at], note(note_id(hear(w[at])), LEFT, 3, "", "", ""));
   say(w[2], note(tr_slice_of("have"), HAVE, 0, "t", "k", ""));
-  tr_slice drop = hear(w[2]);
-  CHECK_INT(varint_of(drop, 5), ==, DROP);
+  CHECK_INT(varint_of(hear(w[2]), 5), ==, DROP);
   CHECK_INT(ask("k"), ==, 1);
   stage_free(s);
 }

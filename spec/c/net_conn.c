@@ -36,7 +36,7 @@ CHECK_CASE(addresses_read_and_write_back) {
 CHECK_CASE(addresses_that_are_wrong_say_why) {
   static const char *const bad[][2] = {
     { "", "expected host:port" }, { "localhost", "expected host:port" }, { ":1", "missing" }, { "a:", "expected host:port" },
-    { "a:65536", "expected host:port" }, { "a:1x", "expected host:port" }, { "::1:80", "brackets" },
+    { "a:65536", "expected host:port" }, { "a:1x", "expected host:port" }, { "::1:80", "brackets" }, { "[[]]:0", "brackets" }, { "a[b]:1", "brackets" }, { "a\xff:1", "UTF-8" },
     { "http://a:1", "no scheme" }, { "unix:", "1 to 107" }, { "a:-1", "expected host:port" },
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

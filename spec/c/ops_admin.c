@@ -112,6 +112,41 @@ CHECK_CASE(admin_answers_to_one_who_has_gone) {
   pair_close(&p);
 }
 
+static void on_gone(void *ud) { (*(int *)ud)++; }
+
+CHECK_CASE(admin_tells_that_nobody_hears_any_more) {
+  pair p;
+  int gone = 0;
+  CHECK(pair_open(&p, "later"));
+  pair_run(&p);
+  tr_admin_on_gone(open_call, on_gone, &gone);
+  tr_admin_send(open_call, S("{}"));
+  CHECK_INT(tr_admin_queued(open_call), >, 0);
+  CHECK_INT(gone, ==, 0);
+  tr_admin_closed(p.conn);
+  p.conn = NULL;
+  CHECK_INT(gone, ==, 1);
+  CHECK_INT(tr_admin_queued(open_call), ==, 0);
+  tr_admin_done(open_call);
+  open_call = NULL;
+  tr_admin_ask_free(p.ask);
+  p.ask = NULL;
+  CHECK_INT(gone, ==, 1);
+  pair_close(&p);
+}
+
+CHECK_CASE(admin_questions_of_the_process_itself) {
+  told[0] = 0;
+  tr_admin_call *call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  tr_admin_send(call, S("{\"a\":1}"));
+  tr_admin_done(call);
+  CHECK_STR(told, "{\"a\":1} ok ");
+  told[0] = 0;
+  call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  tr_admin_fail(call, TR_ENOT_FOUND, "no such thing");
+  CHECK_STR(told, "not_found no such thing");
+}
+
 CHECK_CASE(admin_has_a_bound_of_connections) {
   tr_admin_options options = { .mem = check_mem(), .ask = on_ask, .dirty = on_dirty };
   tr_admin *admin = tr_admin_new(&options);

@@ -17,17 +17,6 @@ static void raw_init(tr_buf *raw) {
   tr_buf_init(raw, &plain_mem);
 }
 
-/* The first frame of this type in bytes, its payload; NULL: none. */
-static const uint8_t *find_frame(const tr_buf *bytes, uint8_t type, size_t *n) {
-  for (size_t at = 0; at + 9 <= bytes->len;) {
-    const uint8_t *p = bytes->data + at;
-    *n = (size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2];
-    if (p[3] == type) return p + 9;
-    at += 9 + *n;
-  }
-  return NULL;
-}
-
 /* The connection says this and ends, with this HTTP/2 error in a GOAWAY (-1: with none). */
 static void check_broken(struct peer *self, int code, const char *text, int http2_error) {
   size_t n;
@@ -36,7 +25,7 @@ static void check_broken(struct peer *self, int code, const char *text, int http
   CHECK(http2_error < 0 || !tr_rpc_finished(self->conn));
   tr_buf_clear(&self->out);
   CHECK_INT(tr_rpc_output(self->conn, &self->out, 1 << 20), ==, 0);
-  const uint8_t *goaway = find_frame(&self->out, GOAWAY, &n);
+  const uint8_t *goaway = raw_find(&self->out, GOAWAY, &n);
   if (http2_error < 0) CHECK(!goaway);
   else CHECK(goaway && n >= 8 && goaway[7] == http2_error);
   CHECK(tr_rpc_finished(self->conn));
@@ -122,7 +111,7 @@ static void check_refused(tr_buf *block, uint8_t flags, const char *closed) {
   peer_pass(&server, &client, 0);
   CHECK_SAID(&client, closed);
   size_t n;
-  CHECK((find_frame(&server.out, RST_STREAM, &n) != NULL) == !(flags & END_STREAM)); /* NO_ERROR where it could go on */
+  CHECK((raw_find(&server.out, RST_STREAM, &n) != NULL) == !(flags & END_STREAM)); /* NO_ERROR where it could go on */
   peer_fini(&server);
   peer_fini(&client);
   tr_buf_fini(&raw);
@@ -150,40 +139,6 @@ CHECK_CASE(rpc_requests_that_are_not_grpc) {
   tr_buf_fini(&block);
 }
 
-/* A request that is no gRPC is answered, with a line of text, when it ends: by DATA, or by trailers. */
-CHECK_CASE(rpc_other_requests_are_answered_at_their_end) {
-  static const char line[] = "This is a gRPC server: requests need the content-type application/grpc.\n";
-  for (int trailers = 0; trailers < 2; trailers++) {
-    struct peer server;
-    tr_buf block, raw;
-    size_t n;
-    raw_init(&block);
-    tr_buf_init(&raw, &plain_mem);
-    raw_fields(&block, ":method", "PUT", ":scheme", "http", ":path", "/x", ":authority", "x", NULL);
-    raw_preface(&raw);
-    raw_frame(&raw, HEADERS, END_HEADERS, 1, block.data, block.len);
-    for (int i = 0; i < 100; i++) raw_frame(&raw, DATA, 0, 1, "more than it reads", 18);
-    peer_init(&server, true, defaults);
-    CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
-    CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
-    CHECK(!find_frame(&server.out, HEADERS, &n));
-    tr_buf_clear(&raw);
-    if (!trailers) raw_frame(&raw, DATA, END_STREAM, 1, NULL, 0);
-    tr_buf_clear(&block);
-    raw_fields(&block, "x", "y", NULL);
-    if (trailers) raw_frame(&raw, HEADERS, END_STREAM | END_HEADERS, 1, block.data, block.len);
-    CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
-    CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
-    const uint8_t *data = find_frame(&server.out, DATA, &n);
-    CHECK(data && n == sizeof line - 1 && memcmp(data, line, n) == 0);
-    CHECK(find_frame(&server.out, HEADERS, &n) && !find_frame(&server.out, RST_STREAM, &n));
-    CHECK_SAID(&server, "");
-    peer_fini(&server);
-    tr_buf_fini(&raw);
-    tr_buf_fini(&block);
-  }
-}
-
 CHECK_CASE(rpc_unknown_compression_is_told_what_there_is) {
   tr_buf block, raw;
   struct peer server;
@@ -198,7 +153,7 @@ CHECK_CASE(rpc_unknown_compression_is_told_what_there_is) {
   peer_feed(&server, raw.data, raw.len);
   CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
   nghttp2_hd_inflater *inflater;
-  const uint8_t *p = find_frame(&server.out, HEADERS, &n);
+  const uint8_t *p = raw_find(&server.out, HEADERS, &n);
   CHECK(p != NULL);
   CHECK_INT(nghttp2_hd_inflate_new(&inflater), ==, 0);
   bool found = false;
@@ -523,7 +478,7 @@ CHECK_CASE(rpc_streams_past_the_limit) {
   CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0);
   CHECK_INT(tr_rpc_call_count(server.conn), ==, 3);
   CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
-  const uint8_t *reset = find_frame(&server.out, RST_STREAM, &n);
+  const uint8_t *reset = raw_find(&server.out, RST_STREAM, &n);
   CHECK(reset != NULL && reset[3] == NGHTTP2_REFUSED_STREAM); /* the client had not seen the limit yet */
   CHECK(!tr_rpc_finished(server.conn));
   peer_fini(&server);
@@ -561,7 +516,7 @@ CHECK_CASE(rpc_broken_frames_end_the_connection) {
     CHECK_INT(peer_feed(&server, raw.data, raw.len), ==, 0); /* seen when nghttp2 writes its GOAWAY */
     CHECK_INT(server.dirty, ==, 1);
     CHECK_INT(tr_rpc_output(server.conn, &server.out, 1 << 20), ==, 0);
-    const uint8_t *goaway = find_frame(&server.out, GOAWAY, &n);
+    const uint8_t *goaway = raw_find(&server.out, GOAWAY, &n);
     CHECK(goaway != NULL);
     CHECK_INT(goaway[7], ==, rows[i].error);
     CHECK(tr_rpc_finished(server.conn));

@@ -258,3 +258,13 @@ void raw_request(tr_buf *out, uint32_t stream, const char *path, uint8_t flags) 
   raw_frame(out, 1, flags, stream, block.data, block.len);
   tr_buf_fini(&block);
 }
+
+const uint8_t *raw_find(const tr_buf *bytes, uint8_t type, size_t *n) {
+  for (size_t at = 0; at + 9 <= bytes->len;) {
+    const uint8_t *p = bytes->data + at;
+    *n = (size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2];
+    if (p[3] == type) return p + 9;
+    at += 9 + *n;
+  }
+  return NULL;
+}

@@ -55,6 +55,8 @@ void peers_pair(struct peer *client, struct peer *server, tr_rpc_options client_
 void raw_frame(tr_buf *out, uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t n);
 /* Append a gRPC prefix. */
 void raw_prefix(tr_buf *out, uint8_t flag, uint32_t size);
+/* The first frame of this type in bytes, its payload of *n bytes; NULL: none. */
+const uint8_t *raw_find(const tr_buf *bytes, uint8_t type, size_t *n);
 /* The preface and an empty SETTINGS. */
 void raw_preface(tr_buf *out);
 /* Append literal header fields without indexing: name, value, …, NULL. */

@@ -113,3 +113,40 @@ CHECK_CASE(threads_agents_and_statistics_are_of_all_of_them) {
   CHECK_INT(stats.requests, ==, AGENTS * HOPS / 3);
   troupe_free(rt);
 }
+
+/* One thread at a time: nothing has been started, so all isolates are worked on from this one. */
+static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+  tr_mem *mem = check_mem();
+  (void)ud;
+  if (new_size == 0) {
+    tr_free(mem, ptr, old_size);
+    return NULL;
+  }
+  return tr_realloc(mem, ptr, old_size, new_size);
+}
+
+CHECK_CASE(states_over_isolates_are_restored_and_saved_or_said_not_to_be) {
+  char *bytes = NULL;
+  size_t length = 0;
+  troupe_t *rt = make(3);
+  begin(rt);
+  CHECK_INT(troupe_run_until_idle(rt, TR_SECONDS(20)), ==, 0);
+  CHECK_INT(troupe_save_bytes(rt, &bytes, &length, NULL), ==, 0);
+  troupe_options_t options = { .size = sizeof options, .seed = 1, .allocate = allocate, .threads = 3 };
+  CHECK_EACH_ALLOCATION_FAILS {
+    troupe_t *next;
+    char *again = NULL;
+    size_t n = 0;
+    if (troupe_new(&next, &options)) continue;
+    int rc = troupe_load(next, "a.lua", source, 0);
+    if (!rc) rc = troupe_restore_bytes(next, bytes, length, NULL);
+    bool whole = rc == 0;
+    if (!rc) rc = troupe_save_bytes(next, &again, &n, NULL);
+    if (whole && rc == 0 && n != length) CHECK_FAIL("refused %d: %zu against %zu", check_mem_refused(), n, length);
+    if (rc < 0) CHECK_INT(rc, ==, TROUPE_EMEMORY);
+    troupe_free_text(next, again, n);
+    troupe_free(next);
+  }
+  troupe_free_text(rt, bytes, length);
+  troupe_free(rt);
+}

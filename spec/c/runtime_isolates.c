@@ -87,11 +87,7 @@ static void run_case(const char *path, void *ud) {
 /* In most of spec/script/cases the agents and the program share tables of the file, so they have to be in one Lua state: with several
  * threads only these run. Those of spec/script/threads talk by messages alone. */
 static void run_all(unsigned threads) {
-  static const char *const cases[] = { "spec/script/cases/bodies.lua",
-#ifndef __SANITIZE_THREAD__ /* which has no room for the C stacks of code that recurses without end */
-                                       "spec/script/cases/limits.lua", "spec/script/cases/sandbox.lua"
-#endif
-  };
+  static const char *const cases[] = { "spec/script/cases/bodies.lua", "spec/script/cases/limits.lua", "spec/script/cases/sandbox.lua" };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) run_case(cases[i], &threads);
   check_each_file("spec/script/threads", ".lua", run_case, &threads);
 }
@@ -121,4 +117,29 @@ CHECK_CASE(isolates_are_made_and_loaded_or_nothing_is) {
     if (rc && rt) CHECK(tr_core_next_class(rt->core, NULL) == NULL); /* all or nothing */
     troupe_free(rt);
   }
+}
+
+static int64_t version_in(troupe_t *rt, unsigned isolate) {
+  tr_script_about about = { .version = 0 };
+  tr_core *core = tr_runtime_share(rt, isolate).core;
+  return tr_script_class_about(tr_core_find_class(core, TR_SLICE_LITERAL("a")), &about) ? about.version : -1;
+}
+
+CHECK_CASE(isolates_are_all_reloaded_or_none_is) {
+  troupe_options_t options = { .size = sizeof options, .seed = 1, .allocate = allocate, .threads = 3 };
+  int kept = 0, taken = 0;
+  CHECK_EACH_ALLOCATION_FAILS {
+    troupe_t *rt;
+    int rc = troupe_new(&rt, &options);
+    if (!rc) rc = troupe_load(rt, "a.lua", "return { { type = 'a', version = 1, on = { A = print } } }", 0);
+    if (!rc) {
+      rc = troupe_load(rt, "a.lua", "return { { type = 'a', version = 2, on = { A = print }, migrate = function(_, s) return s end } }", 0);
+      for (unsigned i = 0; i < 3; i++) CHECK_INT(version_in(rt, i), ==, rc ? 1 : 2);
+      if (rc) kept++;
+      else taken++;
+    }
+    troupe_free(rt);
+  }
+  CHECK_INT(kept, >, 10);
+  CHECK_INT(taken, >, 0);
 }

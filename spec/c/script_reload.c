@@ -227,3 +227,162 @@ CHECK_CASE(modules_fail_with_their_place) {
   CHECK(tr_script_next_file(h.script, NULL) == NULL); /* from memory */
   host_close(&h);
 }
+
+/* --- trials, and going back --- */
+
+typedef struct seen { char text[600]; } seen;
+
+static void see(void *ud, const tr_change *c) {
+  seen *self = ud;
+  size_t n = strlen(self->text);
+  snprintf(self->text + n, sizeof self->text - n, "%s%s %lld>%lld i%zu b%zu s+%u-%u t+%u-%u\n", c->added ? "+" : c->removed ? "-" : "", c->type,
+           (long long)c->from, (long long)c->to, c->instances, c->busy, c->subs_added, c->subs_removed, c->timers_added, c->timers_removed);
+}
+
+CHECK_CASE(reload_trial_says_what_would_change_and_changes_nothing) {
+  host h = { 0 };
+  tr_reload_options trial = { .trial = true };
+  tr_reloading *plan;
+  size_t changed;
+  seen told = { "" };
+  host_open(&h);
+  host_file(&h, "a.lua",
+            "local inner return { { type = 'a', version = 1, state = { n = 1, list = { 1 } }, timers = { Tick = 10 }, subscriptions = { 'one', 'two' },"
+            " on = { Get = function(self) inner = inner or self.list return self.n .. #self.list .. tostring(rawequal(inner, self.list)) end,"
+            " Wait = function(_, _, ctx) ctx:sleep(5) end, Tick = print, One = print } }, { type = 'leaves', on = { X = print } } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get \"11true\"");
+  host_send(&h, "a/2", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua",
+            "return { { type = 'a', version = 2, migrate = function(self, from) self.n = 'x' self.list[2] = 2 self.list = {} end,"
+            " timers = { Tick = 5, Tock = 1 }, subscriptions = { 'two', 'three' }, on = { Get = print, One = print } }, { type = 'comes', on = { X = print } } }");
+  CHECK_INT(tr_script_reload_begin(h.script, &trial, &changed, &plan, &h.error), ==, 0);
+  CHECK_INT(changed, ==, 1);
+  tr_script_reload_changes(plan, see, &told);
+  tr_script_reload_end(plan, false);
+  CHECK_STR(told.text, "a 1>2 i2 b1 s+1-1 t+2-1\n+comes 0>0 i0 b0 s+0-0 t+0-0\n-leaves 0>0 i0 b0 s+0-0 t+0-0\n");
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get \"11true\""); /* not migrated, and by identity what it was */
+  CHECK_INT(tr_script_number(h.script), ==, 1);
+  CHECK_STR(host_call(&h, "comes", "X", NULL), "not_found: no agent type \"comes\" here (2 types are known)");
+  /* It fails as the reload would. */
+  host_file(&h, "a.lua", "return { type = 'a', version = 2, migrate = function()\n error('no') end, on = { X = print } }");
+  CHECK_INT(tr_script_reload_begin(h.script, &trial, &changed, &plan, &h.error), ==, TR_EHANDLER);
+  CHECK(plan == NULL);
+  CHECK_STR(h.error.text, "a.lua: migrating a/1 from version 1 to 2: a.lua:2: no");
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get \"11true\"");
+  host_close(&h);
+}
+
+static int go_back(host *h, uint32_t to, size_t *changed) {
+  tr_reload_options options = { .to = to };
+  tr_reloading *plan;
+  tr_error_init(&h->error);
+  int rc = tr_script_reload_begin(h->script, &options, changed, &plan, &h->error);
+  if (!rc) tr_script_reload_end(plan, true);
+  return rc;
+}
+
+CHECK_CASE(reload_goes_back_to_the_texts_of_then) {
+  host h = { 0 };
+  size_t changed;
+  host_open(&h);
+  host_file(&h, "a.lua", "local m = require 'shared.m' return { state = { n = 0 }, on = { Ask = function(self) self.n = self.n + 1 return 'a1' .. m .. self.n end } }");
+  host_file(&h, "b.lua", "return { on = { Ask = function() return 'b1' end } }");
+  host_file(&h, "shared/m.lua", "return 'm1'");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  CHECK_INT(host_load(&h, "b.lua"), ==, 0);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a1m11\"");
+  host_file(&h, "shared/m.lua", "return 'm2'");
+  RELOAD(&h, 1); /* 2 */
+  host_file(&h, "b.lua", "return { on = { Ask = function() return 'b2' end } }");
+  RELOAD(&h, 1); /* 3 */
+  CHECK_INT(tr_script_number(h.script), ==, 3);
+  CHECK_INT(go_back(&h, 2, &changed), ==, 0); /* 4: only b was another then */
+  CHECK_INT(changed, ==, 1);
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b1\"");
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a1m22\"");
+  CHECK_INT(go_back(&h, 1, &changed), ==, 0); /* 5: the module of then, with the state of now */
+  CHECK_INT(changed, ==, 1);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a1m13\"");
+  CHECK_INT(go_back(&h, 3, &changed), ==, 0); /* 6: forth again */
+  CHECK_INT(changed, ==, 2);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"a1m24\"");
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b2\"");
+  CHECK_INT(go_back(&h, 6, &changed), ==, 0);
+  CHECK_INT(changed, ==, 0);
+  CHECK_INT(go_back(&h, 7, &changed), ==, TR_ENOT_FOUND);
+  CHECK_STR(h.error.text, "there is no version 7: 6 serves now");
+  RELOAD(&h, 0); /* the files say the same */
+  CHECK_INT(go_back(&h, 1, &changed), ==, 0);
+  RELOAD(&h, 2); /* a reload is the files' again */
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b2\"");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_keeps_a_bounded_number_of_versions) {
+  host h = { 0 };
+  char text[100];
+  size_t changed;
+  host_open(&h);
+  host_file(&h, "still.lua", "return { on = { Ask = function() return 'still' end } }");
+  CHECK_INT(host_load(&h, "still.lua"), ==, 0);
+  for (int i = 1; i <= TR_VERSIONS_KEPT + 2; i++) {
+    snprintf(text, sizeof text, "return { on = { Ask = function() return %d end } }", i);
+    host_file(&h, "a.lua", text);
+    if (i == 1) CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+    else RELOAD(&h, 1);
+  }
+  CHECK_INT(tr_script_oldest(h.script), ==, 3);
+  CHECK_INT(go_back(&h, 2, &changed), ==, TR_ENOT_FOUND);
+  CHECK_STR(h.error.text, "version 2 is not kept any more: 12 serves now, and the oldest that is kept is 3");
+  CHECK_INT(go_back(&h, 3, &changed), ==, 0);
+  CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask 3");
+  CHECK_STR(host_call(&h, "still", "Ask", NULL), "Ask \"still\"");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_going_back_asks_migrate_and_may_be_refused) {
+  host h = { 0 };
+  size_t changed;
+  host_open(&h);
+  host_file(&h, "a.lua", "return { version = 1, state = { n = 1 }, migrate = function(self, from) assert(from == 2) self.n = self.n - 100 end,"
+                         " on = { Get = function(self) return self.n end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_call(&h, "a", "Get", NULL);
+  host_file(&h, "a.lua", "return { version = 2, migrate = function(self) self.n = self.n + 100 end, on = { Get = function(self) return 'v' .. self.n end } }");
+  RELOAD(&h, 1);
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get \"v101\"");
+  host_file(&h, "a.lua", "return { version = 3, migrate = function(self) self.n = 0 end, on = { Get = function(self) return self.n end } }");
+  RELOAD(&h, 1);
+  CHECK_INT(go_back(&h, 1, &changed), ==, TR_EHANDLER); /* its migrate knows nothing of 3 */
+  CHECK(strstr(h.error.text, "a.lua: migrating a/default from version 3 to 1: a.lua:1:"));
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 0");
+  CHECK_INT(tr_script_number(h.script), ==, 3);
+  host_close(&h);
+}
+
+CHECK_CASE(reload_counts_who_is_on_older_code) {
+  host h = { 0 };
+  tr_old_code old;
+  host_open(&h);
+  host_file(&h, "a.lua", V1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a/1", "Wait", NULL);
+  host_send(&h, "a/2", "Wait", NULL);
+  host_call(&h, "a/3", "Get", NULL);
+  const tr_class *class_ = tr_core_find_class(h.core, TR_SLICE_LITERAL("a"));
+  CHECK(!tr_script_class_older(class_, 0, &old));
+  host_file(&h, "a.lua", "return { version = 2, migrate = function(self) self.n = 5 end, on = { Get = function(self) return self.n end } }");
+  RELOAD(&h, 1);
+  CHECK(tr_script_class_older(class_, 0, &old));
+  CHECK_INT(old.number, ==, 1);
+  CHECK_INT(old.instances, ==, 2);
+  CHECK_INT(old.turns, ==, 2);
+  CHECK(!tr_script_class_older(class_, 1, &old));
+  host_run(&h, 10);
+  CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get 5");
+  CHECK_STR(host_call(&h, "a/2", "Get", NULL), "Get 5");
+  CHECK(!tr_script_class_older(class_, 0, &old)); /* nobody holds it: it is gone */
+  host_close(&h);
+}

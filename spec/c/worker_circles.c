@@ -146,14 +146,14 @@ CHECK_CASE(probes_that_are_nobodys_do_nothing) {
   tr_slice id = span_of(fake_hear(h)).request_id;
   say_probe("1", 0, 1, 1);
   say_probe("2", 5, 1, 1);
-  say_probe("1", 4, UINT64_MAX, 0); /* no steps left */
+  say_probe("1", UINT64_MAX - 1, 1, 0); /* no steps left */
   CHECK(fake_silent(h));
-  say_probe("1", 5, 6, UINT64_MAX); /* goes on behind b's request, with no more steps than there are */
+  say_probe("1", UINT64_MAX, 6, UINT64_MAX); /* goes on behind b's request, with no more steps than there are */
   tr_wire_span span = span_of(fake_hear(h));
   tr_wire_note note;
-  CHECK(tr_wire_read_note(&span, &note) && note.goal == 5 && note.call == 6 && note.count == TR_PROBE_STEPS - 1);
+  CHECK(tr_wire_read_note(&span, &note) && note.goal == UINT64_MAX && note.call == 6 && note.count == TR_PROBE_STEPS - 1);
   CHECK(tr_slice_equal(span.request_id, id));
-  say_probe("1", 5, 6, 9); /* it has been here */
+  say_probe("1", UINT64_MAX, 6, 9); /* it has been here */
   CHECK(fake_silent(h));
   fake_say(h, a_response(s, id, "2"));
   CHECK_TEXT(span_of(fake_hear(h)).request_id, "1");

@@ -146,7 +146,7 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
   if (strcmp(c->method, "OpenChannel") != 0) return;
   f->opened++;
   if (f->refuse) {
-    tr_rpc_finish(call, f->refuse, tr_slice_of("go away"));
+    tr_rpc_finish(call, f->refuse, tr_slice_of(f->refuse_text ? f->refuse_text : "go away"));
     return;
   }
   f->channel = c;

@@ -57,6 +57,7 @@ struct place {
   bool holds;         /* it does not notice that streams end */
   bool manual;        /* unary calls wait for fcall_answer */
   int refuse;         /* OpenChannel ends with this status at once */
+  const char *refuse_text; /* and this text; NULL: "go away" */
   fconn *conns;
   fcall *calls;       /* newest first; all that ever were */
   fcall *channel;     /* the newest open stream */

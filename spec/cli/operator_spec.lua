@@ -177,13 +177,59 @@ describe("troupe reload, drain, stop", function()
     script("counter.lua", (counter:format(""):gsub("version = 3", "version = 4, migrate = function() end")))
     local status, out = ask("reload")
     assert.equal(0, status)
-    assert.equal("reloaded 1 file\n", out)
-    assert.matches("version 4", select(2, ask("ps")), 1, true)
+    assert.matches("^reloaded 1 file: .*/counter%.lua %(version 2%)\n$", out)
+    assert.matches("version 4  code 2  ", select(2, ask("ps")), 1, true)
     script("counter.lua", "return {")
     local _, _, err = ask("reload")
     assert.matches("counter.lua:1:", err, 1, true)
     p:kill("sigterm")
     p:wait()
+  end)
+
+  it("says first what it would do, and goes back to what was", function()
+    local p = start('ctx:send("counter/s", "Slow", { s = 100 })', "--drain", "0")
+    script("counter.lua", (counter:format(""):gsub("version = 3", "version = 4, migrate = function() end, subscriptions = { 'x' }")))
+    local status, out = ask("reload", "--dry-run")
+    assert.equal(0, status)
+    assert.matches("^would reload 1 file: .*/counter%.lua\n  counter +changed  version 3 to 4  3 instances migrate, "
+      .. "1 of them when an open turn ends  subscriptions %+1 %-0\n  starter +changed  1 instance follow\n$", out)
+    assert.matches("version 3  code 1  ", select(2, ask("ps")), 1, true)
+    script("counter.lua", (counter:format(""):gsub("version = 3", "version = 5")))
+    local refused, _, err = ask("reload", "--dry-run")
+    assert.equal(1, refused)
+    assert.matches("the version of `counter` changed from 3 to 5, and there is no `migrate`", err, 1, true)
+    script("counter.lua", (counter:format(""):gsub("self%.n$", "self.n * 1000")))
+    assert.equal(0, (ask("reload")))
+    assert.matches("code 2  (on code 1: 1 instance, 1 turn)  ", select(2, ask("ps")), 1, true)
+    status, out = ask("reload", "--to", "1")
+    assert.equal(0, status)
+    assert.matches("^reloaded 1 file: .*/counter%.lua %(version 3%)\n$", out)
+    assert.matches("there is no version 9: 3 serves now", select(3, ask("reload", "--to", "9")), 1, true)
+    assert.equal(2, (ask("reload", "--to", "last")))
+    p:kill("sigterm")
+    p:wait()
+  end)
+
+  it("goes back by itself when the new code fails too often", function()
+    for _, threads in ipairs { "1", "2" } do
+      local p = start(nil, "--threads", threads)
+      script("counter.lua", (counter:format(""):gsub("self%.n = self%.n %+ %(m%.n or 1%)", "error 'new fault'")))
+      local status, out = ask("reload", "--errors", "2")
+      assert.equal(0, status)
+      assert.matches("(version 2)", out, 1, true)
+      local door = "unix:" .. folder .. "/door.sock"
+      for i = 1, 2 do
+        assert.matches("new fault", select(3, ask("call", "--host", door, "counter/" .. i, "Add")), 1, true)
+      end
+      assert.matches("code 2  ", select(2, ask("ps")), 1, true)
+      assert.equal(1, (ask("call", "--host", door, "counter/3", "Add")))
+      p:wait_line("reload.undone version=2 failures=3 .more than 2: version 1 serves again, as 3", nil, "err")
+      status, out = ask("call", "--host", door, "counter/b", "Add")
+      assert.equal(0, status)
+      assert.equal("6\n", out) -- its state is what it was
+      p:kill("sigterm")
+      p:wait()
+    end
   end)
 
   it("drain waits for what is queued, stop only so long", function()
@@ -200,7 +246,7 @@ end)
 
 describe("verbs that are not there yet", function()
   it("say so", function()
-    for _, verb in ipairs { "top", "inspect", "dev", "repl" } do
+    for _, verb in ipairs { "replay" } do
       local status, _, err = sh.troupe { verb }
       assert.equal(2, status)
       assert.equal(("troupe: %s: not available yet (troupe --help lists what is)\n"):format(verb), err)

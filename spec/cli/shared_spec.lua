@@ -4,7 +4,8 @@ local process = require "spec.support.process"
 
 local counter = [[
 local worker = ...
-return { type = "counter", shared = true, subscriptions = { "tick" }, state = { n = 0, ticks = 0, rings = 0 }, on = {
+return { type = "counter", shared = true, mailbox = { limit = 100 }, subscriptions = { "tick" },
+  state = { n = 0, ticks = 0, rings = 0 }, on = {
   Add = function(self, _, ctx)
     self.n = self.n + 1
     if self.n % 20 == 1 then ctx:after(0.05, "Ring") end
@@ -59,7 +60,8 @@ describe("a shared type", function()
   end)
 
   local function worker(name, ...)
-    local p = process.troupe({ "worker", "--host", address, folder .. "/counter.lua", "--", name, ... })
+    -- With several threads they are as any others.
+    local p = process.troupe({ "worker", "--threads", "1", "--host", address, folder .. "/counter.lua", "--", name, ... })
     p:wait_line("^joined ")
     return p
   end
@@ -139,15 +141,16 @@ end)
 
 describe("examples/balance", function()
   it("spreads ninety counters, moves a part to a third worker, and goes on when one is killed", function()
-    local status, out, err = sh({ "examples/balance/run.sh" }, { env = { TROUPE = process.program }, seconds = 60 })
+    local status, out, err = sh({ "examples/balance/run.sh" }, { env = { TROUPE = process.program, TROUPE_THREADS = "1" }, seconds = 60 })
     assert.equal(0, status, err)
     local one, two = out:match("^# two workers:\none has (%d+), two has (%d+); asked 90 times in all\n")
     assert.is_true(tonumber(one) > 30 and tonumber(two) > 30, out)
     local three
     one, three, two = out:match("\n# a third joins:\none has (%d+), three has (%d+), two has (%d+); asked 180 times in all\n")
     assert.is_true(tonumber(one) > 10 and tonumber(two) > 10 and tonumber(three) > 10, out)
-    local asked = (90 - two) * 3 + two -- those of the killed one begin anew
-    assert.matches("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked " .. asked .. " times in all\n$", out)
+    local asked = (90 - two) * 3 + two -- those of the killed one begin anew; a few may have moved on before
+    local all = out:match("\n# two is killed, its counters begin anew:\none has %d+, three has %d+; asked (%d+) times in all\n$")
+    assert.is_true(tonumber(all) >= asked and tonumber(all) < 270, out)
     for _, name in ipairs { "counter", "visit" } do
       assert.is_true(select(2, process.read_file("examples/balance/" .. name .. ".lua"):gsub("\n", "")) <= 40)
     end

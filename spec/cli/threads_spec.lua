@@ -94,6 +94,14 @@ describe("--threads", function()
     assert.matches("already_exists: leaf/other is an agent of this process already", out, 1, true)
   end)
 
+  it("lets types be added where all of them load, not by one of them while the others read them", function()
+    local status, _, err = sh.troupe { "run", "--threads", "2", script("p.lua", [[
+      return { { type = "a", on = { A = function() troupe.protobuf "x.desc" end } },
+        function(ctx) print((select(2, ctx:pcall("a", "A")))) return 0 end }]]) }
+    assert.equal(0, status, err)
+    assert.matches("invalid: troupe.protobuf: with several threads it belongs to the top of the file", err, 1, true)
+  end)
+
   it("sees agents of all of them in ps, saves them, and reloads in all or in none", function()
     local folder = process.tmpdir()
     local env, door = { XDG_RUNTIME_DIR = folder }, "unix:" .. folder .. "/door"

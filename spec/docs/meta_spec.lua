@@ -70,7 +70,8 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
 
   it("has the library and its runtimes", function()
     local library, rt = names_of(module.troupe), module.open(nil, mode)
-    table.insert(library, "protobuf") -- of scripts only; a program has rt:protobuf
+    -- of scripts only; a program has rt:protobuf, io and os
+    for _, name in ipairs { "protobuf", "fs", "env", "exec" } do table.insert(library, name) end
     table.sort(library)
     assert.same(library, known.troupelib)
     assert.same(names_of(debug.getmetatable(rt)), known["troupe.runtime"])
@@ -80,6 +81,8 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
   it("has the tests of troupe.testing", function()
     local t <close> = require("troupe.testing").new {}
     assert.same(names_of(debug.getmetatable(t)), known["troupe.test"])
+    local net <close> = require("troupe.testing").network {}
+    assert.same(names_of(debug.getmetatable(net)), known["troupe.network"])
   end)
 end)
 

@@ -114,7 +114,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t choice = data[0];
   struct end self = { .answers = choice >> 4 & 3 };
   tr_mem_init(&memory);
-  tr_rpc_options options = { .mem = &memory, .handlers = &handlers, .ud = &self, .server = !(choice & 1), .max_frame = 4194304,
+  tr_rpc_gzip gzip; /* all that is sent back goes compressed, where the input accepts that */
+  tr_rpc_gzip_init(&gzip, &memory, 1);
+  tr_rpc_options options = { .gzip = &gzip, .mem = &memory, .handlers = &handlers, .ud = &self, .server = !(choice & 1), .max_frame = 4194304,
                              .max_message = choice & 64 ? 50 : 1 << 20, .max_header_bytes = choice & 64 ? 300 : 0,
                              .high_water = choice & 64 ? 20 : 0 };
   tr_buf out;
@@ -127,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (int i = 0; i < 3; i++) tr_rpc_output(self.conn, &out, 1 << 20);
   (void)tr_rpc_finished(self.conn);
   tr_rpc_conn_free(self.conn);
+  tr_rpc_gzip_fini(&gzip);
   tr_buf_fini(&out);
   if (self.closed != self.opened || memory.used != 0) abort();
   return 0;

@@ -44,6 +44,41 @@ module.describe("rt:to_dist", describe, function(mode)
     assert.equal(4, (rt:call("counter/a", "Add")))
   end)
 
+  it("moves agents of every isolate, at work or not, with their state and in the order of their mail", function()
+    process.write_file(folder .. "/wide.lua", [[return { { type = "wide", mailbox = { limit = 100 }, state = { n = 0, seen = "" }, on = {
+        Slow = function(self, m, ctx) ctx:sleep(0.01) self.n = self.n + 1 self.seen = self.seen .. m.n .. " " end,
+        Seen = function(self) return self.seen .. self.n end } },
+      { type = "feeder", on = { Feed = function(_, m, ctx) for n = 1, 5 do ctx:send(m.to, "Slow", { n = n }) end return true end } } }]])
+    local many = open({ program = process.program, threads = 4, log = false }, mode)
+    many:load(folder .. "/wide.lua")
+    many:load(folder .. "/counter.lua")
+    for i = 1, 6 do
+      local id = "counter/k" .. i
+      assert.equal(1, (many:call(id, "Add")))
+      many:to_dist(id, { lazy = i % 2 == 0 })
+      assert.equal(2, (many:call(id, "Add")))
+      assert.equal("already_exists: " .. id .. " is elsewhere already, or on its way", raised(many.to_dist, many, id))
+    end
+    for i = 1, 4 do
+      local id = "wide/k" .. i
+      many:call("feeder/x" .. i, "Feed", { to = id })
+      many:to_dist(id) -- it is at the first, four wait
+      many:call("feeder/x" .. i, "Feed", { to = id })
+      local seen, tries = "", 0 -- asked by another sender: it may come before the last of them
+      while not seen:find " 10$" and tries < 1000 do seen, tries = many:call(id, "Seen"), tries + 1 end
+      assert.equal("1 2 3 4 5 1 2 3 4 5 10", seen)
+    end
+    local other = open({ program = folder .. "/none", threads = 4, log = false }, mode)
+    other:load(folder .. "/counter.lua")
+    for i = 1, 4 do
+      assert.equal(1, (other:call("counter/k" .. i, "Add")))
+      assert.matches("^unavailable: the process of counter/k%d could not be started", raised(other.to_dist, other, "counter/k" .. i))
+      assert.equal(2, (other:call("counter/k" .. i, "Add")))
+    end
+    other:close()
+    many:close()
+  end)
+
   it("leaves it here where that fails", function()
     rt:load { type = "tabled", on = { Ask = function() return 1 end } }
     assert.matches("^not_found: no agent type \"nobody\"", raised(rt.to_dist, rt, "nobody/a"))

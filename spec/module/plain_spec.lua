@@ -68,16 +68,6 @@ describe("in plain Lua", function()
     assert.equal(0, status)
   end)
 
-  it("what is not there yet says so by name", function()
-    local _, out, err = lua [[
-      local troupe = require "troupe"
-      local rt <close> = troupe.runtime {}
-      print(pcall(troupe.pool, {}))
-    ]]
-    assert.equal("", err)
-    assert.match("invalid: troupe.pool is not available yet", out, 1, true)
-  end)
-
   it("a script in its sandbox finds the table that scripts have", function()
     local path = process.tmpdir() .. "/a.lua"
     local file = assert(io.open(path, "w"))

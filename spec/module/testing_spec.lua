@@ -141,6 +141,92 @@ describe("troupe.testing", function()
   end)
 end)
 
+describe("a network of tests", function()
+  if module.sanitized then return end
+  local testing, net = require "troupe.testing"
+
+  -- Answers with its own name, or asks whom it is told to.
+  local function echo(type)
+    return { type = type, subscriptions = { { "news", key = "x" } }, state = { n = 0 }, on = {
+      Ask = function(_, message, ctx)
+        if message.to then return ctx:call(message.to, "Ask", {}) end
+        return { from = type }
+      end,
+      News = function(self) self.n = self.n + 1 end,
+    } }
+  end
+
+  local function open(options)
+    net = testing.network(options)
+    local hub = net:host("hub", { echo "zero" })
+    local a, b = net:worker("a", "hub", { echo "one" }), net:worker("b", { "hub" }, { echo "two" })
+    net:advance(2)
+    assert.is_true(net:joined())
+    return a, b, hub
+  end
+
+  after_each(function() net:close() end)
+
+  it("joins hosts and workers, and takes its time", function()
+    local a, b, hub = open { delay = { 0.01, 0.01 } }
+    assert.equal("two", a:call("one", "Ask", { to = "two" }).from)
+    assert.near(2.04, net:now(), 0.001) -- up, down, and back
+    assert.equal("one", hub:call("one", "Ask").from)
+    a:publish("news", "News")
+    net:advance(1)
+    assert.same({ 1, 1, 1 }, { a:state("one/x").n, b:state("two/x").n, hub:state("zero/x").n })
+    assert.is_true(net:stats().packets > 10)
+  end)
+
+  it("breaks, stands still, and its processes crash and come back", function()
+    local a, b = open { piece = 10 }
+    net:cut(a, "hub")
+    net:advance(1)
+    assert.equal("two", a:call("one", "Ask", { to = "two" }).from)
+    net:stall("b", "hub")
+    a:raises("unavailable", a.call, a, "two", "Ask") -- the host notices by its pings
+    net:heal("b", "hub")
+    net:advance(10)
+    assert.equal("two", a:call("two", "Ask").from)
+    net:crash(b)
+    a:raises("unavailable", a.call, a, "two", "Ask")
+    assert.match("the test is closed", module.raised(b.run, b))
+    net:restart("b")
+    net:advance(10)
+    assert.equal("two", a:call("two", "Ask").from)
+    net:restart("hub")
+    assert.is_false(net:joined())
+    net:advance(10)
+    assert.equal("two", a:call("two", "Ask").from)
+    net:weather { cut = 20 }
+    for _ = 1, 50 do pcall(a.call, a, "two", "Ask") end
+    assert.is_true(net:stats().cuts > 3)
+    net:weather {}
+    net:advance(30)
+    assert.equal("two", a:call("two", "Ask").from)
+  end)
+
+  it("has hosts that are workers of hosts", function()
+    net = testing.network { seed = 4 }
+    net:host("top")
+    net:host("below", { joins = "top" })
+    local a, b = net:worker("a", "top", { echo "one" }), net:worker("b", "below", { echo "two" })
+    net:advance(2)
+    assert.equal("one", b:call("one", "Ask").from)
+    assert.equal("one", a:call("one", "Ask").from)
+  end)
+
+  it("says what is wrong about its use", function()
+    open {}
+    assert.match("already_exists: there is a node named a already", module.raised(net.worker, net, "a", "hub"))
+    assert.match("not_found: there is no node c", module.raised(net.crash, net, "c"))
+    assert.match("`delays` is not an option", module.raised(net.weather, net, { delays = {} }))
+    assert.match("`seed` must be an integer", module.raised(testing.network, { seed = 0.5 }))
+    assert.match("with a colon", module.raised(net.cut))
+    assert.match("1 to 63 bytes", module.raised(net.worker, net, ("x"):rep(64), ("y"):rep(64)))
+  end)
+end)
+
 describe("troupe test", function()
   if module.sanitized then return end
 

@@ -166,6 +166,28 @@ void tr_uuid(tr_random *random, char out[37]) {
   out[36] = 0;
 }
 
+/* Greedy with one way back: linear in practice, and never worse than the product of the lengths. */
+bool tr_text_matches(const char *pattern, tr_slice text) {
+  const char *star = NULL;
+  size_t at = 0, back = 0;
+  while (at < text.n) {
+    if (*pattern == '*') {
+      star = pattern++;
+      back = at;
+    } else if (*pattern == text.p[at]) {
+      pattern++;
+      at++;
+    } else if (star) {
+      pattern = star + 1;
+      at = ++back;
+    } else {
+      return false;
+    }
+  }
+  while (*pattern == '*') pattern++;
+  return *pattern == 0;
+}
+
 /* ---- lists ---- */
 
 bool tr_text_lists(tr_slice list, tr_slice word) {

@@ -28,5 +28,7 @@ void tr_random_init(tr_random *random, uint64_t seed);
 uint64_t tr_random_next(tr_random *random);
 /* 36 characters and a NUL: a version 4 UUID (RFC 9562). */
 void tr_uuid(tr_random *random, char out[37]);
+/* Does the text fit the pattern, in which * stands for any text? */
+bool tr_text_matches(const char *pattern, tr_slice text);
 
 #endif

@@ -66,6 +66,13 @@ int cli_fail(int status, const char *what, const char *format, ...)
     ;
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level, unsigned threads);
+/* The same with another log; cli_log is the usual one. */
+typedef void (*cli_log_fn)(void *ud, troupe_log_level level, const char *event, const char *text);
+troupe_t *cli_runtime_logged(const char *log_level, unsigned threads, cli_log_fn log, void *ud);
+void cli_log(void *ud, troupe_log_level level, const char *event, const char *text);
+/* --allow RIGHT…: CLI_OK, or told. */
+int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
+#define CLI_ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT; may be given several times", NULL }
 /* ": TYPE, TYPE" and the line's end: the agent types of this process. */
 void cli_print_types(troupe_t *rt);
 /* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */
@@ -102,6 +109,7 @@ int cli_load_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
 /* One verb a line, as in main.c. */
 extern const cli_verb
   cli_run,
+  cli_dev_verb,
   cli_host,
   cli_worker,
   cli_call,
@@ -112,13 +120,18 @@ extern const cli_verb
   cli_reload,
   cli_drain,
   cli_stop,
-  cli_letters, cli_doctor,
+  cli_letters,
+  cli_top,
+  cli_inspect,
+  cli_trace,
+  cli_break,
+  cli_repl,
+  cli_doctor,
   cli_check,
   cli_new,
   cli_cert,
   cli_tunnel,
   cli_test,
-  cli_cert,
   cli_launched;
 
 #endif

@@ -69,9 +69,9 @@ static int visit_host(const cli_verb *verb, const cli_args *args, const char *ad
   tr_core *core = tr_runtime_core(v.rt);
   tr_core_set_now(core, tr_runtime_now(v.rt));
   tr_timer_start(tr_core_timers(core), &v.timer, tr_core_now(core) + timeout, on_time);
-  int rc = tr_runtime_connect(v.rt, address, false, 0, on_uplink, &v, NULL);
-  if (rc) rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(v.rt));
-  else rc = troupe_run(v.rt);
+  int rc = cli_secure(verb, args, v.rt);
+  if (rc == CLI_OK && tr_runtime_connect(v.rt, address, false, 0, on_uplink, &v, NULL)) rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(v.rt));
+  if (rc == CLI_OK) rc = troupe_run(v.rt);
   tr_timer_stop(tr_core_timers(core), &v.timer);
   v.answered = true;
   troupe_free(v.rt);
@@ -92,6 +92,7 @@ static int run_doctor(const cli_verb *verb, cli_args *args) {
 static const cli_option options[] = {
   { "pid", 'p', "PID", "the process, where several run (all of them)", NULL },
   { "host", 0, "ADDRESS", "can this host be reached? or unix:SOCKET: the process with this operator's socket", NULL },
+  CLI_TLS_OPTIONS,
   { "checks", 0, NULL, "list what a running process is looked at for", NULL },
   { "json", 0, NULL, "print what the process answers as it is", NULL },
   { "timeout", 't', "S", "give up after so many seconds (a host 5, a process 30)", NULL }, { NULL, 0, NULL, NULL, NULL },

@@ -7,6 +7,7 @@
 
 const cli_verb *const cli_verbs[] = {
   &cli_run,
+  &cli_dev_verb,
   &cli_host,
   &cli_worker,
   &cli_call,
@@ -18,24 +19,22 @@ const cli_verb *const cli_verbs[] = {
   &cli_drain,
   &cli_stop,
   &cli_letters,
+  &cli_top,
+  &cli_inspect,
+  &cli_trace,
+  &cli_break,
+  &cli_repl,
   &cli_doctor,
   &cli_check,
   &cli_new,
   &cli_cert,
   &cli_tunnel,
   &cli_test,
-  &cli_cert,
   &cli_launched,
   NULL
 };
 /* What docs/api.md names and this version does not have. */
 static const char *const later[] = {
-  "dev",
-  "top",
-  "inspect",
-  "trace",
-  "break",
-  "repl",
   "replay",
   NULL
 };

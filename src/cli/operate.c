@@ -10,26 +10,6 @@
 
 #define PIDS_MAX 256
 
-static bool has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
-
-/* ---- values ---- */
-
-const char *cli_text(const troupe_value_t *map, const char *key) {
-  const char *found = troupe_value_string(troupe_value_get(map, key), NULL);
-  return found ? found : "";
-}
-int64_t cli_number(const troupe_value_t *map, const char *key) {
-  int64_t value = 0;
-  const troupe_value_t *found = troupe_value_get(map, key);
-  if (found) troupe_value_integer(found, &value);
-  return value;
-}
-static void print_json(cli_operate *op, const troupe_value_t *value) {
-  size_t length;
-  char *json = troupe_value_to_json(op->rt, value, &length);
-  if (json) fwrite(json, 1, length, stdout);
-  troupe_free_text(op->rt, json, length);
-}
 static const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 /* ---- saying ---- */
@@ -51,34 +31,46 @@ static void say_shared(const troupe_value_t *shared) {
   }
 }
 
+static void say_agent(const troupe_value_t *agent) {
+  const troupe_value_t *older = troupe_value_get(agent, "older");
+  printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  ", cli_text(agent, "type"),
+         (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
+         (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"));
+  if (cli_number(agent, "code")) printf("code %lld  ", (long long)cli_number(agent, "code"));
+  for (size_t i = 0; older && i < troupe_value_length(older); i++) {
+    const troupe_value_t *it = troupe_value_at(older, i);
+    printf("(on code %lld: %lld instance%s, %lld turn%s)  ", (long long)cli_number(it, "code"), (long long)cli_number(it, "instances"),
+           plural(cli_number(it, "instances")), (long long)cli_number(it, "turns"), plural(cli_number(it, "turns")));
+  }
+  puts(cli_text(agent, "file"));
+}
+
 static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   double uptime = 0;
   (void)op;
   troupe_value_number(troupe_value_get(answer, "uptime_s"), &uptime);
   printf("%lld  troupe %s  %s for %.0f s", (long long)cli_number(answer, "pid"), cli_text(answer, "version"), cli_text(answer, "stage"), uptime);
   const troupe_value_t *doors = troupe_value_get(answer, "doors"), *agents = troupe_value_get(answer, "agents");
+  const troupe_value_t *rights = troupe_value_get(answer, "rights");
   for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
     const troupe_value_t *door = troupe_value_at(doors, i);
     bool host = strcmp(cli_text(door, "kind"), "host") == 0;
     printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
   putchar('\n');
+  for (size_t i = 0; rights && i < troupe_value_length(rights); i++) {
+    const char *right = troupe_value_string(troupe_value_at(rights, i), NULL);
+    if (right) printf("  allowed  %s\n", right);
+  }
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) {
     const troupe_value_t *agent = troupe_value_at(agents, i);
     bool program = false;
     troupe_value_boolean(troupe_value_get(agent, "program"), &program);
     if (program) printf("  program  %s\n", cli_text(agent, "file"));
     else
-      printf("  %-20s %lld instance%s  %lld queued  %lld at work  version %lld  %s\n", cli_text(agent, "type"),
-             (long long)cli_number(agent, "instances"), plural(cli_number(agent, "instances")), (long long)cli_number(agent, "queued"),
-             (long long)cli_number(agent, "turns"), (long long)cli_number(agent, "version"), cli_text(agent, "file"));
+      say_agent(agent);
   }
   say_shared(troupe_value_get(answer, "shared"));
-}
-
-static void say_reload(cli_operate *op, const troupe_value_t *answer) {
-  (void)op;
-  printf("reloaded %lld file%s\n", (long long)cli_number(answer, "files"), plural(cli_number(answer, "files")));
 }
 
 static void say_stop(cli_operate *op, const troupe_value_t *answer) {
@@ -105,7 +97,7 @@ static void say_state(cli_operate *op, const troupe_value_t *answer) {
     const char *part = cli_text(record, "part"), *of = troupe_value_get(record, "type") ? "type" : "agent";
     printf("%-12s %s%s%s version %lld  ", cli_text(record, "kind"), cli_text(record, of), *part ? " " : "", part,
            (long long)cli_number(record, "version"));
-    print_json(op, troupe_value_get(record, "value"));
+    cli_print_json(op, troupe_value_get(record, "value"));
     putchar('\n');
   }
 }
@@ -114,7 +106,7 @@ static void say_state(cli_operate *op, const troupe_value_t *answer) {
 
 static void say(cli_operate *op, tr_slice json) {
   op->answers++;
-  if (has(op, "json")) {
+  if (cli_has(op, "json")) {
     fwrite(json.p, 1, json.n, stdout);
     putchar('\n');
   } else {
@@ -125,9 +117,12 @@ static void say(cli_operate *op, tr_slice json) {
   fflush(stdout);
 }
 
-static void on_answer(void *ud, tr_slice json) { say(ud, json); }
+static bool on_answer(void *ud, tr_slice json) {
+  say(ud, json);
+  return !ferror(stdout); /* nobody reads it any more */
+}
 
-static int ask(cli_operate *op, const char *what) {
+int cli_ask_one(cli_operate *op, const char *what) {
   tr_error error;
   tr_error_init(&error);
   int rc = tr_operator_ask(op->address, what, op->body, op->timeout, on_answer, op, &error);
@@ -136,7 +131,7 @@ static int ask(cli_operate *op, const char *what) {
   return CLI_OK;
 }
 
-static int begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
+int cli_ask_begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
   *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
   signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
@@ -149,7 +144,7 @@ static void set_address(cli_operate *op, const char *folder, long pid) {
 }
 
 /* The one that is meant. */
-static int choose(cli_operate *op) {
+int cli_ask_choose(cli_operate *op) {
   const char *host = cli_get(op->verb, op->args, "host"), *wanted = cli_get(op->verb, op->args, "pid");
   char folder[CLI_SOCKET_MAX], list[400] = "";
   long pids[PIDS_MAX];
@@ -175,18 +170,18 @@ static int choose(cli_operate *op) {
 
 int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body) {
   cli_operate op;
-  int rc = begin(&op, verb, args);
+  int rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
   op.say = say_it;
   if (body) snprintf(op.body, sizeof op.body, "%s", body);
   if (strcmp(what, "stop") == 0) op.timeout = 0; /* as long as it takes */
-  rc = choose(&op);
-  if (rc == CLI_OK) rc = ask(&op, what);
+  rc = cli_ask_choose(&op);
+  if (rc == CLI_OK) rc = cli_ask_one(&op, what);
   troupe_free(op.rt);
   return rc;
 }
 
-/* ---- ps, reload, stop, drain ---- */
+/* ---- ps, stop, drain ---- */
 
 int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked) {
   long pids[PIDS_MAX];
@@ -194,7 +189,7 @@ int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what
   *asked = 1;
   if (cli_get(verb, args, "host") || cli_get(verb, args, "pid")) return cli_operate_one(verb, args, what, say_it, NULL);
   cli_operate op;
-  int rc = begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
+  int rc = cli_ask_begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
   if (rc) return rc;
   op.say = say_it;
   *asked = 0;
@@ -215,8 +210,6 @@ static int run_ps(const cli_verb *verb, cli_args *args) {
   int asked;
   return cli_operate_all(verb, args, "ps", say_ps, &asked);
 }
-
-static int run_reload(const cli_verb *verb, cli_args *args) { return cli_operate_one(verb, args, "reload", say_reload, NULL); }
 
 static int run_stop(const cli_verb *verb, cli_args *args) {
   char body[80] = "{}";
@@ -254,13 +247,7 @@ static int state_body(cli_operate *op, const char *path, const char *const *only
   for (int i = 0; list && only[i]; i++) troupe_value_push(list, troupe_pack(op->rt, "s", only[i]));
   if (list) troupe_value_set(map, "only", list);
   if (op->timeout > 0) troupe_value_set(map, "timeout", troupe_pack(op->rt, "F", (double)op->timeout / 1e6));
-  size_t length;
-  char *json = troupe_value_to_json(op->rt, map, &length);
-  int rc = json && length < sizeof op->body ? CLI_OK : cli_fail(CLI_USAGE, op->verb->name, "names and path are too long, or not UTF-8");
-  if (rc == CLI_OK) memcpy(op->body, json, length + 1);
-  troupe_free_text(op->rt, json, length);
-  troupe_value_free(map);
-  return rc;
+  return cli_take_body(op, map);
 }
 
 static int show_file(cli_operate *op, const char *path, const char *const *only) {
@@ -284,17 +271,17 @@ static int run_state(const cli_verb *verb, cli_args *args) {
     if (strcmp(args->words[0], whats[i] + 6) == 0) what = whats[i];
   if (!what) return cli_fail(CLI_USAGE, verb->name, "%s: expected show, save or restore", args->words[0]);
   int rc = split_only(verb, args, copy, sizeof copy, only);
-  if (rc == CLI_OK) rc = begin(&op, verb, args);
+  if (rc == CLI_OK) rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(3), &op.timeout)) rc = CLI_USAGE;
   op.say = what == whats[0] ? say_state : say_saved;
   if (rc == CLI_OK && what == whats[0] && path) {
     rc = show_file(&op, path, only);
   } else if (rc == CLI_OK) {
-    rc = choose(&op);
+    rc = cli_ask_choose(&op);
     if (rc == CLI_OK) rc = state_body(&op, path, only);
     op.timeout += TR_SECONDS(30); /* it says itself when its time is up */
-    if (rc == CLI_OK) rc = ask(&op, what);
+    if (rc == CLI_OK) rc = cli_ask_one(&op, what);
   }
   troupe_free(op.rt);
   return rc;
@@ -316,9 +303,6 @@ static const cli_option state_options[] = {
 
 const cli_verb cli_ps = {
   "ps", "[--pid PID]", "List what runs: processes, their doors, their agents.", "  troupe ps\n  troupe ps --pid 4711 --json", ps_options, 0, 0, run_ps,
-};
-const cli_verb cli_reload = {
-  "reload", "[--pid PID]", "Let a running process reload its files that have changed.", "  troupe reload", ps_options, 0, 0, run_reload,
 };
 const cli_verb cli_stop = {
   "stop", "[--pid PID] [--drain S]", "End a running process as by SIGTERM, and wait until it has ended.", "  troupe stop --drain 10", stop_options, 0, 0, run_stop,

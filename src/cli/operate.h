@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Asking running processes by their operator's sockets: what operate.c and the other verbs of that kind share. */
+ * What the operator's verbs share: which process is meant, asking it, and reading what it says. */
 #ifndef TR_CLI_OPERATE_H
 #define TR_CLI_OPERATE_H
 
 #include "cli/cli.h"
 
-#define CLI_BODY_MAX 16384
+#define CLI_BODY_MAX 140000
 
 typedef struct cli_operate {
   const cli_verb *verb;
@@ -23,13 +23,34 @@ typedef void (*cli_operate_say)(cli_operate *op, const troupe_value_t *answer);
 int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body);
 /* The same of every one that runs, where none is named; *asked: of so many. */
 int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked);
-/* Of an answer; "" and 0 where it is not there. */
-const char *cli_text(const troupe_value_t *map, const char *key);
-int64_t cli_number(const troupe_value_t *map, const char *key);
-
-#define CLI_WHICH_OPTIONS                                                                                        \
+#define CLI_WHICH_OPTIONS                                                                                    \
   { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
   { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \
   { "json", 0, NULL, "print what the process answers as it is", NULL }
+
+/* operate.c. 0, or an exit status, told. begin: op->rt is the caller's to free. */
+int cli_ask_begin(cli_operate *op, const cli_verb *verb, const cli_args *args);
+int cli_ask_choose(cli_operate *op); /* op->address, of the one that is meant */
+int cli_ask_one(cli_operate *op, const char *what); /* op->say for each answer */
+static inline bool cli_has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
+
+/* values.c: members of answers */
+const char *cli_text(const troupe_value_t *map, const char *key);   /* "": none */
+int64_t cli_number(const troupe_value_t *map, const char *key);     /* 0: none */
+double cli_real(const troupe_value_t *map, const char *key);
+void cli_print_json(cli_operate *op, const troupe_value_t *value);
+void cli_put_json(troupe_t *rt, const troupe_value_t *value);
+size_t cli_count(const troupe_value_t *list); /* 0: NULL, or no list */
+void cli_set(troupe_value_t *map, troupe_t *rt, const char *key, const char *text); /* NULL: not set */
+void cli_set_number(troupe_value_t *map, troupe_t *rt, const char *key, double number);
+void cli_set_list(troupe_value_t *map, troupe_t *rt, const char *key, const char *words); /* "a,b" as a list; NULL: not set */
+int cli_take_body(cli_operate *op, troupe_value_t *map); /* own: takes map. An exit status, told */
+
+/* saying.c: answers in words, on standard output */
+void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer);
+void cli_say_top(const troupe_value_t *answer, int width);
+/* One message that went by, in a line, with `most` bytes of its body (0: all). */
+void cli_say_trace(troupe_t *rt, const troupe_value_t *line, size_t most, bool colours);
+void cli_say_eval(const troupe_value_t *answer, bool colours);
 
 #endif

@@ -8,10 +8,10 @@
 
 #define COMMON_OPTIONS                                                                                              \
   { "threads", 0, "N", "so many threads share the agents (1)", "TROUPE_THREADS" },                                             \
+  { "compress", 0, "SIZE", "gzip messages of so many bytes and more, to hosts and workers that take it (none)", NULL }, \
   { "drain", 0, "S", "seconds to finish what is queued when told to stop (3)", NULL },                              \
   { "log", 0, "LEVEL", "error, warn, info or debug (info)", "TROUPE_LOG" }
 #define WATCH_OPTION { "watch", 'w', NULL, "reload a script when its file changes; state stays", NULL }
-#define ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT; may be given several times", NULL }
 #define HOST_OPTION { "host", 0, "ADDRESS…", "join this host (" CLI_DEFAULT_ADDRESS "); may be given several times", "TROUPE_HOST" }
 #define SHARED_OPTION { "shared", 0, "TYPE,…", "several workers may have these agent types, and share their ids (troupe's say so by `shared`)", NULL }
 #define HOST_OPTIONS                                                                                                \
@@ -107,7 +107,7 @@ static int join_all(troupe_t *rt, const cli_verb *verb, host *hosts, const char 
   return CLI_OK;
 }
 
-static int allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   const char *rights[CLI_REPEATS_MAX];
   int n = cli_get_all(verb, args, "allow", rights, CLI_REPEATS_MAX);
   for (int i = 0; i < n; i++)
@@ -136,26 +136,28 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (listen_count == 0 && listen_fallback) listens[listen_count++] = listen_fallback;
   tr_time drain;
   if (!cli_seconds(verb, args, "drain", TR_SECONDS(3), &drain)) return CLI_USAGE;
-  uint64_t threads;
+  uint64_t threads, compress;
+  if (!cli_size(verb, args, "compress", 0, &compress)) return CLI_USAGE;
   if (!cli_size(verb, args, "threads", 1, &threads)) return CLI_USAGE;
   if (threads > 64) return cli_fail(CLI_USAGE, verb->name, "--threads: at most 64");
   troupe_t *rt = cli_runtime(cli_get(verb, args, "log"), (unsigned)threads);
   if (!rt) return CLI_USAGE;
   tr_runtime_set_drain(rt, drain);
+  tr_runtime_set_compress(rt, compress < UINT32_MAX ? (uint32_t)compress : UINT32_MAX);
   int rc = tr_runtime_signals(rt) ? cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
-  if (rc == CLI_OK) rc = allow_all(rt, verb, args);
+  if (rc == CLI_OK) rc = cli_allow_all(rt, verb, args);
   if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
     rc = cli_fail(CLI_FAILED, verb->name, "--state: %s", troupe_error(rt));
+  if (rc == CLI_OK) cli_open_socket(rt); /* who reads "listening" may ask by it at once */
   if (rc == CLI_OK && listen_count) rc = listen_at(rt, verb, args, listens, listen_count);
   if (rc == CLI_OK) rc = join_all(rt, verb, hosts, addresses, host_count);
   if (rc == CLI_OK && cli_get(verb, args, "watch") && tr_runtime_watch(rt))
     rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   if (rc == CLI_OK) {
-    cli_open_socket(rt);
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
       tell_if_nothing(rt, verb);
@@ -182,13 +184,13 @@ static const cli_option run_options[] = {
   { "listen", 'l', "ADDRESS…", "be a host too: others join here (host:port, tls:host:port, unix:PATH; port 0: a free one); again for more", NULL },
   { "host", 0, "ADDRESS…", "join this host too; may be given several times", NULL },
   { "state", 0, "FILE", "restore the agents' states and mail from FILE at the start, save them to it at the end", NULL },
-  ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
+  CLI_ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option host_options[] = {
   { "listen", 'l', "ADDRESS…", "where to listen: host:port, tls:host:port or unix:PATH; port 0: a free one (" CLI_DEFAULT_ADDRESS "); again for more", NULL },
   CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, CLI_LISTEN_OPTIONS, HOST_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL },
 };
-static const cli_option worker_options[] = { HOST_OPTION, ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
+static const cli_option worker_options[] = { HOST_OPTION, CLI_ALLOW_OPTION, WATCH_OPTION, CLI_PROTOBUF_OPTION, CLI_TLS_OPTIONS, CLI_SIGN_OPTIONS, COMMON_OPTIONS, { NULL, 0, NULL, NULL, NULL } };
 
 const cli_verb cli_run = {
   "run", "FILE|DIR… [-- ARG…]", "Run agents in this process, until their program returns or nothing can happen any more.",

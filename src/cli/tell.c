@@ -22,7 +22,7 @@ static const char *colour(troupe_log_level level) {
   return isatty(STDERR_FILENO) ? colours[level] : "";
 }
 
-static void on_log(void *ud, troupe_log_level level, const char *event, const char *text) {
+void cli_log(void *ud, troupe_log_level level, const char *event, const char *text) {
   (void)ud;
   if (level == TROUPE_LOG_PRINT) {
     fputs(text, stdout);
@@ -34,9 +34,11 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
   fprintf(stderr, "%s%s%s %s %s\n", begin, tr_log_level_name((tr_log_level)level), *begin ? "\033[0m" : "", event, text);
 }
 
-troupe_t *cli_runtime(const char *log_level, unsigned threads) {
+troupe_t *cli_runtime(const char *log_level, unsigned threads) { return cli_runtime_logged(log_level, threads, cli_log, NULL); }
+
+troupe_t *cli_runtime_logged(const char *log_level, unsigned threads, cli_log_fn log, void *ud) {
   static char program[4096];
-  troupe_options_t options = { .size = sizeof options, .log = on_log, .log_level = TROUPE_LOG_INFO, .threads = threads,
+  troupe_options_t options = { .size = sizeof options, .log = log, .userdata = ud, .log_level = TROUPE_LOG_INFO, .threads = threads,
                                .program = tr_runtime_own_program(program, sizeof program) };
   static const char *const levels[] = { "error", "warn", "info", "debug" };
   if (log_level) {

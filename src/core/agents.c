@@ -76,15 +76,14 @@ tr_agent *tr_class_get(tr_class *class_, tr_slice key_text, tr_error *error) {
   return NULL;
 }
 
-tr_agent *tr_class_find(const tr_class *class_, tr_slice key_text) {
-  tr_name *key = tr_name_find(class_->core->names, key_text);
-  tr_agent *agent = key ? tr_table_get(&class_->by_key, key) : NULL;
-  return agent && (agent->state & TR_AGENT_MADE) ? agent : NULL;
-}
-
 tr_agent *tr_class_find_mailbox(const tr_class *class_, tr_slice key_text) {
   tr_name *key = tr_name_find(class_->core->names, key_text);
   return key ? tr_table_get(&class_->by_key, key) : NULL;
+}
+
+tr_agent *tr_class_find(const tr_class *class_, tr_slice key_text) {
+  tr_agent *agent = tr_class_find_mailbox(class_, key_text);
+  return agent && (agent->state & TR_AGENT_MADE) ? agent : NULL;
 }
 
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after) {

@@ -24,6 +24,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   tr_list_init(&core->classes);
   tr_list_init(&core->retired);
   tr_list_init(&core->at_doors);
+  tr_list_init(&core->far_parked);
   core->close_deadline = TR_NEVER;
   tr_local_subs_init(core);
   tr_uplinks_init(core);
@@ -59,6 +60,7 @@ void tr_core_free(tr_core *core) {
   tr_core_freeze(core, false);
   free_ready(core);
   tr_calls_fini(core);
+  tr_probes_fini(core);
   tr_results_fini(core);
   tr_resends_fini(core);
   tr_local_subs_fini(core);

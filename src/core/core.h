@@ -176,6 +176,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   uint64_t seen;        /* core: number of the last event given to it, so that it gets it once */
   tr_link by_class;     /* core */
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
+  uint64_t turns;       /* core: how many it has begun */
 };
 /* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
 tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
@@ -221,6 +222,23 @@ tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
 int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
 
+/* --- for consoles (observe.c) --- */
+typedef enum {
+  TR_SEEN_SENT = 0,  /* on its way, from here or from a door */
+  TR_SEEN_GIVEN,     /* an event: `agent` begins to handle it */
+  TR_SEEN_ANSWERED,  /* a request: code and reply */
+  TR_SEEN_FAILED,    /* `agent` failed while it handled it, and nobody waits for an answer: code and text */
+  TR_SEEN_DEAD       /* it could not be delivered: code and text */
+} tr_seen_kind;
+typedef struct tr_seen { tr_seen_kind kind; tr_msg *msg; const tr_agent *agent; const tr_reply *reply; int code; const char *text; } tr_seen;
+/* From now on fn sees what goes by (all borrowed); it may do nothing to the core. fn NULL: nobody looks, which costs a look at a pointer. */
+typedef void (*tr_observe_fn)(void *ud, const tr_seen *seen);
+void tr_core_observe(tr_core *core, tr_observe_fn fn, void *ud);
+const char *tr_agent_doing(const tr_agent *agent); /* "new", "idle", "working", "closing", "halted" */
+const char *tr_turn_doing(const tr_turn *turn);    /* "computing", "waiting", "held up" (what it sent finds no room), "ending" */
+/* End a turn that waits, as a failure with this code and text, at the next step. False: it does not wait. */
+bool tr_turn_break(tr_turn *turn, int code, const char *text);
+
 /* --- instances that are elsewhere (remote.c) --- */
 typedef struct tr_remote tr_remote;
 typedef struct tr_remote_ops {
@@ -246,6 +264,8 @@ int tr_agent_hold(tr_core *core, tr_agent *agent, tr_remote *remote, bool lazy, 
 void tr_agent_unhold(tr_core *core, tr_agent *agent); /* as if nothing had been */
 /* The last one: the instance is closed (TR_CLOSE_MOVED) and dropped, its mail and all that comes is forwarded. */
 void tr_agent_go(tr_core *core, tr_agent *agent);
+void tr_agent_go_as_it_is(tr_core *core, tr_agent *agent); /* the same without closing it: it goes on within this process. Not in its slot */
+bool tr_agent_is_quiet(const tr_agent *agent); /* a held one: no turn of it is open (NULL: none) */
 void tr_remote_done(tr_core *core, tr_remote *remote);
 /* An id whose instance is elsewhere from the beginning; its type need not be here. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
 int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key, tr_remote *remote, tr_error *error);
@@ -375,9 +395,11 @@ typedef struct tr_far_ops {
   bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
   /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
   void (*waits)(void *ud, tr_msg *msg, bool waiting);
+  /* Let the probe follow what an agent of this isolate waits for that is held so: tr_core_probe_stalled in the others. */
+  void (*stalled)(void *ud, const tr_agent *agent, const tr_probe *probe);
 } tr_far_ops;
-/* index: of this core; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
-void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity);
+/* index: of this core, of so many; identity: the same in all, so that message ids are one sequence of texts. Before the first class is added. */
+void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, unsigned count, uint64_t identity);
 /* Does this instance live here? (Always, without the hooks.) */
 bool tr_class_is_home(const tr_class *class_, tr_slice key);
 /* A request whose caller is in another isolate: as tr_core_call, but it may be one of any call chain here. */
@@ -391,6 +413,7 @@ int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *
 /* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
 void tr_core_let_go(tr_core *core); /* all of them */
+void tr_core_probe_stalled(tr_core *core, unsigned isolate, tr_slice type, tr_slice key, const tr_probe *probe); /* of that isolate */
 tr_asker tr_msg_asker(const tr_msg *request);       /* of one that is made here: background: its caller goes on without its answer */
 bool tr_msg_is_asked_again(const tr_msg *request);  /* of one from another isolate: by a turn that can be begun again */
 /* Is there anybody that other isolates do not know of: doors' clients, uplinks, taps, classes with `pinned`? */

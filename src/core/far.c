@@ -10,10 +10,11 @@
 
 #define NUMBERS_SHIFT 48 /* an isolate's share of the message numbers */
 
-void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, uint64_t identity) {
+void tr_core_set_far(tr_core *core, const tr_far_ops *ops, void *ud, unsigned index, unsigned count, uint64_t identity) {
   core->far = ops;
   core->far_ud = ud;
   core->index = index;
+  core->isolates = count;
   core->identity = identity;
   core->last_number = (uint64_t)index << NUMBERS_SHIFT;
 }

@@ -21,6 +21,7 @@ static int length_check(const char *what, tr_slice text, tr_error *error) {
 static int refuse(const char *what, tr_slice text, size_t at, size_t end, int32_t c, const char *allowed,
                   tr_error *error) {
   int shown = (int)tr_utf8_cut(text, 64);
+  if (!tr_utf8_valid(tr_slice_make(text.p, (size_t)shown))) shown = (int)tr_utf8_cut(tr_slice_make(text.p, at), 64); /* up to there it is */
   const char *more = (size_t)shown < text.n ? "…" : "";
   if (c < 0)
     return tr_error_set(error, TR_EINVALID, "the %s is not UTF-8: byte 0x%02X at %zu", what,
@@ -76,8 +77,10 @@ int tr_topic_type_check(tr_slice type, tr_error *error) {
 static int free_check(const char *what, tr_slice text, tr_error *error) {
   int err = length_check(what, text, error);
   if (err) return err;
-  for (size_t at = 0; at < text.n;)
-    if (tr_utf8_next(text, &at) < 0) return refuse(what, text, at, at, -1, "", error);
+  for (size_t at = 0; at < text.n;) {
+    size_t start = at;
+    if (tr_utf8_next(text, &at) < 0) return refuse(what, text, start, at, -1, "", error);
+  }
   return 0;
 }
 

@@ -15,7 +15,8 @@
  *   results.c, refs.c   results kept for other processes; bodies that refer to such
  *   remote.c       instances that are in another process
  *   resends.c      requests that come a second time
- *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools */
+ *   classes.c, agents.c   types and instances, their beginning and end; closing.c: ends in good order; members.c: pools
+ *   observe.c    what consoles see of all that */
 #ifndef TR_CORE_INTERNAL_H
 #define TR_CORE_INTERNAL_H
 
@@ -41,6 +42,7 @@ typedef struct tr_envelope tr_envelope;
 
 /* ---- the core ---- */
 
+typedef struct tr_probe_seen tr_probe_seen;
 struct tr_core {
   tr_mem *mem;
   const tr_log *log;
@@ -49,6 +51,8 @@ struct tr_core {
   const tr_seal *seal; /* NULL: nothing is signed */
   tr_intercept_fn intercept; /* NULL: none */
   void *intercept_ud;
+  tr_observe_fn observe;     /* NULL: nobody looks */
+  void *observe_ud;
   bool intercepting;
   bool shows_first;            /* the interceptor is the first isolate's */
   tr_names *names;
@@ -60,7 +64,7 @@ struct tr_core {
   uint64_t last_number;        /* of a message */
   const tr_far_ops *far;       /* NULL: one isolate */
   void *far_ud;
-  unsigned index;              /* of this isolate */
+  unsigned index, isolates;    /* of this isolate; how many there are */
   uint32_t pinned;             /* classes that only this isolate has */
   uint32_t shared;             /* classes that other workers of a host may have, too */
   tr_pool messages, envelopes, turns, calls, parkings, agents;
@@ -99,7 +103,9 @@ struct tr_core {
 
   /* calls whose requests are behind a door: probes.c */
   tr_link at_doors;
+  tr_link far_parked;          /* deliveries from other isolates that wait for room here */
   tr_timer probe_timer;
+  struct tr_probe_seen { const void *node; uint64_t goal; } *probes_seen; /* NULL: none came yet */
 
   /* scheduler */
   tr_agent *ready_head, *ready_tail;
@@ -227,7 +233,7 @@ typedef struct tr_turn_entry { /* a tr_turn with what is the core's alone */
   bool woken;            /* woken while it could not become ready */
   bool replied, failed, deferred;
   uint64_t mark;         /* in paths; 0: none yet */
-  uint64_t goal, passed; /* of the last probe that it sent; of the last one that went by */
+  uint64_t goal;         /* of the last probe that it sent */
   tr_time probed_at;
   bool starved;          /* it has no credit for another part */
   uint32_t credit;       /* parts of its answer that it may give now */
@@ -248,6 +254,12 @@ void tr_turn_end(tr_core *core, tr_turn *turn);   /* it has done what it does: r
 void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) TR_COLD; /* its agent stops */
 void tr_turn_unblock(tr_core *core, tr_turn *turn); /* the last of its parked deliveries is settled */
 tr_turn *tr_turn_pop_ready(tr_agent *agent); /* or NULL */
+
+/* ---- observe.c ---- */
+
+static inline void tr_seen_by(tr_core *core, tr_seen_kind kind, tr_msg *msg, const tr_agent *agent, int code, const char *text) {
+  if (core->observe) core->observe(core->observe_ud, &(tr_seen){ .kind = kind, .msg = msg, .agent = agent, .code = code, .text = text });
+}
 
 /* ---- scheduler ---- */
 
@@ -310,6 +322,8 @@ typedef struct tr_parking { /* a delivery that waits for room in a mailbox */
   void *parcel;                /* a gate's; NULL: delivered */
   tr_turn *turn;               /* NULL: it ended by force, is in another isolate, or nothing is blocked by this */
   tr_msg *msg;
+  uint64_t mark, goal;         /* from another isolate: of its probes; it lies in core->far_parked by by_turn */
+  tr_time probe_at, probe_step;
 } tr_parking;
 
 /* `from` NULL: the message came from a turn in another isolate. */
@@ -329,6 +343,12 @@ void tr_call_left(tr_call *call); /* its request goes out by a door */
 void tr_probe_agent(tr_agent *agent, const tr_probe *probe); /* follow what its next mail waits for (waits.c) */
 void tr_probe_turn(tr_turn *turn, const tr_probe *probe);
 void tr_probe_is_back(tr_turn *turn, const tr_probe *probe); /* at the turn that sent it */
+typedef enum { TR_PROBE_PASSES, TR_PROBE_STOPS, TR_PROBE_BACK } tr_probe_passes;
+bool tr_probe_at_agent(const tr_agent *agent, const tr_probe *probe); /* which is stalled: may it pass? */
+void tr_probes_fini(tr_core *core);
+tr_probe_passes tr_probe_at_turn(tr_turn *turn, const tr_probe *probe);
+void tr_parking_is_far(tr_core *core, tr_parking *parking); /* its sender is in another isolate */
+void tr_parking_leaves(tr_core *core, const tr_parking *parking); /* the receiver's list */
 uint64_t tr_turn_mark(tr_turn *turn);
 typedef enum { TR_LED_NO, TR_LED_YES, TR_LED_MAYBE } tr_led;
 tr_led tr_msg_led_by(const tr_msg *msg, const tr_turn *turn); /* did it lead to this request, which came by a door? */
@@ -418,6 +438,7 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
  * no room it is left as it is. */
 void tr_result_keep(tr_msg *request, tr_reply *reply);
 const tr_body *tr_result_find(const tr_core *core, tr_slice key);
+unsigned tr_result_isolate(const tr_core *core, tr_slice key); /* that has it, or this one */
 int tr_result_serve(tr_core *core, tr_msg *msg); /* asked for, or let go; as tr_core_route */
 void tr_results_init(tr_core *core);
 void tr_results_fini(tr_core *core);

@@ -34,6 +34,7 @@ static TR_APART void free_rare(tr_msg *msg) {
   if (!msg->more) return;
   if (msg->more->resend) tr_resend_dropped(msg->more->resend);
   tr_blob_unref(msg->more->refs);
+  tr_blob_unref(msg->more->visit);
   tr_name_unref(msg->more->as);
   tr_name_unref(msg->more->types);
   TR_DELETE(msg->core->mem, msg->more);
@@ -91,6 +92,9 @@ void tr_msg_answer(tr_msg *request, tr_reply *reply) {
     tr_result_keep(request, reply);
     if (request->more->resend) tr_resend_answered(request, reply);
   }
+  tr_core *core = request->core;
+  if (core->observe && to.answer && to.answer != answered && !request->crossed)
+    core->observe(core->observe_ud, &(tr_seen){ .kind = TR_SEEN_ANSWERED, .msg = request, .reply = reply, .code = reply->code });
   if (to.answer) to.answer(to.ud, to.token, request, reply);
   tr_body_release(request->core, &reply->body); /* if nobody took it */
 }

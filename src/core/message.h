@@ -120,6 +120,7 @@ typedef struct tr_msg_more {
   uint64_t token[2]; /* of a request that its caller may send again (resends.c); 0: it does not */
   struct tr_resend *resend; /* the core's: it is the first of its token */
   tr_blob *refs;    /* the body's nulls that stand for results kept elsewhere: "AT=TYPE/ID AT=TYPE/ID…" (refs.c) */
+  tr_blob *visit;   /* what a console wants of the agent: only C of this process can set it (script/visit.c) */
   tr_name *types;   /* of an event from a host: "A,B", the agent types that it is not for, or alone for */
   bool only_types;
   bool echo;        /* an event of this process that came back: for shared types alone */

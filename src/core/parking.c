@@ -30,6 +30,7 @@ static void settle(tr_core *core, tr_parking *parking) {
   tr_call *call = tr_call_of(parking->msg);
   if (call) call->parked = NULL;
   tr_timer_stop(core->timers, &parking->timer);
+  if (parking->receiver && parking->probe_step) tr_parking_leaves(core, parking);
   tr_link_remove(&parking->by_receiver);
   tr_link_remove(&parking->by_turn);
   count(core, parking, false);
@@ -69,6 +70,7 @@ static tr_parking *park(tr_core *core, tr_link *list, tr_agent *to, tr_msg *msg,
   parking->msg = tr_msg_ref(msg);
   tr_list_push(list, &parking->by_receiver);
   if (from) tr_list_push(&tr_turn_own(from)->parked, &parking->by_turn);
+  else if (to && msg->origin) tr_parking_is_far(core, parking);
   count(core, parking, true);
   if (from && from->outbox.blocked++ == 0) from->agent->blocked_turns++;
   tr_call *call = tr_call_of(msg);

@@ -15,6 +15,7 @@ void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reaso
   if (msg->target_key && tr_key_is_result(tr_name_view(msg->target_key))) return; /* between runtimes: letting go of what is gone */
   core->stats.dead_letters++;
   if (!reason) reason = tr_error_default_text(code);
+  tr_seen_by(core, TR_SEEN_DEAD, msg, NULL, code, reason);
   tr_log_write(core->log, TR_LOG_DEBUG, "dead_letter", "code=%s type=%s target=%s/%s reason=%s", tr_error_name(code),
                msg->type ? msg->type->text : "", msg->target_type ? msg->target_type->text : "",
                msg->target_key ? msg->target_key->text : "", reason);
@@ -172,6 +173,7 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (msg->more && msg->from_wire && is_taken(core, msg, &err)) return err;
   if (core->intercept && !intercept(core, msg, &err)) return err;
   if (is_to_be_shown(core, msg) && !msg->cancelled) return to_isolate(core, 0, msg, from);
+  if (!msg->crossed) tr_seen_by(core, TR_SEEN_SENT, msg, NULL, 0, NULL); /* else it was where it began */
   if (msg->kind == TR_MSG_EVENT) return tr_core_publish(core, msg, from);
   if (msg->cancelled) { /* before it went out */
     msg->reply_to.answer = NULL;
@@ -193,7 +195,10 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
     type = NULL;
     here = false;
   }
-  if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) return tr_result_serve(core, msg);
+  if (result && (here || tr_result_find(core, tr_name_view(msg->target_key)))) {
+    unsigned at = tr_result_isolate(core, tr_name_view(msg->target_key));
+    return at == core->index ? tr_result_serve(core, msg) : to_isolate(core, (int)at, msg, from);
+  }
   if (here) return to_class(core, type->user, msg, from);
   if (type) return tr_core_to_door(core, type->dest, msg);
   if (core->far && core->index > 0) return to_isolate(core, 0, msg, from);
@@ -204,7 +209,7 @@ static TR_APART int route_any(tr_core *core, tr_msg *msg, tr_turn *from) {
 /* Nothing asked for but what every message needs. */
 static inline bool is_plain(const tr_core *core, const tr_msg *msg) {
   if (msg->kind == TR_MSG_EVENT || msg->more || msg->cancelled || msg->via) return false;
-  if (core->closing || core->intercept || core->far || core->unlisted.count) return false;
+  if (core->closing || core->intercept || core->observe || core->far || core->unlisted.count) return false;
   const char *key = msg->target_key->text;
   return key[0] != 't' || key[1] != 'r' || key[2] != 'o'; /* else it may be a reserved one */
 }

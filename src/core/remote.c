@@ -151,6 +151,13 @@ void tr_agent_go(tr_core *core, tr_agent *agent) {
   if ((agent->state & TR_AGENT_RESET) && agent != core->slot_agent) tr_agent_reset(core, agent);
 }
 
+void tr_agent_go_as_it_is(tr_core *core, tr_agent *agent) {
+  agent->state |= TR_AGENT_HELD | TR_AGENT_RESET;
+  tr_agent_reset(core, agent);
+}
+
+bool tr_agent_is_quiet(const tr_agent *agent) { return !agent || is_quiet(agent); }
+
 void tr_remote_gone(tr_core *core, tr_agent *agent) {
   tr_remote *remote = remote_of(agent);
   remote->state = TR_REMOTE_AWAY;

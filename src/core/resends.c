@@ -9,8 +9,9 @@
  * that a client built itself, are never taken for each other, whatever their ids.
  *
  * An answer by which the caller tries again anyway (unavailable, overloaded), or that says that nobody waited, is not remembered: the
- * next attempt is a new one. What is remembered is bounded by number, bytes and time: until the caller's deadline, since after that
- * it does not ask again. Past a bound the oldest go, and a very late second attempt runs anew. */
+ * next attempt is a new one. What is remembered is bounded by number, bytes and time: until a minute after the caller's deadline. It does
+ * not ask again after that deadline, but what it had sent may lie in a network that stands still, and a deadline is counted from the arrival.
+ * Past a bound the oldest go, and a very late second attempt runs anew. */
 #include "core/internal.h"
 
 #ifdef TR_HOSTILE
@@ -22,7 +23,7 @@
 #endif
 #define BYTES_MOST ((size_t)16 << 20)
 #define TIME_MOST TR_SECONDS(600)
-#define TIME_PLAIN TR_SECONDS(60) /* where the request has no deadline */
+#define TIME_LATE TR_SECONDS(60) /* after the deadline; from now where the request has none */
 #define JOINED_MOST 16u
 
 typedef struct joined { tr_link link; tr_holder holder; tr_msg *msg; tr_resend *to; } joined;
@@ -181,7 +182,7 @@ static void time_is_up(tr_timer *timer) { drop(TR_CONTAINER(timer, tr_resend, ti
 
 static void remember(tr_resend *r, tr_time deadline) {
   tr_core *core = r->core;
-  tr_time until = deadline == TR_NEVER ? core->now + TIME_PLAIN : deadline;
+  tr_time until = (deadline == TR_NEVER ? core->now : deadline) + TIME_LATE;
   if (until > core->now + TIME_MOST) until = core->now + TIME_MOST;
   tr_list_push(&core->answered, &r->by_age);
   core->answered_count++;

@@ -2,7 +2,7 @@
  * Results that stay where they were made, for a caller in another process that only passes them on.
  *
  * A request from there may ask for that (tr_msg_more.keep_ms). Its answer is then kept here, encoded, and what goes out is where it is: a
- * TR_BODY_REF, "TYPE/ID", the agent type that made it and 32 hex digits. Whoever has that text can ask for the content, or let go of it,
+ * TR_BODY_REF, "TYPE/ID", the agent type that made it and 32 hex digits (of several isolates the last two say which one has it). Whoever has that text can ask for the content, or let go of it,
  * by a message to the agent TYPE/troupe.result.ID: so it finds its way as any message does, through whichever host owns
  * the type's name to the process that has it, and needs no other address.
  *
@@ -77,6 +77,7 @@ static void renew(result *r) { tr_timer_start(r->core->timers, &r->timer, r->cor
 static result *add(tr_core *core, tr_name *type, tr_blob *bytes, uint8_t format) {
   char key[sizeof TR_RESULT_KEY + DIGITS];
   unsigned long long high = tr_random_next(&core->random), low = tr_random_next(&core->random);
+  if (core->far) low = (low & ~(unsigned long long)UINT8_MAX) | core->index; /* whoever asks for it finds the way */
   int n = snprintf(key, sizeof key, TR_RESULT_KEY "%016llx%016llx", high, low);
   result *r = TR_NEW(core->mem, result);
   if (!r) return NULL;
@@ -134,6 +135,12 @@ void tr_result_keep(tr_msg *request, tr_reply *reply) {
 }
 
 /* ---- being asked ---- */
+
+unsigned tr_result_isolate(const tr_core *core, tr_slice key) {
+  unsigned at = 0;
+  for (size_t i = key.n - 2; core->far && i < key.n; i++) at = at * 16 + (unsigned)(key.p[i] <= '9' ? key.p[i] - '0' : key.p[i] - 'a' + 10);
+  return core->far && at < core->isolates ? at : core->index;
+}
 
 int tr_result_serve(tr_core *core, tr_msg *msg) {
   result *r = find(core, tr_name_view(msg->target_key));

@@ -87,6 +87,7 @@ static void take_mail(tr_core *core, tr_agent *agent, uint64_t *turns, size_t mo
     tr_turn *turn = tr_turn_new(core, agent, TR_TURN_MESSAGE, msg);
     --*turns;
     if (turn) {
+      if (msg->kind == TR_MSG_EVENT) tr_seen_by(core, TR_SEEN_GIVEN, msg, agent, 0, NULL);
       tr_turn_run(core, turn);
     } else {
       tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);

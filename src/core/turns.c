@@ -64,6 +64,7 @@ tr_turn *tr_turn_new(tr_core *core, tr_agent *agent, tr_turn_kind kind, tr_msg *
   turn->below = agent->turn;
   if (turn->below) tr_turn_own(turn->below)->above = turn;
   agent->turn = turn;
+  agent->turns++;
   core->stats.turns++;
   core->stats.open_turns++;
   return turn;
@@ -218,8 +219,9 @@ void tr_turn_fail(tr_turn *turn, int code, const char *text) {
   own->fail_code = code;
   core->stats.failures++;
   drop_outbox(turn);
+  if (turn->msg && turn->msg->kind != TR_MSG_REQUEST) tr_seen_by(core, TR_SEEN_FAILED, turn->msg, turn->agent, code, text);
   if (turn->kind == TR_TURN_INIT) {
-    own->error = TR_NEW(core->mem, tr_error);
+    if (!own->error) own->error = TR_NEW(core->mem, tr_error);
     tr_error_set(own->error, code, "%s", text ? text : tr_error_default_text(code));
   } else if (turn->msg && turn->msg->kind == TR_MSG_REQUEST && !own->deferred) {
     tr_msg_fail(turn->msg, code, text);
@@ -320,8 +322,15 @@ void tr_turn_unblock(tr_core *core, tr_turn *turn) {
  * that computes is not cut short. */
 static TR_COLD void end_cancelled(tr_core *core, tr_turn *turn) {
   const tr_class *class_ = turn->agent->class_;
+  tr_turn_entry *own = tr_turn_own(turn);
   turn->state = TR_TURN_RUNNING;
   class_->ops->cancel(class_->ud, turn);
+  if (own->error) { /* broken off: a failure, which is told */
+    tr_error why = *own->error;
+    tr_turn_fail(turn, why.code, why.text);
+    tr_turn_end(core, turn);
+    return;
+  }
   tr_turn_own(turn)->failed = true;
   drop_outbox(turn);
   core->stats.cancelled++;
@@ -370,6 +379,17 @@ void tr_turn_run(tr_core *core, tr_turn *turn) {
     push_ready(core, turn, true);
   }
   core->serving = NULL;
+}
+
+bool tr_turn_break(tr_turn *turn, int code, const char *text) {
+  tr_turn_entry *own = tr_turn_own(turn);
+  if (turn->state != TR_TURN_WAITING && turn->state != TR_TURN_READY) return false;
+  if (!own->error) own->error = TR_NEW(tr_agent_core(turn->agent)->mem, tr_error);
+  if (!own->error) return false;
+  tr_error_init(own->error);
+  tr_error_set(own->error, code, "%s", text);
+  give_up(turn);
+  return true;
 }
 
 void tr_turn_abort(tr_core *core, tr_turn *turn, int code, const char *text) {

@@ -28,20 +28,24 @@ typedef struct walk {
 } walk;
 
 static void visit_turn(walk *w, tr_turn *turn) {
-  tr_turn_entry *own = tr_turn_own(turn);
-  if (w->probe && own->goal == w->probe->goal) {
-    w->found = true;
-    tr_probe_is_back(turn, w->probe);
-    return;
-  }
-  if (w->probe && own->passed == w->probe->goal) return;
-  if (w->probe) own->passed = w->probe->goal;
+  tr_probe_passes passes = w->probe ? tr_probe_at_turn(turn, w->probe) : TR_PROBE_PASSES;
+  if (passes == TR_PROBE_BACK) w->found = true;
+  if (passes != TR_PROBE_PASSES) return;
   if (turn == w->goal) w->found = true;
   else if (w->count < PENDING_MOST) w->pending[w->count++] = turn;
 }
 
+/* What it sent to other isolates waits for room there, and it for that. */
+static void pass_stalled(const walk *w, const tr_agent *agent) {
+  tr_core *core = agent->class_->core;
+  if (w->probe->steps == 0 || !tr_probe_at_agent(agent, w->probe)) return;
+  tr_probe next = { .goal = w->probe->goal, .call = w->probe->call, .steps = w->probe->steps - 1 };
+  core->far->stalled(core->far_ud, agent, &next);
+}
+
 static void visit_agent(walk *w, const tr_agent *agent) {
   bool all = !agent->class_->reentrant || !(agent->state & TR_AGENT_LIVE);
+  if (w->probe && (agent->state & TR_AGENT_STALLED)) pass_stalled(w, agent);
   if (!all && !agent->blocked_turns && !(w->goal_blocked && w->goal->agent == agent)) return;
   for (tr_turn *turn = agent->turn; turn && !w->found; turn = turn->below)
     if (all || turn->outbox.blocked || (turn == w->goal && w->goal_blocked)) visit_turn(w, turn);
@@ -113,7 +117,7 @@ void tr_probe_turn(tr_turn *turn, const tr_probe *probe) {
 
 void tr_probe_agent(tr_agent *agent, const tr_probe *probe) {
   walk w = { .probe = probe };
-  if (!agent->turn) return;
+  if (!agent->turn && !(agent->state & TR_AGENT_STALLED)) return;
   visit_agent(&w, agent);
   run(&w);
 }

@@ -40,8 +40,24 @@ void tr_host_conn_touch(tr_host_conn *conn) {
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text) {
   if (stream->ended) return;
   stream->ended = true;
-  tr_timer_stop(stream->conn->host->timers, &stream->limit);
+  tr_guard_untaken(stream);
   tr_rpc_finish(stream->call, status, tr_slice_of(text));
+}
+
+/* What waits to be read of answers that are complete. Unlike a session it has no owner who would miss it. */
+bool tr_host_stream_answer(tr_host_stream *stream, tr_blob *frame) {
+  tr_host_conn *conn = stream->conn;
+  if (conn->untaken + frame->len > TR_UNTAKEN_MAX && conn->untaken > 0) {
+    tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "answers on this connection are not read");
+    return false;
+  }
+  if (tr_rpc_send(stream->call, frame) < 0) {
+    tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
+    return false;
+  }
+  conn->untaken += tr_rpc_queued(stream->call) - stream->untaken;
+  stream->untaken = tr_rpc_queued(stream->call);
+  return true;
 }
 
 static void refuse(tr_rpc_call *call, int status, const char *text) {
@@ -156,6 +172,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
     tr_client_lost(client);
   }
   tr_timer_stop(conn->host->timers, &stream->limit);
+  conn->untaken -= stream->untaken;
   tr_access_leave(stream);
   tr_blob_unref(stream->message);
   TR_DELETE(conn->host->mem, stream);
@@ -203,6 +220,7 @@ static tr_rpc_conn *new_rpc(tr_host_conn *conn) {
     .max_message = o->max_message,
     .max_frame = o->max_frame,
     .max_streams = MAX_STREAMS,
+    .gzip = &conn->host->gzip,
     .high_water = o->session_bytes < UINT32_MAX / 4 ? (uint32_t)o->session_bytes : UINT32_MAX / 4,
   };
   return tr_rpc_conn_new(&options);

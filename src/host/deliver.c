@@ -140,6 +140,7 @@ static int deliver_to(delivery *d, tr_client *to, const char **why) {
   }
   if (!d->frame && !(v && v->frame)) d->frame = frame_of(to->host, d->bytes, d->framed);
   tr_blob *frame = v && v->frame ? v->frame : d->frame;
+  to->host->gzip.shared = frame;
   err = frame ? tr_client_send_lane(to, frame, false, d->span->priority) : TR_EMEMORY;
   if (err) tr_deliver_dead(to, d->span, err, *why = reason(err));
   return err;
@@ -237,6 +238,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
     int err = deliver_to(&d, tr_client_of(dests[i]), &o.why);
     if (err) o.dead = err;
   }
+  tr_rpc_gzip_forget(&host->gzip);
   tr_blob_unref(d.frame);
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
   if (o.dead) tell_dead(from, bytes, o.dead, o.why); /* now that `dests` is not needed any more */

@@ -4,7 +4,8 @@
  *   admission    connections in all, and of one address
  *   a silent one no call within `silent` (it may not even have sent HTTP/2's preface): GOAWAY, closed a little later
  *   a dead one   nothing heard for PING_AFTER: a ping; nothing for as long again: closed
- *   calls        grpc-timeout of any call; a unary call whose request does not come to its end within `silent`
+ *   calls        grpc-timeout of any call; a unary call whose request does not come to its end within `silent`; what an
+ *                ended call has left for its peer to read, if that does not read it within `silent`
  *
  * Pings of peers are welcome at any pace that is no flood (.NET: every 20 s for ever); rpc sees to floods. */
 #include "host/internal.h"
@@ -104,6 +105,20 @@ static void on_limit(tr_timer *timer) {
   tr_client *client = stream->client;
   tr_host_stream_end(stream, TR_GRPC_DEADLINE_EXCEEDED, "Deadline Exceeded");
   if (client && client->stream == stream) tr_client_lost(client);
+}
+
+static void on_untaken(tr_timer *timer) {
+  tr_host_stream *stream = TR_CONTAINER(timer, tr_host_stream, limit);
+  tr_log_write(stream->conn->host->log, TR_LOG_DEBUG, "call.untaken", "address=%s bytes=%zu", stream->conn->address->text,
+               tr_rpc_queued(stream->call));
+  tr_rpc_cancel(stream->call);
+  tr_host_conn_touch(stream->conn);
+}
+
+void tr_guard_untaken(tr_host_stream *stream) {
+  tr_host *host = stream->conn->host;
+  if (tr_rpc_queued(stream->call) == 0) tr_timer_stop(host->timers, &stream->limit);
+  else tr_timer_start(host->timers, &stream->limit, tr_core_now(host->core) + host->o.silent, on_untaken);
 }
 
 void tr_guard_limit(tr_host_stream *stream) {

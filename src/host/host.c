@@ -36,6 +36,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   static const bool none = false;
   host->access_stamp = 1;
   host->has_types = options->codecs ? tr_codecs_has_types(options->codecs) : &none;
+  tr_rpc_gzip_init(&host->gzip, mem, options->compress_from);
   host->log = tr_core_log(options->core);
   host->router = tr_core_router(options->core);
   host->timers = tr_core_timers(options->core);
@@ -72,6 +73,7 @@ void tr_host_free(tr_host *host) {
   tr_timer_stop(host->timers, &host->drain);
   tr_timer_stop(host->timers, &host->share_timer);
   tr_slots_fini(&host->slots);
+  tr_rpc_gzip_fini(&host->gzip);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
   tr_rights_unref(host->rights);
@@ -86,3 +88,5 @@ void tr_host_get_stats(const tr_host *host, tr_host_stats *stats) {
   stats->clients = host->clients.count;
   stats->pending_requests = host->slots.count;
 }
+
+const tr_rpc_gzip *tr_host_gzip(const tr_host *host) { return &host->gzip; }

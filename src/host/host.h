@@ -33,6 +33,7 @@ typedef struct tr_host_options {
   tr_core *core;             /* its memory, log, clock, router */
   uint32_t max_message;      /* 0: 4 MiB; also what is forwarded at most */
   uint32_t max_frame;        /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
+  uint32_t compress_from;    /* messages of so many bytes and more go gzipped to who accepts that; 0: from 1024 on, to who sends so itself */
   uint64_t session_bytes;    /* queued for one client at most; 0: 64 MiB */
   bool block_senders;        /* a worker that does not take that much: hold back its senders, instead of dropping (block.c) */
   tr_time grace;             /* an ended stream's registrations wait so long for the same client-id; 0: 30 s */
@@ -129,5 +130,6 @@ typedef struct tr_host_shared {
 void tr_host_each_shared(const tr_host *host, void (*each)(void *ud, const tr_host_shared *shared), void *ud);
 void tr_host_each_place(const tr_host_shared *shared, uint32_t most, void (*each)(void *ud, tr_slice key), void *ud);
 void tr_host_get_stats(const tr_host *host, tr_host_stats *stats);
+const tr_rpc_gzip *tr_host_gzip(const tr_host *host); /* counts of what went and came compressed */
 
 #endif

@@ -18,6 +18,7 @@
 
 #define TR_BRIEF(s) (int)tr_utf8_cut((s), 256), (s).p ? (s).p : "" /* for "%.*s": text from outside, not too much of it */
 
+#define TR_UNTAKEN_MAX (16u << 20)   /* bytes of unary answers that wait to be read, by connection */
 #define TR_CLIENT_ID_MAX 1024        /* bytes of a client-id */
 #define TR_CLIENT_OPEN_REQUESTS 131072 /* open at once, by one client */
 #define TR_ONEWAY_TIMEOUT TR_SECONDS(30) /* wire.md §8: how long a one-way request waits for the answer nobody reads */
@@ -59,6 +60,7 @@ struct tr_host_conn {
   tr_address *address;
   tr_timer watch;  /* guards.c */
   tr_time heard;   /* when bytes last came */
+  size_t untaken;  /* bytes of unary and reflection answers on calls that are not closed yet */
   bool used;       /* a call was opened on it */
   bool asked;      /* a ping is out since it fell silent */
   bool ending;     /* GOAWAY was sent; watch ends it */
@@ -75,7 +77,8 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
   tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
-  tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end */
+  size_t untaken;     /* its part of conn->untaken */
+  tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end; what is left to read of one that has ended */
   tr_host_method method;
   bool half_closed, ended;
   bool unknown;       /* health.c: it watches a service that there is not */
@@ -86,6 +89,8 @@ struct tr_host_stream { /* one call on AgentRpc */
 void tr_host_conn_touch(tr_host_conn *conn);
 /* End a call with a status; its client, if any, is the caller's matter. No-op the second time. */
 void tr_host_stream_end(tr_host_stream *stream, int status, const char *text);
+/* Queue an answer of a unary call, or of one as short. false: too much waits to be read there, or no memory; the call was ended. */
+bool tr_host_stream_answer(tr_host_stream *stream, tr_blob *frame);
 
 /* ---- health.c ---- */
 
@@ -142,6 +147,7 @@ struct tr_client {
   char version[16];         /* what it announced as troupe-version, cut */
   tr_sent sent;             /* resume.c */
   uint64_t had;             /* messages that came on its streams */
+  bool said_none;           /* in the headers of its stream, that is; and nothing came since */
   uint32_t unacked;         /* events among them that it has not been told of */
   tr_timer ack;
   tr_link late;             /* retain.c: what it is about to get */
@@ -206,6 +212,7 @@ void tr_block_release(tr_client *to); /* it has room again, or is gone */
 
 /* ---- resume.c ---- */
 
+bool tr_resume_knows(const tr_client *client, const tr_rpc_call *call); /* both go on counting where they were; asked before tr_resume_begin */
 void tr_resume_begin(tr_client *client, tr_rpc_call *call);   /* its new stream: send what it has not had */
 void tr_resume_sent(tr_client *client, tr_blob *frame);       /* this went out */
 void tr_resume_salvage(tr_client *client, tr_rpc_call *call); /* its stream is lost: keep what never left */
@@ -369,6 +376,7 @@ int tr_guard_admit(tr_host_conn *conn, tr_slice peer_address, tr_error *error);
 void tr_guard_release(tr_host_conn *conn);
 void tr_guard_watch(tr_host_conn *conn);
 void tr_guard_limit(tr_host_stream *stream);
+void tr_guard_untaken(tr_host_stream *stream); /* it ends: what its peer does not read in time is dropped */
 /* Has this count become a power of two? Then it is worth a line in the log. */
 static inline bool tr_guard_worth_a_line(uint64_t count) { return (count & (count - 1)) == 0; }
 
@@ -397,6 +405,7 @@ void tr_drain_check(tr_host *host); /* a request has ended */
 
 struct tr_host {
   tr_host_options o; /* with the defaults filled in */
+  tr_rpc_gzip gzip;  /* of all connections */
   tr_core *core;
   tr_mem *mem;
   const tr_log *log;

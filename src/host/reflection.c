@@ -187,11 +187,11 @@ void tr_reflection_message(tr_host_stream *stream, tr_slice bytes) {
   put(&out, ORIGINAL, bytes);
   put_answer(&out, &part, &asked);
   tr_blob *frame = out.failed || part.failed ? NULL : tr_rpc_frame(mem, tr_buf_view(&out));
-  int err = frame ? tr_rpc_send(stream->call, frame) : TR_EMEMORY;
+  bool sent = frame && tr_host_stream_answer(stream, frame);
   tr_blob_unref(frame);
   tr_buf_fini(&part);
   tr_buf_fini(&out);
-  if (err < 0) tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
-  else if (tr_rpc_queued(stream->call) > QUEUED)
+  if (!frame) tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
+  else if (sent && tr_rpc_queued(stream->call) > QUEUED)
     tr_host_stream_end(stream, TR_GRPC_RESOURCE_EXHAUSTED, "the answers are not read");
 }

@@ -28,10 +28,9 @@ static void fail_with(call *c, const tr_error *error) { fail(c, tr_error_grpc(er
 static void fail_memory(call *c) { fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory"); }
 
 static void answer(call *c, tr_blob *frame) {
-  int err = frame ? tr_rpc_send(c->stream->call, frame) : TR_EMEMORY;
+  if (!frame) fail_memory(c);
+  else if (tr_host_stream_answer(c->stream, frame)) tr_host_stream_end(c->stream, TR_GRPC_OK, "");
   tr_blob_unref(frame);
-  if (err < 0) fail_memory(c);
-  else tr_host_stream_end(c->stream, TR_GRPC_OK, "");
 }
 
 static void answer_empty(call *c) { answer(c, tr_wire_encode_empty(c->host->mem)); }

@@ -112,7 +112,8 @@ static tr_lua_runtime *read_arguments(lua_State *L, const char *what, arguments 
 static int runtime_publish(lua_State *L) {
   arguments a;
   tr_lua_runtime *self = read_arguments(L, "the topic", &a);
-  tr_module_result(L, self, troupe_publish_with(self->rt, a.target, a.type, a.body, &a.options));
+  if (self->pool) tr_module_result(L, self, troupe_pool_publish(self->pool, a.target, a.type, a.body, &a.options));
+  else tr_module_result(L, self, troupe_publish_with(self->rt, a.target, a.type, a.body, &a.options));
   return 0;
 }
 
@@ -172,10 +173,36 @@ static int runtime_call(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
   tr_anchor *anchor = tr_module_anchor(L, self, 6);
   read_arguments(L, "the agent", &a);
-  int rc = troupe_call_with(self->rt, a.target, a.type, a.body, &a.options, on_reply, anchor);
+  int rc = self->pool ? troupe_pool_call(self->pool, a.target, a.type, a.body, &a.options, on_reply, anchor)
+                      : troupe_call_with(self->rt, a.target, a.type, a.body, &a.options, on_reply, anchor);
   if (rc) tr_module_release(L, anchor);
   tr_module_result(L, self, rc);
   return 0;
+}
+
+/* self:pool(host, size): from now on this is a pool's runtime */
+static int runtime_pool(lua_State *L) {
+  tr_lua_runtime *self = tr_module_check(L);
+  const char *host = check_text(L, 2, "host");
+  tr_module_result(L, self, troupe_pool_open(self->rt, &self->pool, host, (unsigned)luaL_checkinteger(L, 3)));
+  return 0;
+}
+
+static int runtime_pool_close(lua_State *L) {
+  tr_lua_runtime *self = tr_module_check(L);
+  troupe_pool_close(self->pool);
+  self->pool = NULL;
+  return 0;
+}
+
+/* self:pool_stats() → members, joined, open calls */
+static int runtime_pool_stats(lua_State *L) {
+  troupe_pool_stats_t stats = { .size = sizeof stats };
+  troupe_pool_get_stats(tr_module_check(L)->pool, &stats);
+  lua_pushinteger(L, (lua_Integer)stats.members);
+  lua_pushinteger(L, (lua_Integer)stats.joined);
+  lua_pushinteger(L, (lua_Integer)stats.open_calls);
+  return 3;
 }
 
 /* self:get(id, fn) */
@@ -235,5 +262,6 @@ static int runtime_unsubscribe(lua_State *L) {
 
 const luaL_Reg tr_module_message_methods[] = {
   { "publish", runtime_publish }, { "send", runtime_send }, { "call", runtime_call }, { "get", runtime_get },
+  { "pool", runtime_pool }, { "pool_stats", runtime_pool_stats }, { "pool_close", runtime_pool_close },
   { "subscribe", runtime_subscribe }, { "unsubscribe", runtime_unsubscribe }, { NULL, NULL }
 };

@@ -65,7 +65,7 @@ static int runtime_close(lua_State *L) {
   return 0;
 }
 
-/* { seed, grants, program, level, log, clock } → the userdata */
+/* { seed, compress, grants, program, level, log, clock } → the userdata */
 static int runtime_new(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -76,6 +76,8 @@ static int runtime_new(lua_State *L) {
   troupe_options_t options = { .size = sizeof options };
   lua_getfield(L, 1, "threads");
   options.threads = self->threads = (unsigned)luaL_optinteger(L, -1, 1);
+  lua_getfield(L, 1, "compress");
+  options.compress_from = (uint32_t)luaL_optinteger(L, -1, 0);
   tr_module_options(L, &options, self);
   lua_getfield(L, 1, "program");
   lua_getfield(L, 1, "seed");
@@ -137,7 +139,7 @@ static int bundled(lua_State *L) {
 /* Run the half that is in Lua with the table `troupe` (at 1) and what it needs of C. */
 static void open_lua(lua_State *L) {
   static const luaL_Reg functions[] = { { "new", runtime_new }, { "in_turn", in_turn }, { "error", new_error },
-                                        { "bundled", bundled }, { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
+                                        { "bundled", bundled }, { "fabric", tr_module_fabric }, { "close_descriptor", tr_module_close_descriptor }, { NULL, NULL } };
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
   while (entry->name && strcmp(entry->name, "troupe.module") != 0) entry++;
   if (!entry->name) luaL_error(L, "troupe.module is not built in");

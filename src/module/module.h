@@ -16,6 +16,7 @@ typedef struct tr_lua_runtime {
   lua_State *L;   /* a thread of its own, where the program's functions are called */
   bool logging;   /* its log function runs: what that causes is not logged */
   unsigned threads;
+  troupe_pool_t *pool; /* of a runtime that troupe.pool made: all goes by it */
   bool agents;    /* it has agents given as tables */
   tr_time last;   /* what its clock said last */
   char text[TR_ERROR_TEXT]; /* of the interceptor's last failure */
@@ -46,6 +47,7 @@ void tr_module_report(tr_lua_runtime *self, const char *what, const char *text);
 
 extern const luaL_Reg tr_module_message_methods[], tr_module_secure_methods[], tr_module_agent_methods[], tr_module_run_methods[], tr_module_plug_methods[],
     tr_module_dist_methods[];
+int tr_module_fabric(lua_State *L); /* fabric.c: seed → a network in memory */
 int tr_module_close_descriptor(lua_State *L);
 void tr_module_options(lua_State *L, troupe_options_t *options, tr_lua_runtime *self); /* log, clock: hooks that call kept functions */
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <uv.h>
 
+#include "base/text.h"
+
 static int parse_port(tr_slice text, unsigned *port) {
   unsigned value = 0;
   if (text.n == 0 || text.n > 5) return TR_EINVALID;
@@ -29,6 +31,8 @@ static int parse_unix(tr_slice path, tr_address *out, tr_error *error) {
 
 int tr_address_parse(tr_slice text, tr_address *out, tr_error *error) {
   memset(out, 0, sizeof *out);
+  if (!tr_utf8_valid(text) || (text.n && memchr(text.p, 0, text.n))) /* what is wrong with others is told with their text */
+    return tr_error_set(error, TR_EINVALID, "an address must be UTF-8 text: host:port, tls:host:port or unix:PATH");
   if (tr_slice_starts(text, TR_SLICE_LITERAL("unix:"))) return parse_unix(tr_slice_make(text.p + 5, text.n - 5), out, error);
   for (size_t i = 0; i + 2 < text.n; i++)
     if (memcmp(text.p + i, "://", 3) == 0)
@@ -52,6 +56,8 @@ int tr_address_parse(tr_slice text, tr_address *out, tr_error *error) {
     return tr_error_set(error, TR_EINVALID, "\"%.*s\": write an IPv6 address in brackets, as in [::1]:50051",
                         TR_SLICE_ARG(text));
   }
+  if (host.n && (memchr(host.p, '[', host.n) || memchr(host.p, ']', host.n)))
+    return tr_error_set(error, TR_EINVALID, "\"%.*s\": brackets belong around an IPv6 address, as in [::1]:50051", TR_SLICE_ARG(text));
   if (host.n == 0 || host.n >= sizeof out->host)
     return tr_error_set(error, TR_EINVALID, "\"%.*s\": the host part is %s", TR_SLICE_ARG(text), host.n ? "too long" : "missing");
   memcpy(out->host, host.p, host.n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * See watch.h. Folders are watched, not files: editors save by writing a new file and renaming it over the old one, which ends a
  * watch on the file itself. What changed is not reported, for the same reason (swap files, partial writes): the listener
- * compares contents. */
+ * compares contents. A folder that was replaced by another of its name (a checkout, a new release behind a link) is watched anew; one that is
+ * gone is looked for until it is there again. */
 #include "net/watch.h"
 
 #include <stdio.h>
@@ -9,10 +10,13 @@
 
 #include "base/list.h"
 
+#define MISSING_MS 300 /* between two looks for a folder that is gone */
+
 typedef struct watched_folder {
   tr_watch *watch;
   uv_fs_event_t event;
   tr_link all;
+  uint64_t device, inode; /* of the one that is watched; 0: none is */
   char path[];
 } watched_folder;
 
@@ -27,8 +31,31 @@ struct tr_watch {
   size_t handles;
 };
 
+static void on_event(uv_fs_event_t *event, const char *name, int events, int status);
+
+/* Watch the folder that has this name now. 0, or libuv's code. */
+static int start(watched_folder *folder) {
+  uv_fs_t request;
+  int rc = uv_fs_stat(NULL, &request, folder->path, NULL);
+  uint64_t device = request.statbuf.st_dev, inode = request.statbuf.st_ino;
+  uv_fs_req_cleanup(&request);
+  if (rc == 0 && folder->inode && device == folder->device && inode == folder->inode) return 0;
+  uv_fs_event_stop(&folder->event);
+  folder->device = folder->inode = 0;
+  if (rc == 0) rc = uv_fs_event_start(&folder->event, on_event, folder->path, 0);
+  if (rc == 0) {
+    folder->device = device;
+    folder->inode = inode;
+  }
+  return rc;
+}
+
 static void on_quiet(uv_timer_t *timer) {
   tr_watch *watch = timer->data;
+  bool missing = false;
+  for (tr_link *l = watch->folders.next; l != &watch->folders; l = l->next)
+    if (start(TR_CONTAINER(l, watched_folder, all)) < 0) missing = true;
+  if (missing) uv_timer_start(timer, on_quiet, MISSING_MS, 0);
   if (watch->fn) watch->fn(watch->ud);
 }
 
@@ -78,7 +105,7 @@ int tr_watch_file(tr_watch *watch, const char *path, tr_error *error) {
   uv_fs_event_init(watch->loop, &folder->event);
   folder->event.data = folder;
   watch->handles++;
-  int rc = uv_fs_event_start(&folder->event, on_event, folder->path, 0);
+  int rc = start(folder);
   if (rc < 0) {
     tr_error_set(error, TR_EIO, "cannot watch %s: %s", folder->path, uv_strerror(rc));
     uv_close((uv_handle_t *)&folder->event, on_folder_closed);

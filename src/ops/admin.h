@@ -36,6 +36,12 @@ int tr_admin_output(tr_admin_conn *conn, tr_buf *out, size_t limit);
 bool tr_admin_finished(const tr_admin_conn *conn);
 void tr_admin_closed(tr_admin_conn *conn); /* frees it */
 
+/* A question that comes from this process itself, without a connection: reply and over as in tr_admin_ask_options. It is answered as any
+ * other. NULL: out of memory. */
+tr_admin_call *tr_admin_call_here(tr_mem *mem, void (*reply)(void *ud, tr_slice body), void (*over)(void *ud, int code, tr_slice text), void *ud);
+/* fn is told, once, when nobody hears the answer any more; not from inside the functions below, nor after the end. */
+void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud);
+size_t tr_admin_queued(const tr_admin_call *call); /* bytes that the asker has not taken */
 void tr_admin_send(tr_admin_call *call, tr_slice body); /* one text of several */
 void tr_admin_done(tr_admin_call *call);
 void tr_admin_fail(tr_admin_call *call, int code, const char *text);

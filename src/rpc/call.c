@@ -40,12 +40,11 @@ static void announce(tr_rpc_call *call) {
 /* --- the end --- */
 
 static void release(tr_rpc_call *call) {
-  tr_mem *mem = call->conn->mem;
   tr_link_remove(&call->link);
   tr_link_remove(&call->credit_link);
   tr_link_remove(&call->event_link);
   tr_rpc_out_free(call);
-  tr_rpc_reader_free(&call->in, mem);
+  tr_rpc_reader_free(call);
 }
 
 void tr_rpc_call_end(tr_rpc_call *call, int status, tr_slice text) {
@@ -170,16 +169,26 @@ static int submit_response(tr_rpc_call *call, const nv_list *list, bool body) {
   return error_of(rv);
 }
 
+/* Who sends compressed messages has asked for such; others get them where the owner offers it. */
+static bool wants_deflate(const tr_rpc_call *call) {
+  const tr_rpc_gzip *gzip = call->conn->options.gzip;
+  return gzip && (gzip->offers || call->in.encoding == TR_RPC_GZIP) &&
+         tr_rpc_accepts_gzip(tr_rpc_headers_get(&call->headers, "grpc-accept-encoding"));
+}
+
 int tr_rpc_send_headers(tr_rpc_call *call, const tr_rpc_header *headers, size_t count) {
   nv_list list;
   if (call->headers_sent) return 0;
   if (call->sealed || call->gone || call->conn->dead || !call->conn->options.server) return TR_EUNAVAILABLE;
   if (!nv_init(&list, call->conn->mem, count)) return TR_EMEMORY;
+  bool deflate = wants_deflate(call);
   nv_response(&list);
+  if (deflate) nv_add(&list, TR_RPC_NV("grpc-encoding", "gzip"));
   nv_add_all(&list, headers, count);
   int err = submit_response(call, &list, true);
   nv_fini(&list);
   if (!err) call->headers_sent = true;
+  call->deflate = deflate && !err;
   return err;
 }
 
@@ -354,7 +363,8 @@ void tr_rpc_call_answered(tr_rpc_call *call, bool end_stream) {
     call->headers_seen = true;
     call->in.encoding = tr_rpc_encoding_of(tr_rpc_headers_get(&call->headers, "grpc-encoding"));
     if (call->in.encoding == TR_RPC_UNKNOWN_ENCODING) tr_rpc_call_fail(call, TR_GRPC_INTERNAL, "unknown grpc-encoding");
-    else if (o->handlers->headers) o->handlers->headers(o->ud, call);
+    call->deflate = call->offered && tr_rpc_accepts_gzip(tr_rpc_headers_get(&call->headers, "grpc-accept-encoding"));
+    if (!is_over(call) && o->handlers->headers) o->handlers->headers(o->ud, call);
   }
 }
 
@@ -430,6 +440,8 @@ tr_rpc_call *tr_rpc_call_new(tr_rpc_conn *conn, tr_slice path, const tr_rpc_head
     return NULL;
   }
   call->stream_id = id;
+  for (size_t i = 0; conn->options.gzip && i < count; i++)
+    if (tr_slice_is(headers[i].name, "grpc-encoding") && tr_slice_is(headers[i].value, "gzip")) call->offered = true;
   announce(call);
   tr_rpc_dirty(conn);
   return call;

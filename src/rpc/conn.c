@@ -24,6 +24,7 @@
 #endif
 
 #define SECOND 1000000
+#define LEAST_PARTIAL (1u << 20) /* whatever the largest message is */
 #define GOAWAY_TEXT 128 /* of the reason, in a GOAWAY written by hand */
 
 /* --- life --- */
@@ -35,6 +36,8 @@ static void set_default(uint32_t *option, uint32_t value, uint32_t max) {
 
 static void set_defaults(tr_rpc_options *o) {
   set_default(&o->max_message, 4194304, UINT32_MAX - 4096);
+  set_default(&o->max_partial, o->max_message < UINT32_MAX / 16 ? 16 * o->max_message : UINT32_MAX, UINT32_MAX);
+  if (o->max_partial < LEAST_PARTIAL) o->max_partial = LEAST_PARTIAL;
   set_default(&o->max_streams, 1024, INT32_MAX);
   set_default(&o->max_header_bytes, 16384, 1 << 24);
   set_default(&o->stream_window, 1 << 20, INT32_MAX);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Compressed messages: zlib's inflate with a bound on what comes out, since a megabyte of zeros is a kilobyte on
  * the wire. The output grows step by step and stops at the bound; the inflater's state (about 40 KB) lives only as long as
- * the message. zlib takes its memory from us: it does not give sizes back, so each block has its size in front. */
-#include <zlib.h>
-
-#include "rpc/internal.h"
+ * the message.  The functions of zmem.h, by which zlib takes its memory from us, stand here too. */
+#include "rpc/zmem.h"
 
 #ifdef TR_HOSTILE
 #define STEP 7
@@ -12,20 +10,20 @@
 #define STEP 4096 /* first size of the output */
 #endif
 
-typedef union size_before { size_t size; max_align_t align; } size_before;
+union size_before { size_t size; max_align_t align; };
 
-static voidpf take(voidpf ud, uInt items, uInt size) {
+voidpf tr_zmem_take(voidpf mem, uInt items, uInt size) {
   size_t n = (size_t)items * size;
   if (items && n / items != size) return Z_NULL;
-  size_before *block = tr_alloc(ud, n + sizeof *block);
+  union size_before *block = tr_alloc(mem, n + sizeof *block);
   if (!block) return Z_NULL;
   block->size = n;
   return block + 1;
 }
 
-static void give(voidpf ud, voidpf address) {
-  size_before *block = (size_before *)address - 1;
-  tr_free(ud, block, block->size + sizeof *block);
+void tr_zmem_give(voidpf mem, voidpf address) {
+  union size_before *block = (union size_before *)address - 1;
+  tr_free(mem, block, block->size + sizeof *block);
 }
 
 /* One round of inflate into the free end of out, at most up to `limit` + 1 bytes: the one more tells "full" from "too much". */
@@ -54,9 +52,20 @@ static int run(z_stream *z, uint32_t limit, tr_buf *out) {
   }
 }
 
+tr_blob *tr_rpc_plain(tr_mem *mem, tr_blob *framed) {
+  if (!framed->data[0]) return tr_blob_ref(framed);
+  tr_buf plain;
+  tr_buf_init(&plain, mem);
+  tr_slice small = tr_slice_make(framed->data + TR_RPC_PREFIX, framed->len - TR_RPC_PREFIX);
+  int err = tr_rpc_inflate(mem, TR_RPC_GZIP, small, INT32_MAX, &plain);
+  tr_blob *frame = err ? NULL : tr_rpc_frame(mem, tr_buf_view(&plain));
+  tr_buf_fini(&plain);
+  return frame;
+}
+
 int tr_rpc_inflate(tr_mem *mem, tr_rpc_encoding encoding, tr_slice bytes, uint32_t limit, tr_buf *out) {
   union { const char *in; Bytef *out; } input = { .in = bytes.p }; /* zlib's pointer is not const, but it only reads */
-  z_stream z = { .zalloc = take, .zfree = give, .opaque = mem, .next_in = input.out, .avail_in = (uInt)bytes.n };
+  z_stream z = { .zalloc = tr_zmem_take, .zfree = tr_zmem_give, .opaque = mem, .next_in = input.out, .avail_in = (uInt)bytes.n };
   if (inflateInit2(&z, encoding == TR_RPC_GZIP ? 15 + 16 : 15) != Z_OK) return TR_EMEMORY;
   int err = run(&z, limit, out);
   inflateEnd(&z);

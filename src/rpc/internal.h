@@ -8,6 +8,7 @@
  *   message_in.c   DATA → whole gRPC messages
  *   inflate.c      … that came compressed
  *   message_out.c  queued messages → DATA
+ *   deflate.c      … that go compressed
  *   headers.c      header blocks kept and looked up
  *   status.c       gRPC status, percent coding, grpc-timeout
  *   frame.c        the 5-byte prefix */
@@ -72,17 +73,26 @@ typedef struct tr_rpc_reader {
 
 /* What `grpc-encoding` names; absent is identity. */
 tr_rpc_encoding tr_rpc_encoding_of(tr_slice name);
+bool tr_rpc_accepts_gzip(tr_slice names); /* of grpc-accept-encoding: "identity, deflate, gzip" */
 /* Take bytes of the stream; whole messages go to the handlers. Bad framing ends the call. */
 void tr_rpc_read(tr_rpc_call *call, tr_slice bytes);
 /* The stream ended in the middle of a message. */
 bool tr_rpc_reader_cut(const tr_rpc_reader *reader);
-void tr_rpc_reader_free(tr_rpc_reader *reader, tr_mem *mem);
+void tr_rpc_reader_free(tr_rpc_call *call);
 
 /* --- inflate.c --- */
 
 /* Inflate into out, up to `limit` bytes. 0 · TR_ETOO_LARGE: there is more (out holds the first `limit`) · TR_EINVALID: damaged
  * or cut (out holds what came before) · TR_EMEMORY. */
 int tr_rpc_inflate(tr_mem *mem, tr_rpc_encoding encoding, tr_slice bytes, uint32_t limit, tr_buf *out);
+
+/* What was given to tr_rpc_send, of what went into a queue; a reference for the caller. NULL: no memory. */
+tr_blob *tr_rpc_plain(tr_mem *mem, tr_blob *framed);
+
+/* --- deflate.c --- */
+
+/* The frame to be sent for this one, with a reference for the caller: itself, or compressed. */
+tr_blob *tr_rpc_deflate(tr_rpc_gzip *gzip, tr_blob *framed);
 
 /* --- message_out.c --- */
 
@@ -132,6 +142,8 @@ struct tr_rpc_call {
   bool keep;           /* handlers->sent hears of each message */
   bool hold;           /* the stream's credit is withheld */
   bool gone;           /* nghttp2 has closed the stream */
+  bool offered;        /* client: it sent grpc-encoding: gzip */
+  bool deflate;        /* both sides want messages compressed */
   bool too_large;      /* headers above the limit */
   bool failed;         /* ended by this room, not by its user: `closed` tells `status` and `text` */
   bool peer_reset;     /* RST_STREAM came */
@@ -175,6 +187,8 @@ struct tr_rpc_conn {
   char *authority, *user_agent; /* client */
   tr_link calls, unopened, credits, writable, over;
   size_t call_count;
+  size_t queued;         /* bytes queued on all calls */
+  size_t partial;        /* bytes kept of messages that are not whole yet, on all calls */
   tr_buf *out;           /* during tr_rpc_output */
   size_t out_goal;
   size_t credit;         /* connection bytes received and not returned */

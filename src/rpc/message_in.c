@@ -4,7 +4,7 @@
  *
  * A message that lies whole in the chunk is handed out where it lies. Only what a chunk's end cuts is copied, together
  * with its prefix, so that `framed` is there for these too; the copy grows with what arrives (doubling), never with what
- * a prefix announces. A message above the limit is not kept: its first TR_RPC_HEAD bytes are shown to `oversize`, the
+ * a prefix announces, and all calls of a connection together have `max_partial` for it. A message above the limit is not kept: its first TR_RPC_HEAD bytes are shown to `oversize`, the
  * rest is counted off. Credit is not this file's business: conn.c returns it for every byte, kept or not.
  *
  * After any handler the call may have been ended by it; `deaf` says so. */
@@ -21,6 +21,19 @@ tr_rpc_encoding tr_rpc_encoding_of(tr_slice name) {
   if (tr_slice_is(name, "gzip")) return TR_RPC_GZIP;
   if (tr_slice_is(name, "deflate")) return TR_RPC_DEFLATE;
   return TR_RPC_UNKNOWN_ENCODING;
+}
+
+bool tr_rpc_accepts_gzip(tr_slice names) {
+  for (size_t at = 0; at < names.n;) {
+    size_t end = at;
+    while (end < names.n && names.p[end] != ',') end++;
+    tr_slice name = tr_slice_make(names.p + at, end - at);
+    while (name.n && name.p[0] == ' ') name = tr_slice_make(name.p + 1, name.n - 1);
+    while (name.n && name.p[name.n - 1] == ' ') name.n--;
+    if (tr_slice_is(name, "gzip")) return true;
+    at = end + 1;
+  }
+  return false;
 }
 
 static uint32_t length_of(const uint8_t *prefix) {
@@ -40,12 +53,21 @@ static void report_oversize(tr_rpc_call *call, tr_slice head, uint64_t size) {
                    o->server ? "SERVER" : "CLIENT", (unsigned long long)size, (unsigned long)o->max_message);
 }
 
+static void count_inflated(tr_rpc_gzip *gzip, size_t from, size_t to, int err) {
+  if (err && err != TR_EMEMORY) gzip->stats.inflate_refused++;
+  if (err) return;
+  gzip->stats.inflated++;
+  gzip->stats.inflated_from += from;
+  gzip->stats.inflated_to += to;
+}
+
 static void deliver_compressed(tr_rpc_call *call, tr_slice bytes) {
   const tr_rpc_options *o = &call->conn->options;
   tr_slice none = { NULL, 0 };
   tr_buf plain;
   tr_buf_init(&plain, o->mem);
   int err = bytes.n ? tr_rpc_inflate(o->mem, call->in.encoding, bytes, o->max_message, &plain) : 0;
+  if (o->gzip) count_inflated(o->gzip, bytes.n, plain.len, err);
   if (err == 0) o->handlers->message(o->ud, call, tr_buf_view(&plain), none);
   else if (err == TR_ETOO_LARGE) report_oversize(call, tr_buf_view(&plain), (uint64_t)o->max_message + 1);
   else if (err == TR_EMEMORY) tr_rpc_call_fail(call, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
@@ -91,11 +113,15 @@ static bool keep(tr_rpc_call *call, const uint8_t *p, size_t n, size_t target) {
     size_t cap = 2 * (size_t)in->cap;
     if (cap > target) cap = target;
     if (cap < need) cap = need;
-    uint8_t *data = tr_realloc(call->conn->mem, in->data, in->cap, cap);
+    tr_rpc_conn *conn = call->conn;
+    bool room = conn->partial + (cap - in->cap) <= conn->options.max_partial;
+    uint8_t *data = room ? tr_realloc(conn->mem, in->data, in->cap, cap) : NULL;
     if (!data) {
-      tr_rpc_call_fail(call, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory");
+      tr_rpc_call_fail(call, TR_GRPC_RESOURCE_EXHAUSTED, room ? "out of memory" : "too many unfinished messages on this connection");
+      tr_rpc_reader_free(call);
       return false;
     }
+    conn->partial += cap - in->cap;
     in->data = data;
     in->cap = (uint32_t)cap;
   }
@@ -104,9 +130,9 @@ static bool keep(tr_rpc_call *call, const uint8_t *p, size_t n, size_t target) {
   return true;
 }
 
-static void forget(tr_rpc_reader *in, tr_mem *mem) {
-  in->have = 0;
-  if (in->cap > KEEP) tr_rpc_reader_free(in, mem);
+static void forget(tr_rpc_call *call) {
+  call->in.have = 0;
+  if (call->in.cap > KEEP) tr_rpc_reader_free(call);
 }
 
 /* Take from p what the message in progress still needs; the number of bytes taken. */
@@ -131,7 +157,7 @@ static size_t assemble(tr_rpc_call *call, const uint8_t *p, size_t n) {
   } else {
     deliver(call, in->data, in->have);
   }
-  forget(in, call->conn->mem);
+  forget(call);
   return taken;
 }
 
@@ -160,8 +186,10 @@ void tr_rpc_read(tr_rpc_call *call, tr_slice bytes) {
 
 bool tr_rpc_reader_cut(const tr_rpc_reader *reader) { return reader->have > 0 || reader->skip > 0; }
 
-void tr_rpc_reader_free(tr_rpc_reader *reader, tr_mem *mem) {
-  tr_free(mem, reader->data, reader->cap);
+void tr_rpc_reader_free(tr_rpc_call *call) {
+  tr_rpc_reader *reader = &call->in;
+  call->conn->partial -= reader->cap;
+  tr_free(call->conn->mem, reader->data, reader->cap);
   reader->data = NULL;
   reader->have = reader->cap = 0;
 }

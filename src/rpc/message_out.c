@@ -47,6 +47,7 @@ static void free_ring(tr_rpc_queue *queue, tr_mem *mem) {
 void tr_rpc_out_free(tr_rpc_call *call) {
   tr_mem *mem = call->conn->mem;
   free_ring(&call->out, mem);
+  call->conn->queued -= call->out.bytes;
   call->out.bytes = 0;
   if (!call->lanes) return;
   free_ring(&call->lanes->high, mem);
@@ -87,18 +88,25 @@ int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane) {
   }
   tr_rpc_queue *queue = queue_of(call, lane);
   if (!queue || (queue->count == queue->cap && !grow(queue, conn->mem))) return TR_EMEMORY;
-  queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = tr_blob_ref(framed);
-  call->out.bytes += framed->len;
+  tr_blob *sent = call->deflate ? tr_rpc_deflate(conn->options.gzip, framed) : tr_blob_ref(framed);
+  queue->ring[(queue->first + queue->count++) & (queue->cap - 1)] = sent;
+  call->out.bytes += sent->len;
+  conn->queued += sent->len;
   tr_rpc_wake(call);
   if (call->out.bytes < conn->options.high_water) return 0;
   call->full = true;
   return 1;
 }
 
+size_t tr_rpc_conn_queued(const tr_rpc_conn *conn) { return conn->queued; }
 void tr_rpc_keep(tr_rpc_call *call) { call->keep = call->conn->options.handlers->sent != NULL; }
 
 static void each(const tr_rpc_queue *queue, tr_lane_kind lane, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
-  for (uint32_t i = 0; i < queue->count; i++) fn(ud, queue->ring[(queue->first + i) & (queue->cap - 1)], lane);
+  for (uint32_t i = 0; i < queue->count; i++) {
+    tr_blob *sent = queue->ring[(queue->first + i) & (queue->cap - 1)], *plain = tr_rpc_plain(sent->mem, sent);
+    if (plain) fn(ud, plain, lane);
+    tr_blob_unref(plain);
+  }
 }
 
 void tr_rpc_unsent(const tr_rpc_call *call, void (*fn)(void *ud, tr_blob *framed, tr_lane_kind lane), void *ud) {
@@ -148,9 +156,17 @@ static tr_rpc_queue *next_queue(tr_rpc_call *call) {
   }
 }
 
+static void tell_sent(tr_rpc_call *call, tr_blob *blob) {
+  const tr_rpc_options *o = &call->conn->options;
+  tr_blob *plain = tr_rpc_plain(o->mem, blob);
+  o->handlers->sent(o->ud, call, plain ? plain : blob); /* without memory it counts all the same */
+  tr_blob_unref(plain);
+}
+
 /* Move n of the queued bytes to the end of out, where there is room. */
 static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
   call->out.bytes -= n;
+  call->conn->queued -= n;
   while (n > 0) {
     tr_rpc_queue *queue = next_queue(call);
     tr_blob *blob = queue->ring[queue->first];
@@ -161,7 +177,7 @@ static void move(tr_rpc_call *call, tr_buf *out, size_t n) {
     queue->offset += (uint32_t)taken;
     if (call->lanes) call->lanes->begun = taken == left ? NULL : queue;
     if (taken < left) continue;
-    if (call->keep) call->conn->options.handlers->sent(call->conn->options.ud, call, blob);
+    if (call->keep) tell_sent(call, blob);
     pop(queue);
   }
 }

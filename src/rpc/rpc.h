@@ -64,6 +64,24 @@ typedef struct tr_rpc_handlers {
  * last of them is gone. */
 typedef struct tr_rpc_shared { void *block; size_t size; } tr_rpc_shared;
 void tr_rpc_shared_fini(tr_rpc_shared *shared, tr_mem *mem);
+/* Compression of what is sent, and counts of both directions; shared by connections of one thread. deflate.c */
+typedef struct tr_rpc_gzip {
+  tr_mem *mem;
+  uint32_t from;        /* messages smaller than this go as they are */
+  bool offers;          /* a server compresses for whoever accepts it; else only for who sends compressed itself */
+  void *stream;         /* zlib's, from the first message on */
+  const tr_blob *shared;  /* said by the owner: this frame goes to several */
+  tr_blob *plain, *small; /* the last one that did, and what became of it */
+  struct {
+    uint64_t deflated, deflated_from, deflated_to; /* messages; bytes before and after */
+    uint64_t inflated, inflated_from, inflated_to;
+    uint64_t inflate_refused; /* damaged, or larger than max_message when inflated */
+  } stats;
+} tr_rpc_gzip;
+/* from 0: 1024, and nothing is offered. */
+void tr_rpc_gzip_init(tr_rpc_gzip *gzip, tr_mem *mem, uint32_t from);
+void tr_rpc_gzip_fini(tr_rpc_gzip *gzip);
+void tr_rpc_gzip_forget(tr_rpc_gzip *gzip); /* the shared frame went to all */
 
 typedef struct tr_rpc_options {
   tr_mem *mem;
@@ -73,6 +91,7 @@ typedef struct tr_rpc_options {
   bool server;
   tr_rpc_shared *shared;          /* NULL: each connection has all for itself */
   uint32_t max_message;           /* received message, prefix excluded, also after inflating; 0: 4 194 304 */
+  uint32_t max_partial;           /* kept of messages that are not whole yet, on all calls of a connection; 0: 16 times max_message */
   uint32_t max_streams;           /* server: concurrent calls per connection; 0: 1024 */
   uint32_t max_header_bytes;      /* 0: 16 384 */
   uint32_t stream_window;         /* 0: 1 MiB */
@@ -80,6 +99,7 @@ typedef struct tr_rpc_options {
   uint32_t max_frame;             /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
   uint32_t high_water;            /* bytes queued on a call at which tr_rpc_send says full; 0: 64 MiB */
   uint32_t max_resets_per_second; /* rapid resets, pings, settings, empty frames: past it the connection is ended; 0: 1000 */
+  tr_rpc_gzip *gzip;              /* borrowed; NULL: nothing is sent compressed (what comes so is read all the same) */
   const char *user_agent;         /* client; NULL: "troupe/VERSION" */
   const char *authority;          /* client */
   bool secure;                    /* client: over TLS */
@@ -121,6 +141,7 @@ void tr_rpc_no_header_table(tr_rpc_conn *conn);
 int64_t tr_rpc_call_timeout(const tr_rpc_call *call);
 
 /* Client: open a call. headers: custom metadata ("client-id", …), lower case. timeout_us < 0: none sent.
+ * A header grpc-encoding: gzip says that this call's messages may go compressed; they do once the peer's headers accept it.
  * NULL: out of memory, or the connection takes no new calls. */
 tr_rpc_call *tr_rpc_call_new(tr_rpc_conn *conn, tr_slice path, const tr_rpc_header *headers, size_t count, int64_t timeout_us);
 void tr_rpc_half_close(tr_rpc_call *call); /* client: END_STREAM after what is queued */
@@ -134,6 +155,7 @@ int tr_rpc_send_headers(tr_rpc_call *call, const tr_rpc_header *headers, size_t 
 int tr_rpc_send(tr_rpc_call *call, tr_blob *framed);
 /* The same with a priority among what is queued on this call. */
 int tr_rpc_send_lane(tr_rpc_call *call, tr_blob *framed, tr_lane_kind lane);
+size_t tr_rpc_conn_queued(const tr_rpc_conn *conn); /* on all its calls */
 size_t tr_rpc_queued(const tr_rpc_call *call); /* bytes queued and not yet given to tr_rpc_output */
 void tr_rpc_keep(tr_rpc_call *call); /* tell of each message that was sent */
 /* What is queued and was not sent whole, oldest first within each priority; while the call is there. */

@@ -17,18 +17,11 @@ int troupe_get(troupe_t *rt, const char *agent, int64_t timeout_us, troupe_reply
   return troupe_call(rt, agent, TR_GET_TYPE, NULL, timeout_us, fn, ud);
 }
 
-static const char *state_of(const tr_agent *agent) {
-  if (tr_agent_is_closing(agent)) return "closing";
-  if (tr_agent_is_halted(agent)) return "halted";
-  if (!tr_agent_is_live(agent)) return "new";
-  return agent->turn ? "working" : "idle";
-}
-
 static void show(const tr_agent *agent, void (*fn)(void *ud, const troupe_agent_t *agent), void *ud) {
   char id[2 * TR_ID_MAX + 2];
   const tr_name *type = tr_class_type(agent->class_);
   snprintf(id, sizeof id, "%s/%s", type->text, agent->key->text);
-  troupe_agent_t info = { .id = id, .type = type->text, .key = agent->key->text, .state = state_of(agent),
+  troupe_agent_t info = { .id = id, .type = type->text, .key = agent->key->text, .state = tr_agent_doing(agent),
                           .mailbox = tr_agent_mail_count(agent), .turns = tr_agent_turn_count(agent) };
   fn(ud, &info);
 }

@@ -29,13 +29,13 @@ int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error) {
 
 /* ---- taking it up ---- */
 
-int tr_carry_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error) {
+int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error) {
   tr_slice kind, part, state;
   uint64_t version;
   while (bytes.n) {
     if (!tr_state_take_text(&bytes, &kind) || !tr_state_take_text(&bytes, &part) || !tr_state_take_number(&bytes, &version) || !tr_state_take_text(&bytes, &state))
       return tr_error_set(error, TR_EINVALID, "a state that is cut");
-    int rc = tr_script_restore(rt->script, kind, id, part, (int64_t)version, state, 0, error);
+    int rc = tr_script_restore(script, kind, id, part, (int64_t)version, state, 0, error);
     if (rc) return rc;
   }
   return 0;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * Messages over the border of isolates: the core's far hooks on one side, what comes out of the inbox on the other.
+ * Messages on their way to other isolates: the core's far hooks. What comes from there: arrivals.c.
  *
- * A request that leaves lies in `away` under a token until its answer comes back; on the other side it is a *job*, a call of that core's
- * own (tr_core_relay), so deadlines, chains and cancellation work there as for any other. A job is itself a parcel: where no
- * memory is left for the answer, it goes back in its place and says so. So every request ends, whatever happens.
+ * A request that leaves lies in away.c until its answer comes; on the other side it is a job (job.c).
  *
  * Where a mailbox there is full, the message waits at the mailbox, and the agent that sent it is held until it is in: a word goes back
  * for each of the two (TR_PARCEL_HOLD). Where the link itself is full, the sender's turn waits at the gate. A link waits only for
- * another thread to take what is there, and taking never waits for anything; so two full links cannot lock each other up. */
-#include "runtime/isolate.h"
+ * another thread to take what is there, and taking never waits for anything; so two full links cannot lock each other up. Agents that
+ * wait so for each other are found by probes (core/probes.c). */
+#include "runtime/crossing.h"
 
 #include <string.h>
 
@@ -18,6 +17,12 @@ void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel) {
   tr_isolate *receiver = from->crew->isolates[to];
   atomic_store(&from->sent, atomic_load_explicit(&from->sent, memory_order_relaxed) + 1);
   if (tr_inbox_push(&receiver->inbox, &parcel->queued)) tr_isolate_wake(receiver);
+}
+
+bool tr_isolate_say(tr_isolate *isolate, unsigned to) {
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
+  if (parcel) tr_isolate_push(isolate, to, parcel);
+  return parcel != NULL;
 }
 
 static bool has_room(tr_isolate *from, unsigned to, const tr_parcel *parcel) {
@@ -33,15 +38,12 @@ static bool gate_deliver(tr_gate *gate, void *parcel) {
   return true;
 }
 
-static tr_msg *away_take(tr_isolate *isolate, uint64_t token);
-static const tr_holder_ops away_ops;
-
 static void gate_drop(tr_gate *gate, void *item) {
   tr_isolate *isolate = gate_of(gate)->isolate;
   tr_parcel *parcel = item;
-  tr_msg *msg = parcel->kind == TR_PARCEL_MESSAGE ? away_take(isolate, parcel->token) : NULL;
+  tr_msg *msg = parcel->kind == TR_PARCEL_MESSAGE ? tr_away_take(isolate, parcel->token) : NULL;
   if (msg) tr_msg_unref(msg); /* it is told by whoever drops it, who has a reference too */
-  tr_parcel_free(isolate->mem, &parcel->queued);
+  tr_parcel_free(&isolate->parcels, &parcel->queued);
 }
 
 static const tr_gate_ops gate_ops = { gate_deliver, gate_drop };
@@ -56,96 +58,6 @@ static int push_bounded(tr_isolate *isolate, unsigned to, tr_parcel *parcel, tr_
   if (!from || msg->from_wire) return TR_EOVERLOADED;
   return tr_gate_park(isolate->core, gate, msg, from, parcel);
 }
-
-/* ---- requests that are away ---- */
-
-static int away_grow(tr_isolate *isolate) {
-  uint32_t cap = isolate->away_cap ? isolate->away_cap * 2 : 64;
-  tr_away_slot *grown = tr_realloc(isolate->mem, isolate->away, isolate->away_cap * sizeof *grown, cap * sizeof *grown);
-  if (!grown) return TR_EMEMORY;
-  for (uint32_t i = cap; i-- > isolate->away_cap;) {
-    grown[i] = (tr_away_slot){ NULL, 1, isolate->away_free };
-    isolate->away_free = i + 1;
-  }
-  isolate->away = grown;
-  isolate->away_cap = cap;
-  return 0;
-}
-
-/* A token, or 0: out of memory. Takes a reference, and holds the request. */
-static uint64_t away_put(tr_isolate *isolate, tr_msg *msg, unsigned to) {
-  if (!isolate->away_free && away_grow(isolate)) return 0;
-  uint32_t at = isolate->away_free - 1;
-  tr_away *away = TR_NEW(isolate->mem, tr_away);
-  if (!away) return 0;
-  tr_away_slot *slot = &isolate->away[at];
-  isolate->away_free = slot->next;
-  slot->away = away;
-  *away = (tr_away){ .holder = { &away_ops }, .isolate = isolate, .msg = tr_msg_ref(msg), .to = to,
-                     .token = (uint64_t)slot->generation << 32 | at };
-  msg->holder = &away->holder;
-  return away->token;
-}
-
-static tr_msg *away_find(const tr_isolate *isolate, uint64_t token) {
-  uint32_t at = (uint32_t)token;
-  if (at >= isolate->away_cap || isolate->away[at].generation != token >> 32 || !isolate->away[at].away) return NULL;
-  return isolate->away[at].away->msg;
-}
-
-/* The request, with its reference; NULL: it is not away any more. */
-static tr_msg *away_take(tr_isolate *isolate, uint64_t token) {
-  uint32_t at = (uint32_t)token;
-  tr_msg *msg = away_find(isolate, token);
-  if (!msg) return NULL;
-  tr_away_slot *slot = &isolate->away[at];
-  if (msg->holder == &slot->away->holder) msg->holder = NULL;
-  TR_DELETE(isolate->mem, slot->away);
-  slot->away = NULL;
-  if (++slot->generation == 0) slot->generation = 1;
-  slot->next = isolate->away_free;
-  isolate->away_free = at + 1;
-  return msg;
-}
-
-/* Its caller has given up: so does whoever handles it. */
-static void away_cancel(tr_holder *holder, tr_msg *request) {
-  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
-  tr_isolate *isolate = away->isolate;
-  unsigned to = away->to;
-  tr_draft_begin(&isolate->draft, TR_PARCEL_CANCEL);
-  isolate->draft.head.token = away->token;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  request->reply_to.answer = NULL;
-  tr_msg *msg = away_take(isolate, away->token);
-  if (parcel) tr_isolate_push(isolate, to, parcel); /* else it is handled in vain */
-  if (msg) tr_msg_unref(msg);
-}
-
-/* It took so many parts of the answer. */
-static void away_credit(tr_holder *holder, tr_msg *request, uint32_t parts) {
-  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
-  tr_isolate *isolate = away->isolate;
-  (void)request;
-  tr_draft_begin(&isolate->draft, TR_PARCEL_CREDIT);
-  isolate->draft.head.token = away->token;
-  isolate->draft.head.code = parts < INT32_MAX ? (int32_t)parts : INT32_MAX;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) tr_isolate_push(isolate, away->to, parcel);
-}
-
-static void away_probe(tr_holder *holder, tr_msg *request, const tr_probe *probe) {
-  tr_away *away = TR_CONTAINER(holder, tr_away, holder);
-  tr_isolate *isolate = away->isolate;
-  (void)request;
-  tr_draft_begin(&isolate->draft, TR_PARCEL_PROBE);
-  isolate->draft.head.token = away->token;
-  isolate->draft.head.probe = *probe;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) tr_isolate_push(isolate, away->to, parcel); /* else the next one */
-}
-
-static const tr_holder_ops away_ops = { away_cancel, away_credit, away_probe };
 
 /* ---- the core's far hooks ---- */
 
@@ -166,14 +78,14 @@ static int send_message(void *ud, int to, tr_msg *msg, tr_turn *from) {
   if (from && !msg->from_wire) head->origin = (uint8_t)(isolate->index + 1);
   if (msg->kind == TR_MSG_REQUEST) {
     head->asker = tr_msg_asker(msg);
-    if (!(head->token = away_put(isolate, msg, (unsigned)to))) return tr_core_undeliverable(isolate->core, msg, TR_EMEMORY, NULL);
+    if (!(head->token = tr_away_put(isolate, msg, (unsigned)to))) return tr_core_undeliverable(isolate->core, msg, TR_EMEMORY, NULL);
   }
   uint64_t token = head->token;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, (tr_slice){ NULL, 0 });
   rc = parcel ? push_bounded(isolate, (unsigned)to, parcel, msg, from) : TR_EMEMORY;
   if (!rc) return 0;
-  if (parcel) tr_parcel_free(isolate->mem, &parcel->queued);
-  tr_msg *held = token ? away_take(isolate, token) : NULL;
+  if (parcel) tr_parcel_free(&isolate->parcels, &parcel->queued);
+  tr_msg *held = token ? tr_away_take(isolate, token) : NULL;
   if (held) tr_msg_unref(held);
   return tr_core_undeliverable(isolate->core, msg, rc,
                                rc == TR_EOVERLOADED ? "the link to the isolate of the receiver is full" : NULL);
@@ -219,9 +131,9 @@ static int add_receiver(void *ud, void **out, const tr_class *class_, const tr_n
 
 static int push_event(tr_isolate *isolate, unsigned to, tr_msg *event, tr_turn *from, tr_slice receivers, bool rest) {
   isolate->draft.head.rest = rest;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, receivers);
+  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, &isolate->parcels, isolate->index, receivers);
   int rc = parcel ? push_bounded(isolate, to, parcel, event, from) : TR_EMEMORY;
-  if (rc && parcel) tr_parcel_free(isolate->mem, &parcel->queued);
+  if (rc && parcel) tr_parcel_free(&isolate->parcels, &parcel->queued);
   return rc;
 }
 
@@ -258,300 +170,42 @@ static void message_waits(void *ud, tr_msg *msg, bool waiting) {
   isolate->draft.head.code = waiting;
   tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, tr_name_view(msg->sender_type));
   tr_draft_text(&isolate->draft, TR_TEXT_SENDER_KEY, tr_name_view(msg->sender_key));
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) {
-    tr_isolate_push(isolate, to, parcel);
-  } else if (!waiting) { /* it must not be held for ever for a lack of memory */
+  if (!tr_isolate_say(isolate, to) && !waiting) { /* it must not be held for ever for a lack of memory */
     atomic_store(&isolate->crew->isolates[to]->let_go, true);
     tr_isolate_wake(isolate->crew->isolates[to]);
   }
 }
 
-static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, message_waits };
-
-/* ---- jobs ---- */
-
-struct tr_job {
-  tr_parcel parcel; /* first: it may go back as the answer */
-  tr_isolate *isolate;
-  tr_call *call;
-};
-
-/* Where the jobs of one caller's isolate are found, by the slot in the token. */
-static tr_job **job_place(tr_isolate *isolate, unsigned from, uint64_t token) {
-  tr_job_table *table = &isolate->jobs[from];
-  uint32_t at = (uint32_t)token;
-  if (at >= table->cap) {
-    uint32_t cap = table->cap ? table->cap : 64;
-    while (cap <= at) cap *= 2;
-    tr_job **grown = tr_realloc(isolate->mem, table->jobs, table->cap * sizeof *grown, cap * sizeof *grown);
-    if (!grown) return NULL;
-    memset(grown + table->cap, 0, (cap - table->cap) * sizeof *grown);
-    table->jobs = grown;
-    table->cap = cap;
-  }
-  return &table->jobs[at];
+static void agent_stalled(void *ud, const tr_agent *agent, const tr_probe *probe) {
+  tr_isolate *isolate = ud;
+  tr_draft_begin(&isolate->draft, TR_PARCEL_STALLED);
+  isolate->draft.head.probe = *probe;
+  tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, tr_name_view(tr_class_type(agent->class_)));
+  tr_draft_text(&isolate->draft, TR_TEXT_SENDER_KEY, tr_name_view(agent->key));
+  for (unsigned i = 0; i < isolate->crew->count; i++)
+    if (i != isolate->index) tr_isolate_say(isolate, i); /* or the next one */
 }
 
-static void job_forget(tr_job *job) {
-  tr_job **place = job_place(job->isolate, job->parcel.queued.from, job->parcel.token);
-  if (place && *place == job) *place = NULL;
-}
+static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, message_waits, agent_stalled };
 
-/* The parcel itself becomes the answer, without a text. own: takes it. */
-static void send_back(tr_isolate *isolate, tr_parcel *parcel, int code) {
-  unsigned to = parcel->queued.from;
-  uint64_t token = parcel->token;
-  size_t size = parcel->queued.size;
-  *parcel = (tr_parcel){ .kind = TR_PARCEL_ANSWER, .code = code, .token = token };
-  for (int i = 0; i < TR_TEXT_COUNT; i++) parcel->texts[i] = UINT32_MAX;
-  parcel->queued = (tr_queued){ .size = size, .from = (uint8_t)isolate->index };
-  tr_isolate_push(isolate, to, parcel);
-}
+/* ---- an agent that lives elsewhere now ---- */
 
-static void answer(tr_isolate *isolate, unsigned to, uint64_t token, const tr_reply *reply, tr_parcel *spare) {
+void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent) {
+  tr_isolate *first = isolate->crew->isolates[0];
   tr_error error;
+  tr_buf receivers;
   tr_error_init(&error);
-  int rc = tr_draft_answer(&isolate->draft, isolate->script, reply, &error);
-  if (rc) {
-    tr_reply failed = { .code = rc, .error = tr_slice_of(error.text) };
-    rc = tr_draft_answer(&isolate->draft, isolate->script, &failed, &error);
-  }
-  isolate->draft.head.token = token;
-  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) {
-    tr_isolate_push(isolate, to, parcel);
-    tr_parcel_free(isolate->mem, &spare->queued);
-  } else {
-    send_back(isolate, spare, TR_EMEMORY);
-  }
-}
-
-static void on_job_done(void *ud, tr_call *call, tr_reply *reply) {
-  tr_job *job = ud;
-  (void)call;
-  job_forget(job);
-  answer(job->isolate, job->parcel.queued.from, job->parcel.token, reply, &job->parcel);
-}
-
-/* Not bounded by the link: by the credit that the caller gave. */
-static void on_part(void *ud, tr_call *call, tr_reply *part) {
-  tr_job *job = ud;
-  tr_isolate *isolate = job->isolate;
-  tr_error error;
-  tr_error_init(&error);
-  (void)call;
-  int rc = tr_draft_answer(&isolate->draft, isolate->script, part, &error);
-  isolate->draft.head.kind = TR_PARCEL_PART;
-  isolate->draft.head.token = job->parcel.token;
-  tr_parcel *parcel = rc ? NULL : tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) tr_isolate_push(isolate, job->parcel.queued.from, parcel);
-  else tr_log_write(isolate->log, TR_LOG_ERROR, "part.lost", "reason=\"%s\"", rc ? error.text : "out of memory");
-}
-
-static tr_job *job_new(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token);
-  tr_job *job = place ? isolate->mem->realloc_fn(isolate->mem->ud, NULL, 0, sizeof *job) : NULL;
-  if (!job) return NULL;
-  *place = job;
-  memset(job, 0, sizeof *job);
-  job->parcel.queued = (tr_queued){ .size = sizeof *job, .from = parcel->queued.from };
-  job->parcel.token = parcel->token;
-  job->isolate = isolate;
-  return job;
-}
-
-static void cancel_job(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token), *job = place ? *place : NULL;
-  if (!job || job->parcel.token != parcel->token) return;
-  *place = NULL;
-  if (job->call) tr_call_cancel(job->call);
-  tr_parcel_free(isolate->mem, &job->parcel.queued);
-}
-
-/* ---- what comes ---- */
-
-/* own: takes the parcel. */
-static void take_message(tr_isolate *isolate, tr_parcel *parcel) {
-  tr_error error;
-  tr_error_init(&error);
-  bool request = parcel->msg_kind == TR_MSG_REQUEST;
-  tr_msg *msg = tr_parcel_message(parcel, isolate->core, isolate->script, &error);
-  tr_job *job = msg && request ? job_new(isolate, parcel) : NULL;
-  if (!request || job) {
-    tr_asker asker = parcel->asker;
-    if (!msg) tr_log_write(isolate->log, TR_LOG_ERROR, "message.lost", "reason=\"%s\"", error.text);
-    tr_parcel_free(isolate->mem, &parcel->queued);
-    if (!msg) return;
-    if (!request) {
-      tr_core_post(isolate->core, msg);
-      return;
-    }
-    job->call = tr_core_relay(isolate->core, msg, asker, on_job_done, job);
-    if (job->call) tr_call_on_part(job->call, on_part);
-    if (job->call) return;
-    job_forget(job);
-    send_back(isolate, &job->parcel, TR_EUNAVAILABLE);
+  if (!tr_inbox_has_room(&first->inbox, isolate->index, TR_LINK_BYTES / 2)) tr_isolate_receive(first);
+  if (msg->kind != TR_MSG_EVENT) {
+    send_message(isolate, 0, msg, NULL);
     return;
   }
-  if (msg) tr_msg_unref(msg);
-  send_back(isolate, parcel, error.code ? error.code : TR_EMEMORY);
-}
-
-static void give_event(tr_isolate *isolate, const tr_parcel *parcel, tr_msg *event) {
-  tr_slice type, key;
-  for (size_t at = 0; tr_parcel_next_receiver(parcel, &at, &type, &key);) {
-    tr_class *class_ = tr_core_find_class(isolate->core, type);
-    tr_name *name = key.p ? tr_name_new(tr_core_names(isolate->core), key) : NULL;
-    if (class_ && (name || !key.p)) tr_core_take_event(isolate->core, event, class_, name);
-    else tr_core_dead_letter(isolate->core, event, class_ ? TR_EMEMORY : TR_ENOT_FOUND, NULL);
-    tr_name_unref(name);
-  }
-  if (parcel->rest) tr_core_take_event(isolate->core, event, NULL, NULL);
-}
-
-static void take_event(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_error error;
-  tr_error_init(&error);
-  tr_msg *event = tr_parcel_message(parcel, isolate->core, isolate->script, &error);
-  if (!event) {
-    tr_log_write(isolate->log, TR_LOG_ERROR, "event.lost", "reason=\"%s\"", error.text);
-    return;
-  }
-  give_event(isolate, parcel, event);
-  tr_msg_unref(event);
-}
-
-static void take_answer(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_msg *msg = away_take(isolate, parcel->token);
-  tr_reply reply;
-  tr_error error;
-  tr_error_init(&error);
-  if (!msg) return; /* its caller has given up */
-  int rc = tr_parcel_reply(parcel, isolate->core, isolate->script, &reply, &error);
-  if (rc) tr_msg_fail(msg, rc, error.text);
-  else tr_msg_answer(msg, &reply);
-  tr_parcel_reply_fini(&reply, isolate->core);
-  tr_msg_unref(msg);
-}
-
-static void take_part(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_msg *msg = away_find(isolate, parcel->token);
-  tr_reply part;
-  tr_error error;
-  tr_error_init(&error);
-  if (!msg) return;
-  int rc = tr_parcel_reply(parcel, isolate->core, isolate->script, &part, &error);
-  tr_msg_ref(msg);
-  if (rc) { /* the rest without it would be another answer */
-    tr_msg_fail(msg, rc, error.text);
-    if (msg->holder) away_cancel(msg->holder, msg);
-  } else {
-    tr_msg_part(msg, &part);
-  }
-  tr_parcel_reply_fini(&part, isolate->core);
-  tr_msg_unref(msg);
-}
-
-static tr_job *job_of(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job **place = job_place(isolate, parcel->queued.from, parcel->token), *job = place ? *place : NULL;
-  return job && job->parcel.token == parcel->token && job->call ? job : NULL;
-}
-
-static void take_credit(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job *job = job_of(isolate, parcel);
-  if (job) tr_call_credit(job->call, (uint32_t)parcel->code);
-}
-
-static void take_probe(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_job *job = job_of(isolate, parcel);
-  if (job) tr_call_probe(job->call, &parcel->probe);
-}
-
-static void take_subscription(tr_isolate *isolate, const tr_parcel *parcel) {
-  tr_shared_sub sub = {
-    .type = tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), .topic = tr_parcel_text(parcel, TR_TEXT_TARGET_TYPE),
-    .key = tr_parcel_text(parcel, TR_TEXT_TARGET_KEY), .kind = (tr_sub_kind)parcel->msg_kind, .all = parcel->all, .id = parcel->number,
-  };
-  tr_script_share(isolate->script, &sub, parcel->code);
-  if (isolate->index == 0) tr_runtime_sync_uplinks(isolate->crew->rt);
-}
-
-/* own: takes the parcel. */
-static void take(tr_isolate *isolate, tr_parcel *parcel) {
-  switch (parcel->kind) {
-  case TR_PARCEL_MESSAGE: take_message(isolate, parcel); return;
-  case TR_PARCEL_EVENT: take_event(isolate, parcel); break;
-  case TR_PARCEL_ANSWER: take_answer(isolate, parcel); break;
-  case TR_PARCEL_PART: take_part(isolate, parcel); break;
-  case TR_PARCEL_PROBE: take_probe(isolate, parcel); break;
-  case TR_PARCEL_CREDIT: take_credit(isolate, parcel); break;
-  case TR_PARCEL_CANCEL: cancel_job(isolate, parcel); break;
-  case TR_PARCEL_HOLD:
-    tr_core_hold(isolate->core, tr_parcel_text(parcel, TR_TEXT_SENDER_TYPE), tr_parcel_text(parcel, TR_TEXT_SENDER_KEY), parcel->code);
-    break;
-  case TR_PARCEL_SUBSCRIPTION: take_subscription(isolate, parcel); break;
-  case TR_PARCEL_EXIT: tr_runtime_on_exit(isolate->crew->rt, parcel->code); break;
-  default: break;
-  }
-  tr_parcel_free(isolate->mem, &parcel->queued);
-}
-
-void tr_isolate_receive(tr_isolate *isolate) {
-  tr_queued *next;
-  for (tr_queued *item = tr_inbox_take(&isolate->inbox); item; item = next) {
-    next = item->next;
-    unsigned from = item->from;
-    if (tr_inbox_taken(&isolate->inbox, item)) tr_isolate_wake(isolate->crew->isolates[from]);
-    take(isolate, (tr_parcel *)item);
-    atomic_store(&isolate->taken, atomic_load_explicit(&isolate->taken, memory_order_relaxed) + 1);
-  }
-  for (unsigned i = 0; i < isolate->crew->count; i++)
-    if (!tr_list_empty(&isolate->gates[i].gate.parked)) tr_gate_pump(isolate->core, &isolate->gates[i].gate);
-  if (atomic_load_explicit(&isolate->let_go, memory_order_relaxed) && atomic_exchange(&isolate->let_go, false)) tr_core_let_go(isolate->core);
-}
-
-bool tr_isolate_is_stalled(const tr_isolate *isolate) {
-  for (unsigned i = 0; i < isolate->crew->count; i++)
-    if (!tr_list_empty(&isolate->gates[i].gate.parked)) return true;
-  return false;
-}
-
-void tr_isolate_drop_inbox(tr_isolate *isolate) {
-  for (tr_queued *item = tr_inbox_take(&isolate->inbox), *next; item; item = next) {
-    next = item->next;
-    tr_parcel_free(isolate->mem, item);
-  }
-}
-
-/* ---- words to the others ---- */
-
-void tr_isolate_exit(void *ud, int status) {
-  tr_isolate *isolate = ud;
-  tr_draft_begin(&isolate->draft, TR_PARCEL_EXIT);
-  isolate->draft.head.code = status;
-  tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-  if (parcel) tr_isolate_push(isolate, 0, parcel);
-  else tr_log_write(isolate->log, TR_LOG_ERROR, "exit.lost", "status=%d reason=out of memory", status);
-}
-
-void tr_isolate_subscribed(void *ud, const tr_shared_sub *sub, bool added) {
-  tr_isolate *isolate = ud;
-  tr_parcel *head = &isolate->draft.head;
-  tr_draft_begin(&isolate->draft, TR_PARCEL_SUBSCRIPTION);
-  head->code = added;
-  head->number = sub->id;
-  head->msg_kind = (uint8_t)sub->kind;
-  head->all = sub->all;
-  tr_draft_text(&isolate->draft, TR_TEXT_SENDER_TYPE, sub->type);
-  tr_draft_text(&isolate->draft, TR_TEXT_TARGET_TYPE, sub->topic);
-  tr_draft_text(&isolate->draft, TR_TEXT_TARGET_KEY, sub->key);
-  for (unsigned i = 0; i < isolate->crew->count; i++) {
-    if (i == isolate->index) continue;
-    tr_parcel *parcel = tr_draft_parcel(&isolate->draft, isolate->mem, isolate->index, (tr_slice){ NULL, 0 });
-    if (parcel) tr_isolate_push(isolate, i, parcel);
-    else tr_log_write(isolate->log, TR_LOG_ERROR, "subscription.lost", "agent_type=%.*s reason=out of memory", TR_SLICE_ARG(sub->type));
-  }
+  tr_buf_init(&receivers, isolate->mem);
+  int rc = tr_draft_message(&isolate->draft, isolate->script, msg, &error);
+  if (!rc && !tr_receiver_add(&receivers, tr_name_view(tr_class_type(agent->class_)), tr_name_view(agent->key))) rc = TR_EMEMORY;
+  if (!rc) rc = push_event(isolate, 0, msg, NULL, tr_buf_view(&receivers), false);
+  tr_buf_fini(&receivers);
+  if (rc) tr_core_dead_letter(isolate->core, msg, rc, error.code ? error.text : NULL);
 }
 
 /* ---- opened and closed ---- */
@@ -567,16 +221,13 @@ int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity) {
   }
   isolate->jobs = tr_calloc(isolate->mem, count, sizeof *isolate->jobs);
   if (!isolate->jobs) return TR_EMEMORY;
-  tr_core_set_far(isolate->core, &far_ops, isolate, isolate->index, identity);
+  tr_core_set_far(isolate->core, &far_ops, isolate, isolate->index, count, identity);
   return 0;
 }
 
 void tr_isolate_leave(tr_isolate *isolate) {
   for (unsigned i = 0; isolate->gates && i < isolate->crew->count; i++) tr_gate_fail(isolate->core, &isolate->gates[i].gate);
-  for (uint32_t i = 0; i < isolate->away_cap; i++) {
-    tr_msg *msg = isolate->away[i].away ? away_take(isolate, isolate->away[i].away->token) : NULL;
-    if (msg) tr_msg_unref(msg);
-  }
+  tr_away_leave(isolate);
 }
 
 void tr_isolate_close_crossing(tr_isolate *isolate) {
@@ -586,4 +237,5 @@ void tr_isolate_close_crossing(tr_isolate *isolate) {
     tr_free(isolate->mem, isolate->jobs[i].jobs, isolate->jobs[i].cap * sizeof(tr_job *));
   tr_free(isolate->mem, isolate->jobs, isolate->crew->count * sizeof *isolate->jobs);
   list_free(isolate, isolate->spare);
+  tr_parcels_fini(&isolate->parcels);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/id.h"
+#include "runtime/bring.h"
 #include "runtime/launch.h"
 #include "runtime/state.h"
 
@@ -30,6 +31,9 @@ typedef struct moved {
   bool sent;             /* the state's answer is still to come */
   tr_buf state;
   tr_timer timer;
+  tr_bring bring;        /* from another isolate */
+  tr_agent_id agent_id;  /* in id */
+  bool lazy;
   troupe_done_fn fn;
   void *ud;
 } moved;
@@ -49,6 +53,7 @@ static void destroy(moved *m) {
   tr_mem *mem = &m->rt->mem;
   if (m->launched) m->launched->owner = NULL;
   tr_timer_stop(tr_core_timers(m->rt->core), &m->timer);
+  tr_bring_drop(&m->bring);
   tr_link_remove(&m->all);
   if (m->id) tr_free(mem, m->id, strlen(m->id) + 1);
   if (m->host) tr_free(mem, m->host, strlen(m->host) + 1);
@@ -208,6 +213,36 @@ static const tr_remote_ops ops = { .forward = on_forward, .wanted = on_wanted, .
 
 /* ---- the interface ---- */
 
+static moved *new_move(troupe_t *rt, const tr_agent_id *id, const troupe_to_dist_options_t *o, tr_error *error) {
+  char text[2 * TR_ID_MAX + 2];
+  moved *m = TR_NEW(&rt->mem, moved);
+  int n = snprintf(text, sizeof text, "%.*s/%.*s", TR_SLICE_ARG(id->type), TR_SLICE_ARG(id->key));
+  if (m) {
+    m->rt = rt;
+    m->remote.ops = &ops;
+    m->lazy = o->lazy;
+    tr_buf_init(&m->state, &rt->mem);
+    tr_list_push(&rt->moves, &m->all);
+    m->id = tr_strndup(&rt->mem, text, (size_t)n);
+    if (o->host) m->host = tr_strndup(&rt->mem, o->host, strlen(o->host));
+  }
+  if (m && m->id && (m->host || !o->host)) {
+    m->agent_id = (tr_agent_id){ tr_slice_make(m->id, id->type.n), tr_slice_make(m->id + id->type.n + 1, id->key.n) };
+    return m;
+  }
+  if (m) destroy(m);
+  tr_error_set(error, TR_EMEMORY, "out of memory");
+  return NULL;
+}
+
+/* It is in this isolate now. */
+static int hold(moved *m, tr_error *error) {
+  tr_class *class_ = tr_core_find_class(m->rt->core, m->agent_id.type);
+  tr_agent *agent = class_ ? tr_class_get(class_, m->agent_id.key, error) : NULL;
+  if (!agent) return error->code ? error->code : tr_error_set(error, TR_ENOT_FOUND, "its type is not here any more");
+  return tr_agent_hold(m->rt->core, agent, &m->remote, m->lazy, error);
+}
+
 int troupe_to_dist(troupe_t *rt, const char *agent_id, const troupe_to_dist_options_t *options, troupe_done_fn fn, void *ud) {
   troupe_to_dist_options_t o = { 0 };
   tr_error *error = tr_runtime_error(rt);
@@ -226,29 +261,34 @@ int troupe_to_dist(troupe_t *rt, const char *agent_id, const troupe_to_dist_opti
   if (o.host && (rc = tr_address_parse(tr_slice_of(o.host), &parsed, error))) return rc;
   if ((rc = tr_runtime_loop_open(rt))) return rc;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
-  tr_agent *agent = tr_core_find_remote(rt->core, id.type, id.key) ? NULL : tr_class_get(class_, id.key, error);
-  if (!agent) return error->code ? error->code : tr_runtime_fail(rt, TR_EEXISTS, "%s is elsewhere already, or on its way", agent_id);
-  moved *m = TR_NEW(&rt->mem, moved);
-  if (!m) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
-  m->rt = rt;
-  m->remote.ops = &ops;
+  if (tr_core_find_remote(rt->core, id.type, id.key)) return tr_runtime_fail(rt, TR_EEXISTS, "%s is elsewhere already, or on its way", agent_id);
+  moved *m = new_move(rt, &id, &o, error);
+  if (!m) return error->code;
   m->fn = fn;
   m->ud = ud;
-  tr_buf_init(&m->state, &rt->mem);
-  tr_list_push(&rt->moves, &m->all);
-  char text[2 * TR_ID_MAX + 2];
-  snprintf(text, sizeof text, "%.*s/%.*s", TR_SLICE_ARG(id.type), TR_SLICE_ARG(id.key));
-  m->id = tr_strndup(&rt->mem, text, strlen(text));
-  if (o.host) m->host = tr_strndup(&rt->mem, o.host, strlen(o.host));
-  rc = m->id && (m->host || !o.host) ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
-  if (!rc) rc = tr_agent_hold(rt->core, agent, &m->remote, o.lazy, error);
-  if (rc) {
+  rc = tr_bring_begin(&m->bring, rt, m->id, m->agent_id.type, m->agent_id.key, error);
+  if (rc == 0) rc = hold(m, error);
+  if (rc < 0) {
     destroy(m);
     return rc;
   }
-  if (!o.lazy) tr_timer_start(tr_core_timers(rt->core), &m->timer, tr_core_now(rt->core) + PATIENCE, time_is_up);
+  if (!o.lazy || rc == TR_BRING_WAITS) tr_timer_start(tr_core_timers(rt->core), &m->timer, tr_core_now(rt->core) + PATIENCE, time_is_up);
   if (rt->options.wake) rt->options.wake(rt->options.userdata);
   return 0;
+}
+
+void tr_runtime_moves_step(troupe_t *rt) {
+  for (tr_link *at = rt->moves.next, *next; at != &rt->moves; at = next) {
+    moved *m = TR_CONTAINER(at, moved, all);
+    tr_error error;
+    next = at->next;
+    tr_error_init(&error);
+    int rc = tr_bring_look(&m->bring, &error);
+    if (rc == TR_BRING_WAITS) continue;
+    if (!rc) rc = hold(m, &error);
+    if (rc) give_up(m, rc, error.text);
+    else if (m->lazy) tr_timer_stop(tr_core_timers(rt->core), &m->timer);
+  }
 }
 
 void tr_runtime_leave_moves(troupe_t *rt) {
@@ -269,10 +309,14 @@ void tr_runtime_drop_moves(troupe_t *rt) {
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error) {
   troupe_t *rt = ud;
   char id[2 * TR_ID_MAX + 2];
-  tr_class *class_ = tr_core_find_class(rt->core, type);
-  if (!class_) return tr_error_set(error, TR_ENOT_FOUND, "agent type %.*s is not here", (int)tr_utf8_cut(type, 200), type.p);
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
-  int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key));
-  if (tr_class_find(class_, key)) return tr_error_set(error, TR_EEXISTS, "%.200s is live there already", id);
-  return tr_carry_restore(rt, tr_slice_make(id, (size_t)n), bytes, error);
+  int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key)), rc;
+  tr_together_pause(rt, true);
+  tr_share share = tr_runtime_share_of(rt, type, key);
+  tr_class *class_ = tr_core_find_class(share.core, type);
+  if (!class_) rc = tr_error_set(error, TR_ENOT_FOUND, "agent type %.*s is not here", (int)tr_utf8_cut(type, 200), type.p);
+  else if (tr_class_find(class_, key)) rc = tr_error_set(error, TR_EEXISTS, "%.200s is live there already", id);
+  else rc = tr_carry_restore(share.script, tr_slice_make(id, (size_t)n), bytes, error);
+  tr_together_resume(rt);
+  return rc;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/fabric.h"
 #include "runtime/secure.h"
 #include "wire/wire.h"
 
@@ -52,8 +53,8 @@ static void host_unheard(void *ud, tr_slice topic, tr_slice type) {
 }
 
 static void host_dirty(void *ud, tr_host_conn *conn) {
-  (void)ud;
-  tr_net_conn_dirty(tr_host_conn_socket(conn));
+  const troupe_t *rt = ud;
+  if (!rt->fabric) tr_net_conn_dirty(tr_host_conn_socket(conn));
 }
 
 static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_net_handlers **handlers) {
@@ -66,30 +67,36 @@ static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_ne
 }
 
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options) { rt->host_options = *options; }
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from) { rt->options.compress_from = from; }
 tr_host *tr_runtime_host(troupe_t *rt) { return rt->host; }
+
+int tr_runtime_open_host(troupe_t *rt) {
+  if (rt->host) return 0;
+  rt->host_options.core = rt->core;
+  rt->host_options.compress_from = rt->options.compress_from;
+  rt->host_options.codecs = rt->codecs;
+  rt->host_options.version = TR_VERSION;
+  rt->host_options.dirty = host_dirty;
+  rt->host_options.control = host_control;
+  rt->host_options.identify = tr_secure_identify;
+  rt->host_options.dead = host_dead;
+  rt->host_options.unheard = host_unheard;
+  rt->host_options.ud = rt;
+  rt->host_options.restore = tr_runtime_take_state;
+  rt->host = tr_host_new(&rt->host_options);
+  if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  tr_secure_apply(rt);
+  return 0;
+}
 
 int troupe_listen(troupe_t *rt, const char *address, const char **bound) {
   tr_error *error = tr_runtime_error(rt);
   int rc = tr_runtime_loop_open(rt);
+  if (rc == 0) rc = tr_runtime_open_host(rt);
   if (rc) return rc;
-  if (!rt->host) {
-    rt->host_options.core = rt->core;
-    rt->host_options.codecs = rt->codecs;
-    rt->host_options.version = TR_VERSION;
-    rt->host_options.dirty = host_dirty;
-    rt->host_options.control = host_control;
-    rt->host_options.identify = tr_secure_identify;
-    rt->host_options.dead = host_dead;
-    rt->host_options.unheard = host_unheard;
-    rt->host_options.ud = rt;
-    rt->host_options.restore = tr_runtime_take_state;
-    rt->host = tr_host_new(&rt->host_options);
-    if (!rt->host) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
-    tr_secure_apply(rt);
-  }
   rc = tr_net_listen(rt->net, tr_slice_of(address), on_accept, rt, rt->bound, NULL, error);
   if (rc) {
-    if (rt->listeners == 0) { /* made for this one */
+    if (rt->listeners == 0 && !rt->fabric) { /* made for this one */
       tr_host_free(rt->host);
       rt->host = NULL;
     }
@@ -143,13 +150,15 @@ static void worker_dial(void *ud, tr_worker *worker) {
   tr_uplink *uplink = ud;
   tr_error error;
   tr_error_init(&error);
-  if (tr_net_connect(uplink->rt->net, tr_slice_of(uplink->address), &uplink_handlers, uplink, on_dialed, uplink, &uplink->dial, &error))
+  if (uplink->link) tr_fabric_dial(uplink->link);
+  else if (tr_net_connect(uplink->rt->net, tr_slice_of(uplink->address), &uplink_handlers, uplink, on_dialed, uplink, &uplink->dial, &error))
     tr_worker_disconnected(worker, error.text);
 }
 
 static void worker_hang_up(void *ud, tr_worker *worker) {
   (void)worker;
   tr_uplink *uplink = ud;
+  if (uplink->link) tr_fabric_hang_up(uplink->link);
   if (uplink->dial) tr_net_dial_cancel(uplink->dial);
   if (uplink->conn) tr_net_conn_drop(uplink->conn);
   uplink->dial = NULL;
@@ -187,23 +196,20 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
 
 static tr_slice worker_authorization(void *ud) { return tr_secure_authorization(((tr_uplink *)ud)->rt); }
 
-static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
-  tr_address parsed;
-  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
+/* `shape` says who hears of it, and by what it goes; its worker is made of the options. */
+static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_options *options) {
   tr_uplink *uplink = TR_NEW(&rt->mem, tr_uplink);
   if (!uplink) {
     tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
     return NULL;
   }
+  *uplink = *shape;
   uplink->rt = rt;
-  uplink->fn = fn;
-  uplink->ud = ud;
-  tr_address_format(&parsed, uplink->address, sizeof uplink->address);
   options->core = rt->core;
   options->address = uplink->address;
+  options->compress_from = rt->options.compress_from;
   options->version = TR_VERSION;
   options->has_types = tr_codecs_has_types(rt->codecs);
-  options->tls = parsed.tls;
   options->authorization = worker_authorization;
   options->dial = worker_dial;
   options->hang_up = worker_hang_up;
@@ -227,6 +233,23 @@ static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_optio
   return uplink;
 }
 
+static tr_uplink *make_uplink(troupe_t *rt, const char *address, tr_worker_options *options, tr_uplink_fn fn, void *ud) {
+  tr_address parsed;
+  tr_uplink shape = { .fn = fn, .ud = ud };
+  if (tr_address_parse(tr_slice_of(address), &parsed, tr_runtime_error(rt)) || tr_runtime_loop_open(rt) || tr_secure_dial(rt, &parsed)) return NULL;
+  tr_address_format(&parsed, shape.address, sizeof shape.address);
+  options->tls = parsed.tls;
+  return start_uplink(rt, &shape, options);
+}
+
+int tr_runtime_connect_by(troupe_t *rt, const char *name, tr_fabric_link *link, tr_uplink **out) {
+  tr_worker_options options = { .register_types = true };
+  tr_uplink shape = { .link = link };
+  snprintf(shape.address, sizeof shape.address, "%s", name);
+  *out = start_uplink(rt, &shape, &options);
+  return *out ? 0 : rt->error.code;
+}
+
 int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, uint32_t max_message, tr_uplink_fn fn, void *ud,
                        tr_uplink **out) {
   tr_worker_options options = { .max_message = max_message, .register_types = register_types };
@@ -236,10 +259,24 @@ int tr_runtime_connect(troupe_t *rt, const char *address, bool register_types, u
   return 0;
 }
 
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud) {
+  tr_worker_options options = { .bound = true, .events = TR_UPLINK_NONE };
+  tr_uplink *uplink = make_uplink(rt, address, &options, fn, ud);
+  if (uplink) uplink->member = true;
+  return uplink;
+}
+
+void tr_runtime_free_uplink(tr_uplink *uplink) {
+  tr_link_remove(&uplink->all);
+  worker_hang_up(uplink, uplink->worker);
+  tr_worker_free(uplink->worker);
+  TR_DELETE(&uplink->rt->mem, uplink);
+}
+
 static tr_uplink *find_uplink(troupe_t *rt, const char *address) {
   for (tr_link *l = rt->uplinks.next; l != &rt->uplinks; l = l->next) {
     tr_uplink *uplink = TR_CONTAINER(l, tr_uplink, all);
-    if (strcmp(uplink->address, address) == 0) return uplink;
+    if (!uplink->member && strcmp(uplink->address, address) == 0) return uplink;
   }
   return NULL;
 }
@@ -305,12 +342,8 @@ bool tr_runtime_left(const troupe_t *rt) {
 
 /* Before the core goes: workers leave it; host connections close with the sockets (tr_runtime_loop_close). */
 void tr_runtime_close_doors(troupe_t *rt) {
-  tr_link *link;
+  tr_fabric_leave(rt);
   tr_runtime_close_tunnels(rt);
-  while ((link = tr_list_pop(&rt->uplinks))) {
-    tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
-    worker_hang_up(uplink, uplink->worker);
-    tr_worker_free(uplink->worker);
-    TR_DELETE(&rt->mem, uplink);
-  }
+  tr_runtime_free_pools(rt);
+  while (!tr_list_empty(&rt->uplinks)) tr_runtime_free_uplink(TR_CONTAINER(rt->uplinks.next, tr_uplink, all));
 }

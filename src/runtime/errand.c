@@ -23,8 +23,10 @@ int tr_crew_errand(tr_crew *crew, void (*fn)(void *ud), void *ud) {
   tr_isolate_wake(crew->isolates[0]);
   uv_mutex_lock(&crew->mutex);
   while (!self.done && !atomic_load(&crew->ending)) uv_cond_wait(&crew->resumed, &crew->mutex);
-  if (!self.done) tr_link_remove(&self.link);
-  crew->asking--;
+  if (!self.done) {
+    tr_link_remove(&self.link);
+    crew->asking--;
+  }
   uv_mutex_unlock(&crew->mutex);
   return self.done ? 0 : TR_EUNAVAILABLE;
 }
@@ -37,6 +39,7 @@ void tr_crew_serve_locked(tr_crew *crew) {
     at->fn(at->ud);
     uv_mutex_lock(&crew->mutex);
     crew->serving--;
+    crew->asking--; /* from here on it may run again */
     at->done = true;
     uv_cond_broadcast(&crew->resumed);
   }

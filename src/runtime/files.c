@@ -55,6 +55,10 @@ out:
 static void tell_reload(troupe_t *rt, int rc) {
   if (rc >= 0) tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "", rc ? "\"" : "");
   else tr_log_write(&rt->log, TR_LOG_ERROR, "reload.failed", "%s (the old version goes on)", rt->error.text);
+  if (!rt->stay) return;
+  char text[TR_ERROR_TEXT];
+  snprintf(text, sizeof text, "%s", rt->error.text); /* what is done there may fail, too */
+  rt->stay->reloaded(rt->stay_ud, rc, text);
 }
 
 void tr_runtime_reload_changed(troupe_t *rt) { tell_reload(rt, troupe_reload(rt, NULL)); }
@@ -77,6 +81,7 @@ static uint32_t contents_hash(troupe_t *rt) {
  * they are tried again, since what was missing may be a file that is not loaded yet, but only another complaint is told. */
 static void on_change(void *ud) {
   troupe_t *rt = ud;
+  if (rt->stay) rt->stay->changed(rt->stay_ud);
   uint32_t hash = contents_hash(rt);
   bool same = hash == rt->watch_hash;
   if (same && !rt->watch_failed) return;
@@ -86,13 +91,15 @@ static void on_change(void *ud) {
   if (rc > 0 || (rc < 0 && !same)) tell_reload(rt, rc);
 }
 
+void tr_runtime_watch_path(troupe_t *rt, const char *path) {
+  tr_error error;
+  tr_error_init(&error);
+  if (rt->watch && tr_watch_file(rt->watch, path, &error)) tr_log_write(&rt->log, TR_LOG_WARN, "watch", "error=\"%s\"", error.text);
+}
+
 void tr_runtime_watch_files(troupe_t *rt) {
   if (!rt->watch) return;
-  for (const char *path = NULL; (path = tr_script_next_file(rt->script, path));) {
-    tr_error error;
-    tr_error_init(&error);
-    if (tr_watch_file(rt->watch, path, &error)) tr_log_write(&rt->log, TR_LOG_WARN, "watch", "error=\"%s\"", error.text);
-  }
+  for (const char *path = NULL; (path = tr_script_next_file(rt->script, path));) tr_runtime_watch_path(rt, path);
 }
 
 int tr_runtime_watch(troupe_t *rt) {

@@ -17,8 +17,9 @@ struct tr_grant {
   char text[];
 };
 
-static const char *const names[] = { "launch", "net", NULL };
-static const char *const later[] = { "fs.read", "fs.write", "env", "exec", "luv", NULL };
+static const char *const names[] = { "launch", "net", "fs.read", "fs.write", "env", "exec", NULL };
+static const char *const later[] = { "luv", NULL };
+static const char *const narrow[] = { "fs.read", "fs.write", "env", "exec", NULL }; /* never for everything */
 
 static bool is_one_of(const char *const *list, const char *text, size_t n) {
   for (; *list; list++)
@@ -34,8 +35,10 @@ static int check(troupe_t *rt, const char *text, size_t size) {
   if (!is_one_of(names, text, n)) {
     const char *nearest = tr_text_nearest(tr_slice_make(text, n), names);
     return tr_runtime_fail(rt, TR_EINVALID, "`%.*s` is not a right%s%s%s", (int)n, text, nearest ? "; did you mean `" : "",
-                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT)");
+                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM)");
   }
+  if (is_one_of(narrow, text, n) && (!equals || n + 1 == size))
+    return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` needs a value: %.*s=%s", (int)n, text, (int)n, text, text[0] == 'f' ? "PATH" : n == 3 ? "NAME" : "PROGRAM");
   if (equals && n == 6) return tr_runtime_fail(rt, TR_EINVALID, "the right `launch` takes no value");
   return 0;
 }
@@ -67,6 +70,7 @@ int tr_runtime_allow(troupe_t *rt, const char *list) {
 
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value) {
   size_t n = strlen(name);
+  if (value && strncmp(name, "fs.", 3) == 0) return tr_runtime_may_path(rt, name, value);
   for (const tr_link *l = rt->grants.next; l != &rt->grants; l = l->next) {
     const struct tr_grant *grant = TR_CONTAINER(l, struct tr_grant, all);
     if (strncmp(grant->text, name, n) != 0) continue;

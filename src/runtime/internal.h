@@ -3,6 +3,8 @@
 #ifndef TR_RUNTIME_INTERNAL_H
 #define TR_RUNTIME_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "base/tally.h"
 #include "net/net.h"
 #include "net/watch.h"
@@ -32,13 +34,22 @@ struct tr_uplink {
   tr_worker *worker;
   tr_net_conn *conn;
   tr_net_dial *dial;
+  struct tr_fabric_link *link; /* fabric.c, in place of sockets; else NULL */
   tr_uplink_fn fn;
   void *ud;
+  bool member;        /* of a pool: nobody else uses it */
   char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
 };
 
+typedef struct tr_probation {
+  _Atomic uint32_t number, failures; /* number: of the reload; 0: none is watched */
+  uint32_t limit;
+  tr_time until;
+} tr_probation;
+
 struct troupe {
+  tr_probation probation;
   troupe_options_t options;
   tr_mem mem;
   tr_log log;
@@ -54,6 +65,7 @@ struct troupe {
   tr_host_options host_options;
   struct tr_secure *secure; /* secure.c */
   tr_link uplinks;
+  tr_link pools;      /* pool.c */
   tr_link tunnels;    /* tunnel.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
@@ -63,8 +75,11 @@ struct troupe {
   tr_class *leaf_class;
   tr_name *leaf_key;
   tr_link grants;
+  tr_script_outside outside;
+  atomic_uint programs; /* that scripts run at the moment */
   size_t grant_count;
   size_t listeners;
+  struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
   char bound[TR_ADDRESS_MAX];
   /* loop.c */
   uv_loop_t loop_storage;
@@ -96,6 +111,8 @@ struct troupe {
   tr_time begun;
   /* signals.c */
   struct tr_signals *signals;
+  const struct tr_stay *stay; /* NULL: it ends when its programs do */
+  void *stay_ud;
   void (*on_stop)(void *ud);
   void *on_stop_ud;
   /* messages.c */
@@ -123,6 +140,15 @@ int tr_runtime_fail(troupe_t *rt, int code, const char *format, ...)
 #endif
     ;
 void tr_runtime_print(troupe_t *rt, tr_mem *mem, tr_slice line); /* a line of a script's print; mem: of the isolate */
+/* doors.c: an uplink of a pool: it registers nothing, and takes what names it. NULL: rt->error says why. */
+tr_uplink *tr_runtime_member(troupe_t *rt, const char *address, tr_uplink_fn fn, void *ud);
+void tr_runtime_free_uplink(tr_uplink *uplink); /* not from inside its worker */
+void tr_runtime_free_pools(troupe_t *rt);       /* pool.c */
+/* messages.c: troupe_publish_with and troupe_call_with, by this uplink alone. */
+int tr_runtime_publish_by(troupe_t *rt, tr_uplink *by, const char *topic, const char *type, troupe_value_t *body,
+                          const troupe_message_options_t *options);
+int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const char *type, troupe_value_t *body,
+                       const troupe_message_options_t *options, troupe_reply_fn fn, void *ud);
 /* letters.c: one more of them, of one isolate; into the log and to those who subscribe */
 void tr_runtime_dead_letter(tr_tally *letters, const tr_log *log, tr_script *script, tr_msg *msg, int code, const char *reason);
 /* The newest of them, for the operator: undelivered.c. */
@@ -139,13 +165,23 @@ void tr_together_pause(troupe_t *rt, bool settle);
 void tr_together_resume(troupe_t *rt);
 /* Call fn in the runtime's own thread, and wait for it (errand.c). TR_EUNAVAILABLE: all ends, fn was not called. thr: any. */
 int tr_runtime_errand(troupe_t *rt, void (*fn)(void *ud), void *ud);
-/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: it is live elsewhere;
+/* From now on this id is of this thread's isolate, where the doors are, wherever it would live. err: TR_EEXISTS: another than `known` is live there;
  * TR_EMEMORY. */
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error);
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error);
 void tr_together_let_go(troupe_t *rt, const char *id); /* no more */
 void tr_together_watch(troupe_t *rt); /* wake this thread once when another one falls asleep */
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
-int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error);
+typedef void (*tr_changes_fn)(void *ud, unsigned isolate, const tr_reloading *plan);
+/* probation.c: new code that is watched for failures */
+void tr_probation_begin(troupe_t *rt, uint32_t limit, tr_time within); /* of what serves now */
+void tr_probation_end(troupe_t *rt);
+void tr_probation_failed(troupe_t *rt, uint32_t number); /* thr: any */
+bool tr_probation_is_over(const troupe_t *rt);
+void tr_probation_go_back(troupe_t *rt);
+/* As troupe_reload, with more to say: how many files, or an error (rt->error). */
+int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud);
+/* told (may be NULL) hears of each isolate's plan before it is taken, or with options->trial is not. NULL: nothing changed */
+int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error);
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
 int tr_together_start(troupe_t *rt, tr_error *error);
 void tr_together_drain(troupe_t *rt);
@@ -167,6 +203,9 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* outside.c: the script's hooks; and is this path a granted one, or below one? */
+void tr_runtime_outside(troupe_t *rt);
+bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path);
 #define TR_RIGHTS_MAX 8192
 /* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
@@ -181,7 +220,7 @@ int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes,
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
 /* carry.c: one agent's state, for another process. */
 int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
-int tr_carry_restore(troupe_t *rt, tr_slice id, tr_slice bytes, tr_error *error);
+int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error);
 /* shared.c: hooks of uplinks (ud: the tr_uplink). */
 void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
 int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
@@ -191,6 +230,7 @@ bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is n
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);
+void tr_runtime_moves_step(troupe_t *rt); /* those that are on their way from another isolate */
 /* forward.c */
 void tr_runtime_forward(troupe_t *rt, tr_remote *remote, tr_dest *dest, tr_msg *msg);
 /* doors.c */
@@ -199,9 +239,13 @@ int tr_runtime_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *er
 void tr_runtime_sync_uplinks(void *ud); /* the script's classes_changed hook */
 void tr_runtime_leave(troupe_t *rt, tr_time deadline);
 bool tr_runtime_left(const troupe_t *rt);
+int tr_runtime_open_host(troupe_t *rt); /* rt->host is there then */
+/* An uplink that goes by a network in memory (fabric.c). */
+int tr_runtime_connect_by(troupe_t *rt, const char *name, struct tr_fabric_link *link, tr_uplink **out);
 void tr_runtime_close_doors(troupe_t *rt);
 /* messages.c */
 void tr_runtime_cancel_calls(troupe_t *rt);
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error); /* of any isolate, appended */
 /* NULL: out of memory, or error says what is wrong with it. */
 troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr_error *error);
 /* subscribe.c: the names in it must still be there */

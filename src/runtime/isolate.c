@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The threads: how they run, stand still, and come to an end.
  *
- * An isolate takes what came in, runs a slice of turns, and sleeps in its loop when nothing is left. It never waits for another one; only
+ * An isolate takes what came in, runs a slice of turns, and sleeps (nap.h) when nothing is left. It never waits for another one; only
  * isolate 0 does, for all to stand still: then whatever concerns them all (loading, reloading, saving, closing) is done
  * from its thread, one isolate after the other, as if there were no threads. So none of that needs a protocol between them.
  *
@@ -65,8 +65,6 @@ static void stand_still(tr_isolate *isolate) {
   uv_mutex_unlock(&crew->mutex);
 }
 
-/* One that is due when the loop begins fires before it would sleep: then it must not. */
-static void on_timer(uv_timer_t *timer) { uv_stop(timer->loop); }
 static void on_wake(uv_async_t *async) { (void)async; }
 
 static void sleep_now(tr_isolate *isolate) {
@@ -77,17 +75,10 @@ static void sleep_now(tr_isolate *isolate) {
   uint64_t says = tr_isolate_is_stalled(isolate) ? 0 : TR_STATUS_ASLEEP | idle;
   set_status(isolate, says);
   if ((atomic_load(&crew->watching) & says) && (atomic_fetch_and(&crew->watching, ~says) & says)) tr_isolate_wake(crew->isolates[0]);
-  tr_time next = atomic_load(&isolate->next);
-  if (next != TR_NEVER) {
-    tr_time wait = next - tr_runtime_now(crew->rt);
-    uv_update_time(&isolate->loop);
-    uv_timer_start(&isolate->timer, on_timer, wait <= 0 ? 0 : (uint64_t)((wait + 999) / 1000), 0);
-  } else {
-    uv_timer_stop(&isolate->timer);
-  }
+  tr_time next = atomic_load(&isolate->next), wait = next == TR_NEVER ? next : next - tr_runtime_now(crew->rt);
   /* Who pushes, pauses or ends wakes us after having done so: what came before this look is seen, what comes after it wakes. */
   bool any = !tr_inbox_empty(&isolate->inbox) || atomic_load(&crew->pausing) || atomic_load(&crew->ending);
-  uv_run(&isolate->loop, any ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+  if (!any) tr_nap_sleep(&isolate->nap, wait);
   set_status(isolate, 0);
 }
 
@@ -107,25 +98,20 @@ static void thread_main(void *arg) {
 void tr_isolate_wake(tr_isolate *isolate) {
   troupe_t *rt = isolate->crew->rt;
   if (!isolate->crew->started) return; /* nobody sleeps yet */
-  uv_async_send(&isolate->wake);
-  if (isolate->index == 0 && rt->options.wake) rt->options.wake(rt->options.userdata);
+  if (isolate->index > 0) {
+    tr_nap_wake(&isolate->nap);
+    return;
+  }
+  uv_async_send(&isolate->crew->wake);
+  if (rt->options.wake) rt->options.wake(rt->options.userdata);
 }
 
 int tr_crew_start(tr_crew *crew) {
   if (crew->started) return 0;
   int rc = tr_runtime_loop_open(crew->rt);
   if (rc) return rc;
-  for (unsigned i = 1; i < crew->count; i++) {
-    tr_isolate *isolate = crew->isolates[i];
-    if (!isolate->has_loop) {
-      if (uv_loop_init(&isolate->loop)) return tr_runtime_fail(crew->rt, TR_EIO, "cannot make an event loop for a thread");
-      isolate->has_loop = true;
-      uv_timer_init(&isolate->loop, &isolate->timer);
-      uv_async_init(&isolate->loop, &isolate->wake, on_wake);
-    }
-  }
-  uv_async_init(crew->rt->loop, &crew->isolates[0]->wake, on_wake);
-  uv_unref((uv_handle_t *)&crew->isolates[0]->wake);
+  uv_async_init(crew->rt->loop, &crew->wake, on_wake);
+  uv_unref((uv_handle_t *)&crew->wake);
   crew->started = true;
   for (unsigned i = 1; i < crew->count; i++) {
     tr_isolate *isolate = crew->isolates[i];
@@ -146,7 +132,7 @@ void tr_crew_stop(tr_crew *crew) {
   for (unsigned i = 1; i < crew->count; i++) {
     tr_isolate *isolate = crew->isolates[i];
     if (!isolate->running) continue;
-    uv_async_send(&isolate->wake);
+    tr_nap_wake(&isolate->nap);
     uv_thread_join(&isolate->thread);
     isolate->running = false;
   }
@@ -162,7 +148,7 @@ void tr_crew_pause(tr_crew *crew) {
   unsigned running = 0;
   for (unsigned i = 1; i < crew->count; i++) {
     running += crew->isolates[i]->running;
-    if (crew->isolates[i]->running) uv_async_send(&crew->isolates[i]->wake);
+    if (crew->isolates[i]->running) tr_nap_wake(&crew->isolates[i]->nap);
   }
   uv_mutex_lock(&crew->mutex);
   for (;;) {
@@ -211,7 +197,7 @@ void tr_crew_look_at_clock(tr_crew *crew) {
   if (now == crew->clock || !crew->started) return;
   crew->clock = now;
   for (unsigned i = 1; i < crew->count; i++)
-    if (atomic_load(&crew->isolates[i]->next) <= now) uv_async_send(&crew->isolates[i]->wake);
+    if (atomic_load(&crew->isolates[i]->next) <= now) tr_nap_wake(&crew->isolates[i]->nap);
 }
 
 bool tr_crew_is(tr_crew *crew, uint64_t what) {
@@ -253,6 +239,8 @@ static tr_time clock_of(void *ud) {
   return tr_runtime_now(isolate->crew->rt);
 }
 
+static void on_failed(void *ud, uint32_t number) { tr_probation_failed(((const tr_isolate *)ud)->crew->rt, number); }
+
 static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_core_options core = {
     .mem = isolate->mem, .log = isolate->log, .seed = seed, .now = tr_runtime_now(isolate->crew->rt),
@@ -263,7 +251,8 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
     .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
-    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .ud = isolate,
+    .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .failed = on_failed, .outside = &isolate->crew->rt->outside,
+    .ud = isolate,
   };
   isolate->script = tr_script_new(&script, error);
   return isolate->script ? 0 : TR_EMEMORY;
@@ -282,6 +271,8 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
+  isolate->parcels.mem = isolate->mem;
+  tr_nap_init(&isolate->nap);
   tr_tally_init(&isolate->letters, isolate->mem, index);
   tr_undelivered_init(&isolate->undelivered, isolate->mem);
   return isolate;
@@ -314,22 +305,10 @@ int tr_crew_new(troupe_t *rt, unsigned count) {
   return 0;
 }
 
-static void on_close(uv_handle_t *handle) { (void)handle; }
-
-static void close_loop(tr_isolate *isolate) {
-  if (!isolate->has_loop) return;
-  uv_close((uv_handle_t *)&isolate->timer, on_close);
-  uv_close((uv_handle_t *)&isolate->wake, on_close);
-  uv_run(&isolate->loop, UV_RUN_DEFAULT);
-  uv_loop_close(&isolate->loop);
-  isolate->has_loop = false;
-}
-
 void tr_crew_close(tr_crew *crew) {
   crew->started = false; /* nobody is to be woken any more */
   for (unsigned i = 1; i < crew->count; i++) {
     tr_isolate *isolate = crew->isolates[i];
-    close_loop(isolate);
     tr_script_free(isolate->script);
     isolate->script = NULL;
     if (isolate->core) tr_isolate_leave(isolate);
@@ -349,6 +328,7 @@ void tr_crew_free(tr_crew *crew) {
     tr_isolate *isolate = crew->isolates[i];
     tr_isolate_close_crossing(isolate);
     tr_inbox_fini(&isolate->inbox, mem);
+    tr_nap_fini(&isolate->nap);
     tr_buf_fini(&isolate->draft.data);
     TR_DELETE(mem, isolate);
   }

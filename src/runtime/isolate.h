@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Isolates: the threads of one runtime. Each has its own core, Lua state, memory count and loop, and a share of the agents. Isolate 0 is
+ * Isolates: the threads of one runtime. Each has its own core, Lua state and memory count, and a share of the agents. Isolate 0 is
  * the thread that uses troupe.h: it has the doors, the programs and what C added; it is the only one there is by default, and then
  * none of this exists (troupe_t.crew is NULL). */
 #ifndef TR_RUNTIME_ISOLATE_H
@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "runtime/internal.h"
+#include "runtime/nap.h"
 #include "runtime/parcel.h"
 
 /* A request that was sent to another isolate, until its answer is there. */
@@ -33,22 +34,24 @@ struct tr_isolate {
   tr_mem own_mem;
   tr_log own_log;
   bool muted;        /* it loads what isolate 0 has loaded, and printed, before */
-  bool has_loop, running;
-  uv_loop_t loop;
+  bool running;
   uv_thread_t thread;
-  uv_timer_t timer;
-  /* what others touch */
-  uv_async_t wake;
+  /* what others touch, away from what only its own thread does: a line of the cache that both write goes to and fro */
+  char apart[64];
+  tr_nap nap;
   tr_inbox inbox;
   _Atomic bool let_go;       /* all its held agents may go on: a word about one of them was lost */
+  char apart_too[64];
   _Atomic tr_time next;      /* its next timer, when it went to sleep */
   _Atomic uint64_t status;   /* TR_STATUS_…, above them how often it changed */
   _Atomic uint64_t sent, taken; /* parcels; only its own thread writes */
-  /* crossing.c */
+  char apart_as_well[64];
+  /* crossing.c, away.c, job.c */
   tr_isolate_gate *gates;    /* by receiver */
   tr_away_slot *away;
   uint32_t away_cap, away_free;
   tr_draft draft;
+  tr_parcels parcels;
   tr_far_list *spare;
   tr_job_table *jobs;        /* by caller's isolate */
 };
@@ -65,6 +68,7 @@ struct tr_crew {
   unsigned count;
   bool started;
   tr_isolate *isolates[TR_ISOLATES_MOST];
+  uv_async_t wake;           /* of isolate 0 */
   uv_mutex_t log_mutex;      /* recursive: one callback of the embedder at a time */
   uv_mutex_t mutex;          /* of the pause */
   uv_cond_t paused, resumed;
@@ -112,13 +116,15 @@ tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key); /* by n
 int tr_isolate_open_crossing(tr_isolate *isolate, uint64_t identity);
 void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its script: nothing is away or waits any more */
 void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
-/* Take what others sent. */
+/* To the same agent in isolate 0, whatever the message is. While all stand still, from there: so there is always room. */
+void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent);
+/* arrivals.c: take what others sent */
 void tr_isolate_receive(tr_isolate *isolate);
 bool tr_isolate_is_stalled(const tr_isolate *isolate); /* something waits for room in a link: it will be woken when there is */
 void tr_isolate_drop_inbox(tr_isolate *isolate);
-/* Push, and wake who is to be woken. own: takes it. */
+/* crossing.c: push, and wake who is to be woken. own: takes it. */
 void tr_isolate_push(tr_isolate *from, unsigned to, tr_parcel *parcel);
-/* script hooks of isolates; the last three by errand */
+/* script hooks of isolates: errand.c, arrivals.c */
 int tr_isolate_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error);
 int tr_isolate_launch(void *ud, const tr_script_launch *asked, tr_error *error);
 int tr_isolate_stop_launched(void *ud, tr_slice type, tr_slice key, tr_error *error);

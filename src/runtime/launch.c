@@ -389,7 +389,7 @@ int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error) 
   if (old && old->ops == &ops && tr_launched_same(TR_CONTAINER(old, tr_launched, remote), &plan)) return 0; /* the same again */
   tr_launched *l = tr_launched_new(rt, &plan, &ops, error);
   if (!l) return error->code;
-  rc = old ? 0 : tr_together_bring(rt, plan.type, plan.key, error);
+  rc = old ? 0 : tr_together_bring(rt, plan.type, plan.key, NULL, error);
   l->brought = !old && !rc;
   if (!rc) rc = tr_core_add_remote(rt->core, plan.type, plan.key, &l->remote, error);
   if (rc) {

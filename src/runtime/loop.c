@@ -129,9 +129,11 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     if (rt->crew) take_in(rt, now);
     more = tr_script_step(rt->script, now, SLICE_TURNS);
     now = tr_runtime_now(rt);
+    if (rt->crew && !tr_list_empty(&rt->moves)) tr_runtime_moves_step(rt);
     if (rt->crew) more |= !tr_inbox_empty(&rt->crew->isolates[0]->inbox);
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
+  if (tr_probation_is_over(rt)) tr_probation_go_back(rt);
   if (!tr_list_empty(&rt->saves)) {
     tr_runtime_saves_step(rt);
     if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
@@ -300,11 +302,31 @@ void troupe_stop(troupe_t *rt, int64_t drain_us) {
 
 void tr_runtime_on_exit(void *ud, int status) {
   troupe_t *rt = ud;
+  if (rt->stay) {
+    rt->stay->ended(rt->stay_ud, status);
+    return;
+  }
   if (!rt->exit_status) rt->exit_status = status; /* ctx:exit(3), and then the program returns */
   troupe_stop(rt, rt->drain);
 }
 
-void tr_runtime_exit(troupe_t *rt, int status) { tr_runtime_on_exit(rt, status); }
+void tr_runtime_exit(troupe_t *rt, int status) {
+  rt->stay = NULL;
+  tr_runtime_on_exit(rt, status);
+}
+
+void tr_runtime_stay(troupe_t *rt, const tr_stay *stay, void *ud) {
+  rt->stay = stay;
+  rt->stay_ud = ud;
+}
+
+unsigned tr_runtime_run_again(troupe_t *rt, bool all) {
+  tr_error error;
+  tr_error_init(&error);
+  unsigned count = tr_script_run_again(rt->script, all, &error);
+  if (error.code) tr_log_write(&rt->log, TR_LOG_ERROR, "start.failed", "error=\"%s: %s\"", tr_error_name(error.code), error.text);
+  return count;
+}
 void tr_runtime_set_drain(troupe_t *rt, tr_time drain) { rt->drain = drain; }
 bool tr_runtime_stopping(const troupe_t *rt) { return rt->stage != TR_STAGE_RUNNING; }
 

@@ -46,13 +46,15 @@ troupe_value_t *tr_runtime_value_from_body(troupe_t *rt, const tr_body *body, tr
   return value;
 }
 
-int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error) {
+int tr_body_json(tr_script *script, const tr_body *body, tr_buf *out, tr_error *error) {
   tr_json_writer writer;
   tr_json_writer_init(&writer, out, error);
   tr_sink sink = tr_json_sink(&writer);
-  int rc = tr_script_walk(rt->script, body, &sink, error);
+  int rc = tr_script_walk(script, body, &sink, error);
   return rc == 0 && out->failed ? tr_error_set(error, TR_EMEMORY, "out of memory") : rc;
 }
+
+int tr_runtime_body_json(troupe_t *rt, const tr_body *body, tr_buf *out, tr_error *error) { return tr_body_json(rt->script, body, out, error); }
 
 /* ---- publish, send ---- */
 
@@ -167,6 +169,19 @@ int troupe_publish_with(troupe_t *rt, const char *topic, const char *type, troup
   return post(rt, TR_MSG_EVENT, topic, type, body, options);
 }
 
+int tr_runtime_publish_by(troupe_t *rt, tr_uplink *by, const char *topic, const char *type, troupe_value_t *body,
+                          const troupe_message_options_t *given) {
+  troupe_message_options_t options;
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  tr_msg *msg = make_message(rt, TR_MSG_EVENT, topic, type, body, read_options(given, &options));
+  if (!msg) return rt->error.code;
+  if (tr_runtime_stopping(rt)) return refuse(rt, msg);
+  tr_dest *dest = tr_worker_dest(by->worker);
+  dest->ops->event(dest, msg);
+  tr_msg_unref(msg);
+  return 0;
+}
+
 int troupe_send(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body) {
   return post(rt, TR_MSG_SEND, agent, type, body, NULL);
 }
@@ -209,12 +224,18 @@ int troupe_call(troupe_t *rt, const char *agent, const char *type, troupe_value_
 
 int troupe_call_with(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body,
                      const troupe_message_options_t *given, troupe_reply_fn fn, void *ud) {
+  return tr_runtime_call_by(rt, NULL, agent, type, body, given, fn, ud);
+}
+
+int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const char *type, troupe_value_t *body,
+                       const troupe_message_options_t *given, troupe_reply_fn fn, void *ud) {
   troupe_message_options_t options;
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   tr_msg *msg = make_message(rt, TR_MSG_REQUEST, agent, type, body, read_options(given, &options));
   int64_t timeout_us = options.timeout_us;
   if (!msg) return rt->error.code;
   if (tr_runtime_stopping(rt)) return refuse(rt, msg);
+  if (by) msg->via = tr_worker_dest(by->worker)->number;
   tr_c_call *call = TR_NEW(&rt->mem, tr_c_call);
   if (!call) {
     tr_msg_unref(msg);

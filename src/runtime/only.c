@@ -2,6 +2,7 @@
  * Which agents are saved or restored: ids, types, and patterns of both, in which * stands for any text. */
 #include <string.h>
 
+#include "base/text.h"
 #include "runtime/state.h"
 
 #define ONLY_MAX 1000
@@ -32,32 +33,10 @@ void tr_only_fini(tr_only *only) {
   *only = (tr_only){ .mem = only->mem };
 }
 
-/* Greedy with one way back: linear in practice, and never worse than the product of the lengths. */
-static bool matches(const char *pattern, tr_slice text) {
-  const char *star = NULL;
-  size_t at = 0, back = 0;
-  while (at < text.n) {
-    if (*pattern == '*') {
-      star = pattern++;
-      back = at;
-    } else if (*pattern == text.p[at]) {
-      pattern++;
-      at++;
-    } else if (star) {
-      pattern = star + 1;
-      at = ++back;
-    } else {
-      return false;
-    }
-  }
-  while (*pattern == '*') pattern++;
-  return *pattern == 0;
-}
-
 bool tr_only_has(const tr_only *only, tr_slice key) {
   const char *slash = key.n ? memchr(key.p, '/', key.n) : NULL;
   tr_slice type = { key.p, slash ? (size_t)(slash - key.p) : key.n };
   for (size_t i = 0; i < only->count; i++)
-    if (strchr(only->items[i], '/') ? slash && matches(only->items[i], key) : matches(only->items[i], type)) return true;
+    if (strchr(only->items[i], '/') ? slash && tr_text_matches(only->items[i], key) : tr_text_matches(only->items[i], type)) return true;
   return only->count == 0;
 }

@@ -11,7 +11,7 @@ typedef struct asking {
   tr_net *net;
   tr_net_conn *conn;
   tr_admin_ask *ask;
-  void (*fn)(void *ud, tr_slice json);
+  bool (*fn)(void *ud, tr_slice json);
   void *ud;
   tr_error *error;
   bool over;
@@ -28,7 +28,7 @@ static void end(asking *self, int rc, tr_slice text) {
 
 static void on_reply(void *ud, tr_slice body) {
   asking *self = ud;
-  if (!self->over) self->fn(self->ud, body);
+  if (!self->over && !self->fn(self->ud, body)) end(self, 0, TR_SLICE_LITERAL(""));
 }
 static void on_over(void *ud, int code, tr_slice text) { end(ud, code, text); }
 static void on_dirty(void *ud) {
@@ -78,7 +78,7 @@ static void close_loop(asking *self) {
   tr_admin_ask_free(self->ask);
 }
 
-int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, void (*fn)(void *ud, tr_slice json), void *ud,
+int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
                     tr_error *error) {
   asking self = { .fn = fn, .ud = ud, .error = error };
   tr_admin_ask_options options = { .mem = &self.mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,

@@ -35,7 +35,7 @@ static const tr_kept_letter *next_newest(const troupe_t *rt, uint32_t shown[TR_I
 
 void tr_question_letters(tr_question *q) {
   const troupe_t *rt = q->self->rt;
-  double most = tr_question_number(q, "count", 50);
+  double asked = tr_question_number(q, "count", 50), most = asked < TR_UNDELIVERED_KEPT ? asked : TR_UNDELIVERED_KEPT;
   uint32_t shown[TR_ISOLATES_MOST] = { 0 };
   const tr_kept_letter *letter;
   const char *comma = "";

@@ -1,90 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * What the operator may ask for. To add a verb: a function that answers its question, now or later, and a row in `verbs`.
+ * What the operator may ask for. To add a verb: a function that answers its question, now or later, and a row in `verbs`. Those that
+ * look at single agents have files of their own, operator_*.c.
  *
- * "ps" → { pid, version, uptime_s, stage, doors, agents, stats } · "reload" { name? } → { files } ·
+ * "ps" → { pid, version, uptime_s, stage, doors, rights, agents, stats } · "reload": operator_reload.c ·
  * "stop" { drain? } → { stopping }, and the question ends with the process · "state.save" { path?, only?, timeout? } →
  * { path, bytes, failed } · "state.restore" { path, only? } → { path, failed } · "state.show" { only?, timeout? } → the
  * state as state_show.c has it · "deadletters" { count? } → { total, letters } · "doctor"
  * → { pid, findings, checks }. Times are seconds. */
-#include <math.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "codec/json.h"
-#include "runtime/isolate.h"
 #include "runtime/operator.h"
-#include "runtime/secure.h"
-
-/* ---- arguments ---- */
-
-double tr_question_number(const tr_question *q, const char *name, double fallback) {
-  const tr_value *value = tr_value_get(q->args, tr_slice_of(name));
-  if (value) tr_value_as_number(value, &fallback);
-  return fallback;
-}
-
-const char *tr_question_text(const tr_question *q, const char *name) {
-  tr_slice text;
-  const tr_value *value = tr_value_get(q->args, tr_slice_of(name));
-  return value && tr_value_get_kind(value) == TR_VALUE_STRING && tr_value_as_string(value, &text) ? text.p : NULL;
-}
-
-static bool read_only(tr_question *q) {
-  const tr_value *list = tr_value_get(q->args, TR_SLICE_LITERAL("only"));
-  size_t count = list && tr_value_get_kind(list) == TR_VALUE_ARRAY ? tr_value_length(list) : 0;
-  if (!list) return true;
-  q->only = tr_calloc(&q->self->rt->mem, count + 1, sizeof *q->only);
-  if (!q->only) return false;
-  q->only_count = count;
-  for (size_t i = 0; i < count; i++) {
-    tr_slice text = { "", 0 };
-    tr_value_as_string(tr_value_at(list, i), &text);
-    q->only[i] = text.p;
-  }
-  return true;
-}
-
-static tr_time seconds(double value, tr_time fallback) {
-  if (!(value >= 0)) return fallback;
-  return value > 1e9 ? TR_SECONDS(1e9) : (tr_time)llround(value * 1e6);
-}
-
-/* ---- answers ---- */
-
-static void free_question(tr_question *q) {
-  tr_mem *mem = &q->self->rt->mem;
-  if (q->path) tr_free(mem, q->path, strlen(q->path) + 1);
-  tr_free(mem, q->only, q->only ? (q->only_count + 1) * sizeof *q->only : 0);
-  tr_value_free(q->args);
-  TR_DELETE(mem, q);
-}
-
-void tr_question_fail(tr_question *q, int code, const char *text) {
-  tr_admin_fail(q->call, code, text && *text ? text : tr_error_default_text(code));
-  free_question(q);
-}
-
-void tr_question_answer(tr_question *q, tr_buf *out) {
-  if (out->failed) {
-    tr_admin_fail(q->call, TR_EMEMORY, "out of memory");
-  } else {
-    tr_admin_send(q->call, tr_buf_view(out));
-    tr_admin_done(q->call);
-  }
-  tr_buf_fini(out);
-  free_question(q);
-}
-
-void tr_question_put(tr_buf *out, const char *before, const char *text) {
-  tr_error error;
-  tr_json_writer writer;
-  tr_error_init(&error);
-  tr_buf_text(out, before);
-  tr_json_writer_init(&writer, out, &error);
-  tr_sink sink = tr_json_sink(&writer);
-  if (sink.string(sink.ud, tr_slice_of(text))) tr_buf_text(out, "\"\"");
-}
 
 /* ---- ps ---- */
 
@@ -117,6 +45,26 @@ static void count(const tr_class *class_, counts *sum) {
   }
 }
 
+/* Of older code that something is still on, in all isolates. */
+static void put_older(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
+  tr_old_code sums[TR_VERSIONS_KEPT], one;
+  size_t n = 0;
+  for (unsigned i = 0; i < tr_runtime_shares(rt); i++) {
+    const tr_class *share = i ? tr_core_find_class(tr_runtime_share(rt, i).core, tr_name_view(tr_class_type(class_))) : class_;
+    for (size_t k = 0, at; share && tr_script_class_older(share, k, &one); k++) {
+      for (at = 0; at < n && sums[at].number != one.number; at++) { }
+      if (at == TR_VERSIONS_KEPT) continue;
+      if (at == n) sums[n++] = (tr_old_code){ one.number, 0, 0 };
+      sums[at].instances += one.instances;
+      sums[at].turns += one.turns;
+    }
+  }
+  tr_buf_text(out, ",\"older\":[");
+  for (size_t k = 0; k < n; k++)
+    tr_buf_printf(out, "%s{\"code\":%u,\"instances\":%u,\"turns\":%u}", k ? "," : "", sums[k].number, sums[k].instances, sums[k].turns);
+  tr_buf_text(out, "]");
+}
+
 /* In all isolates: the others stand still meanwhile. */
 static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   counts sum = { 0, 0, 0 };
@@ -128,7 +76,9 @@ static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   tr_buf_printf(out, ",\"instances\":%zu,\"queued\":%zu,\"turns\":%zu", sum.instances, sum.mail, sum.turns);
   if (tr_script_class_about(class_, &about)) {
     tr_question_put(out, ",\"file\":", about.file);
-    tr_buf_printf(out, ",\"version\":%lld,\"program\":%s", (long long)about.version, about.program ? "true" : "false");
+    tr_buf_printf(out, ",\"version\":%lld,\"program\":%s,\"code\":%u", (long long)about.version, about.program ? "true" : "false",
+                  about.number);
+    put_older(out, rt, class_);
   }
   tr_buf_text(out, "}");
 }
@@ -142,9 +92,20 @@ static void put_stats(tr_buf *out, troupe_t *rt) {
   tr_buf_printf(out, "\"overloaded\":%llu,\"failures\":%llu,\"queued\":%llu,\"open_calls\":%llu,\"memory\":%llu,",
                 (unsigned long long)s.overloaded, (unsigned long long)s.failures, (unsigned long long)s.queued,
                 (unsigned long long)s.open_calls, (unsigned long long)s.memory);
-  tr_buf_printf(out, "\"kept_states\":%llu,\"kept_bytes\":%llu,\"unsaved_bytes\":%llu,\"unsaved_tries\":%llu}",
+  tr_buf_printf(out, "\"kept_states\":%llu,\"kept_bytes\":%llu,\"unsaved_bytes\":%llu,\"unsaved_tries\":%llu,",
                 (unsigned long long)s.kept_states, (unsigned long long)s.kept_bytes, (unsigned long long)s.unsaved_bytes,
                 (unsigned long long)s.unsaved_tries);
+  tr_buf_printf(out, "\"deflated\":%llu,\"deflated_from\":%llu,\"deflated_to\":%llu,\"inflated\":%llu,", (unsigned long long)s.deflated,
+                (unsigned long long)s.deflated_from, (unsigned long long)s.deflated_to, (unsigned long long)s.inflated);
+  tr_buf_printf(out, "\"inflated_from\":%llu,\"inflated_to\":%llu,\"inflate_refused\":%llu}", (unsigned long long)s.inflated_from,
+                (unsigned long long)s.inflated_to, (unsigned long long)s.inflate_refused);
+}
+
+static void put_rights(tr_buf *out, const troupe_t *rt) {
+  const char *comma = "";
+  tr_buf_text(out, ",\"rights\":[");
+  for (const char *right = NULL; (right = tr_runtime_next_grant(rt, right)); comma = ",") tr_question_put(out, comma, right);
+  tr_buf_text(out, "]");
 }
 
 static void answer_ps(tr_question *q) {
@@ -156,7 +117,9 @@ static void answer_ps(tr_question *q) {
   tr_buf_printf(&out, "{\"pid\":%ld", (long)getpid());
   tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
+  tr_buf_printf(&out, ",\"code\":{\"serves\":%u,\"oldest\":%u}", tr_script_number(rt->script), tr_script_oldest(rt->script));
   put_doors(&out, rt);
+  put_rights(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");
   if (rt->crew) tr_crew_pause(rt->crew);
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
@@ -173,31 +136,15 @@ static void answer_ps(tr_question *q) {
   tr_question_answer(q, &out);
 }
 
-/* ---- reload, stop ---- */
-
-static void answer_reload(tr_question *q) {
-  troupe_t *rt = q->self->rt;
-  tr_buf out;
-  int rc = troupe_reload(rt, tr_question_text(q, "name")), secured = rc < 0 ? 0 : tr_secure_reload(rt);
-  if (rc < 0 || secured) {
-    if (secured) rc = secured;
-    tr_question_fail(q, rc, rt->error.text);
-    return;
-  }
-  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s", rc, rc ? " names=\"" : "", rc ? tr_script_reloaded(rt->script) : "",
-               rc ? "\"" : "");
-  tr_buf_init(&out, &rt->mem);
-  tr_buf_printf(&out, "{\"files\":%d}", rc);
-  tr_question_answer(q, &out);
-}
+/* ---- stop ---- */
 
 static void answer_stop(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  tr_time drain = seconds(tr_question_number(q, "drain", -1), rt->drain);
+  tr_time drain = tr_question_seconds(tr_question_number(q, "drain", -1), rt->drain);
   tr_log_write(&rt->log, TR_LOG_INFO, "stop", "by=operator drain_s=%g", (double)drain / 1e6);
   tr_admin_send(q->call, TR_SLICE_LITERAL("{\"stopping\":true}"));
   tr_operator_stay(q->self, q->call);
-  free_question(q);
+  tr_question_free(q);
   if (rt->on_stop) rt->on_stop(rt->on_stop_ud);
   troupe_stop(rt, drain);
 }
@@ -251,7 +198,7 @@ static void begin_save(tr_question *q) {
   tr_error error;
   tr_error_init(&error);
   double timeout = tr_question_number(q, "timeout", -1);
-  tr_time wait = timeout == 0 ? -1 : seconds(timeout, 0);
+  tr_time wait = timeout == 0 ? -1 : tr_question_seconds(timeout, 0);
   if (tr_save_begin(q->self->rt, q->only, wait, on_saved, q, &error)) tr_question_fail(q, error.code, error.text);
 }
 
@@ -292,9 +239,11 @@ static void answer_restore(tr_question *q) {
 /* ---- all of them ---- */
 
 static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
-  { "ps", answer_ps }, { "reload", answer_reload }, { "stop", answer_stop },
+  { "ps", answer_ps }, { "reload", tr_question_reload }, { "stop", answer_stop },
   { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
   { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
+  { "agents", tr_answer_agents }, { "top", tr_answer_top }, { "inspect", tr_answer_inspect }, { "break", tr_answer_break },
+  { "trace", tr_answer_trace }, { "eval", tr_answer_eval }, { "complete", tr_answer_complete },
 };
 
 static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
@@ -333,6 +282,6 @@ void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice b
   }
   *q = (tr_question){ .self = self, .call = call, .args = args };
   tr_core_set_now(rt->core, tr_runtime_now(rt));
-  if (read_only(q)) found->answer(q);
+  if (tr_question_read_only(q)) found->answer(q);
   else tr_question_fail(q, TR_EMEMORY, NULL);
 }

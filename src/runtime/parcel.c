@@ -90,6 +90,7 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   head->window = msg->window;
   if (msg->kind == TR_MSG_REQUEST) tr_msg_get_path(msg, &head->path);
   if (msg->more) memcpy(head->resend, msg->more->token, sizeof head->resend);
+  if (msg->more) head->keep_ms = msg->more->keep_ms;
   head->number = msg->number;
   head->chain = msg->chain;
   head->deadline = msg->deadline;
@@ -99,6 +100,7 @@ int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_e
   add_name(draft, TR_TEXT_TARGET_TYPE, msg->target_type);
   add_name(draft, TR_TEXT_TARGET_KEY, msg->target_key);
   add_name(draft, TR_TEXT_ID, msg->id);
+  if (msg->more && msg->more->refs) tr_draft_text(draft, TR_TEXT_REFS, tr_blob_view(msg->more->refs));
   add_meta(draft, msg->meta);
   return add_body(draft, script, &msg->body, error);
 }
@@ -113,10 +115,43 @@ int tr_draft_answer(tr_draft *draft, tr_script *script, const tr_reply *reply, t
   return add_body(draft, script, &reply->body, error);
 }
 
-tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr_slice receivers) {
+/* ---- their memory ---- */
+
+#define SMALL ((size_t)512) /* bytes of each of those that are kept */
+#define SPARE_MOST 256
+
+static size_t room_of(size_t size) { return size <= SMALL ? SMALL : size; }
+
+void *tr_parcel_room(tr_parcels *parcels, size_t size) {
+  tr_queued *spare = size <= SMALL ? parcels->spare : NULL;
+  if (!spare) return parcels->mem->realloc_fn(parcels->mem->ud, NULL, 0, room_of(size));
+  parcels->spare = spare->next;
+  parcels->count--;
+  return spare;
+}
+
+void tr_parcel_free(tr_parcels *parcels, tr_queued *item) {
+  if (item->size > SMALL || parcels->count >= SPARE_MOST) {
+    parcels->mem->realloc_fn(parcels->mem->ud, item, room_of(item->size), 0);
+    return;
+  }
+  item->next = parcels->spare;
+  parcels->spare = item;
+  parcels->count++;
+}
+
+void tr_parcels_fini(tr_parcels *parcels) {
+  for (tr_queued *next; parcels->spare; parcels->spare = next) {
+    next = parcels->spare->next;
+    parcels->mem->realloc_fn(parcels->mem->ud, parcels->spare, SMALL, 0);
+  }
+  parcels->count = 0;
+}
+
+tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_parcels *parcels, unsigned from, tr_slice receivers) {
   size_t size = sizeof(tr_parcel) + draft->data.len + receivers.n;
   if (draft->data.failed) return NULL;
-  tr_parcel *parcel = mem->realloc_fn(mem->ud, NULL, 0, size);
+  tr_parcel *parcel = tr_parcel_room(parcels, size);
   if (!parcel) return NULL;
   *parcel = draft->head;
   parcel->queued = (tr_queued){ .size = size, .from = (uint8_t)from, .bounded = draft->head.kind <= TR_PARCEL_EVENT };
@@ -125,8 +160,6 @@ tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr
   if (receivers.n) memcpy(parcel->data + draft->data.len, receivers.p, receivers.n);
   return parcel;
 }
-
-void tr_parcel_free(tr_mem *mem, tr_queued *item) { mem->realloc_fn(mem->ud, item, item->size, 0); }
 
 bool tr_receiver_add(tr_buf *receivers, tr_slice type, tr_slice key) {
   add_pair(receivers, type, key);
@@ -187,6 +220,19 @@ static bool take_name(const tr_parcel *parcel, int which, size_t *at, tr_names *
   return *out != NULL;
 }
 
+static bool read_more(const tr_parcel *parcel, size_t *at, tr_msg *msg) {
+  bool refs = parcel->texts[TR_TEXT_REFS] != NONE;
+  if (!parcel->resend[0] && !parcel->keep_ms && !refs) return true;
+  tr_msg_more *more = tr_msg_get_more(msg);
+  if (!more) return false;
+  memcpy(more->token, parcel->resend, sizeof parcel->resend);
+  more->keep_ms = parcel->keep_ms;
+  if (!refs) return true;
+  more->refs = tr_blob_copy(tr_core_mem(msg->core), tr_slice_make(parcel->data + *at, parcel->texts[TR_TEXT_REFS]));
+  *at += parcel->texts[TR_TEXT_REFS];
+  return more->refs != NULL;
+}
+
 tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *script, tr_error *error) {
   tr_names *names = tr_core_names(core);
   tr_msg *msg = tr_msg_new(core, (tr_msg_kind)parcel->msg_kind);
@@ -213,8 +259,8 @@ tr_msg *tr_parcel_message(const tr_parcel *parcel, tr_core *core, tr_script *scr
                take_name(parcel, TR_TEXT_SENDER_KEY, &at, names, &msg->sender_key) &&
                take_name(parcel, TR_TEXT_TARGET_TYPE, &at, names, &msg->target_type) &&
                take_name(parcel, TR_TEXT_TARGET_KEY, &at, names, &msg->target_key) &&
-               take_name(parcel, TR_TEXT_ID, &at, names, &msg->id) && (!parcel->resend[0] || tr_msg_get_more(msg)) && read_meta(parcel, &at, tr_core_mem(core), &msg->meta) == 0;
-  if (msg->more) memcpy(msg->more->token, parcel->resend, sizeof parcel->resend);
+               take_name(parcel, TR_TEXT_ID, &at, names, &msg->id) && read_more(parcel, &at, msg) &&
+               read_meta(parcel, &at, tr_core_mem(core), &msg->meta) == 0;
   if (!whole) tr_error_set(error, TR_EMEMORY, "out of memory");
   if (whole && read_body(parcel, at, core, script, &msg->body, error) == 0) return msg;
   tr_msg_unref(msg);

@@ -17,11 +17,12 @@ typedef enum {
   TR_PARCEL_PROBE,       /* core/probes.c */
   TR_PARCEL_CANCEL,      /* nobody waits for the answer any more */
   TR_PARCEL_HOLD,        /* an agent's messages wait for room (code 1), or do not any more (0) */
+  TR_PARCEL_STALLED,     /* a probe follows what such an agent waits for */
   TR_PARCEL_SUBSCRIPTION, /* made (code 1) or ended (0) while running */
   TR_PARCEL_EXIT         /* code is the status */
 } tr_parcel_kind;
 
-enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET_TYPE, TR_TEXT_TARGET_KEY, TR_TEXT_ID, TR_TEXT_ERROR,
+enum { TR_TEXT_TYPE = 0, TR_TEXT_SENDER_TYPE, TR_TEXT_SENDER_KEY, TR_TEXT_TARGET_TYPE, TR_TEXT_TARGET_KEY, TR_TEXT_ID, TR_TEXT_REFS, TR_TEXT_ERROR,
        TR_TEXT_COUNT };
 
 typedef struct tr_parcel {
@@ -33,6 +34,7 @@ typedef struct tr_parcel {
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
   int32_t code;
   uint32_t via, metas; /* metas: pairs */
+  uint32_t keep_ms;
   uint16_t serializer;
   uint64_t number, chain, token, resend[2];
   tr_time deadline;
@@ -51,9 +53,13 @@ void tr_draft_text(tr_draft *draft, int which, tr_slice text); /* in ascending o
 /* err: TR_EINVALID, TR_EMEMORY, TR_ETOO_LARGE. */
 int tr_draft_message(tr_draft *draft, tr_script *script, const tr_msg *msg, tr_error *error);
 int tr_draft_answer(tr_draft *draft, tr_script *script, const tr_reply *reply, tr_error *error);
-/* Memory comes from mem's function, and is not counted there: another isolate frees it. NULL: out of memory. */
-tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_mem *mem, unsigned from, tr_slice receivers);
-void tr_parcel_free(tr_mem *mem, tr_queued *item);
+/* The small ones that an isolate is done with become those that it sends: what goes to and fro takes no memory then, and none of one
+ * thread is freed by another. It comes from mem's function, and is not counted there: another isolate frees it. */
+typedef struct tr_parcels { tr_mem *mem; tr_queued *spare; unsigned count; } tr_parcels;
+void *tr_parcel_room(tr_parcels *parcels, size_t size); /* uninitialised; NULL: out of memory */
+void tr_parcel_free(tr_parcels *parcels, tr_queued *item);
+void tr_parcels_fini(tr_parcels *parcels);
+tr_parcel *tr_draft_parcel(const tr_draft *draft, tr_parcels *parcels, unsigned from, tr_slice receivers); /* NULL: out of memory */
 
 tr_slice tr_parcel_text(const tr_parcel *parcel, int which);
 /* A message of its own, not posted; NULL: *error says why. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * troupe_t: joins the rooms into one runtime, and takes them apart again in the right order.
  *
- * One isolate for now: a core, a Lua state, and a libuv loop that exists only once a door, a watch or a blocking run needs it, so
+ * One isolate, unless more are asked for (isolate.c): a core, a Lua state, and a libuv loop that exists only once a door, a watch or a blocking run needs it, so
  * that a game that only calls troupe_poll opens no descriptor. Doors are in doors.c, the loop in loop.c, the C side of messages in messages.c. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +112,8 @@ static void on_unheard(void *ud, tr_msg *event) { tr_runtime_unheard(&((troupe_t
 
 static tr_time clock_of(void *ud) { return tr_runtime_now(ud); }
 
+static void on_failed(void *ud, uint32_t number) { tr_probation_failed(ud, number); }
+
 static int make_core(troupe_t *rt) {
   tr_core_options core = {
     .mem = &rt->mem,
@@ -135,7 +137,9 @@ static int make_core(troupe_t *rt) {
     .launch = tr_runtime_launch,
     .stop_launched = tr_runtime_stop_launched,
     .stopped = tr_runtime_on_stopped,
+    .failed = on_failed,
     .codecs = rt->codecs,
+    .outside = &rt->outside,
     .clock = clock_of,
     .ud = rt,
   };
@@ -164,6 +168,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->timer_at = TR_NEVER;
   if (copy.log) rt->log = (tr_log){ .level = (tr_log_level)copy.log_level, .sink = log_sink, .ud = rt };
   tr_list_init(&rt->uplinks);
+  tr_list_init(&rt->pools);
   tr_list_init(&rt->tunnels);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
@@ -172,6 +177,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->unstored);
   rt->wall_us = tr_wall_us;
   tr_list_init(&rt->grants);
+  tr_runtime_outside(rt);
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
   tr_list_init(&rt->going);
@@ -255,11 +261,18 @@ int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t
   return after_load(rt, tr_together_load(rt, path, (tr_slice){ NULL, 0 }, args, argc, error));
 }
 
-int troupe_reload(troupe_t *rt, const char *name) {
+int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
   size_t changed = 0;
   tr_error *error = begin_load(rt);
-  int rc = tr_together_reload(rt, name, &changed, error);
+  int rc = tr_together_reload(rt, options, told, ud, &changed, error);
   if (rc) return rc;
-  if (changed) after_load(rt, 0);
+  if (!changed || options->trial) return (int)changed;
+  tr_probation_end(rt); /* it was of what served before */
+  after_load(rt, 0);
   return (int)changed;
+}
+
+int troupe_reload(troupe_t *rt, const char *name) {
+  tr_reload_options options = { .names = &name, .count = name ? 1 : 0 };
+  return tr_runtime_reload(rt, &options, NULL, NULL);
 }

@@ -28,8 +28,27 @@ bool tr_runtime_has_type(const troupe_t *rt, const char *type); /* by full name,
 /* Reload when a loaded file changes on disk, logging what happened. The runtime then does not end by itself. */
 int tr_runtime_watch(troupe_t *rt);
 
+/* For `troupe dev`: the runtime stays. A program's end and ctx:exit do not end it, but are told; so is what came of a reload of watched files
+ * (rc as troupe_reload; text of an error), and before it that something in the watched folders has changed. Not from inside a turn. */
+typedef struct tr_stay {
+  void (*ended)(void *ud, int status);
+  void (*reloaded)(void *ud, int rc, const char *text);
+  void (*changed)(void *ud);
+} tr_stay;
+void tr_runtime_stay(troupe_t *rt, const tr_stay *stay, void *ud);
+/* Run programs again: those whose code was reloaded since they began, or all. How many. */
+unsigned tr_runtime_run_again(troupe_t *rt, bool all);
+/* Watch the folder of a file that is not loaded (yet). After tr_runtime_watch. */
+void tr_runtime_watch_path(troupe_t *rt, const char *path);
+/* fn is called from the loop whenever something can be read from the descriptor, its end included, until it is closed (not from inside
+ * troupe_free). */
+typedef struct tr_input tr_input;
+int tr_runtime_input(troupe_t *rt, int fd, void (*fn)(void *ud), void *ud, tr_input **out);
+void tr_runtime_input_close(tr_input *input);
+
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
+void tr_runtime_set_compress(troupe_t *rt, uint32_t from); /* troupe_options_t.compress_from; before any door is opened */
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
 /* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
@@ -69,8 +88,12 @@ int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *onl
 int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);
 /* The socket for the operator's verbs: "unix:PATH", whose folder only its owner may enter. */
 int tr_runtime_open_operator(troupe_t *rt, const char *address);
-/* Ask such a process, and wait: each answer is given to fn. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
-int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, void (*fn)(void *ud, tr_slice json), void *ud,
+/* Ask this process itself, as by that socket: reply for each answer, then over, once; both may come from inside this call, and reply from
+ * inside a turn. They may do nothing to the runtime. */
+int tr_runtime_ask(troupe_t *rt, const char *verb, const char *body, void (*reply)(void *ud, tr_slice json),
+                   void (*over)(void *ud, int code, tr_slice text), void *ud);
+/* Ask such a process, and wait: each answer is given to fn, until it returns false. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
+int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
                     tr_error *error);
 /* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
 bool tr_runtime_working(const troupe_t *rt);

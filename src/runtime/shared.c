@@ -169,7 +169,7 @@ int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_err
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "the runtime is stopping");
   if (key.n > TR_ID_MAX) return tr_error_set(error, TR_EINVALID, "the key is too long");
   int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key));
-  return tr_carry_restore(rt, tr_slice_make(id, (size_t)n), state, error);
+  return tr_carry_restore(rt->script, tr_slice_make(id, (size_t)n), state, error);
 }
 
 void tr_shared_drop(void *ud, tr_slice type, tr_slice key) {

@@ -167,7 +167,7 @@ static tr_state_writer *writer_new(troupe_t *rt, const tr_only *only) {
   tr_error_init(&self->error);
   tr_buf_init(&self->bytes, &rt->mem);
   self->rc = tr_snapshot_writer_begin(&self->writer, tr_snapshot_write_buf, &self->bytes, &self->error);
-  if (!self->rc) add_time(self);
+  if (!self->rc) self->rc = add_time(self);
   return self;
 }
 

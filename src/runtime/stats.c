@@ -26,10 +26,27 @@ static void add(troupe_stats_t *all, tr_share share) {
   all->dropped += core.dropped;
 }
 
+static void add_gzip(const tr_rpc_gzip *gzip, troupe_stats_t *all) {
+  all->deflated += gzip->stats.deflated;
+  all->deflated_from += gzip->stats.deflated_from;
+  all->deflated_to += gzip->stats.deflated_to;
+  all->inflated += gzip->stats.inflated;
+  all->inflated_from += gzip->stats.inflated_from;
+  all->inflated_to += gzip->stats.inflated_to;
+  all->inflate_refused += gzip->stats.inflate_refused;
+}
+
+static void add_doors(const troupe_t *rt, troupe_stats_t *all) {
+  if (rt->host) add_gzip(tr_host_gzip(rt->host), all);
+  for (const tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next)
+    add_gzip(tr_worker_gzip(TR_CONTAINER(link, tr_uplink, all)->worker), all);
+}
+
 void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats) {
   troupe_stats_t all = { .size = stats->size, .unsaved_bytes = rt->unstored_bytes, .unsaved_tries = rt->store_tries };
   tr_together_pause(rt, false);
   for (unsigned i = 0; i < tr_runtime_shares(rt); i++) add(&all, tr_runtime_share(rt, i));
   tr_together_resume(rt);
+  add_doors(rt, &all);
   memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
 }

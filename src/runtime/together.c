@@ -52,29 +52,35 @@ static int load_new(troupe_t *rt, const char *name, tr_slice source, const tr_sl
   return rc;
 }
 
-static int swap_all(troupe_t *rt, const char *name, tr_slice source, size_t *changed, tr_error *error) {
+static int swap_all(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_reloading *plans[TR_ISOLATES_MOST] = { NULL };
   size_t first = 0;
   int rc = 0;
   for (unsigned i = 0; !rc && i < count_of(rt); i++) {
     if (i) rt->crew->isolates[i]->muted = true;
-    rc = tr_script_reload_begin(script_of(rt, i), &name, name ? 1 : 0, source, changed, &plans[i], error);
+    rc = tr_script_reload_begin(script_of(rt, i), options, changed, &plans[i], error);
     if (i) rt->crew->isolates[i]->muted = false;
     if (i == 0) first = *changed;
     if (!rc && *changed != first) rc = tr_error_set(error, TR_EUNAVAILABLE, "a file changed again while it was being read");
   }
-  for (unsigned i = 0; i < count_of(rt); i++) tr_script_reload_end(plans[i], rc == 0);
+  for (unsigned i = 0; !rc && told && i < count_of(rt); i++) told(ud, i, plans[i]);
+  for (unsigned i = 0; i < count_of(rt); i++) tr_script_reload_end(plans[i], rc == 0 && !options->trial);
   if (rc) *changed = 0;
   return rc;
 }
 
+/* All that can fail comes before the swap. */
 static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
-  tr_slice none = { NULL, 0 };
+  char *copies[TR_ISOLATES_MOST] = { NULL };
+  tr_reload_options options = { .names = &name, .count = 1, .source = source };
   size_t changed;
   int rc = 0;
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, none, args, argc);
-  if (!rc) rc = swap_all(rt, name, source, &changed, error);
-  for (unsigned i = 0; !rc && i < count_of(rt); i++) rc = tr_script_set_source(script_of(rt, i), name, source, NULL, 0);
+  for (unsigned i = 0; !rc && i < count_of(rt); i++) {
+    rc = tr_script_set_args(script_of(rt, i), name, args, argc);
+    if (!rc && source.p && !(copies[i] = tr_script_copy_source(script_of(rt, i), source))) rc = TR_EMEMORY;
+  }
+  if (!rc) rc = swap_all(rt, &options, NULL, NULL, &changed, error);
+  for (unsigned i = 0; source.p && i < count_of(rt); i++) tr_script_set_source(script_of(rt, i), rc ? NULL : name, copies[i], source.n);
   return rc == TR_EMEMORY ? tr_error_set(error, rc, "out of memory") : rc;
 }
 
@@ -87,9 +93,9 @@ int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_s
   return rc;
 }
 
-int tr_together_reload(troupe_t *rt, const char *name, size_t *changed, tr_error *error) {
+int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_crew_pause(rt->crew);
-  int rc = swap_all(rt, name, (tr_slice){ NULL, 0 }, changed, error);
+  int rc = swap_all(rt, options, told, ud, changed, error);
   tr_crew_resume(rt->crew);
   return rc;
 }
@@ -103,15 +109,16 @@ int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *er
 
 /* ---- ids that live here though others of their type may not ---- */
 
-int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, tr_error *error) {
+int tr_together_bring(troupe_t *rt, tr_slice type, tr_slice key, const tr_agent *known, tr_error *error) {
   char id[2 * TR_ID_MAX + 2];
   if (!rt->crew) return 0;
   int n = snprintf(id, sizeof id, "%.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(key)), rc = 0;
   tr_together_pause(rt, true);
   tr_class *class_ = tr_core_find_class(tr_runtime_share_of(rt, type, key).core, type);
+  const tr_agent *live = class_ ? tr_class_find_mailbox(class_, key) : NULL;
   char *text = tr_strndup(&rt->mem, id, (size_t)n);
   if (tr_map_get(&rt->crew->brought, tr_slice_make(id, (size_t)n))) rc = 0;
-  else if (class_ && tr_class_find(class_, key)) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
+  else if (live && live != known) rc = tr_error_set(error, TR_EEXISTS, "%.400s is an agent of this process already", id);
   else if (!text || tr_map_put(&rt->crew->brought, tr_slice_make(text, (size_t)n), text, NULL)) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   else text = NULL;
   tr_together_resume(rt);

@@ -16,6 +16,7 @@
 
 #define CHUNK 16384u
 #define BLOCK_MAX (SIZE_MAX / 8)
+#define LARGE (256u << 10)
 #define HEAD sizeof(tr_block_head)
 
 #if defined(__SANITIZE_ADDRESS__) || defined(TR_HOSTILE)
@@ -53,7 +54,7 @@ static uint32_t account_new(tr_script *script) {
     }
     id = script->account_count++;
   }
-  script->accounts[id] = (tr_account){ 0, 0, 0 };
+  script->accounts[id] = (tr_account){ 0, 0, 0, false };
   return id;
 }
 
@@ -190,6 +191,11 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
     if (script->own) script->refused = more; /* as below: it is the limit of one agent */
     if (script->own) tr_meter_alarm(script);
     return false;
+  }
+  if (more >= LARGE && script->meter && script->active) { /* filling it takes long, in C: that counts, and is looked at soon */
+    script->meter->used += more / 16;
+    if (more >= TR_HEAVY) script->accounts[owner].heavy = script->meter->heavy = true;
+    tr_meter_alarm(script);
   }
   if (!owner || owner != script->owner || !script->active) return true;
   size_t used = script->accounts[owner].used + more;

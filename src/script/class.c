@@ -52,9 +52,13 @@ tr_instance_more *tr_instance_get_more(tr_instance *instance) {
 }
 
 void tr_instance_set_def(tr_instance *instance, tr_definition *def) {
+  tr_definition *old = instance->def;
   def->refs++;
-  if (instance->def) tr_definition_unref(instance->def);
+  def->instances++;
   instance->def = def;
+  if (!old) return;
+  old->instances--;
+  tr_definition_unref(old);
 }
 
 /* The first name that is in both tables, or NULL. */
@@ -193,6 +197,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   if (!instance->live && instance->more->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
+  instance->def->instances--;
   tr_definition_unref(instance->def);
   tr_account_leave(script, instance->account);
   instance->account = 0;
@@ -219,14 +224,14 @@ static void place(void *class_ud, const tr_msg *msg, char *out, size_t size) {
 
 static const tr_class_ops ops = { .run = tr_lua_run, .cancel = tr_lua_cancel, .drop = drop, .place = place, .gone = gone };
 
-tr_script_class *tr_script_class_of(tr_class *class_) {
+tr_script_class *tr_script_class_of(const tr_class *class_) {
   return tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
 }
 
 bool tr_script_class_about(const tr_class *class_, tr_script_about *about) {
   const tr_script_class *self = tr_class_get_ops(class_) == &ops ? tr_class_ud(class_) : NULL;
   if (!self) return false;
-  *about = (tr_script_about){ self->file ? self->file->name : "", self->def->version, self->def->program };
+  *about = (tr_script_about){ self->file ? self->file->name : "", self->def->version, self->def->program, self->def->number };
   return true;
 }
 
@@ -278,6 +283,8 @@ tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr
   class_->file = file;
   class_->def = def;
   def->refs++;
+  tr_list_init(&class_->versions);
+  tr_class_versions_add(class_, def);
   tr_list_init(&class_->subs);
   tr_list_init(&class_->run_subs);
   tr_list_init(&class_->idle);
@@ -338,6 +345,7 @@ void tr_script_class_free(tr_script_class *class_) {
   tr_timer_stop(tr_core_timers(script->core), &class_->idle_timer);
   free_subs(&class_->subs);
   free_subs(&class_->run_subs);
+  while (tr_list_pop(&class_->versions)) { }
   tr_definition_unref(class_->def);
   while (tr_map_next(&class_->told, &at, &key, &value)) {
     tr_map_remove(&class_->told, key);

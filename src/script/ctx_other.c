@@ -140,7 +140,7 @@ static int ctx_log(lua_State *L) {
   if (!levels[at]) tr_fail_raise(L, TR_EINVALID, "log's level must be \"error\", \"warn\", \"info\" or \"debug\"");
   if (!lua_isnoneornil(L, 4) && !lua_istable(L, 4))
     tr_fail_raise(L, TR_EINVALID, "log's fields must be a table, not %s", tr_type_name(L, 4));
-  if (!log || !log->sink || (tr_log_level)at > log->level) return 0;
+  if (!log || !log->sink || (tr_log_level)at > log->level || !tr_output_take(L, 0)) return 0;
   char name[200];
   tr_agent_name(lt->turn->agent, name, sizeof name);
   lua_settop(L, 4);

@@ -17,7 +17,7 @@ static void time_is_up(tr_timer *timer) {
   tr_turn_wake(lt->turn);
 }
 
-static void start(tr_lua_turn *lt, tr_time wait) {
+void tr_turn_sleep(tr_lua_turn *lt, tr_time wait) {
   tr_core *core = lt->script->core;
   lt->timed_out = false;
   tr_timer_start(tr_core_timers(core), &lt->timer, tr_core_now(core) + wait, time_is_up);
@@ -40,7 +40,7 @@ static int ctx_sleep(lua_State *L) {
   tr_time wait = tr_check_seconds(L, 2, "sleep");
   tr_lua_check_wait(L);
   if (wait == 0) return tr_lua_pause(L, TR_PAUSE_FLUSH, flushed);
-  start(lt, wait);
+  tr_turn_sleep(lt, wait);
   return tr_lua_pause(L, TR_PAUSE_WAIT, slept);
 }
 
@@ -95,7 +95,7 @@ static int ctx_receive(lua_State *L) {
   tr_msg *msg = next_message(lt);
   if (msg) return push_message(L, lt, msg);
   lt->timed_out = false;
-  if (!forever) start(lt, wait);
+  if (!forever) tr_turn_sleep(lt, wait);
   return tr_lua_pause(L, TR_PAUSE_WAIT, received);
 }
 

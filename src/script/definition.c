@@ -19,7 +19,7 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->refs = 1;
   def->script = script;
   def->table_ref = def->state_ref = def->methods_ref = def->meta_ref = def->init_ref = def->migrate_ref = LUA_NOREF;
-  def->close_ref = def->save_ref = def->restore_ref = LUA_NOREF;
+  def->env_ref = def->close_ref = def->save_ref = def->restore_ref = LUA_NOREF;
   def->requests.star.ref = def->events.star.ref = LUA_NOREF;
   def->timeout = TR_SECONDS(30);
   def->instructions = TR_INSTRUCTIONS;
@@ -33,7 +33,7 @@ tr_definition *tr_definition_new(tr_script *script) {
 static void unref_lua(const tr_definition *def) {
   lua_State *L = def->script->L;
   const int refs[] = { def->table_ref, def->state_ref, def->methods_ref, def->meta_ref, def->init_ref,
-                       def->migrate_ref, def->close_ref, def->save_ref, def->restore_ref };
+                       def->migrate_ref, def->close_ref, def->save_ref, def->restore_ref, def->env_ref };
   if (!lua_checkstack(L, 4)) return;
   for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) luaL_unref(L, LUA_REGISTRYINDEX, refs[i]);
 }
@@ -61,6 +61,7 @@ void tr_definition_unref(tr_definition *def) {
   tr_free(mem, def->autostart, def->autostart_count * sizeof *def->autostart);
   tr_free(mem, def->type, def->type_size);
   tr_link_remove(&def->link);
+  tr_link_remove(&def->held);
   TR_DELETE(mem, def);
 }
 

@@ -30,6 +30,9 @@ typedef enum { TR_FAIL_CONTINUE = 0, TR_FAIL_RESTART, TR_FAIL_STOP } tr_fail_act
 struct tr_definition {
   unsigned refs;
   tr_link link; /* of its stage */
+  tr_link held; /* of its class's versions */
+  uint32_t number;    /* of the reload that brought it (versions.c) */
+  uint32_t instances; /* that are on it */
   tr_script *script;
   char *type;
   size_t type_size;
@@ -37,6 +40,7 @@ struct tr_definition {
   bool own;      /* vm = "own" */
   tr_code *code; /* own: what each instance's state runs; NULL in those states */
   int table_ref; /* the agent's table, or the program's function */
+  int env_ref; /* what its file sees; LUA_NOREF: it was given as a table */
   int state_ref, methods_ref, meta_ref, init_ref, migrate_ref, close_ref, save_ref, restore_ref; /* LUA_NOREF: none */
   bool state_is_function;
   int state_fields; /* of a flat state */

@@ -68,19 +68,22 @@ static int put_subs(const tr_script_class *class_, const tr_sink *sink) {
 
 /* --- the whole --- */
 
-static int describe(lua_State *L, void *ud) {
-  const describe_call *call = ud;
-  const tr_definition *def = call->class_->def;
-  const tr_sink *sink = call->sink;
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink) {
+  const tr_definition *def = class_->def;
   int rc = sink->begin_map(sink->ud, TR_SIZE_UNKNOWN);
   if (!rc) rc = put_text(sink, "type", tr_slice_of(def->type));
-  if (!rc) rc = put_text(sink, "where", tr_slice_of(call->class_->script->home ? "table" : "file"));
+  if (!rc) rc = put_text(sink, "where", tr_slice_of(class_->script->home ? "table" : "file"));
   if (!rc) rc = put_description(L, def, sink);
   if (!rc) rc = sink->key(sink->ud, TR_SLICE_LITERAL("version"));
   if (!rc) rc = sink->integer(sink->ud, def->version);
   if (!rc) rc = put_messages(def, sink);
-  if (!rc) rc = put_subs(call->class_, sink);
+  if (!rc) rc = put_subs(class_, sink);
   return rc ? rc : sink->end_map(sink->ud);
+}
+
+static int describe(lua_State *L, void *ud) {
+  const describe_call *call = ud;
+  return tr_describe(L, call->class_, call->sink);
 }
 
 tr_value *tr_script_describe(tr_script *script, tr_slice type, tr_error *error) {

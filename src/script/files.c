@@ -36,6 +36,7 @@ void tr_script_file_free(tr_script_file *file) {
   while (!tr_list_empty(&file->classes))
     tr_script_class_remove(TR_CONTAINER(file->classes.next, tr_script_class, by_file));
   free_args(file);
+  tr_file_forget(file);
   if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, file->unit_ref);
   tr_free(script->mem, file->name, strlen(file->name) + 1);
   tr_free(script->mem, file->source, file->source_size);
@@ -49,6 +50,8 @@ void tr_script_file_take(tr_script_file *file, tr_stage *stage) {
   file->unit_ref = stage->unit_ref;
   stage->unit_ref = LUA_NOREF;
   file->hash = tr_source_hash(stage->source);
+  if (stage->version) tr_file_keep(file, stage->version);
+  stage->version = NULL;
 }
 
 tr_link *tr_script_file_modules(const tr_script_file *file) {

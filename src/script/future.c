@@ -293,7 +293,8 @@ static void send(tr_future *f, bool in_turn) {
   tr_error error;
   tr_error_init(&error);
   int rc = 0;
-  if (f->retries || f->held) msg = tr_msg_again(f->msg, !f->held);
+  /* Every attempt is a copy, the last one too: the copies have the message's id, by which they are known for the same request. */
+  if (f->retries || f->attempt || f->held) msg = tr_msg_again(f->msg, !f->held);
   else f->msg = NULL;
   if (msg && f->held && (rc = tr_future_refer_body(f, msg, &error))) {
     tr_msg_unref(msg);

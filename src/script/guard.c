@@ -70,10 +70,24 @@ static int guard_remove(lua_State *L) {
   return call_original(L);
 }
 
+/* A look at every byte of a string, for nothing. */
+static int guard_text(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING) tr_meter_charge(L, lua_rawlen(L, 1) / 16);
+  return call_original(L);
+}
+
+static int guard_unpack(lua_State *L) {
+  lua_Integer from = luaL_optinteger(L, 2, 1), to = lua_isnoneornil(L, 3) ? (lua_Integer)lua_rawlen(L, 1) : luaL_checkinteger(L, 3);
+  uint64_t count = to > from ? (uint64_t)to - (uint64_t)from : 0;
+  tr_meter_charge(L, (count < LUAI_MAXSTACK ? count : LUAI_MAXSTACK) / 16); /* more is refused */
+  return call_original(L);
+}
+
+static const luaL_Reg utf8_guards[] = { { "len", guard_text }, { "offset", guard_text }, { NULL, NULL } };
 static const luaL_Reg string_guards[] = { { "rep", guard_rep }, { NULL, NULL } };
 static const luaL_Reg table_guards[] = {
   { "move", guard_move }, { "sort", guard_sort }, { "concat", guard_concat }, { "insert", guard_insert },
-  { "remove", guard_remove },
+  { "remove", guard_remove }, { "unpack", guard_unpack },
   { NULL, NULL }
 };
 
@@ -81,6 +95,7 @@ void tr_guard_install(lua_State *L, const char *library) {
   const luaL_Reg *guards = NULL;
   if (strcmp(library, "string") == 0) guards = string_guards;
   if (strcmp(library, "table") == 0) guards = table_guards;
+  if (strcmp(library, "utf8") == 0) guards = utf8_guards;
   for (; guards && guards->name; guards++) {
     lua_getfield(L, -1, guards->name);
     lua_pushcclosure(L, guards->func, 1);

@@ -104,7 +104,10 @@ typedef struct tr_instance_more { /* what few instances need */
   unsigned timer_count;
   uint32_t over_memory; /* how often in a row a turn ended with too much */
   struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
+  tr_time busy;         /* running time, as long as somebody wanted to know */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
+  tr_time output_from;  /* output.c: the second that is counted, and its lines */
+  uint64_t output_lines;
 } tr_instance_more;
 
 /* --- state.c --- */
@@ -117,7 +120,7 @@ struct tr_script {
   tr_script *foreign; /* the one whose home this is */
   tr_own *own;        /* L is a state of one instance alone, which is ours but has a home */
   tr_link owns;       /* those whose home this is */
-  tr_code *code;      /* own: what it runs */
+  tr_code *code;      /* own: what it runs; else what is being staged from texts that were kept; NULL: files are read */
   tr_local *locals;   /* of a home: bodies that are elsewhere */
   uint32_t local_count, local_cap, local_free;
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */
@@ -172,6 +175,7 @@ struct tr_script {
   tr_codecs *codecs;    /* the options', or our own: */
   bool own_codecs;
   bool plugged;         /* there are serializers */
+  unsigned timed;       /* so many consoles want to know how long turns run */
   tr_ref_writer *ref_writer; /* refs.c is writing a body */
   tr_map saved;         /* of tr_saved */
   tr_map sleepers;      /* timer.c: timers of instances that are not in memory */
@@ -179,6 +183,7 @@ struct tr_script {
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
   char reloaded[200];   /* files of the last reload */
+  uint32_t number;      /* of the last reload, from 1 */
   tr_tally told;        /* failures that were told of; of a home */
 };
 
@@ -334,7 +339,7 @@ void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
-/* Push a fresh environment for `unit` (at index `unit`). lua: [-0, +1, m] */
+/* Push a fresh environment for `unit` (at index `unit`), whose user value it becomes. lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
 void tr_guard_install(lua_State *L, const char *library);
@@ -361,6 +366,14 @@ uint64_t tr_source_hash(tr_slice source);
 void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source); /* a file that belongs to it */
 tr_buf *tr_unit_buffer(lua_State *L); /* [-0, +1, m] owned by what is pushed; tr_buf_fini may come before */
 int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
+/* output.c: one more line of what is running; false: there were too many, which is in the log. It is charged to the turn. */
+#define TR_OUTPUT_LINE 65536 /* bytes of a printed line; more is cut */
+bool tr_output_take(lua_State *L, size_t size);
+/* exec.c */
+int tr_exec(lua_State *L);
+void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
+void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
 #include "script/definitions.h"
 
@@ -373,9 +386,11 @@ struct tr_script_class {
   tr_script_class *whole; /* this is what one instance with a state of its own sees of it; NULL: it is the type itself */
   tr_class *core_class;
   tr_definition *def;
+  tr_link versions; /* tr_definition: those that something still holds, the oldest first */
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
   bool started;
+  bool reloaded;    /* since its program began */
   bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */
   tr_link idle;     /* instances that may be put out of memory, the one idle longest first */
   tr_timer idle_timer;
@@ -418,7 +433,9 @@ void tr_script_class_free(tr_script_class *class_); /* once the core has let go 
 void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
 
 /* The class that the core's is, if it is one of this room's. */
-tr_script_class *tr_script_class_of(tr_class *class_);
+tr_script_class *tr_script_class_of(const tr_class *class_);
+
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink); /* describe.c: what the type says of itself, a map */
 
 /* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
 int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
@@ -503,8 +520,11 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
+  tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;
   int code;           /* of the reply that came; error has the text */
+  tr_time began;
   tr_name *reply_type;
   tr_body reply;
   tr_msg *received;   /* being read by ctx:receive */
@@ -534,6 +554,7 @@ void tr_lua_give_answer(lua_State *L, tr_lua_turn *turn, int count); /* reply.c:
 /* In a continuation: the turn, once it is sure that this is the wait it was made for. */
 tr_lua_turn *tr_lua_resumed(lua_State *L, lua_KContext wait);
 
+#include "script/consoles.h"
 #include "script/futures.h"
 
 /* --- ctx.c, ctx_message.c, ctx_time.c, ctx_other.c --- */
@@ -544,48 +565,11 @@ void tr_ctx_open(lua_State *L, tr_script *script);
 tr_lua_turn *tr_ctx_turn(lua_State *L);
 extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[],
     tr_ctx_launch_methods[];
-extern const luaL_Reg tr_ctx_message_methods[], tr_ctx_time_methods[], tr_ctx_other_methods[], tr_ctx_agent_methods[];
 int tr_ctx_callback(lua_State *L); /* callback.c */
 extern const char *const tr_ctx_field_names[];
 int tr_ctx_field(lua_State *L, tr_lua_turn *turn, int field); /* [-0, +1, m] */
 tr_time tr_check_seconds(lua_State *L, int at, const char *what);
 
-/* --- load.c, reload.c --- */
-typedef struct tr_stage { /* one version of a file, compiled, run and checked */
-  tr_script *script;
-  const char *name;
-  tr_slice source;
-  char *const *args;
-  size_t argc;
-  tr_error *error;
-  tr_link definitions;
-  int unit_ref;
-  int table_ref; /* instead of a source: what it would return; 0: none */
-} tr_stage;
-struct tr_script_file {
-  tr_link all;
-  tr_script *script;
-  char *name;
-  char **args;
-  size_t argc;
-  char *source; /* of one that was loaded from memory */
-  size_t source_size;
-  bool from_memory;
-  uint64_t hash;
-  tr_link classes;
-  int unit_ref;
-};
-int tr_stage_run(tr_stage *stage); /* 0 or a code with file:line; tr_stage_fini in any case */
-void tr_stage_fini(tr_stage *stage);
-int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_error *error); /* as tr_script_load, of a foreign one */
-tr_script_file *tr_script_file_find(const tr_script *script, const char *name);
-void tr_script_file_free(tr_script_file *file);
-/* Replace what the file knows of its source by the stage's. */
-void tr_script_file_take(tr_script_file *file, tr_stage *stage);
-int tr_file_set_args(tr_script_file *file, const tr_slice *args, size_t argc);
-tr_link *tr_script_file_modules(const tr_script_file *file); /* of tr_module; NULL: none */
-/* Reload those of the files that changed, all or nothing. `source` (p NULL: read it) is for a single file. */
-int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
-              tr_error *error);
+#include "script/files.h"
 
 #endif

@@ -9,9 +9,6 @@
  * callee cannot fetch it (it is not troupe's, or out of reach of a's process): that refuses the call as `unresolved`, and
  * the call goes out once more with the content. So what is seen is the same in all cases.
  *
- * Of several isolates only the one with the doors asks to keep anything: what the others call goes through it without that
- * (runtime/parcel.c), and comes with its content.
- *
  * A call that is read before it even went out, as in a:Task{…}.content, does not ask to keep anything: one way there and back is
  * enough.
  *

@@ -13,6 +13,9 @@ typedef struct tr_life { /* of an instance that needs one: there may be a millio
   tr_time active_at;   /* when it last did something */
   tr_time *fail_times; /* the last fail_cap failures, a ring */
   uint32_t fail_cap, fail_count;
+  uint32_t failures;   /* all of them; */
+  tr_time failed_at;   /* the last one: */
+  char *failed;
 } tr_life;
 
 /* NULL: out of memory. */
@@ -44,11 +47,30 @@ static bool too_often(tr_instance *instance, const tr_definition *def, tr_time n
   return true;
 }
 
+/* For consoles. */
+static void note(tr_instance *instance, const tr_error *error) {
+  tr_mem *mem = instance->class_->script->mem;
+  tr_life *life = life_of(instance);
+  char text[TR_ERROR_TEXT + 40];
+  if (!life) return;
+  int n = snprintf(text, sizeof text, "%s: %s", tr_error_name(error->code), error->text);
+  if (life->failed) tr_free(mem, life->failed, strlen(life->failed) + 1);
+  life->failed = tr_strndup(mem, text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+  life->failed_at = tr_core_now(instance->class_->script->core);
+  life->failures++;
+}
+
+tr_failures tr_instance_failures(const tr_instance *instance) {
+  const tr_life *life = instance->more->life;
+  return life ? (tr_failures){ life->failures, life->failed_at, life->failed } : (tr_failures){ 0, 0, NULL };
+}
+
 void tr_instance_failed(tr_instance *instance, const tr_error *error) {
   static const char *const events[] = { "failures.many", "failures.restart", "failures.stop" };
   const tr_definition *def = instance->def;
   tr_core *core = instance->class_->script->core;
   char name[200], text[400];
+  note(instance, error);
   if (def->fail_limit == 0 || tr_agent_is_closing(instance->agent)) return;
   if (!too_often(instance, def, tr_core_now(core))) return;
   double within = (double)def->fail_within / 1e6;
@@ -90,6 +112,7 @@ void tr_instance_forget(tr_instance *instance) {
   if (life) {
     if (life->idle.next) tr_link_remove(&life->idle);
     tr_free(mem, life->fail_times, life->fail_cap * sizeof *life->fail_times);
+    if (life->failed) tr_free(mem, life->failed, strlen(life->failed) + 1);
     TR_DELETE(mem, life);
   }
   if (more->before) {

@@ -14,12 +14,14 @@
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
  * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
  * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
- * would cost every message a few per cent. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
+ * would cost every message a few per cent. With strings of megabytes a comparison takes a millisecond: large blocks are charged as they
+ * are made, and who ever made one has the hook more often. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
+#define TICK_HEAVY 500
 #define WAITS_UNSEEN 32
 #define SAMPLE 8
 
@@ -28,6 +30,7 @@ typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 static void hook(lua_State *L, lua_Debug *ar);
 
 static int tick_of(const tr_meter *meter, int tick) {
+  if (meter->heavy && tick > TICK_HEAVY) tick = TICK_HEAVY;
   uint64_t left = meter->limit > meter->used ? meter->limit - meter->used : 1;
   return left < (uint64_t)tick ? (int)left : tick;
 }
@@ -54,6 +57,7 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
   meter->warn_at = STUCK;
   meter->waits = 0;
   meter->preempted = meter->killed = meter->closely = false;
+  meter->heavy = def->script->accounts[def->script->owner].heavy;
   meter->base = co;
   meter->what = NULL;
   meter->error = error;
@@ -77,11 +81,6 @@ void tr_meter_raise(lua_State *L, tr_meter *meter) {
 
 /* ---- who, and where ---- */
 
-static const char *type_of(const tr_turn *turn) {
-  if (turn->msg) return turn->msg->type->text;
-  return turn->kind == TR_TURN_CLOSE ? "close" : "init";
-}
-
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
   char agent[160], asked[60] = "";
   lua_Debug ar;
@@ -94,7 +93,7 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
   }
   if (script->refused) snprintf(asked, sizeof asked, ", %zu KB more were asked for", script->refused >> 10);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  const char *type = type_of(lt->turn);
+  const char *type = tr_turn_what(lt->turn);
   if (what == OVER_INSTRUCTIONS)
     tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)", agent, type,
                  ar.short_src, line, (unsigned long long)meter->limit);
@@ -155,7 +154,7 @@ static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) 
   tr_handler_place(L, lt->def, lt->turn->msg, &ar);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,
-               type_of(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
+               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
 }
 
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
@@ -181,8 +180,20 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   tr_handler_place(L, lt->def, lt->turn->msg, &ar);
   tr_error_init(error);
   tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: it keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
-               type_of(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);
+               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);
   return false;
+}
+
+void tr_meter_break(tr_lua_turn *lt) {
+  char agent[160];
+  lua_Debug ar;
+  int line = tr_fail_line(lt->co, &ar);
+  if (lt->meter.killed) return;
+  tr_agent_name(lt->turn->agent, agent, sizeof agent);
+  tr_error_init(&lt->error);
+  tr_error_set(&lt->error, TR_ECANCELLED, "%s, %s: %s:%d: ended by the operator", agent, tr_turn_what(lt->turn), ar.short_src, line);
+  lt->meter.killed = true;
+  lua_sethook(lt->co, hook, LUA_MASKCOUNT, 1);
 }
 
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
@@ -224,7 +235,7 @@ static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
   tr_agent_name(turn->agent, agent, sizeof agent);
   trace(L, stack, sizeof stack);
   tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "turn.stuck", "agent=%s type=%s ms=%lld at=%s:%d traceback=\"%s\"", agent,
-               type_of(turn), (long long)(meter->spent / 1000), ar.short_src, line, stack);
+               tr_turn_what(turn), (long long)(meter->spent / 1000), ar.short_src, line, stack);
 }
 
 static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
@@ -249,7 +260,7 @@ void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint6
   lua_Debug ar;
   int line = tr_fail_line(L, &ar);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_fail_raise(L, TR_ELIMIT, "%s, %s: %s:%d: more than %llu %s %s (limits.%s)", agent, type_of(lt->turn), ar.short_src, line,
+  tr_fail_raise(L, TR_ELIMIT, "%s, %s: %s:%d: more than %llu %s %s (limits.%s)", agent, tr_turn_what(lt->turn), ar.short_src, line,
                 (unsigned long long)limit, what, when, what);
 }
 

@@ -150,17 +150,18 @@ static int stage_table(lua_State *L, tr_stage *stage) {
   return read_result(L, stage);
 }
 
-/* For the agents that have a state of their own; where there is none the texts are let go. */
-static void keep_code(lua_State *L, const tr_stage *stage, tr_unit *unit) {
+/* For going back to it, and for the agents that have a state of their own. */
+static void keep_code(lua_State *L, tr_stage *stage, tr_unit *unit) {
   tr_code *code = unit->code;
-  for (tr_link *link = stage->definitions.next; code && link != &stage->definitions; link = link->next) {
-    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
-    if (!def->own) continue;
-    if (!code->name && tr_code_set_main(code, stage->name, stage->source, stage->args, stage->argc)) tr_raise_memory(L);
-    def->code = tr_code_ref(code);
-  }
-  tr_code_unref(code);
+  if (!code) return;
+  if (tr_code_set_main(code, stage->name, stage->source, stage->args, stage->argc)) tr_raise_memory(L);
+  stage->version = tr_version_new(stage->script->mem, code);
+  if (!stage->version) tr_raise_memory(L);
   unit->code = NULL;
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    if (def->own) def->code = tr_code_ref(code);
+  }
 }
 
 static int stage_main(lua_State *L, void *ud) {
@@ -191,6 +192,10 @@ static int stage_main(lua_State *L, void *ud) {
   else lua_settop(L, lua_gettop(L) - n + 1);
   int rc = read_result(L, stage);
   if (!rc) keep_code(L, stage, unit);
+  for (tr_link *link = stage->definitions.next; !rc && link != &stage->definitions; link = link->next) {
+    lua_getiuservalue(L, 1, 1);
+    TR_CONTAINER(link, tr_definition, link)->env_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
   return rc;
 }
 
@@ -204,6 +209,7 @@ void tr_stage_fini(tr_stage *stage) {
   lua_State *L = stage->script->L;
   for (tr_link *link; (link = tr_list_pop(&stage->definitions));)
     tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
+  tr_version_free(stage->script->mem, stage->version);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, stage->unit_ref);
 }
 
@@ -218,6 +224,7 @@ static tr_script_file *file_new(tr_script *script, const char *name) {
     return NULL;
   }
   tr_list_init(&file->classes);
+  tr_list_init(&file->versions);
   tr_list_push(&script->files, &file->all);
   return file;
 }
@@ -238,15 +245,18 @@ static int commit(tr_script_file *file, tr_stage *stage) {
   return 0;
 }
 
-static int keep_source(tr_script_file *file, tr_slice source) {
-  tr_mem *mem = file->script->mem;
-  char *copy = tr_strndup(mem, source.p, source.n);
-  if (!copy) return TR_EMEMORY;
-  tr_free(mem, file->source, file->source_size);
+/* own: takes the copy. */
+static void take_source(tr_script_file *file, char *copy, size_t length) {
+  tr_free(file->script->mem, file->source, file->source_size);
   file->source = copy;
-  file->source_size = source.n + 1;
+  file->source_size = length + 1;
   file->from_memory = true;
-  return 0;
+}
+
+static int keep_source(tr_script_file *file, tr_slice source) {
+  char *copy = tr_strndup(file->script->mem, source.p, source.n);
+  if (copy) take_source(file, copy, source.n);
+  return copy ? 0 : TR_EMEMORY;
 }
 
 static int load_new(tr_script *script, const char *name, tr_slice source, bool from_memory, const tr_slice *args,
@@ -282,18 +292,27 @@ int tr_script_load_table(tr_script *script, int table_ref, const char *name, tr_
 
 static int load_again(tr_script_file *file, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
   size_t changed;
+  char *copy = NULL;
   if (argc > 0 && tr_file_set_args(file, args, argc)) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  int rc = tr_reload(file->script, &file, 1, source, &changed, error);
-  if (!rc && source.p && keep_source(file, source)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  if (source.p && !(copy = tr_strndup(file->script->mem, source.p, source.n))) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  tr_reload_options options = { .source = source };
+  int rc = tr_reload(file->script, &file, 1, &options, &changed, error);
+  if (copy && !rc) take_source(file, copy, source.n);
+  else if (copy) tr_free(file->script->mem, copy, source.n + 1);
   return rc;
 }
 
 bool tr_script_is_loaded(const tr_script *script, const char *name) { return tr_script_file_find(script, name) != NULL; }
 
-int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc) {
-  tr_script_file *file = tr_script_file_find(script, name);
-  int rc = argc ? tr_file_set_args(file, args, argc) : 0;
-  return rc || !source.p ? rc : keep_source(file, source);
+int tr_script_set_args(tr_script *script, const char *name, const tr_slice *args, size_t argc) {
+  return argc ? tr_file_set_args(tr_script_file_find(script, name), args, argc) : 0;
+}
+
+char *tr_script_copy_source(tr_script *script, tr_slice source) { return tr_strndup(script->mem, source.p, source.n); }
+
+void tr_script_set_source(tr_script *script, const char *name, char *copy, size_t length) {
+  if (name) take_source(tr_script_file_find(script, name), copy, length);
+  else if (copy) tr_free(script->mem, copy, length + 1);
 }
 
 void tr_script_unload(tr_script *script, const char *name) {
@@ -349,6 +368,27 @@ int tr_script_start(tr_script *script, tr_error *error) {
   if (!script->foreign) return first;
   int rc = tr_script_start(script->foreign, error);
   return first ? first : rc;
+}
+
+/* One that runs is cancelled, which counts it as over: so it is counted first. */
+static int run_again(tr_script_class *class_, tr_error *error) {
+  tr_agent *agent = tr_class_find(class_->core_class, TR_SLICE_LITERAL("default"));
+  class_->script->programs++;
+  class_->reloaded = false;
+  if (agent) tr_agent_restart(class_->script->core, agent);
+  class_->script->exit_status = 0;
+  return agent ? 0 : start_key(class_, TR_SLICE_LITERAL("default"), error);
+}
+
+unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error) {
+  unsigned count = 0;
+  for (tr_link *link = script->classes.next; link != &script->classes; link = link->next) {
+    tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    if (!class_->def->program || !class_->started || !(all || class_->reloaded)) continue;
+    count++;
+    if (run_again(class_, error)) class_->script->programs--;
+  }
+  return count;
 }
 
 bool tr_script_has_program(const tr_script *script) {

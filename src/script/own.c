@@ -108,6 +108,7 @@ static int bring(tr_own *own, tr_error *error) {
   if (rc && tr_meter_own_refused(script, model, "its file was loaded", error)) rc = error->code;
   if (def) {
     def->refs++;
+    def->number = model->number;
     own->part.def = def;
     tr_definition_unref(old);
   }

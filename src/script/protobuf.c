@@ -28,13 +28,13 @@ int tr_protobuf(lua_State *L) {
   path.p = lua_tolstring(L, 1, &path.n);
   if (!is_below(path))
     tr_fail_raise(L, TR_EPERMISSION, "troupe.protobuf \"%s\": only files below the script's own folder can be read", path.p);
+  if (unit->script->running && unit->script->options.subscribed) /* others may be reading what it would change */
+    tr_fail_raise(L, TR_EINVALID, "troupe.protobuf: with several threads it belongs to the top of the file, not into a handler");
   const char *full = lua_pushfstring(L, "%s%s", unit->folder, path.p);
   tr_buf *bytes = tr_unit_buffer(L);
   int rc = tr_read_source(unit->script, full, bytes, &error);
   if (rc == TR_EMEMORY) tr_raise_memory(L);
   if (rc) tr_fail_raise(L, rc, "troupe.protobuf: %s", error.text);
-  if (unit->script->running && unit->script->options.subscribed) /* others may be reading what it would change */
-    tr_fail_raise(L, TR_EINVALID, "troupe.protobuf: with several threads it belongs to the top of the file, not into a handler");
   tr_unit_remember(L, unit, full, tr_buf_view(bytes));
   if (tr_codecs_load(unit->script->codecs, tr_slice_of(full), tr_buf_view(bytes), &error)) tr_fail_raise_error(L, &error);
   tr_buf_fini(bytes);

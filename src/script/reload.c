@@ -10,6 +10,8 @@
  * old definition; the instance comes to the new one at its next turn (class.c). Programs are not run again. */
 #include "script/internal.h"
 
+#define GARBAGE_MOST (32u << 20)
+
 typedef struct swap { tr_script_file *file; tr_stage stage; tr_buf text; bool staged; } swap;
 typedef struct pair { tr_script_class *class_; tr_definition *def; tr_script_file *file; tr_link added; bool fresh; } pair;
 typedef struct tr_reloading plan;
@@ -20,6 +22,9 @@ struct tr_reloading {
   pair *pairs;
   size_t pair_count, pair_cap;
   int backups_ref; /* { [self] = clone } */
+  bool trial;
+  size_t used_most; /* above that garbage is collected meanwhile */
+  bool held_gc;
   tr_error *error;
 };
 
@@ -44,6 +49,29 @@ static bool modules_changed(const tr_script_file *file) {
   return false;
 }
 
+static int stage(swap *self, tr_slice source, tr_error *error) {
+  const tr_script_file *file = self->file;
+  self->stage = (tr_stage){ .script = file->script, .name = file->name, .source = source, .args = file->args, .argc = file->argc,
+                            .error = error };
+  self->staged = true;
+  return tr_stage_run(&self->stage);
+}
+
+/* Stage what the file was, from the texts of then. */
+static int stage_version(swap *self, uint32_t number, tr_error *error) {
+  const tr_version *then = tr_file_version_at(self->file, number);
+  tr_slice source = { NULL, 0 };
+  if (!then || tr_file_is_at(self->file, then)) return 0;
+  tr_code_find(then->code, then->code->name, &source);
+  self->file->script->code = then->code;
+  int rc = stage(self, source, error);
+  self->file->script->code = NULL;
+  if (rc) return rc;
+  tr_code_unref(self->stage.version->code); /* it is the same text: kept once */
+  self->stage.version->code = tr_code_ref(then->code);
+  return 0;
+}
+
 /* Stage the file if it changed. */
 static int stage_file(swap *self, tr_slice source, tr_error *error) {
   tr_script_file *file = self->file;
@@ -57,10 +85,7 @@ static int stage_file(swap *self, tr_slice source, tr_error *error) {
   }
   if (rc) return rc;
   if (tr_source_hash(source) == file->hash && !modules_changed(file)) return 0;
-  self->stage = (tr_stage){ .script = script, .name = file->name, .source = source, .args = file->args,
-                            .argc = file->argc, .error = error };
-  self->staged = true;
-  return tr_stage_run(&self->stage);
+  return stage(self, source, error);
 }
 
 /* --- who becomes what --- */
@@ -115,6 +140,23 @@ static int make_pairs(plan *p) {
 
 static bool is_idle(tr_agent *agent) { return agent->user && !agent->turn && ((tr_instance *)agent->user)->has_self; }
 
+/* { [self] = clone }: to go back to */
+static void keep_backup(lua_State *L, const plan *p, int self) {
+  tr_push_ref(L, p->backups_ref);
+  lua_pushvalue(L, self);
+  lua_pushvalue(L, self);
+  tr_clone_top(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* What stands in for `self`, on the top, where nothing is to come of it: tables that others hold too stay what they are. */
+static void push_copy(lua_State *L, const tr_instance *instance, int at) {
+  tr_clone_top(L);
+  tr_instance_set_methods(L, instance->def);
+  if (instance->def->shard_count) tr_shards_own(L, at);
+}
+
 static void migrate_agent(lua_State *L, plan *p, const pair *self, tr_agent *agent) {
   tr_instance *instance = agent->user;
   int top = lua_gettop(L);
@@ -122,11 +164,8 @@ static void migrate_agent(lua_State *L, plan *p, const pair *self, tr_agent *age
   tr_error_init(&error);
   tr_instance_push(L, self->class_, agent);
   lua_getiuservalue(L, -1, 1);
-  tr_push_ref(L, p->backups_ref);
-  lua_pushvalue(L, -2);
-  lua_pushvalue(L, -1);
-  tr_clone_top(L);
-  lua_rawset(L, -3);
+  if (p->trial) push_copy(L, instance, top + 1);
+  else keep_backup(L, p, top + 2);
   tr_push_ref(L, self->def->migrate_ref);
   lua_pushvalue(L, top + 2);
   lua_pushinteger(L, instance->def->version);
@@ -154,6 +193,7 @@ static int migrate_class(lua_State *L, plan *p, const pair *self) {
     if (!is_idle(agent) || instance->def->version == self->def->version || self->def->own) continue; /* own.c: at its next message */
     if (!can) return no_migrate(p, self, instance->def);
     migrate_agent(L, p, self, agent);
+    if (p->script->used > p->used_most && p->held_gc) lua_gc(L, LUA_GCRESTART);
     if (p->error->code) return p->error->code;
   }
   return 0;
@@ -165,6 +205,9 @@ static int migrate_all(lua_State *L, void *ud) {
   tr_need_stack(L, 20);
   lua_newtable(L);
   p->backups_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  p->used_most = p->script->used + p->script->used / 2 + GARBAGE_MOST;
+  p->held_gc = lua_gc(L, LUA_GCISRUNNING); /* a program that gave agents as tables may have stopped it */
+  lua_gc(L, LUA_GCSTOP); /* nearly all that is made here stays to the end of the reload, and all agents wait for that */
   for (size_t i = 0; i < p->pair_count && !rc; i++)
     if (p->pairs[i].class_) rc = migrate_class(L, p, &p->pairs[i]);
   return rc;
@@ -244,15 +287,18 @@ static void undo(plan *p) {
 
 /* --- the swap: nothing here may fail --- */
 
+static bool stays(const tr_definition *def, const tr_sub_spec *sub) {
+  for (tr_link *l = def->subs.next; l != &def->subs; l = l->next)
+    if (tr_sub_spec_same(sub, TR_CONTAINER(l, tr_sub_spec, link))) return true;
+  return false;
+}
+
 static void swap_subs(pair *self) {
   tr_script_class *class_ = self->class_;
   for (tr_link *link = class_->subs.next, *next; link != &class_->subs; link = next) {
     tr_sub_spec *old = TR_CONTAINER(link, tr_sub_spec, link);
-    bool stays = false;
     next = link->next;
-    for (tr_link *l = self->def->subs.next; l != &self->def->subs && !stays; l = l->next)
-      stays = tr_sub_spec_same(old, TR_CONTAINER(l, tr_sub_spec, link));
-    if (stays) continue;
+    if (stays(self->def, old)) continue;
     tr_class_unsubscribe(class_->core_class, old->id);
     tr_link_remove(link);
     tr_sub_spec_free(old);
@@ -284,8 +330,10 @@ static void swap_class(plan *p, pair *self) {
   tr_script_class *class_ = self->class_;
   tr_definition *old = class_->def;
   swap_subs(self);
+  class_->reloaded = true;
   class_->def = self->def;
   self->def->refs++;
+  tr_class_versions_add(class_, self->def);
   class_->file = self->file;
   tr_link_remove(&class_->by_file);
   tr_list_push(&self->file->classes, &class_->by_file);
@@ -326,9 +374,11 @@ static void note_names(const plan *p) {
 }
 
 static void commit(plan *p) {
-  note_names(p);
-  for (size_t i = 0; i < p->pair_count; i++)
-    if (!p->pairs[i].fresh) swap_class(p, &p->pairs[i]);
+  p->script->number++;
+  for (size_t i = 0; i < p->pair_count; i++) {
+    if (p->pairs[i].fresh) p->pairs[i].def->number = p->script->number;
+    else swap_class(p, &p->pairs[i]);
+  }
   for (tr_link *link = p->script->classes.next, *next; link != &p->script->classes; link = next) {
     tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     next = link->next;
@@ -349,6 +399,7 @@ static int prepare_all(plan *p) {
 
 static void plan_free(plan *p) {
   tr_script *script = p->script;
+  if (p->held_gc) lua_gc(script->L, LUA_GCRESTART);
   for (size_t i = 0; i < p->swap_count; i++) {
     if (p->swaps[i].staged) tr_stage_fini(&p->swaps[i].stage);
     if (p->swaps[i].text.mem) tr_buf_fini(&p->swaps[i].text);
@@ -373,24 +424,29 @@ static plan *plan_new(tr_script *script, size_t count, tr_error *error) {
 }
 
 /* All that can fail. *out stays NULL where nothing changed. */
-static int begin(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed, plan **out,
-                 tr_error *error) {
+static int begin(tr_script *script, tr_script_file *const *files, size_t count, const tr_reload_options *options, size_t *changed,
+                 plan **out, tr_error *error) {
   int rc = 0;
   *changed = 0;
   *out = NULL;
   if (count == 0) return 0;
   plan *p = plan_new(script, count, error);
   if (!p) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  p->trial = options->trial;
   for (size_t i = 0; i < count && !rc; i++) {
     p->swaps[i].file = files[i];
-    rc = stage_file(&p->swaps[i], source, error);
+    rc = options->to ? stage_version(&p->swaps[i], options->to, error) : stage_file(&p->swaps[i], options->source, error);
     if (p->swaps[i].staged) ++*changed;
   }
   if (!rc && *changed > 0) rc = prepare_all(p);
   if (rc) *changed = 0;
-  if (!rc && *changed > 0) *out = p;
-  else plan_free(p);
-  return rc;
+  if (rc || *changed == 0) {
+    plan_free(p);
+    return rc;
+  }
+  note_names(p);
+  *out = p;
+  return 0;
 }
 
 void tr_script_reload_end(tr_reloading *p, bool taken) {
@@ -400,10 +456,10 @@ void tr_script_reload_end(tr_reloading *p, bool taken) {
   plan_free(p);
 }
 
-int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, tr_slice source, size_t *changed,
+int tr_reload(tr_script *script, tr_script_file *const *files, size_t count, const tr_reload_options *options, size_t *changed,
               tr_error *error) {
   plan *p;
-  int rc = begin(script, files, count, source, changed, &p, error);
+  int rc = begin(script, files, count, options, changed, &p, error);
   if (!rc) tr_script_reload_end(p, true);
   return rc;
 }
@@ -416,33 +472,91 @@ static size_t count_files(const tr_script *script) {
   return n;
 }
 
-int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
-                           tr_reloading **out, tr_error *error) {
-  size_t n = count ? count : count_files(script), filled = 0;
-  int rc = 0;
+int tr_script_reload_begin(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error) {
+  size_t count = options->count, n = count ? count : count_files(script), filled = 0;
+  int rc = options->to ? tr_version_check(script, options->to, error) : 0;
   *changed = 0;
   *out = NULL;
-  if (n == 0) return 0;
+  if (n == 0 || rc) return rc;
   tr_script_file **files = tr_calloc(script->mem, n, sizeof *files);
   if (!files) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (count == 0)
     for (tr_link *link = script->files.next; link != &script->files; link = link->next)
       files[filled++] = TR_CONTAINER(link, tr_script_file, all);
   for (; filled < count && !rc; filled++) {
-    files[filled] = tr_script_file_find(script, names[filled]);
-    if (!files[filled]) rc = tr_error_set(error, TR_ENOT_FOUND, "%s: is not loaded", names[filled]);
+    files[filled] = tr_script_file_find(script, options->names[filled]);
+    if (!files[filled]) rc = tr_error_set(error, TR_ENOT_FOUND, "%s: is not loaded", options->names[filled]);
   }
-  if (!rc) rc = begin(script, files, n, source, changed, out, error);
+  if (!rc) rc = begin(script, files, n, options, changed, out, error);
   tr_free(script->mem, files, n * sizeof *files);
   return rc;
 }
 
 int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error) {
+  tr_reload_options options = { .names = names, .count = count };
   tr_reloading *p = NULL;
   size_t unused;
   tr_error own;
   tr_error_init(&own);
-  int rc = tr_script_reload_begin(script, names, count, (tr_slice){ NULL, 0 }, changed ? changed : &unused, &p, error ? error : &own);
+  int rc = tr_script_reload_begin(script, &options, changed ? changed : &unused, &p, error ? error : &own);
   if (!rc) tr_script_reload_end(p, true);
   return rc;
+}
+
+/* --- what it would do --- */
+
+static bool has_tick(const tr_definition *def, const tr_tick_spec *tick) {
+  for (size_t i = 0; i < def->tick_count; i++)
+    if (def->ticks[i].type == tick->type && def->ticks[i].period == tick->period) return true;
+  return false;
+}
+
+static unsigned new_ticks(const tr_definition *def, const tr_definition *before) {
+  unsigned n = 0;
+  for (size_t i = 0; i < def->tick_count; i++) n += !has_tick(before, &def->ticks[i]);
+  return n;
+}
+
+static unsigned length(const tr_link *list) {
+  unsigned n = 0;
+  for (const tr_link *link = list->next; link != list; link = link->next) n++;
+  return n;
+}
+
+static unsigned gone_subs(const pair *self) {
+  unsigned n = 0;
+  for (tr_link *link = self->class_->subs.next; link != &self->class_->subs; link = link->next)
+    n += !stays(self->def, TR_CONTAINER(link, tr_sub_spec, link));
+  return n;
+}
+
+static void count_instances(const tr_script_class *class_, tr_change *change) {
+  for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_->core_class, agent));) {
+    if (!agent->user) continue;
+    change->instances++;
+    change->busy += agent->turn != NULL;
+  }
+}
+
+void tr_script_reload_changes(const tr_reloading *p, void (*fn)(void *ud, const tr_change *change), void *ud) {
+  for (size_t i = 0; i < p->pair_count; i++) {
+    const pair *self = &p->pairs[i];
+    const tr_definition *def = self->def, *old = self->class_->def;
+    tr_change change = { .type = def->type, .added = self->fresh, .from = old->version, .to = def->version };
+    if (!self->fresh) {
+      count_instances(self->class_, &change);
+      change.subs_added = length(&self->added);
+      change.subs_removed = gone_subs(self);
+      change.timers_added = new_ticks(def, old);
+      change.timers_removed = new_ticks(old, def);
+    }
+    fn(ud, &change);
+  }
+  for (tr_link *link = p->script->classes.next; link != &p->script->classes; link = link->next) {
+    const tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
+    if (!class_->file || !is_swapped(p, class_->file) || is_kept(p, class_)) continue;
+    tr_change change = { .type = class_->def->type, .removed = true, .from = class_->def->version, .to = class_->def->version };
+    count_instances(class_, &change);
+    fn(ud, &change);
+  }
 }

@@ -5,6 +5,7 @@
  * (guard.c) and replacements below. Each file gets copies of the template's tables, so that no file can change what
  * another one calls. What is shared by the whole state, the metatable of strings, is locked. Not there: io, debug,
  * package, os but for the clock, bytecode in and out, __gc, the collector's controls. */
+#include "base/text.h"
 #include "script/internal.h"
 
 /* --- replacements --- */
@@ -22,6 +23,13 @@ static int sandbox_print(lua_State *L) {
   luaL_pushresult(&line);
   tr_slice text;
   text.p = lua_tolstring(L, -1, &text.n);
+  if (!tr_output_take(L, text.n)) return 0;
+  if (text.n > TR_OUTPUT_LINE) {
+    lua_pushlstring(L, text.p, tr_utf8_cut(text, TR_OUTPUT_LINE));
+    lua_pushfstring(L, "… (%I bytes)", (LUAI_UACINT)text.n);
+    lua_concat(L, 2);
+    text.p = lua_tolstring(L, -1, &text.n);
+  }
   if (script->options.print) script->options.print(script->options.ud, text);
   return 0;
 }
@@ -31,6 +39,7 @@ static int sandbox_warn(lua_State *L) {
   int n = lua_gettop(L);
   luaL_checkstring(L, 1);
   for (int i = 2; i <= n; i++) luaL_checkstring(L, i);
+  if (!tr_output_take(L, 0)) return 0;
   lua_concat(L, n);
   tr_log_write(log, TR_LOG_WARN, "script.warn", "text=\"%s\"", luaL_gsub(L, lua_tostring(L, -1), "\n", " | "));
   return 0;
@@ -192,6 +201,7 @@ void tr_sandbox_push(lua_State *L, int unit) {
   lua_pushvalue(L, unit);
   lua_pushcclosure(L, tr_protobuf, 1); /* it reads files: of this unit's folder */
   lua_setfield(L, -2, "protobuf");
+  tr_outside_install(L, env);
   lua_pushvalue(L, -1);
   lua_setfield(L, env, "troupe");
   lua_pushvalue(L, unit);
@@ -202,4 +212,6 @@ void tr_sandbox_push(lua_State *L, int unit) {
   lua_pushcclosure(L, tr_require, 3);
   lua_setfield(L, env, "require");
   lua_settop(L, env);
+  lua_pushvalue(L, env);
+  lua_setiuservalue(L, unit, 1);
 }

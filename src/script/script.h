@@ -26,6 +26,27 @@ typedef struct tr_script_launch { /* what ctx:launch was asked for; all borrowed
   bool lazy;
 } tr_script_launch;
 
+#define TR_EXEC_WORDS 64
+typedef struct tr_script_exec { /* a program and its arguments, without zero bytes; all borrowed */
+  const tr_slice *words;
+  size_t count, most; /* most: bytes of each output */
+  tr_slice in;
+  tr_mem *mem;
+} tr_script_exec;
+typedef struct tr_script_result { int status, signal; tr_slice out, err; } tr_script_result;
+/* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
+ * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
+typedef struct tr_script_outside {
+  int (*read)(void *ud, tr_slice path, tr_buf *out, tr_error *error);
+  int (*write)(void *ud, tr_slice path, tr_slice text, tr_error *error); /* all of it, or nothing */
+  int (*list)(void *ud, tr_slice path, tr_buf *out, tr_error *error);    /* names, a zero behind each; of folders with a slash */
+  int (*env)(void *ud, tr_slice name, tr_buf *out, tr_error *error);     /* TR_ENOT_FOUND without a text: it is not set */
+  int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
+  int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
+  void (*stop)(void *ud, void *program);                                 /* in any case, once */
+  void *ud;
+} tr_script_outside;
+
 #define TR_SUB_RANGE 40
 typedef struct tr_script_options {
   tr_core *core;
@@ -43,7 +64,9 @@ typedef struct tr_script_options {
   int (*launch)(void *ud, const tr_script_launch *asked, tr_error *error);
   int (*stop_launched)(void *ud, tr_slice type, tr_slice key, tr_error *error); /* TR_ENOT_FOUND */
   void (*stopped)(void *ud, const tr_agent *agent);                           /* it called ctx:stop */
+  void (*failed)(void *ud, uint32_t number);      /* a turn of the code with this number; may be NULL */
   void *ud;
+  const tr_script_outside *outside;               /* borrowed; NULL: there is nothing */
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
   tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
@@ -65,22 +88,42 @@ int tr_script_load(tr_script *script, const char *name, tr_slice source, const t
  * skipped; *changed says how many were swapped. Turns under way finish on the code they began with. */
 int tr_script_reload(tr_script *script, const char *const *names, size_t count, size_t *changed, tr_error *error);
 /* The same in two steps, for several isolates: all that can fail, then the swap or back to what was. No turn may run in between. *out is
- * NULL where nothing changed. source (p NULL: read it) is for a single file. error lives until the end. */
+ * NULL where nothing changed. error lives until the end. */
 typedef struct tr_reloading tr_reloading;
-int tr_script_reload_begin(tr_script *script, const char *const *names, size_t count, tr_slice source, size_t *changed,
-                           tr_reloading **out, tr_error *error);
+typedef struct tr_reload_options {
+  const char *const *names; /* of loaded files; count 0: all */
+  size_t count;
+  tr_slice source; /* of a single file; p NULL: read it */
+  uint32_t to;     /* go back to what was when this number served; 0: what the files say now */
+  bool trial;      /* it will not be taken: instances are migrated as copies */
+} tr_reload_options;
+int tr_script_reload_begin(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error);
+/* What it would do, a type at a time: the same types in the same order in all isolates. */
+typedef struct tr_change {
+  const char *type;
+  bool added, removed;
+  int64_t from, to;       /* versions of the state */
+  size_t instances, busy; /* in memory; of these with an open turn */
+  unsigned subs_added, subs_removed, timers_added, timers_removed;
+} tr_change;
+void tr_script_reload_changes(const tr_reloading *reloading, void (*fn)(void *ud, const tr_change *change), void *ud);
 void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
-/* What one that is loaded gets as `...`, and its text, from the next reload on. */
-int tr_script_set_source(tr_script *script, const char *name, tr_slice source, const tr_slice *args, size_t argc);
+/* What one that is loaded gets as `...` from the next reload on; and its text. */
+int tr_script_set_args(tr_script *script, const char *name, const tr_slice *args, size_t argc);
+char *tr_script_copy_source(tr_script *script, tr_slice source); /* for tr_script_set_source; NULL: out of memory */
+/* own: takes the copy, which is the text from now on. name NULL: it is not wanted, and is freed (NULL is fine). */
+void tr_script_set_source(tr_script *script, const char *name, char *copy, size_t length);
 /* Take back a load: its classes leave. */
 void tr_script_unload(tr_script *script, const char *name);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
 int tr_script_start(tr_script *script, tr_error *error);
+/* Start programs anew: those whose code was reloaded since they began, or all. How many; *error: of one that could not be. */
+unsigned tr_script_run_again(tr_script *script, bool all, tr_error *error);
 bool tr_script_has_program(const tr_script *script);
 bool tr_script_programs_running(const tr_script *script);
 
@@ -151,8 +194,43 @@ bool tr_script_has_agents(const tr_script *script, tr_slice type);
 void tr_script_dead_letter(tr_script *script, tr_msg *msg, int code, const char *text);
 
 /* Where a class of this room comes from; false: it is another's. The name lives as long as the class. */
-typedef struct tr_script_about { const char *file; int64_t version; bool program; } tr_script_about;
+typedef struct tr_script_about { const char *file; int64_t version; bool program; uint32_t number; } tr_script_about;
 bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
+
+/* versions.c: each reload that changes something has a number, from 1 (what was loaded first); so many of them can be gone back to. */
+#define TR_VERSIONS_KEPT 10
+uint32_t tr_script_number(const tr_script *script);
+uint32_t tr_script_oldest(const tr_script *script);
+/* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
+typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
+bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
+
+/* --- for consoles (console.c, visit.c) --- */
+/* How long turns run is measured while it is wanted by anybody. Counted. */
+void tr_script_time(tr_script *script, bool wanted);
+/* What is known of an instance. False: it is not one of this room's. The texts live until it runs again. */
+typedef struct tr_script_agent {
+  int64_t version;
+  const char *file;
+  bool program;
+  size_t memory;      /* bytes that are charged to it */
+  tr_time busy;       /* running time, while it was measured */
+  uint32_t failures;  /* messages that it failed at */
+  const char *failed; /* the last of them; NULL: none */
+  tr_time failed_at;
+} tr_script_agent;
+bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about);
+/* Append members of a JSON object, each with a comma before it: type, messages, subscriptions; timers; open turns with their tracebacks;
+ * state (about `limit` bytes of it). Runs none of its code. err: TR_EINVALID, TR_EMEMORY. */
+int tr_script_inspect(const tr_agent *agent, size_t limit, tr_buf *out, tr_error *error);
+/* End its turn that computes; where there is none, and `waiting`, those that wait: their number. Their traceback is appended to out. err:
+ * TR_EINVALID where there is none, TR_EMEMORY. */
+int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error);
+/* Evaluate Lua text in a turn of this agent, in its environment, with `self` and `ctx`, as soon as it does not compute: the answer is
+ * { values = { text… }, output = text } or { error, traceback }. NULL: *error says why not. */
+tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_reply_fn fn, void *ud, tr_error *error);
+/* How this beginning of an expression may go on: a JSON array of texts, appended. Runs none of its code. */
+int tr_script_complete(const tr_agent *agent, tr_slice text, tr_buf *out, tr_error *error);
 
 /* Version of Lua compiled in: "5.4.4". */
 const char *tr_script_lua_version(void);

@@ -183,6 +183,7 @@ int tr_script_state_open(tr_script *script, tr_error *error) {
 void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
   tr_accounts_init(script);
+  script->number = 1;
   tr_list_init(&script->files);
   tr_list_init(&script->no_more.timers);
   tr_list_init(&script->owns);

@@ -119,6 +119,14 @@ static void attach(script_timer *self, tr_instance *instance, tr_instance_more *
   more->timer_count++;
 }
 
+void tr_script_timers_each(const tr_instance *instance, tr_timer_each_fn fn, void *ud) {
+  tr_time now = tr_core_now(instance->class_->script->core);
+  for (const tr_link *link = instance->more->timers.next; link != &instance->more->timers; link = link->next) {
+    const script_timer *self = TR_CONTAINER(link, script_timer, link);
+    fn(ud, self->type, self->timer.when > now ? self->timer.when - now : 0, self->period);
+  }
+}
+
 int tr_script_timer_start(tr_instance *instance, tr_name *type, tr_time first, tr_time period, bool declared,
                           tr_body *body, uint64_t *id) {
   tr_script *script = instance->class_->script;

@@ -22,6 +22,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->def = instance->def;
   lt->def->refs++;
   tr_meter_begin(&lt->meter, lt->def, lt->co, &lt->error);
+  lt->began = tr_core_now(script->core);
   lt->sent = 0;
   lt->call = NULL;
   lt->unhandled = false;
@@ -42,6 +43,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_timer_stop(tr_core_timers(script->core), &lt->timer);
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
+  if (lt->program) tr_exec_stop(lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -87,10 +89,13 @@ static TR_COLD void unhandled(tr_script_class *class_, tr_turn *turn) {
 static TR_COLD void fail_turn(tr_lua_turn *lt, tr_error *error) {
   tr_turn *turn = lt->turn;
   bool closing = turn->kind == TR_TURN_CLOSE;
-  const char *type = turn->msg ? turn->msg->type->text : lt->def->program ? "program" : closing ? "close" : "init";
   const char *event = closing ? "close.failed" : "init.failed";
-  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, type, error);
-  if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
+  tr_fail_log(lt->script, lt->co, lt->def->program ? "program.failed" : turn->msg ? "handler.failed" : event, turn->agent, tr_turn_what(turn), error);
+  const tr_script_options *home = &tr_script_home(lt->script)->options;
+  if (!closing && !tr_turn_is_visit(turn)) { /* an operator's mistake is no failure of the agent's */
+    if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
+    if (home->failed) home->failed(home->ud, lt->def->number);
+  }
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
   tr_turn_fail(turn, error->code, error->text);
 }
@@ -187,7 +192,9 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   script->owner = lt->instance->account;
   script->memory_hard = 2 * lt->def->memory;
   tr_meter_resume(script, &lt->meter);
+  tr_time begun = tr_script_home(script)->timed ? script->options.clock(script->options.ud) : 0;
   int status = lua_resume(lt->co, L, nargs, &count);
+  if (begun) tr_instance_add_time(lt->instance, begun);
   tr_pause pause = script->pause;
   tr_meter_pause(&lt->meter, pause == TR_PAUSE_SLICE);
   if (lt->def->program && pause != TR_PAUSE_SLICE) lt->meter.used = 0; /* it goes on for ever */
@@ -394,7 +401,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
   const tr_definition *def = instance->def;
   if (msg->type == instance->class_->script->get_type) { /* it is ready: that is all the answer */
     if (!instance->has_self) tr_instance_make_self(L, instance, at);
-    return -1;
+    return msg->more && msg->more->visit ? tr_visit_begin(L, instance, at, open_turn(L, turn, instance)) : -1;
   }
   const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
   if (!handler) {

@@ -35,7 +35,7 @@ void tr_unit_open(lua_State *L) {
 }
 
 tr_unit *tr_unit_push(lua_State *L, const char *name) {
-  tr_unit *unit = lua_newuserdatauv(L, sizeof *unit, 0);
+  tr_unit *unit = lua_newuserdatauv(L, sizeof *unit, 1);
   const char *slash = strrchr(name, '/');
   size_t n = slash ? (size_t)(slash - name) + 1 : 0;
   memset(unit, 0, sizeof *unit);
@@ -59,6 +59,7 @@ int tr_read_source(tr_script *script, const char *path, tr_buf *text, tr_error *
   tr_slice kept;
   if (script->code && tr_code_find(script->code, path, &kept))
     return tr_buf_slice(text, kept) ? 0 : tr_error_set(error, TR_EMEMORY, "%s: out of memory", path);
+  if (script->code && !script->own) return tr_error_set(error, TR_ENOT_FOUND, "%s: was not read then", path);
   if (!script->options.load) return tr_error_set(error, TR_ENOT_FOUND, "%s: there is no way to read files here", path);
   int rc = script->options.load(script->options.ud, path, text, error);
   if (rc) return tr_error_set(error, rc, "%s: %s", path, tr_error_default_text(rc));

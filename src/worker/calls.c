@@ -23,16 +23,16 @@ static tr_rpc_call *open_call(tr_worker *w, tr_worker_method method, const void 
   char received[24];
   size_t said = method == TR_WORKER_CHANNEL ? tr_worker_resume_header(w, received) : 0;
   bool shared = is_shared(method, item);
-  tr_rpc_header headers[] = {
+  tr_rpc_header headers[8] = { /* and up to four of those below */
     { TR_SLICE_LITERAL("client-id"), tr_slice_of(w->client_id) },
     { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(w->version) },
     { TR_SLICE_LITERAL("troupe-accepts"), tr_slice_of(w->o.has_types && *w->o.has_types ? "native, protobuf" : "native") },
-    { { NULL, 0 }, { NULL, 0 } },
-    { { NULL, 0 }, { NULL, 0 } },
   };
   size_t count = method == TR_WORKER_CHANNEL ? 3 : 2;
   if (shared) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("troupe-shared"), TR_SLICE_LITERAL("1") };
   tr_slice authorization = w->o.authorization ? w->o.authorization(w->o.ud) : (tr_slice){ NULL, 0 };
+  if (method == TR_WORKER_CHANNEL && w->o.compress_from && !w->no_gzip) /* the others are short */
+    headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("grpc-encoding"), TR_SLICE_LITERAL("gzip") };
   if (said) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL(TR_RECEIVED_HEADER), tr_slice_make(received, said) };
   if (authorization.n) headers[count++] = (tr_rpc_header){ TR_SLICE_LITERAL("authorization"), authorization };
   return tr_rpc_call_new(w->rpc, tr_slice_of(paths[method]), headers, count, -1);

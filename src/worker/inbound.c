@@ -129,11 +129,14 @@ void tr_worker_forget_jobs(tr_worker *w) {
   while (!tr_list_empty(&w->jobs)) leave_job(TR_CONTAINER(w->jobs.next, tr_worker_job, link));
 }
 
+/* It has a token, whether it is the first attempt or one that joined it. */
+static bool may_come_again(const tr_msg *msg) { return msg->more && (msg->more->token[0] || msg->more->token[1]); }
+
 /* One that may come again is not cancelled: its next attempt gets its answer (core/resends.c). */
 void tr_worker_cancel_jobs(tr_worker *w) {
   while (!tr_list_empty(&w->jobs)) {
     tr_worker_job *job = TR_CONTAINER(w->jobs.next, tr_worker_job, link);
-    if (job->msg->more && job->msg->more->resend) leave_job(job);
+    if (may_come_again(job->msg)) leave_job(job);
     else tr_worker_cancel_job(job);
   }
 }

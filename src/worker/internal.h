@@ -64,7 +64,8 @@ typedef struct tr_worker_item {
   uint64_t number; /* of the message on the wire, for resume.c */
   tr_time since;   /* when it was encoded */
   bool native;     /* for a host that takes the native format: not for any other */
-  bool again;      /* it may have been passed on before: marked so */
+  bool marked;     /* it may have been passed on before: receivers are told so (TR_KEY_AGAIN), whatever host it goes by */
+  bool again;      /* it has to be encoded anew for that */
 } tr_worker_item;
 
 typedef struct tr_worker_ring { /* items are numbered for ever */
@@ -248,6 +249,7 @@ struct tr_worker {
   tr_core *core;
   tr_mem *mem;
   const tr_log *log;
+  tr_rpc_gzip gzip;       /* of its sessions */
   tr_timers *timers;
   uint8_t state;          /* tr_worker_state */
   uint8_t link;           /* tr_worker_link: the socket */
@@ -282,6 +284,7 @@ struct tr_worker {
   char host_version[16];
   uint32_t told_have;     /* the session in which it was told what is live here: moves.c */
   bool troupe;            /* its host announced itself as troupe */
+  bool no_gzip;           /* the host refused a stream that said its messages may be compressed */
   bool native;            /* and that it takes bodies in the native format, for others too */
   bool heard_any;         /* bytes came */
   bool turned_away;       /* by a word of HTTP/2: it wants TLS */

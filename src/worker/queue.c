@@ -92,7 +92,7 @@ static void requeue_ring(tr_worker_queue *queue, tr_worker_ring *ring, bool mark
     if (!item->frame) continue;
     queue->kept -= item->frame->len;
     queue->bytes += item->frame->len + COST;
-    item->again = marked;
+    if (marked) item->marked = item->again = true; /* for good: the next host may not have been the one that passed it on */
   }
   ring->first = ring->handed = ring->unacked;
 }
@@ -159,7 +159,7 @@ static void refresh(tr_worker *w, tr_worker_item *item) {
 static bool make_plain(tr_worker *w, tr_worker_item *item) {
   if (!item->frame || ((!item->native || w->native) && !item->again)) return true;
   tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
-  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event, item->again) : NULL;
+  tr_blob *frame = request ? tr_worker_encode_again(request) : item->event ? tr_worker_encode_event_again(w, item->event, item->marked) : NULL;
   if (frame) renew(w, item, frame);
   if (frame) item->again = false;
   return frame != NULL;
@@ -184,8 +184,9 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
     refresh(w, item);
     if (!make_plain(w, item)) return; /* at the next output again */
     if (item->frame) {
+      size_t before = tr_rpc_queued(w->channel);
       if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
-      queue->given += item->frame->len;
+      queue->given += tr_rpc_queued(w->channel) - before; /* less than the frame, where it goes compressed */
       item->number = ++queue->number;
     }
     item->end = queue->given;

@@ -101,6 +101,15 @@ static void on_oversize(void *ud, tr_rpc_call *call, tr_slice head, uint64_t siz
   else tr_log_write(w->log, TR_LOG_WARN, "uplink.oversize", "host=%s size=%llu", w->address, (unsigned long long)size);
 }
 
+/* A host that cannot read gzip refuses the stream for it (gRPC: UNIMPLEMENTED, naming the encoding). */
+static bool refused_gzip(const tr_worker *w, const tr_rpc_status *status) {
+  static const tr_slice name = { "encoding", 8 };
+  if (status->status != TR_GRPC_UNIMPLEMENTED || !w->o.compress_from || w->no_gzip) return false;
+  for (size_t i = 0; i + name.n <= status->message.n; i++)
+    if (memcmp(status->message.p + i, name.p, name.n) == 0) return true;
+  return false;
+}
+
 static bool is_lasting(int status) {
   return status == TR_GRPC_UNAUTHENTICATED || status == TR_GRPC_PERMISSION_DENIED || status == TR_GRPC_UNIMPLEMENTED;
 }
@@ -108,6 +117,11 @@ static bool is_lasting(int status) {
 static void channel_closed(tr_worker *w, const tr_rpc_status *status) {
   w->channel = NULL;
   if (w->leave == TR_LEAVE_CANCEL) return;
+  if (refused_gzip(w, status)) {
+    w->no_gzip = true;
+    tr_worker_over(w, false, "the host takes no compressed messages; joining again without");
+    return;
+  }
   tr_slice text = status->message;
   text.n = tr_utf8_cut(text, 160);
   w->refused_as = tr_error_from_grpc(status->status);
@@ -193,7 +207,7 @@ int tr_worker_session_open(tr_worker *w) {
   agent[7 + n] = 0;
   tr_rpc_options options = {
     .mem = w->mem, .log = w->log, .handlers = &handlers, .ud = w, .max_message = w->o.max_message,
-    .high_water = UINT32_MAX, .user_agent = agent, .authority = authority(w), .secure = w->o.tls,
+    .high_water = UINT32_MAX, .gzip = &w->gzip, .user_agent = agent, .authority = authority(w), .secure = w->o.tls,
   };
   w->session++;
   w->joins = 0;

@@ -138,6 +138,7 @@ static void destroy(tr_worker *w) {
   tr_finder_fini(&w->jobs_by_id);
   tr_free(w->mem, w->seen, w->seen ? TR_WORKER_SEEN * sizeof *w->seen : 0);
   tr_slots_fini(&w->slots);
+  tr_rpc_gzip_fini(&w->gzip);
   TR_DELETE(w->mem, w);
 }
 
@@ -151,6 +152,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   w->core = core;
   w->mem = mem;
   w->log = tr_core_log(core);
+  tr_rpc_gzip_init(&w->gzip, mem, options->compress_from);
   w->timers = tr_core_timers(core);
   set_defaults(&w->o);
   tr_dest_init(&w->dest, &tr_worker_dest_ops);
@@ -237,6 +239,7 @@ bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
 const char *tr_worker_host_version(const tr_worker *worker) { return worker->host_version; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }
 tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
+const tr_rpc_gzip *tr_worker_gzip(const tr_worker *worker) { return &worker->gzip; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
 
 bool tr_worker_idle(const tr_worker *worker) {

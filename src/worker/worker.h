@@ -33,6 +33,7 @@ typedef struct tr_worker_options {
   const bool *has_types;    /* descriptors are loaded: protobuf bodies can be read here; NULL: no */
   uint32_t max_message;     /* 0: 4 MiB */
   uint64_t queue_bytes;     /* waiting to be sent, also while the host is away; 0: 64 MiB. Beyond: requests overloaded, events dead letters */
+  uint32_t compress_from;   /* messages of so many bytes and more go gzipped, to a host that takes that; 0: none */
   tr_time backoff_first, backoff_max; /* 0: 50 ms, 5 s; with jitter from the core's random source */
   bool register_types;      /* false: only publishes, calls and polls (troupe call, publish) */
   bool bound;               /* takes only messages that name it: tr_dest.bound */
@@ -82,6 +83,7 @@ bool tr_worker_rejoins(const tr_worker *worker);
 const char *tr_worker_host_version(const tr_worker *worker); /* of troupe, cut; "": it has not said, or is another */
 bool tr_worker_host_is_troupe(const tr_worker *worker);
 tr_dest *tr_worker_dest(tr_worker *worker); /* the core's view of it */
+const tr_rpc_gzip *tr_worker_gzip(const tr_worker *worker); /* its counts */
 tr_slice tr_worker_client_id(const tr_worker *worker);
 /* Nothing queued and no request of ours open. */
 bool tr_worker_idle(const tr_worker *worker);

@@ -1,5 +1,7 @@
 """Messages above the limit of 4 MiB, and compressed ones."""
 
+import json
+
 from support.scenario import at_once, scenario
 
 MEGABYTE = 1_000_000
@@ -86,3 +88,45 @@ def compressed_to_lua(t):
     lua.wait_line("note\t.*\tpressed$")
     reply = client.call("lua/a", "Ask", size=MEGABYTE)
     t.equal((reply.error, len(reply.body["text"])), (None, MEGABYTE + len(", says lua")), "the reply")
+
+
+def counts(t, process):
+    """What `troupe ps` says of it."""
+    shown = t.troupe("ps", "--json", "--pid", str(process.pid))
+    shown.wait(10)
+    return json.loads("\n".join(shown.out))["stats"]
+
+
+def compressed_both_ways(t, host, lua):
+    python = t.agent(host, "python", "news", options=("--gzip",))
+    go = t.go("python", host, "--type", "go", "--topic", "news", "--gzip")
+    client = t.client(host, "--gzip")
+    for agent in ("lua/a", "python/a"):
+        reply = client.call(agent, "Ask", size=300_000)
+        t.check(reply.error is None and len(reply.body["text"]) > 300_000, f"{agent}: {reply!r:.200}")
+    t.equal(client.call("lua/a", "Announce", topic="news", text="y" * 100_000).error, None, "Announce")
+    t.equal(len(python.hear("note")["text"]), 100_000, "what Python heard of Lua")
+    t.equal(go.hear("event")["size"], 100_000, "what Go heard of Lua")
+    stats = counts(t, lua)
+    t.check(stats["deflated"] >= 2 and stats["deflated_to"] * 20 < stats["deflated_from"], f"the Lua worker: {stats}")
+
+
+def compressing_worker(t, host):
+    lua = t.troupe("worker", "--compress", "1k", "--host", host, t.path("spec/interop/agents/twin.lua"), "--", "lua")
+    lua.wait_line(r"joined \S+: .*$")
+    return lua
+
+
+@scenario("gzip: a troupe worker and host that compress, with Python and grpc-go")
+def compressing(t):
+    host = t.host("--compress", "1k")
+    process = t.processes[-1]
+    compressed_both_ways(t, host, compressing_worker(t, host))
+    stats = counts(t, process)
+    t.check(stats["deflated"] >= 5 and stats["inflated"] >= 3, f"the host: {stats}")
+
+
+@scenario("gzip: a troupe worker that compresses joins AutoGen's host")
+def compressing_for_autogen(t):
+    host = t.autogen_host()
+    compressed_both_ways(t, host, compressing_worker(t, host))

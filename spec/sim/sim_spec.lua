@@ -1,0 +1,28 @@
+-- A few of the simulated runs (`make sim` has more of them), and that their invariants notice what is wrong.
+local module = require "spec.support.troupe"
+local process = require "spec.support.process"
+local sh = require "spec.support.sh"
+
+describe("make sim", function()
+  if module.sanitized then return end
+
+  it("finds every invariant held, and tells what was explored", function()
+    local status, out = sh { "spec/sim/run", "25", "1" }
+    assert.matches("^25 runs from seed 1: %d+ requests, %d+ answered .* %d+ notes and %d+ jobs heard, %d+ of ", out)
+    assert.matches("\n%d+ packets, %d+ connections broken", out)
+    assert.matches("every invariant held\n$", out)
+    assert.equal(0, status)
+  end)
+
+  it("explores the same by the same seed", function()
+    local _, first = sh { "spec/sim/run", "2", "70" }
+    local _, again = sh { "spec/sim/run", "2", "70" }
+    assert.equal(first, again)
+  end)
+
+  it("notices what is done twice, and answers that cross", function()
+    local world = dofile(process.cwd .. "/spec/sim/world.lua")
+    assert.matches("invariant: request %d+ was done twice", module.raised(world.run, 1, { twice = true }))
+    assert.matches("invariant: request %d+ has the answer of %d+", module.raised(world.run, 1, { crossed = true }))
+  end)
+end)

@@ -1,0 +1,59 @@
+-- A program in a terminal, by tmux: what a person would type and see.
+--   local t = terminal.open({ "build/troupe", "dev", "a.lua" }, { cwd =, env = { NAME = "value" } })
+--   t:type("call a Add")  t:key("Enter")  t:wait("= 1")  t:screen()
+-- The server is the test's own, and ends with it.
+local uv = require "luv"
+local guard = require "spec.support.guard"
+local process = require "spec.support.process"
+local sh = require "spec.support.sh"
+
+local M = {}
+
+local Terminal = {}
+Terminal.__index = Terminal
+
+local function tmux(self, ...)
+  local status, out, err = sh({ "tmux", "-f", "/dev/null", "-S", self.socket, ... }, { env = self.env })
+  if status ~= 0 then error("tmux " .. table.concat({ ... }, " ") .. ": " .. err, 3) end
+  return out
+end
+
+function M.open(command, options)
+  options = options or {}
+  local env = { TERM = "xterm", TMUX = false, LC_ALL = "C.UTF-8" }
+  for name, value in pairs(options.env or {}) do env[name] = value end
+  local self = setmetatable({ socket = process.tmpdir() .. "/tmux", env = env }, Terminal)
+  guard.add(self)
+  tmux(self, "new-session", "-d", "-x", "120", "-y", tostring(options.lines or 50), "-c", options.cwd or uv.cwd(), table.unpack(command))
+  return self
+end
+
+--- Text as it is, then a key by its name ("Enter", "Tab", "C-o").
+function Terminal:type(text) tmux(self, "send-keys", "-l", text) end
+
+function Terminal:key(name) tmux(self, "send-keys", name) end
+
+function Terminal:visible() return tmux(self, "capture-pane", "-p") end
+
+--- With what has scrolled out of it.
+function Terminal:screen() return tmux(self, "capture-pane", "-p", "-S", "-200") end
+
+--- Until the text (plain) is on the screen `count` times.
+function Terminal:wait(text, count)
+  local deadline, screen = uv.hrtime() + 10e9
+  repeat
+    screen = self:screen()
+    local at, seen = 1, 0
+    while true do
+      local _, stop = screen:find(text, at, true)
+      if not stop then break end
+      at, seen = stop + 1, seen + 1
+    end
+    if seen >= (count or 1) then return screen end
+  until uv.hrtime() > deadline
+  error(("not on the screen in time: %s\n%s"):format(text, screen), 2)
+end
+
+function Terminal:release() pcall(tmux, self, "kill-server") end
+
+return M
