@@ -61,6 +61,13 @@ static void play(host *h) {
   host_file(h, "helper.lua", "return { 1 }");
   rc = host_reload(h, &changed);
   if (rc && rc != TR_EMEMORY) CHECK_FAIL("reload: %d %s", rc, h->error.text);
+  tr_reload_options back = { .to = 1, .trial = true };
+  for (int i = 0; i < 2; i++, back.trial = false) {
+    tr_reloading *plan;
+    rc = tr_script_reload_begin(h->script, &back, &changed, &plan, &h->error);
+    if (rc && rc != TR_EMEMORY) CHECK_FAIL("going back: %d %s", rc, h->error.text);
+    if (!rc) tr_script_reload_end(plan, !back.trial);
+  }
   host_run(h, 1);
   text = host_call(h, "a/last", "Json", "[1]");
   if (!check_mem_refused()) CHECK_STR(text, "Json [1]");
