@@ -266,7 +266,7 @@ static int32_t submit(conn *l, const char *method, nghttp2_data_source_read_call
         header(":method", "POST"),         header(":scheme", "http"),
         header(":path", path),             header(":authority", l->engine->authority),
         header("te", "trailers"),          header("content-type", "application/grpc"),
-        header("user-agent", "bench-load"), header("client-id", l->client_id),
+        header("user-agent", "grpc-python-asyncio/bench"), header("client-id", l->client_id),
     };
     nghttp2_data_provider body = {.read_callback = read};
     int32_t stream = nghttp2_submit_request(l->session, NULL, headers, sizeof headers / sizeof *headers, &body, NULL);

@@ -9,7 +9,7 @@
 
 enum { OPT_HOST = 256, OPT_PID, OPT_SECONDS, OPT_WARMUP, OPT_TIMEOUT, OPT_OUTSTANDING, OPT_REQUESTERS,
        OPT_RESPONDERS, OPT_SUBSCRIBERS, OPT_INFLIGHT, OPT_CONNECTIONS, OPT_SIZE, OPT_FAULT, OPT_PACKED, OPT_SAME_IDS,
-       OPT_BARE, OPT_PRETTY, OPT_EXEC, OPT_HELP };
+       OPT_BESIDE, OPT_BARE, OPT_PRETTY, OPT_EXEC, OPT_HELP };
 
 static const struct option table[] = {
     {"host", 1, NULL, OPT_HOST},
@@ -27,6 +27,7 @@ static const struct option table[] = {
     {"fault", 1, NULL, OPT_FAULT},
     {"packed", 0, NULL, OPT_PACKED},
     {"same-ids", 0, NULL, OPT_SAME_IDS},
+    {"beside", 1, NULL, OPT_BESIDE},
     {"bare", 0, NULL, OPT_BARE},
     {"pretty", 0, NULL, OPT_PRETTY},
     {"exec", 1, NULL, OPT_EXEC},
@@ -39,6 +40,7 @@ void options_help(void) {
          "Drives a host of AutoGen's distributed runtime, checks every answer, prints a line of JSON.\n"
          "\n"
          "  requests      [--outstanding N] [--size BYTES] [--requesters R] [--responders W] [--same-ids]\n"
+         "                [--beside N]                  with N idle workers, each with a type and a subscription\n"
          "  events        [--subscribers N] [--inflight K] [--size BYTES]\n"
          "  idle          [--connections N] [--bare]      memory per idle worker; needs --pid\n"
          "  first-answer  --exec 'COMMAND WORD...'        which prints `listening IPv4:PORT`\n"
@@ -88,6 +90,7 @@ static bool take(options *o, int option, const char *text) {
     case OPT_SUBSCRIBERS: return count(text, 1, &o->subscribers);
     case OPT_INFLIGHT: return count(text, 1, &o->inflight);
     case OPT_CONNECTIONS: return count(text, 1, &o->connections);
+    case OPT_BESIDE: return count(text, 1, &o->beside);
     case OPT_FAULT: return fault_named(text, &o->fault);
     case OPT_PACKED: return o->packed = true;
     case OPT_SAME_IDS: return o->same_ids = true;

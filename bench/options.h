@@ -15,7 +15,7 @@ typedef struct options {
     double seconds, warmup, timeout;
     unsigned outstanding, requesters, responders;
     unsigned subscribers, inflight;
-    unsigned connections;
+    unsigned connections, beside;
     size_t size;
     enum fault_kind fault;
     bool packed, same_ids, bare, pretty;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * requests.c: R requesters keep N requests outstanding at W responders, all through the host. */
+ * requests.c: R requesters keep N requests outstanding at W responders, all through the host; other workers may be
+ * connected to it and idle, so that what they cost a message shows. */
 #include "ask.h"
 #include "modes.h"
 #include "window.h"
@@ -8,7 +9,7 @@ typedef struct run {
     const options *options;
     engine *engine;
     window window;
-    crew responders, requesters;
+    crew idle, responders, requesters;
     asker *askers;
     fault fault;
 } run;
@@ -55,7 +56,13 @@ static void responders_ready(crew *responders) {
     crew_open(&u->requesters);
 }
 
+static void idle_ready(crew *idle) {
+    run *u = idle->owner;
+    crew_open(&u->responders);
+}
+
 static void finish(run *u) {
+    crew_close(&u->idle);
     crew_close(&u->requesters);
     crew_close(&u->responders);
     window_close(&u->window);
@@ -63,6 +70,7 @@ static void finish(run *u) {
     for (unsigned i = 0; i < u->requesters.count; i++)
         asker_free(&u->askers[i]);
     free(u->askers);
+    crew_free(&u->idle);
     crew_free(&u->requesters);
     crew_free(&u->responders);
     bytes_free(&u->fault.held);
@@ -71,15 +79,19 @@ static void finish(run *u) {
 void requests_mode(engine *e, const options *o, report *r) {
     static run u;
     u = (run){.options = o, .engine = e, .fault = {.kind = o->fault, .body = o->size}};
+    u.idle = (crew){.engine = e, .role = "idle", .count = o->beside, .registers = true, .topic = "idle",
+                    .message = echo_message, .ready = idle_ready, .owner = &u};
     u.responders = (crew){.engine = e, .role = "responder", .count = o->responders, .registers = true,
                           .message = echo_message, .ready = responders_ready, .owner = &u};
     u.requesters = (crew){.engine = e, .role = "requester", .count = o->requesters, .message = on_reply,
                           .fault = o->fault ? &u.fault : NULL, .ready = start, .owner = &u};
     u.askers = must(calloc(o->requesters, sizeof *u.askers));
-    crew_open(&u.responders);
+    crew_open(o->beside ? &u.idle : &u.responders);
     engine_run(e);
     e->ending = true;
     report_number(r, "outstanding", o->outstanding, 0, "");
+    if (o->beside)
+        report_number(r, "beside", o->beside, 0, "idle workers");
     report_number(r, "size", (double)o->size, 0, "bytes");
     report_number(r, "requesters", o->requesters, 0, "");
     report_number(r, "responders", o->responders, 0, "");

@@ -17,6 +17,7 @@ class Scenario:
     mode: str
     extra: list[str] = field(default_factory=list)
     fresh: bool = False  # on a process of its own
+    alone: bool = False  # on the host that is measured, not on its peers: they would take minutes
 
     @property
     def words(self) -> list[str]:
@@ -44,6 +45,11 @@ def requests(outstanding: int, size: int = 64, requesters: int = 1, responders: 
         "--requesters", str(requesters), "--responders", str(responders)])
 
 
+def beside(idle: int) -> Scenario:
+    return Scenario(f"requests, 64 outstanding, 64 B, beside {idle} idle workers", "requests",
+                    ["--outstanding", "64", "--beside", str(idle), "--timeout", "60"], fresh=True, alone=True)
+
+
 def events(subscribers: int) -> Scenario:
     return Scenario(f"events, 1 to {subscribers}, 64 B, 64 in flight", "events", ["--subscribers", str(subscribers)])
 
@@ -54,6 +60,7 @@ def scenarios(idle: int) -> list[Scenario]:
         *(requests(n, requesters=16, responders=4) for n in (64, 1024)),
         *(requests(n, size=1024) for n in (1, 64, 1024)),
         *(events(n) for n in (1, 10, 100)),
+        *(beside(n) for n in (10, 10000)),
         Scenario(f"idle workers, {idle}", "idle", ["--connections", str(idle)], fresh=True),
         Scenario("start to first answer", "first-answer"),
     ]

@@ -51,7 +51,8 @@ def show_scenario(names: list[str], scenario, results: list[dict]) -> bool:
             busy = [r.get("load_busy", 0) for r in good[name]]
             limited = bool(busy) and statistics.median(busy) > BUSY and figure.key != "host_cpu_us"
             any_limited |= limited
-            line += f"{cell(values[name], limited):<{COLUMN}}"
+            tried = any(r["host"] == name and r["scenario"] == scenario.name for r in results)
+            line += f"{cell(values[name], limited) if tried else '':<{COLUMN}}"
         if len(names) > 1:
             line += ratio(values[names[0]], values[names[1]], figure.more_is_better)
         print(line.rstrip())

@@ -13,7 +13,7 @@ static char address[128];
 static int answers, failures, last;
 
 static const char agents[] =
-    "return { { type = 'echo', subscriptions = { 'x' }, state = { n = 0 }, on = {\n"
+    "return { { type = 'echo', mailbox = { limit = 1000 }, subscriptions = { 'x' }, state = { n = 0 }, on = {\n"
     "  Echo = function(_, m) return m end,\n"
     "  Sleep = function(_, m, ctx) ctx:sleep(m.s) return m end,\n"
     "  Seen = function(self) return { n = self.n } end,\n"

@@ -28,7 +28,7 @@ CHECK_CASE(a_removed_type_is_closed_and_may_come_back_meanwhile) {
   host_file(&h, "a.lua", "return { { type = 'b', on = {} } }");
   reload(&h, 1);
   host_settle(&h);
-  CHECK_STR(host_call(&h, "a/1", "Add", NULL), "not_found: no agent type \"a\" here (1 types are known)");
+  CHECK_STR(host_call(&h, "a/1", "Add", NULL), "not_found: no agent type \"a\" here (1 type is known)");
   host_file(&h, "a.lua", "return { " A ", { type = 'b', on = {} } }");
   reload(&h, 1); /* those of before are still at it */
   CHECK_STR(host_call(&h, "a/1", "Add", NULL), "Add 1");

@@ -76,7 +76,7 @@ CHECK_CASE(load_is_all_or_nothing) {
   CHECK_INT(host_source(&h, "a.lua", "return { on = { X = function() return 1 end } }"), ==, 0);
   CHECK_INT(host_source(&h, "b.lua", "return { { type = 'b', on = {} }, { type = 'a', on = {} } }"), ==, TR_EEXISTS);
   CHECK(strstr(h.error.text, "b.lua: agent type `a` is there already"));
-  CHECK_STR(host_call(&h, "b", "X", NULL), "not_found: no agent type \"b\" here (1 types are known)");
+  CHECK_STR(host_call(&h, "b", "X", NULL), "not_found: no agent type \"b\" here (1 type is known)");
   CHECK_STR(host_call(&h, "a", "X", NULL), "X 1");
   CHECK_INT(host_source(&h, "s.lua", "return {\n  type = 'x',\n  on = = {},\n}"), ==, TR_EINVALID);
   CHECK_STR(h.error.text, "s.lua:3: unexpected symbol near '='");

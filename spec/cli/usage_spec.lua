@@ -33,7 +33,18 @@ describe("troupe", function()
     end)
   end
 
+  it("has that help by `troupe help VERB` too, and names in one column", function()
+    local _, out = sh.troupe { "help", "host" }
+    assert.matches("^troupe host ", out)
+    _, out = sh.troupe { "help" }
+    assert.matches("\n  run          Run .*\n  deadletters  List ", out)
+    assert.equal(2, (sh.troupe { "help", "hots" }))
+  end)
+
   local wrong = {
+    { { "host", "--threads", "many" }, '%-%-threads: "many" is not a number from 1\n$' },
+    { { "host", "--rights", "none.rights" }, "none.rights: No such file or directory" },
+    { { "ps", "--host", "127.0.0.1:1" }, "unix:PATH %(see troupe ps%); nobody looks into a process over the network" },
     { { "hots" }, "^troupe: hots: no such verb %(did you mean host%?" },
     { { "run" }, "^troupe: run: usage: troupe run FILE" },
     { { "run", "--wacth", "a.lua" }, "unknown option %-%-wacth %(did you mean %-%-watch%?" },
@@ -78,7 +89,7 @@ describe("troupe", function()
     local _, address = host:wait_line("^listening (.*)$")
     local status, _, err = sh.troupe { "host", "--listen", address }
     assert.equal(1, status)
-    assert.matches("^troupe: host: cannot listen on 127.0.0.1:%d+: address already in use\n$", err)
+    assert.matches("^troupe: host: cannot listen on 127.0.0.1:%d+: address already in use %(troupe ps tells .+%)\n$", err)
   end)
 
   it("says that no host is there, and how to start one", function()

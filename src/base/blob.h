@@ -21,6 +21,10 @@ tr_blob *tr_blob_new(tr_mem *mem, size_t len);
 tr_blob *tr_blob_copy(tr_mem *mem, tr_slice bytes);
 static inline tr_blob *tr_blob_ref(tr_blob *blob) { if (blob) blob->refs++; return blob; }
 void tr_blob_unref(tr_blob *blob); /* NULL is fine */
+/* From now on small blobs of this allocator that are let go are kept for the next ones, up to a bound; nothing happens where the
+ * allocator is not libc's (whoever hooks it sees everything) or there is no memory. True: it is the caller's to end it. */
+bool tr_spares_open(tr_mem *mem);
+void tr_spares_close(tr_mem *mem);
 static inline tr_slice tr_blob_view(const tr_blob *blob) {
   return blob ? tr_slice_make(blob->data, blob->len) : (tr_slice){ 0, 0 };
 }

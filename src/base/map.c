@@ -46,7 +46,14 @@ uint32_t tr_hasher_prefix(tr_hasher *hasher, const char *text, size_t length) {
   }
   tr_hasher end = *hasher; /* the tail belongs to this prefix only */
   word = (uint64_t)length << 56;
-  for (size_t i = 0; i < length - end.done; i++) word |= (uint64_t)(uint8_t)text[end.done + i] << (8 * i);
+  size_t tail = length - end.done;
+  if (tail && length >= 8 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) { /* the last eight bytes, without those that were taken */
+    uint64_t last;
+    memcpy(&last, text + length - 8, 8);
+    word |= last >> (8 * (8 - tail));
+  } else {
+    for (size_t i = 0; i < tail; i++) word |= (uint64_t)(uint8_t)text[end.done + i] << (8 * i);
+  }
   sip_word(&end, word);
   end.v2 ^= 0xff;
   for (int i = 0; i < 3; i++) sip_round(&end);

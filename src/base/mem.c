@@ -18,14 +18,17 @@ static void *libc_realloc(void *ud, void *ptr, size_t old_size, size_t new_size)
     free(ptr);
     return NULL;
   }
-  return realloc(ptr, new_size);
+  return ptr ? realloc(ptr, new_size) : malloc(new_size);
 }
 
 void tr_mem_init(tr_mem *mem) {
   mem->realloc_fn = libc_realloc;
   mem->ud = NULL;
   mem->used = 0;
+  mem->spares = NULL;
 }
+
+bool tr_mem_is_plain(const tr_mem *mem) { return mem->realloc_fn == libc_realloc; }
 
 static size_t at_least_one(size_t size) { return size ? size : 1; }
 

@@ -5,6 +5,7 @@
 #ifndef TR_BASE_MEM_H
 #define TR_BASE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct tr_mem {
@@ -13,10 +14,12 @@ typedef struct tr_mem {
   void *(*realloc_fn)(void *ud, void *ptr, size_t old_size, size_t new_size);
   void *ud;
   size_t used; /* bytes in use through this tr_mem */
+  struct tr_spares *spares; /* base/blob.h; NULL: none */
 } tr_mem;
 
 /* Set up for libc's realloc and free. */
 void tr_mem_init(tr_mem *mem);
+bool tr_mem_is_plain(const tr_mem *mem); /* libc's, and nobody watches */
 
 void *tr_alloc(tr_mem *mem, size_t size);                               /* uninitialised */
 void *tr_calloc(tr_mem *mem, size_t count, size_t size);                /* zeroed; checks count * size */

@@ -65,9 +65,36 @@ void *tr_slots_next(const tr_slots *slots, const void *after) {
 
 /* ---- tokens ---- */
 
+/* Hexadecimal, eight digits at a time in one word, since each forwarded request has its id written once and read once. */
+#define ONES UINT64_C(0x0101010101010101)
+
+static void write_hex(uint32_t number, char out[8]) {
+  uint64_t x = number; /* its digits, a byte each, the first on top */
+  x = (x << 16 & UINT64_C(0xFFFF00000000)) | (x & 0xFFFF);
+  x = (x << 8 & UINT64_C(0x00FF000000FF0000)) | (x & UINT64_C(0x000000FF000000FF));
+  x = (x << 4 & UINT64_C(0x0F000F000F000F00)) | (x & UINT64_C(0x000F000F000F000F));
+  x += '0' * ONES + ((x + 6 * ONES) >> 4 & ONES) * ('a' - '0' - 10);
+  for (int i = 8; i-- > 0; x >>= 8) out[i] = (char)x;
+}
+
+/* What does not come out again as it went in was no hexadecimal number, or was written otherwise. */
+static bool read_hex(const char in[8], uint32_t *out) {
+  uint64_t x = 0;
+  char again[8];
+  for (int i = 0; i < 8; i++) x = x << 8 | (uint8_t)in[i];
+  x = (x & 0xF * ONES) + (x >> 6 & ONES) * 9;
+  x = (x >> 4 & UINT64_C(0x00F000F000F000F0)) | (x & UINT64_C(0x000F000F000F000F));
+  x = (x >> 8 & UINT64_C(0x0000FF000000FF00)) | (x & UINT64_C(0x000000FF000000FF));
+  x = (x >> 16 & UINT64_C(0xFFFF0000)) | (x & 0xFFFF);
+  *out = (uint32_t)x;
+  write_hex(*out, again);
+  return memcmp(in, again, sizeof again) == 0;
+}
+
 void tr_slot_write_id(const tr_slot *slot, char out[TR_SLOT_ID]) {
   uint64_t token = tr_slot_token(slot);
-  for (int i = TR_SLOT_ID; i-- > 0; token >>= 4) out[i] = "0123456789abcdef"[token & 15];
+  write_hex((uint32_t)(token >> 32), out);
+  write_hex((uint32_t)token, out + 8);
 }
 
 void *tr_slots_at(const tr_slots *slots, uint64_t token) {
@@ -78,15 +105,9 @@ void *tr_slots_at(const tr_slots *slots, uint64_t token) {
 }
 
 static bool parse(tr_slice id, uint64_t *out) {
-  if (id.n != TR_SLOT_ID) return false;
-  uint64_t token = 0;
-  for (size_t i = 0; i < id.n; i++) {
-    char c = id.p[i];
-    unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) : 16;
-    if (digit == 16) return false;
-    token = token << 4 | digit;
-  }
-  *out = token;
+  uint32_t high, low;
+  if (id.n != TR_SLOT_ID || !read_hex(id.p, &high) || !read_hex(id.p + 8, &low)) return false;
+  *out = (uint64_t)high << 32 | low;
   return true;
 }
 

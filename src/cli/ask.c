@@ -57,8 +57,11 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   if (ask->done) return;
   if (state == TR_WORKER_DIALING && reason && !ask->joined && !ask->wait_count) {
     char text[700];
-    snprintf(text, sizeof text, "%s: %s (is a host there? troupe host --listen %s starts one; --wait TYPE waits for it)",
-             tr_uplink_address(uplink), reason, tr_uplink_address(uplink));
+    const char *address = tr_uplink_address(uplink);
+    if (strstr(reason, "certificate")) /* somebody is there, and the reason says what to do */
+      snprintf(text, sizeof text, "%s: %s", address, reason);
+    else
+      snprintf(text, sizeof text, "%s: %s (is a host there? troupe host --listen %s starts one; --wait TYPE waits for it)", address, reason, address);
     fail(ask, TROUPE_EUNAVAILABLE, text);
   }
   if (state != TR_WORKER_JOINED || ask->joined) return;

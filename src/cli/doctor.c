@@ -32,24 +32,42 @@ static void say_checks(cli_operate *op, const troupe_value_t *answer) {
 
 /* ---- a host, from outside ---- */
 
-typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; bool answered; } visit;
+typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; tr_uplink *uplink; tr_time deadline; bool asked, answered; } visit;
+
+static void say_away(const char *address, const char *reason) {
+  bool there = strstr(reason, "certificate") || strstr(reason, "TLS"); /* somebody is, and the reason says what to do */
+  printf("host_away: host %s is away: %s\n      do: ", address, reason);
+  if (there) printf("correct --host, or its certificates (--tls-ca, --tls-cert, --tls-key)\n");
+  else printf("start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address);
+  found = true;
+}
+
+static void end_visit(visit *v, int code, const char *reason) {
+  const char *address = tr_uplink_address(v->uplink), *version = tr_worker_host_version(tr_uplink_worker(v->uplink));
+  if (v->answered) return;
+  v->answered = true;
+  tr_timer_stop(tr_core_timers(tr_runtime_core(v->rt)), &v->timer);
+  if (code) say_away(address, reason && *reason ? reason : "it does not answer");
+  else printf("host %s answers\n", address);
+  if (!code && version[0] && strcmp(version, TR_VERSION))
+    printf("version: it is troupe %s, this is troupe " TR_VERSION "\n      do: install the same version on both sides\n", version);
+  fflush(stdout);
+  tr_runtime_set_drain(v->rt, 0);
+  tr_runtime_exit(v->rt, 0);
+}
+
+static void on_types(void *ud, int code, const char *text) { end_visit(ud, code, text); }
 
 static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason) {
   visit *v = ud;
-  const char *address = tr_uplink_address(uplink), *version = tr_worker_host_version(tr_uplink_worker(uplink));
-  if (v->answered || (state != TR_WORKER_JOINED && !(state == TR_WORKER_DIALING && reason))) return;
-  v->answered = true;
-  tr_timer_stop(tr_core_timers(tr_runtime_core(v->rt)), &v->timer);
-  if (state == TR_WORKER_JOINED) {
-    printf("host %s answers\n", address);
-    if (version[0] && strcmp(version, troupe_version()))
-      printf("version: it is troupe %s, this is troupe %s\n      do: install the same version on both sides\n", version, troupe_version());
-  } else {
-    printf("host_away: host %s is away: %s\n      do: start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address, reason, address);
-    found = true;
+  v->uplink = uplink;
+  if (v->answered) return;
+  if (state == TR_WORKER_DIALING && reason) end_visit(v, TROUPE_EUNAVAILABLE, reason);
+  /* A stream that is open says little: a port that speaks TLS lets one begin. So it is asked something, a wait for no types. */
+  if (state == TR_WORKER_JOINED && !v->asked) {
+    v->asked = true;
+    if (tr_worker_wait_types(tr_uplink_worker(uplink), NULL, 0, v->deadline + TR_SECONDS(1), on_types, v)) end_visit(v, TROUPE_EMEMORY, "out of memory");
   }
-  fflush(stdout);
-  tr_runtime_exit(v->rt, 0);
 }
 
 static void on_time(tr_timer *timer) {
@@ -68,7 +86,8 @@ static int visit_host(const cli_verb *verb, const cli_args *args, const char *ad
   if (!v.rt) return CLI_FAILED;
   tr_core *core = tr_runtime_core(v.rt);
   tr_core_set_now(core, tr_runtime_now(v.rt));
-  tr_timer_start(tr_core_timers(core), &v.timer, tr_core_now(core) + timeout, on_time);
+  v.deadline = tr_core_now(core) + timeout;
+  tr_timer_start(tr_core_timers(core), &v.timer, v.deadline, on_time);
   int rc = cli_secure(verb, args, v.rt);
   if (rc == CLI_OK && tr_runtime_connect(v.rt, address, false, 0, on_uplink, &v, NULL)) rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(v.rt));
   if (rc == CLI_OK) rc = troupe_run(v.rt);

@@ -36,9 +36,15 @@ const cli_verb *const cli_verbs[] = {
 };
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
+  char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : NULL, help, NULL };
   if (!name) {
     cli_help_all(stderr);
     return CLI_USAGE;
+  }
+  if (strcmp(name, "help") == 0 && argc > 2) { /* troupe help VERB is troupe VERB --help */
+    name = argv[2];
+    argv = asked;
+    argc = 3;
   }
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
     cli_help_all(stdout);

@@ -150,7 +150,7 @@ int cli_ask_choose(cli_operate *op) {
   long pids[PIDS_MAX];
   if (host) {
     if (strncmp(host, "unix:", 5))
-      return cli_fail(CLI_USAGE, op->verb->name, "--host: an operator's socket is unix:PATH; asking over the network needs rights, which are not there yet");
+      return cli_fail(CLI_USAGE, op->verb->name, "--host: an operator's socket is unix:PATH (see troupe ps); nobody looks into a process over the network");
     snprintf(op->address, sizeof op->address, "%s", host);
     return CLI_OK;
   }
@@ -164,7 +164,7 @@ int cli_ask_choose(cli_operate *op) {
   }
   if (wanted) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user runs as process %s (see troupe ps)", wanted);
   if (count == 0) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user is running");
-  if (count > 1) return cli_fail(CLI_USAGE, op->verb->name, "several are running: %s (choose one with --pid)", list);
+  if (count > 1) return cli_fail(CLI_USAGE, op->verb->name, "several are running: %s (choose one with --pid; troupe ps says what each does)", list);
   return CLI_OK;
 }
 

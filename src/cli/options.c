@@ -141,7 +141,9 @@ bool cli_size(const cli_verb *verb, const cli_args *args, const char *name, uint
   int shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
   if (shift) end++;
   if (end == text || *end || *text == '-' || value == 0 || value > (1ull << 40 >> shift)) {
-    cli_fail(CLI_USAGE, verb->name, "--%s: \"%s\" is not a size in bytes (4194304, 4M, 512K)", name, text);
+    const char *what = verb->options[find(verb, name, strlen(name))].argument;
+    bool number = what && strcmp(what, "N") == 0;
+    cli_fail(CLI_USAGE, verb->name, "--%s: \"%s\" is not %s", name, text, number ? "a number from 1" : "a size in bytes (4194304, 4M, 512K)");
     return false;
   }
   *out = (uint64_t)value << shift;
@@ -169,8 +171,8 @@ void cli_help(const cli_verb *verb, FILE *out) {
 void cli_help_all(FILE *out) {
   fprintf(out, "troupe: a Lua-scriptable agent host\n\nusage: troupe VERB …   (troupe VERB --help tells more)\n\n");
   for (int i = 0; cli_verbs[i]; i++)
-    if (cli_verbs[i]->summary) fprintf(out, "  %-10s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
-  fprintf(out, "\n  --version  versions of troupe and of the libraries in it\n\n"
+    if (cli_verbs[i]->summary) fprintf(out, "  %-12s %s\n", cli_verbs[i]->name, cli_verbs[i]->summary);
+  fprintf(out, "\n  --version    versions of troupe and of the libraries in it\n\n"
                "An agent is a Lua file that returns a table:\n"
                "  return { type = \"greeter\", on = { Greeting = function(self, message, ctx) return { content = \"hello\" } end } }\n");
 }

@@ -65,7 +65,7 @@ static int unknown_type(tr_core *core, tr_msg *msg) {
   if (nearest)
     tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (did you mean \"%.200s\"?)", wanted, nearest);
   else
-    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (%u types are known)", wanted, types->count);
+    tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (%u type%s known)", wanted, types->count, types->count == 1 ? " is" : "s are");
   return tr_core_undeliverable(core, msg, TR_ENOT_FOUND, error.text);
 }
 

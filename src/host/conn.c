@@ -64,6 +64,9 @@ static void refuse(tr_rpc_call *call, int status, const char *text) {
   tr_rpc_finish(call, status, tr_slice_of(text));
 }
 
+/* A stream may stay for days; of its headers only those are looked at again that say who calls, when tokens and rights change (access.c). */
+static const char *const kept_headers[] = { "authorization", "user-agent", NULL };
+
 static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
   tr_host_conn *conn = ud;
   conn->used = true;
@@ -91,6 +94,7 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
   if (conn->host->guarded && method < TR_METHOD_HEALTH_CHECK && !tr_access_admit(stream)) return;
   if (method == TR_METHOD_CHANNEL) tr_channel_open(stream, id);
   if (method == TR_METHOD_CONTROL) tr_control_open(stream, id);
+  if (method <= TR_METHOD_CONTROL) tr_rpc_call_keep_headers(call, kept_headers);
 }
 
 static void take_unary(tr_host_stream *stream, tr_slice bytes) {
@@ -210,6 +214,9 @@ static tr_rpc_conn *new_rpc(tr_host_conn *conn) {
     .handlers = &handlers,
     .ud = conn,
     .server = true,
+#ifndef TR_HOSTILE
+    .shared = &conn->host->frame_buffer,
+#endif
     .max_message = o->max_message,
     .max_frame = o->max_frame,
     .max_streams = MAX_STREAMS,

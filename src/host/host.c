@@ -16,7 +16,7 @@ static void fill_defaults(tr_host_options *o) {
   if (!o->unopened) o->unopened = TR_SECONDS(60);
   if (!o->call_timeout) o->call_timeout = TR_SECONDS(600);
   if (!o->max_connections) o->max_connections = 20000;
-  if (!o->max_connections_per_address) o->max_connections_per_address = 10000;
+  if (!o->max_connections_per_address) o->max_connections_per_address = 15000; /* all of 10 000 workers on one machine, and some of their callers */
   if (!o->silent) o->silent = TR_SECONDS(30);
   if (!o->max_places) o->max_places = 1u << 18;
   if (!o->max_clients) o->max_clients = 100000;
@@ -50,6 +50,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_random *random = tr_core_random(options->core);
   tr_map_init(&host->addresses, mem, tr_random_next(random));
   tr_map_init(&host->clients, mem, tr_random_next(random));
+  host->has_spares = tr_spares_open(mem);
   tr_slots_init(&host->slots, mem, sizeof(tr_pending), TR_PENDING_MOST, (uint32_t)tr_random_next(random));
   return host;
 }
@@ -76,6 +77,8 @@ void tr_host_free(tr_host *host) {
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
   tr_rights_unref(host->rights);
+  tr_rpc_shared_fini(&host->frame_buffer, host->mem);
+  if (host->has_spares) tr_spares_close(host->mem);
   TR_DELETE(host->mem, host);
 }
 

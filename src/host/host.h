@@ -40,7 +40,7 @@ typedef struct tr_host_options {
   tr_time unopened;          /* registrations without a stream are kept so long; 0: 60 s */
   tr_time call_timeout;      /* guard for requests of foreign workers; 0: 600 s, TR_NEVER: off */
   uint32_t max_connections;  /* 0: 20 000 */
-  uint32_t max_connections_per_address; /* 0: 10 000 */
+  uint32_t max_connections_per_address; /* 0: 15 000 */
   tr_time silent;            /* a connection that completes no preface and no call is closed after this; 0: 30 s */
   uint32_t max_clients, max_types_per_client, max_subs_per_client; /* 0: 100 000, 10 000, 10 000 */
   bool parent;               /* whoever opens a stream is the process that launched this one: it is our uplink */

@@ -425,6 +425,8 @@ struct tr_host {
   tr_timer drain;
   uint8_t draining;  /* 0 no, 1 GOAWAY sent, 2 streams ended */
   tr_time drain_by;
+  tr_rpc_shared frame_buffer;
+  bool has_spares;   /* base/blob.h: ended with it */
   bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */

@@ -37,7 +37,7 @@ static void on_closed(uv_handle_t *handle) {
   tr_net_conn *conn = handle->data;
   tr_net *net = conn->net;
   const char *tls = tr_tls_reason(conn);
-  if (conn->handlers) conn->handlers->closed(conn->ud, conn, tls ? tls : conn->reason[0] ? conn->reason : NULL);
+  if (conn->handlers) conn->handlers->closed(conn->ud, conn, tls ? tls : conn->reason);
   tr_tls_end(conn);
   net->handles--;
   TR_DELETE(net->mem, conn);
@@ -58,7 +58,7 @@ void tr_net_conn_drop(tr_net_conn *conn) {
 
 void tr_net_conn_fail(tr_net_conn *conn, const char *reason) {
   if (conn->closing) return;
-  if (!conn->reason[0]) snprintf(conn->reason, sizeof conn->reason, "%s", reason);
+  if (!conn->reason) conn->reason = reason;
   tr_net_conn_close(conn);
 }
 

@@ -114,6 +114,7 @@ static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *foun
   tr_net_dial *dial = req->data;
   dial->found = dial->next = found;
   if (!dial->dialed) dial_done(dial, NULL, NULL);
+  else if (status == UV_EAI_AGAIN || status == UV_EAI_NONAME) dial_done(dial, NULL, "the name cannot be resolved");
   else if (status < 0) dial_done(dial, NULL, uv_strerror(status));
   else try_next(dial, "the name has no address");
 }

@@ -44,7 +44,7 @@ struct tr_net_conn {
   const tr_net_handlers *handlers;
   void *ud;
   bool reading, writing, closing, ending; /* ending: close once all is flushed */
-  char reason[96];
+  const char *reason; /* constant, or its tls's; NULL: none yet */
 };
 
 struct tr_net_listener {
@@ -60,6 +60,7 @@ struct tr_net_listener {
 tr_net_conn *tr_net_conn_new(tr_net *net, bool is_unix);
 /* Start reading and sending. */
 int tr_net_conn_start(tr_net_conn *conn, const tr_net_handlers *handlers, void *ud);
+/* reason: constant, or of its tls. */
 void tr_net_conn_fail(tr_net_conn *conn, const char *reason);
 /* The peer's address as text, written to out. */
 const char *tr_net_peer(tr_net_conn *conn, char *out, size_t size);

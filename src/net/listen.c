@@ -78,6 +78,7 @@ static int bind_unix(tr_net_listener *listener, const tr_address *address) {
 static const char *bind_problem(const tr_address *address, int rc) {
   char folder[TR_ADDRESS_MAX];
   const char *slash = address->is_unix ? strrchr(address->host, '/') : NULL;
+  if (rc == UV_EADDRINUSE && !address->is_unix) return "address already in use (troupe ps tells whether by you; port 0 takes a free one)";
   if (rc != UV_EACCES || !slash) return uv_strerror(rc);
   snprintf(folder, sizeof folder, "%.*s", (int)(slash - address->host), address->host);
   return access(*folder ? folder : "/", F_OK) ? "there is no such folder" : uv_strerror(rc);

@@ -136,7 +136,7 @@ void tr_tls_end(tr_net_conn *conn) {
   conn->tls = NULL;
   tr_link_remove(&t->link);
   tr_net_secured_fn secured = t->secured;
-  if (secured) secured(t->ud, NULL, t->reason[0] ? t->reason : conn->reason[0] ? conn->reason : "closed");
+  if (secured) secured(t->ud, NULL, t->reason[0] ? t->reason : conn->reason ? conn->reason : "closed");
   SSL_free(t->ssl);
   tr_buf_fini(&t->pending);
   tr_tls_unref(t->tls);
@@ -168,7 +168,7 @@ static void give_up(tr_tls_conn *t, int result) {
                  (unsigned long long)conn->net->tls_failures + 1, t->reason);
   }
   conn->net->tls_failures += t->tls->server;
-  snprintf(conn->reason, sizeof conn->reason, "%.90s", t->reason);
+  conn->reason = t->reason;
   conn->ending = true; /* an alert goes out before it closes */
   tr_net_conn_dirty(conn);
 }

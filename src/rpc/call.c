@@ -459,6 +459,21 @@ tr_rpc_conn *tr_rpc_call_conn(const tr_rpc_call *call) { return call->conn; }
 void tr_rpc_call_set_ud(tr_rpc_call *call, void *ud) { call->ud = ud; }
 void *tr_rpc_call_ud(const tr_rpc_call *call) { return call->ud; }
 
+void tr_rpc_call_keep_headers(tr_rpc_call *call, const char *const *names) {
+  tr_mem *mem = call->conn->mem;
+  tr_rpc_headers few = { 0 };
+  bool good = true;
+  for (; *names; names++) {
+    tr_slice value = tr_rpc_headers_get(&call->headers, *names);
+    if (value.p) good = good && tr_rpc_headers_add(&few, mem, tr_slice_of(*names), value);
+  }
+  tr_rpc_headers *dropped = good ? &call->headers : &few;
+  tr_rpc_headers_free(dropped, mem);
+  if (!good) return;
+  call->headers = few;
+  tr_rpc_headers_trim(&call->headers, mem);
+}
+
 tr_slice tr_rpc_call_header(const tr_rpc_call *call, const char *name) { return tr_rpc_headers_get(&call->headers, name); }
 
 int64_t tr_rpc_call_timeout(const tr_rpc_call *call) {

@@ -207,6 +207,8 @@ struct tr_rpc_conn {
   bool notice_seen;      /* …because the peer has answered the PING after the first one, or there was none */
   bool peer_goaway;
   bool odd_goodbye;      /* …in a form that nghttp2 ends the connection for */
+  bool tableless;        /* tr_rpc_no_header_table was called */
+  bool shares;           /* options.shared is its frame buffer */
   bool moved;            /* DATA went either way since the last PING */
   int code;
   char *why;             /* TR_RPC_WHY bytes, or NULL */

@@ -60,6 +60,10 @@ typedef struct tr_rpc_handlers {
   void (*sent)(void *ud, tr_rpc_call *call, tr_blob *framed);
 } tr_rpc_handlers;
 
+/* What connections of one owner share that are written one after the other, in one thread (session.c); zeroed at first, and ended when the
+ * last of them is gone. */
+typedef struct tr_rpc_shared { void *block; size_t size; } tr_rpc_shared;
+void tr_rpc_shared_fini(tr_rpc_shared *shared, tr_mem *mem);
 /* Compression of what is sent, and counts of both directions; shared by connections of one thread. deflate.c */
 typedef struct tr_rpc_gzip {
   tr_mem *mem;
@@ -85,6 +89,7 @@ typedef struct tr_rpc_options {
   const tr_rpc_handlers *handlers;
   void *ud;                       /* of the handlers' calls for this connection */
   bool server;
+  tr_rpc_shared *shared;          /* NULL: each connection has all for itself */
   uint32_t max_message;           /* received message, prefix excluded, also after inflating; 0: 4 194 304 */
   uint32_t max_partial;           /* kept of messages that are not whole yet, on all calls of a connection; 0: 16 times max_message */
   uint32_t max_streams;           /* server: concurrent calls per connection; 0: 1024 */
@@ -127,6 +132,11 @@ void tr_rpc_call_set_ud(tr_rpc_call *call, void *ud);
 void *tr_rpc_call_ud(const tr_rpc_call *call);
 /* Value of a request header (server) or response header (client); the last one where it came twice; {NULL, 0} if absent. */
 tr_slice tr_rpc_call_header(const tr_rpc_call *call, const char *name);
+/* The others have been read: what they take is given back (where there is memory for that). names: NULL ends them. */
+void tr_rpc_call_keep_headers(tr_rpc_call *call, const char *const *names);
+/* The peer shall remember no headers of its calls any more, so that there is no table of them here; it must be one that heeds this
+ * setting, or its next call ends the connection. */
+void tr_rpc_no_header_table(tr_rpc_conn *conn);
 /* grpc-timeout of the request in µs, -1 if none. (Whoever has a clock enforces it.) */
 int64_t tr_rpc_call_timeout(const tr_rpc_call *call);
 

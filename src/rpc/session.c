@@ -205,17 +205,45 @@ static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *fram
 
 typedef union size_before { size_t size; max_align_t align; } size_before;
 
+/* nghttp2 makes each session a buffer of 16 KB for the frame that is just being written: a page of memory for what is used for a moment,
+ * and the largest part of an idle connection. All sessions of an owner write one after the other, and pump() copies
+ * what mem_send gave before the next one is asked, so they can share it. nghttp2 has no option for that; it is known by its
+ * size, and as the first such block that a session asks for. A session that wants another one (larger frames, CONTINUATION) gets its own. */
+#define FRAME_BUFFER_LEAST 16384
+#define FRAME_BUFFER_MOST 16640
+
+static void *take_frame_buffer(tr_rpc_conn *conn, size_t size) {
+  tr_rpc_shared *shared = conn->options.shared;
+  if (!shared->block && (shared->block = tr_alloc(conn->mem, size))) shared->size = size;
+  if (shared->size != size) return NULL;
+  conn->shares = true;
+  return shared->block;
+}
+
+void tr_rpc_shared_fini(tr_rpc_shared *shared, tr_mem *mem) {
+  tr_free(mem, shared->block, shared->size);
+  *shared = (tr_rpc_shared){ 0 };
+}
+
+static bool is_shared(const tr_rpc_conn *conn, const void *p) { return conn->options.shared && conn->options.shared->block == p; }
+
 static void *take(size_t size, void *ud) {
-  size_before *block = size < SIZE_MAX - sizeof *block ? tr_alloc(ud, size + sizeof *block) : NULL;
+  tr_rpc_conn *conn = ud;
+  if (conn->options.shared && !conn->shares && size >= FRAME_BUFFER_LEAST && size <= FRAME_BUFFER_MOST) {
+    void *buffer = take_frame_buffer(conn, size);
+    if (buffer) return buffer;
+  }
+  size_before *block = size < SIZE_MAX - sizeof *block ? tr_alloc(conn->mem, size + sizeof *block) : NULL;
   if (!block) return NULL;
   block->size = size;
   return block + 1;
 }
 
 static void give(void *p, void *ud) {
-  if (!p) return;
+  tr_rpc_conn *conn = ud;
+  if (!p || is_shared(conn, p)) return;
   size_before *block = (size_before *)p - 1;
-  tr_free(ud, block, block->size + sizeof *block);
+  tr_free(conn->mem, block, block->size + sizeof *block);
 }
 
 static void *take_zeroed(size_t count, size_t size, void *ud) {
@@ -225,11 +253,21 @@ static void *take_zeroed(size_t count, size_t size, void *ud) {
   return p;
 }
 
+/* Out of the shared buffer: into one of its own. */
+static void *leave_shared(tr_rpc_conn *conn, const void *p, size_t size) {
+  void *own = take(size, conn);
+  size_t before = conn->options.shared->size;
+  if (own) memcpy(own, p, before < size ? before : size);
+  return own;
+}
+
 static void *resize(void *p, size_t size, void *ud) {
+  tr_rpc_conn *conn = ud;
   if (!p) return take(size, ud);
+  if (is_shared(conn, p)) return leave_shared(conn, p, size);
   size_before *block = (size_before *)p - 1;
   if (size >= SIZE_MAX - sizeof *block) return NULL;
-  block = tr_realloc(ud, block, block->size + sizeof *block, size + sizeof *block);
+  block = tr_realloc(conn->mem, block, block->size + sizeof *block, size + sizeof *block);
   if (!block) return NULL;
   block->size = size;
   return block + 1;
@@ -274,11 +312,20 @@ static int submit_settings(tr_rpc_conn *conn) {
   return rv;
 }
 
+void tr_rpc_no_header_table(tr_rpc_conn *conn) {
+  nghttp2_settings_entry none = { NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, 0 };
+  if (conn->tableless || conn->dead) return;
+  conn->tableless = true;
+  int rv = nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, &none, 1);
+  if (nghttp2_is_fatal(rv)) tr_rpc_die_nghttp2(conn, rv);
+  tr_rpc_dirty(conn);
+}
+
 int tr_rpc_session_new(tr_rpc_conn *conn) {
   nghttp2_session_callbacks *callbacks = NULL;
   nghttp2_option *option = NULL;
   int rv = NGHTTP2_ERR_NOMEM;
-  conn->session_mem = (nghttp2_mem){ conn->mem, take, give, take_zeroed, resize };
+  conn->session_mem = (nghttp2_mem){ conn, take, give, take_zeroed, resize };
   if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&option) != 0) goto out;
   set_callbacks(callbacks);
   set_options(option, &conn->options);

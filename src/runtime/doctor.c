@@ -71,11 +71,11 @@ static void look_for_unheard(doctor *d) {
       size_t count = 0;
       if (tr_router_match(tr_core_router(d->rt->core), tr_slice_of(it->topic), &count) || count) continue; /* by now somebody does */
       if (nearest)
-        tell(d, it->topic, "nobody listens to topic %s: %llu events, the last one, %s, %.0f s ago; the nearest topic is %s", it->topic,
-             (unsigned long long)it->count, it->type, ago(it->wall_us), nearest);
+        tell(d, it->topic, "nobody listens to topic %s: %llu event%s, the last one, %s, %.0f s ago; the nearest topic is %s", it->topic,
+             (unsigned long long)it->count, it->count == 1 ? "" : "s", it->type, ago(it->wall_us), nearest);
       else
-        tell(d, it->topic, "nobody listens to topic %s: %llu events, the last one, %s, %.0f s ago; %zu other topics have subscribers", it->topic,
-             (unsigned long long)it->count, it->type, ago(it->wall_us), known);
+        tell(d, it->topic, "nobody listens to topic %s: %llu event%s, the last one, %s, %.0f s ago; %zu other topics have subscribers", it->topic,
+             (unsigned long long)it->count, it->count == 1 ? "" : "s", it->type, ago(it->wall_us), known);
     }
   }
 }

@@ -5,6 +5,7 @@
  * is always whole, and a file that is broken changes nothing. What is open keeps what it began with. */
 #include "runtime/secure.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,8 +57,9 @@ static int read_file(troupe_t *rt, const char *path, bool secret, tr_buf *out, t
   size_t n;
   FILE *file = fopen(path, "r");
   if (!file || fstat(fileno(file), &st)) {
+    int why = errno;
     if (file) fclose(file);
-    return tr_error_set(error, TR_EINVALID, "%s: it cannot be read", path);
+    return tr_error_set(error, TR_EINVALID, "%s: %s", path, strerror(why));
   }
   if (secret && st.st_mode & (S_IRWXG | S_IRWXO))
     tr_log_write(&rt->log, TR_LOG_WARN, "secure.readable", "file=%s (others can read it; chmod 600 keeps it to its owner)", path);

@@ -66,36 +66,36 @@ bool tr_wire_walk_head(tr_slice head, uint64_t size, tr_wire_span *span) {
 /* ---- the deep check ---- */
 
 /* What is in the fields of a message: 't' text, 'b' bytes, a digit the message of that row; '.' is not looked at. */
-static const char *const shapes[] = { /* 1 to 3 and the last by tr_wire_kind */
-  [0] = "",         /* Timestamp: numbers */
-  [1] = "t44t56",   /* RpcRequest */
-  [2] = "t5t6",     /* RpcResponse */
-  [3] = "tttt7bt9", /* CloudEvent */
-  [4] = "tt",       /* AgentId */
-  [5] = "ttb",      /* Payload */
-  [6] = "tt",       /* an entry of metadata */
-  [7] = "t8",       /* an entry of attributes */
-  [8] = "..tbtt0",  /* CloudEventAttributeValue */
-  [9] = "tb",       /* Any */
-  [TR_WIRE_NOTE] = "t5",
+#define SHAPE(text) { text, sizeof text - 1 }
+static const struct shape { const char *of; size_t known; } shapes[] = { /* 1 to 3 and the last by tr_wire_kind */
+  [0] = SHAPE(""),         /* Timestamp: numbers */
+  [1] = SHAPE("t44t56"),   /* RpcRequest */
+  [2] = SHAPE("t5t6"),     /* RpcResponse */
+  [3] = SHAPE("tttt7bt9"), /* CloudEvent */
+  [4] = SHAPE("tt"),       /* AgentId */
+  [5] = SHAPE("ttb"),      /* Payload */
+  [6] = SHAPE("tt"),       /* an entry of metadata */
+  [7] = SHAPE("t8"),       /* an entry of attributes */
+  [8] = SHAPE("..tbtt0"),  /* CloudEventAttributeValue */
+  [9] = SHAPE("tb"),       /* Any */
+  [TR_WIRE_NOTE] = SHAPE("t5"),
 };
 
-static bool check_message(tr_slice bytes, const char *shape) {
+static bool check_message(tr_slice bytes, const struct shape *shape) {
   tr_reader reader = tr_reader_of(bytes);
   tr_field field;
   int more;
-  size_t known = strlen(shape);
   while ((more = tr_read_field(&reader, &field)) > 0) {
     size_t number = field.key >> 3;
-    if ((field.key & 7) != TR_PB_BYTES || number > known) continue;
-    char what = shape[number - 1];
+    if ((field.key & 7) != TR_PB_BYTES || number > shape->known) continue;
+    char what = shape->of[number - 1];
     if (what == 't' && !tr_utf8_valid(field.value)) return false;
-    if (what >= '0' && what <= '9' && !check_message(field.value, shapes[what - '0'])) return false;
+    if (what >= '0' && what <= '9' && !check_message(field.value, &shapes[what - '0'])) return false;
   }
   return more == 0;
 }
 
 int tr_wire_check(const tr_wire_span *span, tr_error *error) {
-  if (span->kind == TR_WIRE_EMPTY || check_message(span->inner, shapes[span->kind])) return 0;
+  if (span->kind == TR_WIRE_EMPTY || check_message(span->inner, &shapes[span->kind])) return 0;
   return tr_error_set(error, TR_EINVALID, "malformed agents.Message: what is nested in it");
 }
