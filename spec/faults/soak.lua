@@ -126,6 +126,7 @@ function M.run(options)
     if #world.violations > 20 then break end
   until options.once and i == #list or not options.once and uv.now() >= finish
   settle(world, level, say)
+  if world.moved then say(("%d events came again or late behind a move (known)"):format(world.moved)) end
   if not options.once then print_table(rows, say) end
   return world.violations, rows
 end

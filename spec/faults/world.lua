@@ -41,6 +41,7 @@ end
 local function look(world, p, text)
   for line in text:gmatch("[^\n]+") do
     if line:find("^CROSSED") or line:find("^ORDER") then world:violated(line) end
+    if line:find("^MOVED") then world.moved = (world.moved or 0) + 1 end
     if line:find("worst=") then
       local seen = {}
       for key, value in line:gmatch("([%w_]+)=([%d.]+)") do seen[key] = tonumber(value) end
