@@ -1,6 +1,7 @@
 """h2spec against the port: HTTP/2 as RFC 7540 has it, 145 cases. Each that may fail stands here with its reason; any other fails the scenario."""
 
 import os
+import re
 import subprocess
 import xml.etree.ElementTree as xml
 
@@ -27,10 +28,17 @@ EXPLAINED = {
 }
 
 
+def read(report):
+    """h2spec writes into its report what a frame held, as it came: bytes that are no text, and no XML."""
+    with open(report, "rb") as file:
+        text = file.read().decode("utf-8", "replace")
+    return xml.fromstring(re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd]", "?", text).replace('encoding="UTF-8"', ""))
+
+
 def failures(report):
     """(section, case) of those that failed, and how many there were."""
     found, total = [], 0
-    for suite in xml.parse(report).getroot().iter("testsuite"):
+    for suite in read(report).iter("testsuite"):
         for case in suite.iter("testcase"):
             total += 1
             if case.find("failure") is not None or case.find("error") is not None:
@@ -45,13 +53,21 @@ def http2(t):
     name, port = host.split(":")
     report = os.path.join(t.folder, "h2spec.xml")
     command = [golang.tool("h2spec"), "-h", name, "-p", port, "-o", "2", "-j", report]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        n = 0
-        while run.poll() is None:
-            t.equal(caller.call("net/a", text=str(n)), f"re: {n}", "a call beside it")
-            t.settle(0.1)
-            n += 1
-    found, total = failures(report)
-    t.check(total >= 140 and n > 5, f"h2spec ran {total} cases, {n} calls beside it")
-    t.equal([case for case in found if case not in EXPLAINED], [], "cases that fail without a reason")
+
+    def unexplained():
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+            n = 0
+            while run.poll() is None:
+                t.equal(caller.call("net/a", text=str(n)), f"re: {n}", "a call beside it")
+                t.settle(0.1)
+                n += 1
+        found, total = failures(report)
+        t.check(total >= 140 and n > 5, f"h2spec ran {total} cases, {n} calls beside it")
+        return {case for case in found if case not in EXPLAINED}
+
+    # h2spec gives each case 2 s, which a busy machine may not have: what is wrong is wrong twice.
+    wrong = unexplained()
+    if wrong:
+        wrong &= unexplained()
+    t.equal(sorted(wrong), [], "cases that fail without a reason")
     t.equal((worker.said("ended"), caller.said("ended")), ([], []), "the streams of the workers")
