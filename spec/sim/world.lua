@@ -38,13 +38,27 @@ function World:agent_of(name)
         return world:done(ctx, name, message)
       end,
       Note = function(_, message)
-        local last = heard[message.from] or 0
+        local last, had = heard[message.from] or 0, world:had(name, life, message)
+        if message.n <= last and had then
+          world.doubled = world.doubled + 1
+          return
+        end
         if message.n <= last then violated("%s got note %d of %s after %d", name, message.n, message.from, last) end
         heard[message.from] = message.n
         world.heard = world.heard + 1
       end,
     },
   }
+end
+
+-- Had the process that bore this name before it heard the note? Then it may be sent again to this one, when the host is lost, behind newer ones
+-- (docs/wire.md 10.4).
+function World:had(name, life, message)
+  local lives = self.had_by[name] or {}
+  self.had_by[name] = lives
+  local before = lives[message.n]
+  lives[message.n] = before or life
+  return before and before < life
 end
 
 -- A job that comes twice, or late. Known, and counted: what was sent again after a connection or a host was lost, for an id that has moved
@@ -282,7 +296,7 @@ function M.run(seed, flaws)
     state = (state * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
     return (state >> 24) % n + 1
   end
-  local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {},
+  local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {}, had_by = {},
     flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, jobs = 0, doubled = 0, crashes = 0 }, World)
   local delays = self:pick { { 0, 0 }, { 0.0001, 0.002 }, { 0.001, 0.05 }, { 0.05, 0.4 } }
   local net <close> = testing.network { seed = seed, delay = delays, cut = self:pick { 0, 0, 200, 40 }, piece = self:pick { 0, 0, 100, 7 } }
