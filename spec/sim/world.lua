@@ -25,7 +25,7 @@ local function violated(text, ...) error(("invariant: " .. text):format(...), 0)
 function World:agent_of(name)
   local world, life = self, (self.lives[name] or 0) + 1
   self.lives[name] = life
-  local heard = {} -- the last number by sender
+  local heard, born = {}, self.published -- the last number by sender; what was published before this process began
   return {
     type = name,
     subscriptions = { { "notes", key = "x" } },
@@ -38,8 +38,9 @@ function World:agent_of(name)
         return world:done(ctx, name, message)
       end,
       Note = function(_, message)
-        local last, had = heard[message.from] or 0, world:had(name, life, message)
-        if message.n <= last and had then
+        local last = heard[message.from] or 0
+        world:note("%s hears note %d of %s after %d", name, message.n, message.from, last)
+        if message.n <= last and message.n <= born then -- known: sent again when the host was lost, to those who are there now (wire.md 10.4)
           world.doubled = world.doubled + 1
           return
         end
@@ -49,16 +50,6 @@ function World:agent_of(name)
       end,
     },
   }
-end
-
--- Had the process that bore this name before it heard the note? Then it may be sent again to this one, when the host is lost, behind newer ones
--- (docs/wire.md 10.4).
-function World:had(name, life, message)
-  local lives = self.had_by[name] or {}
-  self.had_by[name] = lives
-  local before = lives[message.n]
-  lives[message.n] = before or life
-  return before and before < life
 end
 
 -- A job that comes twice, or late. Known, and counted: what was sent again after a connection or a host was lost, for an id that has moved
@@ -164,6 +155,7 @@ function steps.publish(self)
   local from = self:pick(running)
   self.published = self.published + 1
   -- The numbers of all senders grow together, so a process that came back goes on where it was.
+  self:note("%s publishes note %d", from, self.published)
   self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
 end
 
@@ -269,7 +261,8 @@ function World:check_reach()
     end
     local before = self.heard
     self.published = self.published + 1
-    self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
+    self:note("%s publishes note %d", from, self.published)
+  self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
     self.net:advance(1)
     if self.heard ~= before + #self.names - 1 and self.heard ~= before + #self.names then
       violated("a note of %s came to %d of %d when all is calm", from, self.heard - before, #self.names)
@@ -296,7 +289,7 @@ function M.run(seed, flaws)
     state = (state * 6364136223846793005 + 1442695040888963407) & 0x7fffffffffffffff
     return (state >> 24) % n + 1
   end
-  local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {}, had_by = {},
+  local self = setmetatable({ random = random, host = "hub", names = {}, lives = {}, crashed = {}, requests = {}, failed = {},
     flaws = flaws or {}, asked = 0, answered = 0, published = 0, heard = 0, jobs = 0, doubled = 0, crashes = 0 }, World)
   local delays = self:pick { { 0, 0 }, { 0.0001, 0.002 }, { 0.001, 0.05 }, { 0.05, 0.4 } }
   local net <close> = testing.network { seed = seed, delay = delays, cut = self:pick { 0, 0, 200, 40 }, piece = self:pick { 0, 0, 100, 7 } }
