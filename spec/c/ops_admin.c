@@ -137,12 +137,12 @@ CHECK_CASE(admin_tells_that_nobody_hears_any_more) {
 
 CHECK_CASE(admin_questions_of_the_process_itself) {
   told[0] = 0;
-  tr_admin_call *call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  tr_admin_call *call = tr_admin_call_here(check_mem(), &(tr_admin_asker){ .reply = on_reply, .over = on_over });
   tr_admin_send(call, S("{\"a\":1}"));
   tr_admin_done(call);
   CHECK_STR(told, "{\"a\":1} ok ");
   told[0] = 0;
-  call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  call = tr_admin_call_here(check_mem(), &(tr_admin_asker){ .reply = on_reply, .over = on_over });
   tr_admin_fail(call, TR_ENOT_FOUND, "no such thing");
   CHECK_STR(told, "not_found no such thing");
 }
