@@ -1,4 +1,4 @@
--- The operator's verbs by a host's door (--host ADDRESS): nobody may by default; by rights, tokens and certificates, or --operators, some may.
+-- The operator's verbs by a host's door (--host ADDRESS): nobody may by default; rights or --operators let some.
 -- luacheck: no max line length
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"

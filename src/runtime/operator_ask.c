@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Asking a running process, by its operator's socket or its host's door, for the program: on a loop of its own, until it has answered. */
+#include <stdio.h>
+
 #include "ops/admin.h"
 #include "runtime/secure.h"
 
@@ -12,6 +14,7 @@ typedef struct asking {
   tr_admin_ask *ask;
   bool (*fn)(void *ud, tr_slice json);
   void *ud;
+  const char *address;
   tr_error *error;
   bool over;
   int rc;
@@ -58,9 +61,11 @@ static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_cl
 
 static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
   asking *self = ud;
+  char text[400];
   self->conn = conn;
+  snprintf(text, sizeof text, "%.300s: %.90s", self->address, reason ? reason : "");
   if (conn) tr_net_conn_dirty(conn);
-  else end(self, TR_EUNAVAILABLE, tr_slice_of(reason));
+  else end(self, TR_EUNAVAILABLE, tr_slice_of(text));
 }
 
 static void on_time(uv_timer_t *timer) {
@@ -93,7 +98,7 @@ static int prepare(asking *self, troupe_t *asker, const char *address, tr_admin_
 
 int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json),
                     void *ud, tr_error *error) {
-  asking self = { .fn = fn, .ud = ud, .error = error };
+  asking self = { .fn = fn, .ud = ud, .address = address, .error = error };
   tr_admin_ask_options options = { .mem = &self.mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,
                                    .dirty = on_dirty, .ud = &self };
   tr_mem_init(&self.mem);
