@@ -111,6 +111,7 @@ typedef struct tr_class_options {
   bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
   bool shared;              /* other workers of a host may have the type, too: the host decides whose an id is (shared.c) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
+  bool first;               /* of several isolates it lives in the first */
 } tr_class_options;
 
 /* Add a class, registering its type with the router. own: copies the type; ops and ud must outlive the class. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
@@ -216,6 +217,7 @@ void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud);
 /* Iterate all classes: NULL starts and ends. */
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after);
 bool tr_class_is_program(const tr_class *class_);
+bool tr_class_is_first(const tr_class *class_); /* of several isolates all its instances are in the first: programs, and who says so */
 bool tr_class_requeues(const tr_class *class_);
 /* Iterate all mailboxes of a class, those of instances that are not made yet too. */
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);

@@ -139,7 +139,7 @@ struct tr_class {
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
-  bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
+  bool reentrant, has_init, has_close, exclusive_init, first, requeue, pinned;
   bool shared;                 /* shared.c */
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */

@@ -40,7 +40,7 @@ static bool is_brought(const tr_crew *crew, tr_slice type, tr_slice key) {
 
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key) {
   tr_slice type = tr_name_view(tr_class_type(class_));
-  return tr_class_is_program(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
+  return tr_class_is_first(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
 }
 
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
@@ -252,7 +252,7 @@ static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   if (!isolate->core) return TR_EMEMORY;
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
-    .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
+    .no_loop = isolate->index > 0, .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
     .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .failed = on_failed, .outside = &isolate->crew->rt->outside,
     .ud = isolate,
   };
