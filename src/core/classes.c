@@ -16,6 +16,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->has_close = options->has_close;
   class_->pool = options->pool;
   class_->exclusive_init = options->exclusive_init;
+  class_->first = options->first;
   class_->pinned = options->pinned;
   class_->requeue = options->requeue;
   class_->core->shared += options->shared - class_->shared;
@@ -145,6 +146,7 @@ uint32_t tr_class_mailbox_limit(const tr_class *class_) { return class_->mailbox
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }
+bool tr_class_is_first(const tr_class *class_) { return class_->exclusive_init || class_->first; }
 bool tr_class_requeues(const tr_class *class_) { return class_->requeue; }
 
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after) {

@@ -139,7 +139,7 @@ struct tr_class {
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
-  bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
+  bool reentrant, has_init, has_close, exclusive_init, first, requeue, pinned;
   bool shared;                 /* shared.c */
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
@@ -421,7 +421,8 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
 /* An event to one local instance, if it has not got it yet; NULL: to all live ones. */
 int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
-int tr_publish_rest(tr_core *core, tr_msg *event);
+/* To all that only the first isolate knows; heard: somebody in another one had it. */
+int tr_publish_rest(tr_core *core, tr_msg *event, bool heard);
 /* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
 tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
 tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);

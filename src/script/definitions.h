@@ -43,6 +43,7 @@ struct tr_definition {
   char *type;
   size_t type_size;
   bool program, flat_state, nulls_keep, reentrant, requeue, shared;
+  bool luv;      /* its file has required luv */
   bool own;      /* vm = "own" */
   tr_code *code; /* own: what each instance's state runs; NULL in those states */
   int table_ref; /* the agent's table, or the program's function */
