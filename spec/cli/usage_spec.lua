@@ -44,7 +44,6 @@ describe("troupe", function()
   local wrong = {
     { { "host", "--threads", "many" }, '%-%-threads: "many" is not a number from 1\n$' },
     { { "host", "--rights", "none.rights" }, "none.rights: No such file or directory" },
-    { { "ps", "--host", "127.0.0.1:1" }, "unix:PATH %(see troupe ps%); nobody looks into a process over the network" },
     { { "--versoin" }, "^troupe: %-%-versoin: no such option %(did you mean %-%-version%?" },
     { { "--watch", "run", "a.lua" }, "come behind it: troupe VERB %-%-watch" },
     { { "run", "--drain", "a.lua" }, '^troupe: run: %-%-drain: "a.lua" is not a number of seconds' },
