@@ -116,7 +116,7 @@ int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, 
     snprintf(name, sizeof name, "%.*s", (int)(rights[i].n < GRANT_SIZE ? rights[i].n : GRANT_SIZE), rights[i].p);
     equals = strchr(name, '=');
     if (equals) *equals = 0;
-    bool known = is_one_of(names, name, strlen(name)) || is_one_of(later, name, strlen(name));
+    bool known = is_one_of(names, name, strlen(name));
     if (!known || rights[i].n > GRANT_SIZE || memchr(rights[i].p, '\n', rights[i].n)) return tr_error_set(error, TR_EINVALID, "allow[%zu] is no right", i + 1);
     if (!tr_runtime_may(rt, name, equals ? equals + 1 : NULL))
       return tr_error_set(error, TR_EPERMISSION, "a right that this process has not cannot be handed on (--allow %.*s grants it)",
