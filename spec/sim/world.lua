@@ -40,7 +40,7 @@ function World:agent_of(name)
       Note = function(_, message)
         local last = heard[message.from] or 0
         world:note("%s hears note %d of %s after %d", name, message.n, message.from, last)
-        if message.n <= last and message.n <= born then -- known: sent again when the host was lost, to those who are there now (wire.md 10.4)
+        if message.n <= last and message.n <= born then -- known: sent again, the host being lost, to who is there now (wire.md 10.4)
           world.doubled = world.doubled + 1
           return
         end
