@@ -118,10 +118,10 @@ lint: ## luacheck and cppcheck
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
 	  --suppress=missingIncludeSystem --suppress=duplicateAssignExpression -j $$(nproc) -Isrc -Iinclude -DTR_VERSION='""' src include
 
-bench: all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
+bench: $(if $(PEERS),deps-interop) all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
 	@bench/turns $(if $(PEERS),--peers) --threads $(or $(THREADS),2)
 	@$(SPEC_ENV) bench/run $(if $(PEERS),,--peer none)
-bench-guard: build/bench/turns ## instruction counts of the core paths beside the recorded ones
+bench-guard: all build/bench/load build/bench/turns ## instruction counts of the core paths beside the recorded ones
 	@bench/guard
 metrics: ## lengths of files and functions
 	@lua5.4 spec/tools/metrics.lua

@@ -234,6 +234,8 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   tr_runtime_keep_letter(&isolate->undelivered, msg, code, reason);
 }
 
+static void on_unheard(void *ud, tr_msg *event) { tr_runtime_unheard(&((tr_isolate *)ud)->undelivered, event); }
+
 static tr_time clock_of(void *ud) {
   const tr_isolate *isolate = ud;
   return tr_runtime_now(isolate->crew->rt);
@@ -244,7 +246,7 @@ static void on_failed(void *ud, uint32_t number) { tr_probation_failed(((const t
 static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_core_options core = {
     .mem = isolate->mem, .log = isolate->log, .seed = seed, .now = tr_runtime_now(isolate->crew->rt),
-    .hooks = { .dead_letter = on_dead_letter, .ud = isolate },
+    .hooks = { .dead_letter = on_dead_letter, .unheard = on_unheard, .ud = isolate },
   };
   isolate->core = tr_core_new(&core);
   if (!isolate->core) return TR_EMEMORY;
