@@ -30,6 +30,8 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   const tr_script *script = instance->class_->script;
   tr_failures failures = tr_instance_failures(instance);
   about->version = instance->def->version;
+  about->number = instance->def->number;
+  about->canary = tr_class_whole(instance->class_)->canary && about->number == tr_class_whole(instance->class_)->canary->number;
   about->memory = instance->account ? script->accounts[instance->account].used : 0;
   about->busy = instance->more->busy;
   about->failures = failures.count;
