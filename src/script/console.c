@@ -165,7 +165,7 @@ static int break_off(lua_State *L, void *ud) {
   for (tr_turn *turn = self->agent->turn; turn && !count; turn = turn->below) {
     if (!computes(turn)) continue;
     tell(L, self, turn);
-    tr_meter_break(turn->user);
+    tr_meter_break(turn->user, "ended by the operator");
     count++;
   }
   for (tr_turn *turn = count ? NULL : self->agent->turn; turn && self->waiting; turn = turn->below) {

@@ -184,14 +184,14 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   return false;
 }
 
-void tr_meter_break(tr_lua_turn *lt) {
+void tr_meter_break(tr_lua_turn *lt, const char *why) {
   char agent[160];
   lua_Debug ar;
   int line = tr_fail_line(lt->co, &ar);
   if (lt->meter.killed) return;
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_error_init(&lt->error);
-  tr_error_set(&lt->error, TR_ECANCELLED, "%s, %s: %s:%d: ended by the operator", agent, tr_turn_what(lt->turn), ar.short_src, line);
+  tr_error_set(&lt->error, TR_ECANCELLED, "%s, %s: %s:%d: %s", agent, tr_turn_what(lt->turn), ar.short_src, line, why);
   lt->meter.killed = true;
   lua_sethook(lt->co, hook, LUA_MASKCOUNT, 1);
 }

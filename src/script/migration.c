@@ -187,4 +187,5 @@ void tr_reloading_settle(plan *p, pair *self) {
     tr_log_write(tr_core_log(p->script->core), TR_LOG_WARN, "reload.late",
                  "agent_type=%s (its instances follow at their next message)", self->def->type);
   if (p->reach != TR_FOR_ALL) begin_anew(p, self);
+  tr_class_trim(self->class_);
 }

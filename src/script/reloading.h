@@ -52,4 +52,7 @@ int tr_canary_step(tr_script *script, const tr_reload_options *options, size_t *
 void tr_canary_commit(tr_reloading *p); /* FOR_SOME and FOR_NONE */
 void tr_canary_over(tr_reloading *p);   /* before it becomes all: its types are as if it had not been one */
 
+/* --- old_turns.c --- */
+void tr_class_trim(const tr_script_class *class_); /* not more than TR_VERSIONS_KEPT versions are run */
+
 #endif

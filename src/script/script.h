@@ -206,6 +206,9 @@ bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
 #define TR_VERSIONS_KEPT 10
 uint32_t tr_script_number(const tr_script *script);
 uint32_t tr_script_oldest(const tr_script *script);
+/* old_turns.c: open turns of code that serves their agent no more: their number. why: each is ended with `cancelled` and that text, those that
+ * could be are counted and named in *who (may be NULL). */
+size_t tr_script_old_turns(tr_script *script, const char *why, tr_buf *who);
 /* canary.c: new code that serves only some keys. Its number is the next one; which keys, as a text ("10%", "key anna"). 0: there is none. */
 #define TR_CANARY_TEXT 300
 uint32_t tr_script_canary(const tr_script *script, char which[TR_CANARY_TEXT]);
