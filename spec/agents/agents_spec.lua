@@ -88,22 +88,33 @@ describe("agents/", function()
   it("deadletters shows what could not be delivered, and sends it again", function()
     local out = use("deadletters", [[
       return { { type = "picky", mailbox = { limit = 1, overflow = "refuse" }, on = {
-        Job = function(_, m, ctx) print("job", m.n) ctx:sleep(0.01) end } },
+        Job = function(_, m, ctx)
+          print("job", m.n)
+          ctx:call("gate", "Add", { n = m.n })
+          while m.n == 1 and ctx:call("gate", "Count").n < 10 do ctx:sleep(0.001) end
+        end } },
+        { type = "gate", state = { n = 0 }, on = {
+          Add = function(self, m) self.n = self.n + m.n return { n = self.n } end, Count = function(self) return { n = self.n } end } },
         function(ctx)
+          local function until_(agent, message, field, n) repeat ctx:sleep(0.001) until ctx:call(agent, message)[field] >= n end
           ctx:send("nobody", "Lost", { n = 1 })
-          ctx:sleep(0.01)
-          for n = 1, 3 do ctx:send("picky", "Job", { n = n }) end
-          ctx:sleep(0.1)
+          until_("deadletters", "Counts", "total", 1)
+          ctx:send("picky", "Job", { n = 1 })
+          until_("gate", "Count", "n", 1)
+          for n = 2, 4 do ctx:send("picky", "Job", { n = n }) end
+          until_("deadletters", "Counts", "total", 3)
+          ctx:call("gate", "Add", { n = 9 })
+          until_("gate", "Count", "n", 12)
           local letters = ctx:call("deadletters", "Letters").letters
           print(#letters, letters[#letters].reason, letters[#letters].agent)
           local again = ctx:call("deadletters", "Again", { number = letters[1].number }).sent
-          ctx:sleep(0.1)
+          until_("gate", "Count", "n", 16)
           print(again)
           local counts = ctx:call("deadletters", "Counts")
           print(counts.total, counts.counts["not_found Lost"])
           print((select(2, ctx:pcall("deadletters", "Again", { number = 99 }))))
         end }]])
-    assert.matches("\n3\tnot_found\tnobody/default\njob\t3\ntrue\n3\t1\nnot_found: there is no letter 99", out)
+    assert.matches("^job\t1\njob\t2\n3\tnot_found\tnobody/default\njob\t4\ntrue\n3\t1\nnot_found: there is no letter 99", out)
   end)
 
   it("run behind a host as the page shows", function()

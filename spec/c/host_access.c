@@ -41,12 +41,22 @@ CHECK_CASE(rights_are_what_the_file_says) {
   tr_rights_unref(r);
 }
 
+CHECK_CASE(rights_of_operators_have_the_lesser_ones_in_them) {
+  tr_rights *r = rights_of("[token:o]\nobserve = yes\n[token:p]\noperate = yes\nobserve = no\n[token:e]\nevaluate = yes\n[token:c]\ncontrol = yes\nregister = *\ncall = *\n");
+  const char *const who[] = { "token:o", "token:p", "token:e" };
+  for (int i = 0; i < 3; i++)
+    for (int right = 0; right < 3; right++) CHECK(may(r, who[i], (tr_right)(TR_RIGHT_OBSERVE + right), "", NULL) == (right <= i));
+  CHECK(!may(r, "token:e", TR_RIGHT_CONTROL, "", NULL) && !may(r, "token:e", TR_RIGHT_CALL, "x", NULL));
+  CHECK(!may(r, "token:c", TR_RIGHT_OBSERVE, "", NULL));
+  tr_rights_unref(r);
+}
+
 CHECK_CASE(what_is_wrong_in_a_file_of_rights_is_named_by_its_line) {
   static const char *const bad[][2] = {
     { "call = x\n", "rights:1: a right belongs into a section" }, { "[a]\n", "rights:1: a name is token:NAME" },
     { "\n[token:a\n", "rights:2: a section is" }, { "[]\n", "rights:1: a section needs a name" },
     { "[token:a]\nregistr = x", "rights:2: there is no right \"registr\", did you mean register" }, { "[token:a]\ncall = \n", "rights:2: nothing is granted here" },
-    { "[token:a]\nwhat", "rights:2: expected" }, { "[token:a]\ncontrol = maybe", "rights:2: control is yes or no" }, { "[token:]", "rights:1: a name is" },
+    { "[token:a]\nwhat", "rights:2: expected" }, { "[token:a]\ncontrol = maybe", "rights:2: control is yes or no" }, { "[token:a]\nobserve = all", "rights:2: observe is yes or no" }, { "[token:]", "rights:1: a name is" },
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     tr_rights *rights;
@@ -151,6 +161,109 @@ CHECK_CASE(each_right_that_is_missing_is_named) {
   has(stage_line(s, "event.refused"), "permission_denied: token:c may not (publish = other/x");
   CHECK_INT(stage_stats(s).denied, ==, 8);
   stage_free(s);
+}
+
+/* ---- operators ---- */
+
+static tr_visitor *visitor;
+static int questions, gone;
+
+static void *on_asked(void *ud, tr_visitor *it, tr_slice bytes) {
+  (void)ud;
+  CHECK_SLICE(bytes, "\012\002ps");
+  questions++;
+  return (visitor = it);
+}
+static void on_unasked(void *ud, void *question) {
+  (void)ud;
+  CHECK(question != NULL);
+  visitor = NULL;
+  gone++;
+}
+
+static void set_operators(const char *file, tr_right operators) {
+  tr_host_options tweaks = { .identify = identify, .asked = on_asked, .unasked = on_unasked, .operators = operators };
+  s = stage_new(&tweaks);
+  if (file) guard(file);
+  questions = gone = 0;
+}
+
+/* A question without a client-id. */
+static pcall *ask(peer *p) {
+  pcall *c = call_open(p, "/troupe.Admin/Ask", NULL, NULL, 0);
+  say(c, pb_string(1, "ps"));
+  tr_rpc_half_close(c->call);
+  stage_run(s);
+  return c;
+}
+
+static void may_not(tr_right right, const char *why) {
+  tr_error error;
+  tr_error_init(&error);
+  CHECK_INT(tr_visitor_may(visitor, right, &error), ==, TR_EPERMISSION);
+  CHECK_STR(error.text, why);
+}
+
+CHECK_CASE(operators_at_a_door_need_a_right) {
+  set_operators(NULL, 0);
+  pcall *c = ask(peer_new(s, "127.0.0.1:1", NULL));
+  may_not(TR_RIGHT_OBSERVE, "operators may not by this door (observe = yes in the host's --rights, or its --operators observe, would grant it)");
+  tr_visitor_end(visitor, TR_GRPC_PERMISSION_DENIED, "no");
+  hear_end(c, TR_GRPC_PERMISSION_DENIED, "no");
+  CHECK_INT(gone, ==, 1);
+  stage_free(s);
+  set_operators(NULL, TR_RIGHT_OPERATE);
+  ask(peer_new(s, "127.0.0.1:1", NULL));
+  CHECK_INT(tr_visitor_may(visitor, TR_RIGHT_OPERATE, NULL), ==, 0);
+  may_not(TR_RIGHT_EVALUATE, "operators may not by this door (evaluate = yes in the host's --rights, or its --operators evaluate, would grant it)");
+  ask(peer_new(s, "unix", NULL));
+  CHECK_INT(tr_visitor_may(visitor, TR_RIGHT_OBSERVE, NULL), ==, 0);
+  ask(peer_new(s, "10.0.0.1:1", NULL));
+  may_not(TR_RIGHT_OPERATE, "anonymous may not from another machine (a token, a certificate, or operate = yes in the host's rights would grant it)");
+  guard(NULL); /* now it is asked who they are */
+  ask(peer_new(s, "10.0.0.1:2", "who/token:w"));
+  CHECK_INT(tr_visitor_may(visitor, TR_RIGHT_OPERATE, NULL), ==, 0);
+  visitor = NULL; /* of several one is looked at */
+  stage_free(s);
+}
+
+CHECK_CASE(an_operators_question_is_answered_or_its_asker_goes) {
+  set_operators("[token:w]\nobserve = yes\n", 0);
+  pcall *c = ask(peer_new(s, "10.0.0.1:1", "who/token:w"));
+  CHECK_INT(tr_visitor_may(visitor, TR_RIGHT_OBSERVE, NULL), ==, 0);
+  may_not(TR_RIGHT_OPERATE, "token:w may not (operate = yes in the host's rights would grant it)");
+  stage_sleep(s, TR_SECONDS(120)); /* an answer may take its time */
+  tr_blob *frame = tr_rpc_frame(check_mem(), pb_string(1, "{}"));
+  CHECK(tr_visitor_send(visitor, frame));
+  tr_blob_unref(frame);
+  CHECK_TEXT(pb_get(hear(c), 1), "{}");
+  CHECK_INT(tr_visitor_queued(visitor), ==, 0);
+  tr_visitor_end(visitor, TR_GRPC_OK, "");
+  hear_end(c, TR_GRPC_OK, NULL);
+  CHECK_INT(gone, ==, 1);
+  peer *p = peer_new(s, "10.0.0.1:2", "who/token:w");
+  ask(p);
+  peer_cut(p);
+  stage_run(s);
+  CHECK_INT(gone, ==, 2);
+  hear_end(call_open(peer_new(s, "10.0.0.2:1", "who/token:x"), "/troupe.Admin/Ask", NULL, NULL, 0), TR_GRPC_PERMISSION_DENIED, "nothing is granted to token:x");
+  CHECK_INT(questions, ==, 2);
+  stage_free(s);
+}
+
+CHECK_CASE(an_operators_question_without_memory) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    tr_host_options tweaks = { .asked = on_asked, .unasked = on_unasked, .operators = TR_RIGHT_OBSERVE };
+    s = stage_new(&tweaks);
+    if (!s) continue;
+    peer *p = peer_new(s, "127.0.0.1:1", NULL);
+    questions = gone = 0;
+    visitor = NULL;
+    if (p) ask(p);
+    if (visitor) tr_visitor_may(visitor, TR_RIGHT_OBSERVE, NULL);
+    stage_free(s);
+    CHECK_INT(gone, ==, questions);
+  }
 }
 
 static tr_slice from(const char *id, const char *type, const char *key) {

@@ -137,14 +137,31 @@ CHECK_CASE(admin_tells_that_nobody_hears_any_more) {
 
 CHECK_CASE(admin_questions_of_the_process_itself) {
   told[0] = 0;
-  tr_admin_call *call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  tr_admin_call *call = tr_admin_call_here(check_mem(), &(tr_admin_asker){ .reply = on_reply, .over = on_over });
   tr_admin_send(call, S("{\"a\":1}"));
   tr_admin_done(call);
   CHECK_STR(told, "{\"a\":1} ok ");
   told[0] = 0;
-  call = tr_admin_call_here(check_mem(), on_reply, on_over, NULL);
+  call = tr_admin_call_here(check_mem(), &(tr_admin_asker){ .reply = on_reply, .over = on_over });
   tr_admin_fail(call, TR_ENOT_FOUND, "no such thing");
   CHECK_STR(told, "not_found no such thing");
+}
+
+static size_t on_queued(void *ud) { return *(size_t *)ud; }
+
+CHECK_CASE(admin_questions_by_a_door_may_lose_their_asker) {
+  size_t queued = 7;
+  int gone = 0;
+  told[0] = 0;
+  tr_admin_call *call = tr_admin_call_here(check_mem(), &(tr_admin_asker){ on_reply, on_over, on_queued, &queued });
+  CHECK_INT(tr_admin_queued(call), ==, 7);
+  tr_admin_on_gone(call, on_gone, &gone);
+  tr_admin_lost(call);
+  CHECK_INT(gone, ==, 1);
+  CHECK_INT(tr_admin_queued(call), ==, 0);
+  tr_admin_send(call, S("{}"));
+  tr_admin_done(call);
+  CHECK_STR(told, "");
 }
 
 CHECK_CASE(admin_has_a_bound_of_connections) {

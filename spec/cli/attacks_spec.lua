@@ -100,6 +100,7 @@ local main = [[
 local forever = function() while true do end end
 local bytecode = %q
 local many = {}
+local function fill() for k = 1, 300 do many[k] = k * 7 %% 300 end end -- here: with several threads each has its own
 local made_before = coroutine.create(forever)
 local on = { Fine = function() return "fine" end }
 local attacks = { %s }
@@ -107,7 +108,6 @@ for i, attack in ipairs(attacks) do on["A" .. i] = attack.f end
 local quick = { type = "quick", state = { n = 0 }, on = { Ping = function(self) self.n = self.n + 1 return self.n end } }
 return { { type = "a", limits = { instructions = 3e6, turn_ms = 150, messages = 1000, memory = "16M" }, on = on }, quick, function(ctx)
   for i = 1, #attacks do
-    for k = 1, 300 do many[k] = k * 7 %% 300 end
     local id, name, longest = "a/" .. i, "A" .. i, 0
     local under_way = ctx:async(id, name)
     repeat
@@ -125,7 +125,7 @@ describe("an attack by", function()
   for name, list in pairs(rows) do
     it(name, function()
       local attacks = {}
-      for i, row in ipairs(list) do attacks[i] = "{ f = function(self, m, ctx) " .. row[1] .. " end }" end
+      for i, row in ipairs(list) do attacks[i] = "{ f = function(self, m, ctx) fill() " .. row[1] .. " end }" end
       local text = main:format(string.dump(function() return 1 end, true), table.concat(attacks, ",\n"))
       local path = process.write_file(process.tmpdir() .. "/main.lua", text)
       local status, out, err = sh.troupe { "run", path }

@@ -94,6 +94,25 @@ describe("--threads", function()
     assert.matches("already_exists: leaf/other is an agent of this process already", out, 1, true)
   end)
 
+  it("refuses what was not granted, or has failed, to agents of each of them", function()
+    local status, out, err = sh.troupe { "run", "--threads", "4", script("r.lua", [[
+      local a = { type = "a", on = {
+        Launch = function(_, _, ctx) return tostring((ctx:launch { file = "leaf.lua" })) end,
+        Join = function(_, _, ctx) return tostring((ctx:agent("b/1", { host = "nowhere" }))) end,
+        Stop = function(_, _, ctx) return tostring((ctx:stop("b/other"))) end } }
+      return { a, function(ctx)
+        for _, what in ipairs { "Launch", "Join", "Stop" } do
+          local said = {}
+          for i = 1, 12 do said[tostring((select(2, ctx:pcall("a/" .. i, what))))] = true end
+          for text in pairs(said) do print(what .. ": " .. text) end
+        end
+      end }]]) }
+    assert.equal(0, status, err)
+    assert.equal("Launch: permission_denied: scripts may not launch processes here (--allow launch grants it)", out:match("Launch[^\n]*"))
+    local _, lines = out:gsub("\n", "")
+    assert.equal(3, lines, out)
+  end)
+
   it("lets types be added where all of them load, not by one of them while the others read them", function()
     local status, _, err = sh.troupe { "run", "--threads", "2", script("p.lua", [[
       return { { type = "a", on = { A = function() troupe.protobuf "x.desc" end } },

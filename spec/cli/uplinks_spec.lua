@@ -161,7 +161,7 @@ describe("a runtime with several uplinks", function()
     end]]) }
     assert.matches("x\": expected host:port.*host must be an address.*boolean.*no scheme.*one option, `host`", out, 1, err)
     assert.equal(0, status)
-    for right, why in pairs { lunch = "did you mean `launch`", ["launch=x"] = "takes no value", luv = "not available yet", [("x"):rep(500)] = "longer than" } do
+    for right, why in pairs { lunch = "did you mean `launch`", ["launch=x"] = "takes no value", ["luv=x"] = "takes no value", [("x"):rep(500)] = "longer than" } do
       local _; status, _, err = sh.troupe { "run", "--allow", right, script("p.lua", "return function() end") }
       assert.matches(why, err, 1, true)
       assert.equal(2, status)

@@ -44,7 +44,6 @@ describe("troupe", function()
   local wrong = {
     { { "host", "--threads", "many" }, '%-%-threads: "many" is not a number from 1\n$' },
     { { "host", "--rights", "none.rights" }, "none.rights: No such file or directory" },
-    { { "ps", "--host", "127.0.0.1:1" }, "unix:PATH %(see troupe ps%); nobody looks into a process over the network" },
     { { "hots" }, "^troupe: hots: no such verb %(did you mean host%?" },
     { { "run" }, "^troupe: run: usage: troupe run FILE" },
     { { "run", "--wacth", "a.lua" }, "unknown option %-%-wacth %(did you mean %-%-watch%?" },

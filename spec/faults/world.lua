@@ -82,12 +82,14 @@ function World:start_worker(name)
   local type = name == "echo" and { "echo", "alone" } or { "spread", "shared" }
   local args = { "worker", "--host", self.links[name].address, "--log", "warn", file, "--", name,
     table.unpack(type) }
+  if name ~= "echo" then table.insert(args, 2, "--threads=1") end -- with more its type would not be shared
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end
 
+-- One thread: the caller counts in locals of its file, and each thread has its own.
 function World:start_caller(name)
   local file = process.cwd .. "/" .. AGENTS .. "caller.lua"
-  local args = { "worker", "--host", self.links[name].address, "--log", "error", file, "--",
+  local args = { "worker", "--threads", "1", "--host", self.links[name].address, "--log", "error", file, "--",
     name, tostring(self.lanes), tostring(M.timeout) }
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end

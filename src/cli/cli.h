@@ -97,6 +97,7 @@ int cli_secure(const cli_verb *verb, const cli_args *args, troupe_t *rt);
   { "tls-client-ca", 0, "FILE", "who joins by TLS needs a certificate signed by one of these", "TROUPE_TLS_CLIENT_CA" },      \
   { "tokens", 0, "FILE", "whose tokens are taken: lines NAME TOKEN, or NAME sha256:HEX", "TROUPE_TOKENS" },                   \
   { "rights", 0, "FILE", "who may register, publish, subscribe and call what (everything)", "TROUPE_RIGHTS" },                \
+  { "operators", 0, "WHAT", "let who comes from this machine, or is known, observe, operate or evaluate by --host (nobody)", NULL }, \
   { "insecure", 0, NULL, "listen in plaintext where other machines reach it, too", NULL }
 /* files.c: fn for each file that the words name, and each *.lua directly in a folder, until it returns other than CLI_OK. */
 typedef int (*cli_file_fn)(const char *path, void *ud);

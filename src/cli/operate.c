@@ -131,7 +131,7 @@ static bool on_answer(void *ud, tr_slice json) {
 int cli_ask_one(cli_operate *op, const char *what) {
   tr_error error;
   tr_error_init(&error);
-  int rc = tr_operator_ask(op->address, what, op->body, op->timeout, on_answer, op, &error);
+  int rc = tr_operator_ask(op->rt, op->address, what, op->body, op->timeout, on_answer, op, &error);
   if (strcmp(what, "stop") == 0 && op->answers && rc == TR_EUNAVAILABLE) rc = 0; /* it has ended, and its socket with it */
   if (rc) return cli_fail(CLI_FAILED, op->verb->name, "%s: %s", tr_error_name(rc), error.text);
   return CLI_OK;
@@ -155,10 +155,9 @@ int cli_ask_choose(cli_operate *op) {
   char folder[CLI_SOCKET_MAX], list[400] = "";
   long pids[PIDS_MAX];
   if (host) {
-    if (strncmp(host, "unix:", 5))
-      return cli_fail(CLI_USAGE, op->verb->name, "--host: an operator's socket is unix:PATH (see troupe ps); nobody looks into a process over the network");
+    if (strlen(host) >= sizeof op->address) return cli_fail(CLI_USAGE, op->verb->name, "--host: the address is too long");
     snprintf(op->address, sizeof op->address, "%s", host);
-    return CLI_OK;
+    return cli_secure(op->verb, op->args, op->rt);
   }
   int count = cli_find_running(pids, PIDS_MAX, folder);
   for (int i = 0; i < count; i++) {
@@ -203,7 +202,7 @@ int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what
     tr_error error;
     tr_error_init(&error);
     set_address(&op, folder, pids[i]);
-    int failed = tr_operator_ask(op.address, what, op.body, op.timeout, on_answer, &op, &error);
+    int failed = tr_operator_ask(op.rt, op.address, what, op.body, op.timeout, on_answer, &op, &error);
     if (failed == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
     ++*asked;
     if (failed) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(failed), error.text);

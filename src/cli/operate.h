@@ -11,7 +11,7 @@ typedef struct cli_operate {
   const cli_verb *verb;
   const cli_args *args;
   troupe_t *rt;       /* for values */
-  char address[CLI_SOCKET_MAX + 40];
+  char address[320];
   char body[CLI_BODY_MAX];
   tr_time timeout;
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
@@ -25,7 +25,8 @@ int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what
 int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked);
 #define CLI_WHICH_OPTIONS                                                                                    \
   { "pid", 'p', "PID", "the process, where several run (see troupe ps)", NULL },                            \
-  { "host", 0, "unix:PATH", "its operator's socket, where it is not in the usual place", NULL },            \
+  { "host", 0, "ADDRESS", "the host at this address, whose rights must grant it; unix:PATH: an operator's socket, too", NULL }, \
+  CLI_TLS_OPTIONS,                                                                                            \
   { "json", 0, NULL, "print what the process answers as it is", NULL }
 
 /* operate.c. 0, or an exit status, told. begin: op->rt is the caller's to free. */

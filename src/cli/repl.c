@@ -110,7 +110,7 @@ static int find_agent(repl *self, only *found) {
   tr_error error;
   void *both[] = { &self->op, found };
   tr_error_init(&error);
-  int rc = tr_operator_ask(self->op.address, "agents", "{}", TR_SECONDS(30), on_agents, both, &error);
+  int rc = tr_operator_ask(self->op.rt, self->op.address, "agents", "{}", TR_SECONDS(30), on_agents, both, &error);
   if (rc) return cli_fail(CLI_FAILED, "repl", "%s: %s", tr_error_name(rc), error.text);
   if (found->count != 1) return cli_fail(CLI_USAGE, "repl", "%zu agents live there: name one (troupe repl AGENT; troupe top shows them)", found->count);
   self->agent = found->id;

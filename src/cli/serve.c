@@ -70,6 +70,18 @@ static void tell_forms(troupe_t *rt, const char *bound) {
   else tr_log_write(log, TR_LOG_INFO, "listening", "python=%s dotnet=http://%s", bound, bound);
 }
 
+/* Of a host without a file of rights. */
+static bool read_operators(const cli_verb *verb, const cli_args *args, tr_right *out) {
+  const char *what = cli_get(verb, args, "operators");
+  if (!what) return true;
+  for (tr_right right = TR_RIGHT_OBSERVE; right <= TR_RIGHT_EVALUATE; right++)
+    if (strcmp(what, tr_right_name(right)) == 0) *out = right;
+  if (*out && !cli_get(verb, args, "rights")) return true;
+  cli_fail(CLI_USAGE, verb->name, *out ? "--operators: with --rights, that file says who may (observe, operate, evaluate = yes)"
+                                       : "--operators: expected observe, operate or evaluate, got \"%s\"", what);
+  return false;
+}
+
 static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, const char *const *addresses, int count) {
   tr_host_options options = { 0 };
   uint64_t max_message;
@@ -81,6 +93,7 @@ static int listen_at(troupe_t *rt, const cli_verb *verb, const cli_args *args, c
   const char *slow = cli_get(verb, args, "slow-consumer");
   if (slow && strcmp(slow, "drop") && strcmp(slow, "block"))
     return cli_fail(CLI_USAGE, verb->name, "--slow-consumer: expected drop or block, got \"%s\"", slow);
+  if (!read_operators(verb, args, &options.operators)) return CLI_USAGE;
   options.block_senders = slow && strcmp(slow, "block") == 0;
   options.json_only = cli_get(verb, args, "json-only");
   options.protobuf_only = cli_get(verb, args, "protobuf-only");

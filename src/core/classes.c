@@ -16,24 +16,12 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->has_close = options->has_close;
   class_->pool = options->pool;
   class_->exclusive_init = options->exclusive_init;
+  class_->first = options->first;
   class_->pinned = options->pinned;
   class_->requeue = options->requeue;
   class_->core->shared += options->shared - class_->shared;
   class_->shared = options->shared;
   class_->partial = class_->limited || class_->shared;
-}
-
-/* The subscription to "TYPE:…". */
-static int hear_direct_topics(tr_class *class_, tr_error *error) {
-  tr_buf prefix;
-  tr_buf_init(&prefix, class_->core->mem);
-  tr_buf_slice(&prefix, tr_name_view(class_->type));
-  tr_buf_byte(&prefix, ':');
-  tr_local_sub_options options = { .kind = TR_SUB_PREFIX, .topic = tr_buf_view(&prefix) };
-  int err = prefix.failed ? tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY))
-                          : tr_class_subscribe(class_, &options, NULL, error);
-  tr_buf_fini(&prefix);
-  return err;
 }
 
 static int add_unlisted(tr_core *core, tr_class *class_) {
@@ -74,7 +62,8 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
     tr_log_write(core->log, TR_LOG_WARN, "type.not_shared", "agent_type=%s reason=\"not with several threads\"",
                  class_->type->text);
   if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
-  err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
+  err = options->direct_topics ? tr_direct_hear(class_) : 0;
+  if (err) tr_error_set(error, err, "%s", tr_error_default_text(err));
   if (err) tr_core_remove_class(core, class_);
   else if (out) *out = class_;
   return err;
@@ -157,6 +146,7 @@ uint32_t tr_class_mailbox_limit(const tr_class *class_) { return class_->mailbox
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }
+bool tr_class_is_first(const tr_class *class_) { return class_->exclusive_init || class_->first; }
 bool tr_class_requeues(const tr_class *class_) { return class_->requeue; }
 
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after) {

@@ -33,7 +33,7 @@ typedef struct tr_core_hooks {
   /* A message could not be delivered: `code` says why. Counted already. msg is borrowed. May be NULL. */
   void (*dead_letter)(void *ud, tr_msg *msg, int code, const char *reason);
   void *ud;
-  /* An event from here that nobody gets, here or behind a door (not asked where there are several isolates). May be NULL. */
+  /* An event from here that nobody gets, here or behind a door. May be NULL. */
   void (*unheard)(void *ud, tr_msg *event);
 } tr_core_hooks;
 
@@ -111,6 +111,7 @@ typedef struct tr_class_options {
   bool requeue;             /* its open turns can be begun again: a save does not wait for them (tr_core_freeze) */
   bool shared;              /* other workers of a host may have the type, too: the host decides whose an id is (shared.c) */
   bool exclusive_init;      /* a program: its INIT turn may last for ever and takes its mail by tr_turn_receive */
+  bool first;               /* of several isolates it lives in the first */
 } tr_class_options;
 
 /* Add a class, registering its type with the router. own: copies the type; ops and ud must outlive the class. err: TR_EEXISTS, TR_EINVALID, TR_EMEMORY. */
@@ -121,6 +122,8 @@ void tr_core_remove_class(tr_core *core, tr_class *class_);
 /* The same in good order: nobody finds the type any more, and each instance is closed (TR_CLOSE_REMOVED). ops->gone tells when the last
  * one has left; ops and ud must live until then. */
 void tr_core_retire_class(tr_core *core, tr_class *class_);
+/* Before the router's subscriptions are listed: those that are only marked are made (direct.c). 0 or TR_EMEMORY. */
+int tr_core_list_subs(tr_core *core);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 /* The types of agents that this process has elsewhere (remote.c) and no class for: *at is 0 at first. NULL ends. */
 tr_name *tr_core_next_unlisted(const tr_core *core, uint32_t *at);
@@ -218,6 +221,7 @@ void tr_core_drop_turns(tr_core *core, tr_dropped_fn fn, void *ud);
 /* Iterate all classes: NULL starts and ends. */
 tr_class *tr_core_next_class(const tr_core *core, tr_class *after);
 bool tr_class_is_program(const tr_class *class_);
+bool tr_class_is_first(const tr_class *class_); /* of several isolates all its instances are in the first: programs, and who says so */
 bool tr_class_requeues(const tr_class *class_);
 /* Iterate all mailboxes of a class, those of instances that are not made yet too. */
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
@@ -390,10 +394,11 @@ typedef struct tr_far_ops {
    * turn may be made to wait (tr_gate_park). A request must end in tr_msg_answer. */
   int (*send)(void *ud, int isolate, tr_msg *msg, tr_turn *from);
   /* An event's receivers elsewhere, collected in *list (NULL at first): an instance, or all live ones of a class (key NULL) in every
-   * other isolate. Then it is carried there, and, of events that began here, to the first isolate for all that only that one knows.
-   * err: TR_EMEMORY, TR_EOVERLOADED: told already. */
+   * other isolate. Then it is carried there, and, of events that began here, to the first isolate for all that only that one knows
+   * (*heard: has it receivers so far? Set where it went on to that one, which will say it if there are none). err: TR_EMEMORY,
+   * TR_EOVERLOADED: told already. */
   int (*receiver)(void *ud, void **list, const tr_class *class_, const tr_name *key, int isolate);
-  int (*publish)(void *ud, void *list, tr_msg *event, tr_turn *from);
+  int (*publish)(void *ud, void *list, tr_msg *event, tr_turn *from, bool *heard);
   bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
   /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
   void (*waits)(void *ud, tr_msg *msg, bool waiting);
@@ -409,9 +414,10 @@ typedef struct tr_asker { bool background; uint8_t turn; } tr_asker; /* turn: a 
 typedef enum { TR_ASKER_NONE = 0, TR_ASKER_WAITS /* a save waits for its turn */, TR_ASKER_AGAIN /* it is begun again */ } tr_asker_turn;
 tr_call *tr_core_relay(tr_core *core, tr_msg *msg, tr_asker asker, tr_reply_fn fn, void *ud);
 void tr_call_probe(tr_call *call, const tr_probe *probe); /* of that caller's: follow what the call waits for (probes.c) */
-/* An event that another isolate gives out: to one instance here; key NULL: to all live ones; class_ NULL: to doors, taps and classes with
- * `pinned`. Borrows; msg->number must be the same each time. */
+/* An event that another isolate gives out: to one instance here; key NULL: to all live ones. Or to doors, taps and
+ * classes with `pinned` (heard: somebody has it already). Borrows; msg->number must be the same each time. */
 int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
+int tr_core_take_rest(tr_core *core, tr_msg *event, bool heard);
 /* Hold an agent (it goes on with nothing while what it sent waits for room elsewhere), or let it go; counted. */
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held);
 void tr_core_let_go(tr_core *core); /* all of them */

@@ -51,9 +51,8 @@ void tr_call_probe(tr_call *call, const tr_probe *probe) {
   tr_msg_unref(msg);
 }
 
-int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) {
-  return class_ ? tr_publish_to(core, event, class_, key) : tr_publish_rest(core, event);
-}
+int tr_core_take_event(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) { return tr_publish_to(core, event, class_, key); }
+int tr_core_take_rest(tr_core *core, tr_msg *event, bool heard) { return tr_publish_rest(core, event, heard); }
 
 void tr_core_hold(tr_core *core, tr_slice type, tr_slice key, bool held) {
   tr_class *class_ = tr_core_find_class(core, type);

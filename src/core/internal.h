@@ -5,7 +5,7 @@
  *   message.c      the message itself, answering it
  *   turns.c        a turn's outbox, its run and its end
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
- *   publish.c      the same for events, by local_subs.c
+ *   publish.c      the same for events, by local_subs.c and direct.c
  *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; crowded.c: a warning; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
@@ -139,7 +139,7 @@ struct tr_class {
   bool limited;                /* only these keys are served: */
   tr_name **served;
   uint32_t served_count;
-  bool reentrant, has_init, has_close, exclusive_init, requeue, pinned;
+  bool reentrant, has_init, has_close, exclusive_init, first, requeue, pinned;
   bool shared;                 /* shared.c */
   bool removed;                /* waits for its last instance and subscription to go */
   bool retired;                /* likewise, and its instances are being closed */
@@ -421,7 +421,8 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from);
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from);
 /* An event to one local instance, if it has not got it yet; NULL: to all live ones. */
 int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key);
-int tr_publish_rest(tr_core *core, tr_msg *event);
+/* To all that only the first isolate knows; heard: somebody in another one had it. */
+int tr_publish_rest(tr_core *core, tr_msg *event, bool heard);
 /* uplinks.c: whom to ask for a type that nobody here has, or NULL; the one that a message names. */
 tr_dest *tr_uplink_pick(tr_core *core, tr_name *type);
 tr_dest *tr_uplink_named(const tr_core *core, uint32_t number);
@@ -491,5 +492,8 @@ void tr_local_subs_init(tr_core *core);
 void tr_local_subs_fini(tr_core *core);
 void tr_local_subs_drop_class(tr_class *class_);
 void tr_local_subs_bury(tr_core *core); /* free the graveyard, once nobody looks at it */
+/* direct.c: the class hears "TYPE:…" from now on; the subscription for it is there from the first look at such a topic. 0 or TR_EMEMORY. */
+int tr_direct_hear(tr_class *class_);
+int tr_direct_look(tr_core *core, tr_slice topic);
 
 #endif

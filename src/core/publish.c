@@ -177,6 +177,12 @@ bool tr_core_wanted(tr_core *core, tr_name *topic_type) {
   return wanted;
 }
 
+static void unheard(tr_core *core, tr_msg *msg) {
+  if (core->hooks.unheard && !msg->from_wire && !tr_name_reserved(tr_name_view(msg->target_type))) core->hooks.unheard(core->hooks.ud, msg);
+  tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
+                 msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
+}
+
 int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   giving g = { .core = core, .msg = msg, .from = from };
   core->stats.events += !msg->crossed;
@@ -186,14 +192,13 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   }
   give_here(&g, false);
   if (core->far) {
-    int err = core->far->publish(core->far_ud, g.far, msg, from);
+    bool heard = g.count > 0;
+    int err = core->far->publish(core->far_ud, g.far, msg, from, &heard);
     if (err) failed(&g, err);
+    g.count += heard; /* or the first isolate says whether it was */
   }
   go_out(&g);
-  if (g.count > 0) return g.error;
-  if (core->hooks.unheard && !msg->from_wire && !core->far && !tr_name_reserved(tr_name_view(msg->target_type))) core->hooks.unheard(core->hooks.ud, msg);
-  tr_log_write(core->log, TR_LOG_DEBUG, "event.unwanted", "topic=%s/%s type=%s", msg->target_type->text,
-                 msg->target_key ? msg->target_key->text : "", msg->type ? msg->type->text : "");
+  if (!g.count) unheard(core, msg);
   return g.error;
 }
 
@@ -204,9 +209,10 @@ int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) 
   return g.error;
 }
 
-int tr_publish_rest(tr_core *core, tr_msg *event) {
+int tr_publish_rest(tr_core *core, tr_msg *event, bool heard) {
   giving g = { .core = core, .msg = event, .settled = true };
   give_here(&g, true);
   go_out(&g);
+  if (!g.count && !heard) unheard(core, event);
   return g.error;
 }

@@ -26,7 +26,7 @@ struct tr_who { uint32_t refs, length; char names[]; };
 tr_slice tr_who_names(const tr_who *who) { return who ? tr_slice_make(who->names, who->length) : tr_slice_of(""); }
 
 /* The first of them: who it is for the log, and for itself. */
-static tr_slice first_name(const tr_who *who) {
+tr_slice tr_access_name(const tr_who *who) {
   tr_slice names = tr_who_names(who);
   const char *end = names.n ? memchr(names.p, '\n', names.n) : NULL;
   if (end) names.n = (size_t)(end - names.p);
@@ -126,10 +126,10 @@ void tr_access_leave(tr_host_stream *stream) {
 
 bool tr_access_bind(tr_host_stream *stream, tr_client *client) {
   if (!stream->who || client->who == stream->who) return true;
-  if (client->who && !tr_slice_equal(first_name(client->who), first_name(stream->who))) {
+  if (client->who && !tr_slice_equal(tr_access_name(client->who), tr_access_name(stream->who))) {
     tr_error error;
     tr_error_init(&error);
-    tr_error_set(&error, TR_EPERMISSION, "this client-id belongs to another than %.*s", TR_BRIEF(first_name(stream->who)));
+    tr_error_set(&error, TR_EPERMISSION, "this client-id belongs to another than %.*s", TR_BRIEF(tr_access_name(stream->who)));
     turned_away(client->host, stream, &error);
     tr_host_stream_end(stream, TR_GRPC_PERMISSION_DENIED, error.text);
     return false;
@@ -184,7 +184,7 @@ bool tr_access_check(tr_client *client, tr_right right, tr_slice type, tr_slice 
 
 /* "token:ci has no right to it (call = counter/main in the host's rights would grant it)" */
 void tr_access_explain(const tr_client *client, tr_right right, tr_slice type, tr_slice key, char *out, size_t size) {
-  tr_slice who = first_name(client->who);
+  tr_slice who = tr_access_name(client->who);
   client->host->stats.denied++;
   if (right == TR_RIGHT_CONTROL) snprintf(out, size, "%.*s may not (control = yes in the host's rights would grant it)", TR_BRIEF(who));
   else snprintf(out, size, "%.*s may not (%s = %.*s%s%.*s in the host's rights would grant it)", TR_BRIEF(who), tr_right_name(right), TR_BRIEF(type),
@@ -255,7 +255,7 @@ static bool stays(tr_client *client, tr_error *error) {
   tr_who *who = NULL;
   char why[TR_ERROR_TEXT];
   if (ask(stream->conn, stream->call, &who, error)) return false;
-  bool same = !client->who || tr_slice_equal(first_name(who), first_name(client->who));
+  bool same = !client->who || tr_slice_equal(tr_access_name(who), tr_access_name(client->who));
   unref_who(client->host, client->who);
   client->who = who;
   client->entry_stamp = 0;

@@ -20,6 +20,7 @@ static const char *const paths[TR_METHODS] = {
   [TR_METHOD_SUBSCRIBE] = "/agents.AgentRpc/AddSubscription",
   [TR_METHOD_UNSUBSCRIBE] = "/agents.AgentRpc/RemoveSubscription",
   [TR_METHOD_SUBSCRIPTIONS] = "/agents.AgentRpc/GetSubscriptions",
+  [TR_METHOD_OPERATOR] = "/troupe.Admin/Ask",
   [TR_METHOD_HEALTH_CHECK] = "/grpc.health.v1.Health/Check",
   [TR_METHOD_HEALTH_WATCH] = "/grpc.health.v1.Health/Watch",
   [TR_METHOD_REFLECTION] = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -77,7 +78,7 @@ static void on_open(void *ud, tr_rpc_call *call, tr_slice path) {
     return;
   }
   tr_slice id = tr_rpc_call_header(call, "client-id");
-  if (!id.p && method < TR_METHOD_HEALTH_CHECK) {
+  if (!id.p && method < TR_METHOD_OPERATOR) {
     refuse(call, TR_GRPC_INVALID_ARGUMENT, "client-id metadata not found.");
     return;
   }
@@ -141,7 +142,8 @@ static void on_half_closed(void *ud, tr_rpc_call *call) {
   stream->half_closed = true;
   if (stream->method >= TR_METHOD_REFLECTION) tr_host_stream_end(stream, TR_GRPC_OK, "");
   if (!is_unary(stream)) return; /* it goes on receiving */
-  if (stream->message && stream->method >= TR_METHOD_HEALTH_CHECK) tr_health_serve(stream);
+  if (stream->message && stream->method == TR_METHOD_OPERATOR) tr_asked_serve(stream);
+  else if (stream->message && stream->method >= TR_METHOD_HEALTH_CHECK) tr_health_serve(stream);
   else if (stream->message) tr_unary_serve(stream);
   else tr_host_stream_end(stream, TR_GRPC_INTERNAL, "no message on a unary call");
 }
@@ -171,6 +173,7 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
     if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
     tr_client_lost(client);
   }
+  tr_asked_closed(stream);
   tr_timer_stop(conn->host->timers, &stream->limit);
   conn->untaken -= stream->untaken;
   tr_access_leave(stream);

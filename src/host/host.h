@@ -21,6 +21,8 @@ struct tr_wire_control;
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
 
+typedef struct tr_host_stream tr_visitor; /* an operator, with one question */
+
 typedef struct tr_host_dead {
   const char *kind; /* "event", "answer": a literal */
   tr_slice topic, source, type, sender, sender_key; /* of an event; as far as they are known */
@@ -60,6 +62,12 @@ typedef struct tr_host_options {
   void (*dead)(void *ud, const struct tr_host_dead *letter);
   /* An event came from a client, and nobody at all gets it. May be NULL. */
   void (*unheard)(void *ud, tr_slice topic_type, tr_slice type);
+  /* An operator's question, a troupe.AdminRequest (borrowed), is to be answered by tr_visitor_*, now or later; NULL: nobody answers such. What is
+   * returned (NULL: refused) is handed to unasked, once, when the visitor is not to be spoken of any more. */
+  void *(*asked)(void *ud, tr_visitor *visitor, tr_slice bytes);
+  void (*unasked)(void *ud, void *question);
+  /* What operators may do who come from this machine, or show who they are, where there is no file of rights: TR_RIGHT_OBSERVE and more; 0: nothing. */
+  tr_right operators;
   /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
   void (*control)(void *ud, const struct tr_wire_control *message);
   void *ud;
@@ -93,6 +101,13 @@ void tr_host_conn_closed(tr_host_conn *conn);
  * have been answered or `deadline` is reached. tr_host_drained becomes true. */
 void tr_host_drain(tr_host *host, tr_time deadline);
 bool tr_host_drained(const tr_host *host);
+
+/* An operator's question. err: TR_EPERMISSION, and what would grant it. */
+int tr_visitor_may(const tr_visitor *visitor, tr_right right, tr_error *error);
+const char *tr_visitor_name(const tr_visitor *visitor, char out[128]); /* for the log */
+bool tr_visitor_send(tr_visitor *visitor, tr_blob *frame); /* false: it is over, too much waits to be read */
+void tr_visitor_end(tr_visitor *visitor, int status, const char *text);
+size_t tr_visitor_queued(const tr_visitor *visitor);
 
 /* Route a control message of this process to its destination, a client's control channel; or drop it. */
 void tr_host_control(tr_host *host, const struct tr_wire_control *message);

@@ -40,7 +40,8 @@ typedef enum {
   TR_METHOD_SUBSCRIBE,
   TR_METHOD_UNSUBSCRIBE,
   TR_METHOD_SUBSCRIPTIONS,
-  TR_METHOD_HEALTH_CHECK, /* from here on no client-id is needed */
+  TR_METHOD_OPERATOR,     /* from here on no client-id is needed */
+  TR_METHOD_HEALTH_CHECK, /* from here on nobody needs to be known */
   TR_METHOD_HEALTH_WATCH,
   TR_METHOD_REFLECTION,
   TR_METHOD_REFLECTION_ALPHA,
@@ -82,6 +83,7 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_host_method method;
   bool half_closed, ended;
   bool unknown;       /* health.c: it watches a service that there is not */
+  void *question;     /* asked.c: whoever answers it knows it by this */
   tr_who *who;        /* whose call it is; NULL: nobody asks */
 };
 
@@ -94,6 +96,8 @@ bool tr_host_stream_answer(tr_host_stream *stream, tr_blob *frame);
 
 /* ---- health.c ---- */
 
+void tr_asked_serve(tr_host_stream *stream);  /* asked.c */
+void tr_asked_closed(tr_host_stream *stream);
 void tr_health_serve(tr_host_stream *stream);
 void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
 
@@ -384,6 +388,7 @@ static inline bool tr_guard_worth_a_line(uint64_t count) { return (count & (coun
 
 /* Who makes this call; false: it was refused. */
 bool tr_access_admit(tr_host_stream *stream);
+tr_slice tr_access_name(const tr_who *who); /* the first of their names, or "anonymous" */
 void tr_access_leave(tr_host_stream *stream);
 void tr_access_forget_conn(tr_host_conn *conn);
 /* Is this client the caller's own? It is from now on, if it was nobody's; false: the call was refused. */

@@ -9,7 +9,7 @@
 
 typedef struct item { tr_slice text; uint8_t right; bool slash; } item; /* right TR_RIGHTS: a name of the section */
 
-struct tr_rights_entry { const tr_rights *rights; uint32_t first, count; uint8_t has, by_key; /* bits by tr_right */ };
+struct tr_rights_entry { const tr_rights *rights; uint32_t first, count; uint16_t has, by_key; /* bits by tr_right */ };
 
 struct tr_rights {
   tr_mem *mem;
@@ -20,7 +20,7 @@ struct tr_rights {
   size_t n_items, cap_items, n_entries, cap_entries;
 };
 
-static const char *const names[TR_RIGHTS + 1] = { "register", "publish", "subscribe", "call", "sender", "control", NULL };
+static const char *const names[TR_RIGHTS + 1] = { "register", "publish", "subscribe", "call", "sender", "control", "observe", "operate", "evaluate", NULL };
 const char *tr_right_name(tr_right right) { return names[right]; }
 
 /* ---- reading ---- */
@@ -56,8 +56,8 @@ static int add_item(parser *p, tr_slice text, uint8_t right) {
   r->items[r->n_items++] = (item){ text, right, slash };
   p->entry->count++;
   if (right == TR_RIGHTS) return 0;
-  p->entry->has |= (uint8_t)(1u << right);
-  if (slash) p->entry->by_key |= (uint8_t)(1u << right);
+  p->entry->has |= (uint16_t)(1u << right);
+  if (slash) p->entry->by_key |= (uint16_t)(1u << right);
   return 0;
 }
 
@@ -97,6 +97,14 @@ static int begin_section(parser *p, tr_slice line) {
   return rc;
 }
 
+static int read_yes(parser *p, tr_slice word, uint8_t right) {
+  char text[40];
+  if (tr_slice_is(word, "no")) return 0;
+  if (tr_slice_is(word, "yes")) return add_item(p, word, right);
+  snprintf(text, sizeof text, "%s is yes or no", names[right]);
+  return bad(p, text);
+}
+
 static int read_right(parser *p, tr_slice line) {
   const char *equals = memchr(line.p, '=', line.n);
   if (!equals) return bad(p, "expected [NAME, …], or RIGHT = PATTERN, …");
@@ -111,9 +119,7 @@ static int read_right(parser *p, tr_slice line) {
     return bad(p, text);
   }
   if (!p->entry) return bad(p, "a right belongs into a section, [NAME, …]");
-  if (right == TR_RIGHT_CONTROL && tr_slice_is(list, "no")) return 0;
-  if (right == TR_RIGHT_CONTROL && !tr_slice_is(list, "yes")) return bad(p, "control is yes or no");
-  return add_list(p, list, right);
+  return right >= TR_RIGHT_CONTROL ? read_yes(p, list, right) : add_list(p, list, right);
 }
 
 static int read_line(parser *p, tr_slice line) {
@@ -224,6 +230,7 @@ static bool fits(const item *it, tr_slice type, tr_slice key) {
 
 bool tr_rights_allow(const tr_rights_entry *entry, tr_right right, tr_slice type, tr_slice key) {
   uint8_t want = meant(entry, right);
+  if (want >= TR_RIGHT_OBSERVE) return entry->has >> want != 0; /* it, or one that is more */
   if (!(entry->has & 1u << want)) return false;
   if (want == TR_RIGHT_CONTROL) return true;
   for (uint32_t i = 0; i < entry->count; i++) {

@@ -8,6 +8,9 @@
  *   call      = echo, counter/main    agents: by type, or type/key
  *   sender    = echo, echo-2           agents it may say it is (without this line: those that it may register)
  *   control   = yes                   load, save and move agents' states by the control channel
+ *   observe   = yes                   the operator's verbs that only look
+ *   operate   = yes                   those that change something, too
+ *   evaluate  = yes                   and those that reach into a running agent's code: repl, break
  *
  * `*` stands for any text. Names: "token:NAME", "cert:NAME" (common name or subjectAltName), "uid:NUMBER", "anonymous" (nobody known);
  * a pattern never means anonymous unless it says so. */
@@ -23,7 +26,8 @@
 #define TR_RIGHTS_FILE_MAX (1u << 20)
 #define TR_RIGHTS_ITEMS_MAX 100000 /* names and patterns */
 
-typedef enum { TR_RIGHT_REGISTER = 0, TR_RIGHT_PUBLISH, TR_RIGHT_SUBSCRIBE, TR_RIGHT_CALL, TR_RIGHT_SENDER, TR_RIGHT_CONTROL, TR_RIGHTS } tr_right;
+typedef enum { TR_RIGHT_REGISTER = 0, TR_RIGHT_PUBLISH, TR_RIGHT_SUBSCRIBE, TR_RIGHT_CALL, TR_RIGHT_SENDER, TR_RIGHT_CONTROL,
+               TR_RIGHT_OBSERVE, TR_RIGHT_OPERATE, TR_RIGHT_EVALUATE, TR_RIGHTS } tr_right; /* of the last three each has those before it in it */
 
 typedef struct tr_rights tr_rights; /* counted */
 typedef struct tr_rights_entry tr_rights_entry;

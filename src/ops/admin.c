@@ -30,10 +30,7 @@ struct tr_admin_call {
   bool asked;       /* it is the answerer's */
   void (*gone)(void *ud);
   void *gone_ud;
-  /* of this process */
-  void (*reply)(void *ud, tr_slice body);
-  void (*over)(void *ud, int code, tr_slice text);
-  void *ud;
+  tr_admin_asker asker; /* where it came otherwise than by a connection */
 };
 
 tr_admin *tr_admin_new(const tr_admin_options *options) {
@@ -113,10 +110,15 @@ static void forget(tr_admin_call *call) {
   TR_DELETE(call->mem, call);
 }
 
-tr_admin_call *tr_admin_call_here(tr_mem *mem, void (*reply)(void *ud, tr_slice body), void (*over)(void *ud, int code, tr_slice text), void *ud) {
+tr_admin_call *tr_admin_call_here(tr_mem *mem, const tr_admin_asker *asker) {
   tr_admin_call *call = TR_NEW(mem, tr_admin_call);
-  if (call) *call = (tr_admin_call){ .mem = mem, .asked = true, .reply = reply, .over = over, .ud = ud };
+  if (call) *call = (tr_admin_call){ .mem = mem, .asked = true, .asker = *asker };
   return call;
+}
+
+void tr_admin_lost(tr_admin_call *call) {
+  call->asker = (tr_admin_asker){ .reply = NULL };
+  if (call->gone) call->gone(call->gone_ud);
 }
 
 void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud) {
@@ -124,10 +126,13 @@ void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud) {
   call->gone_ud = ud;
 }
 
-size_t tr_admin_queued(const tr_admin_call *call) { return call->rpc ? tr_rpc_queued(call->rpc) : 0; }
+size_t tr_admin_queued(const tr_admin_call *call) {
+  if (call->asker.queued) return call->asker.queued(call->asker.ud);
+  return call->rpc ? tr_rpc_queued(call->rpc) : 0;
+}
 
 void tr_admin_send(tr_admin_call *call, tr_slice body) {
-  if (call->reply) call->reply(call->ud, body);
+  if (call->asker.reply) call->asker.reply(call->asker.ud, body);
   if (!call->rpc) return;
   tr_blob *frame = body.n <= TR_ADMIN_REPLY_MAX ? tr_admin_frame(call->mem, body, (tr_slice){ NULL, 0 }) : NULL;
   if (!frame || tr_rpc_send(call->rpc, frame) < 0) {
@@ -140,13 +145,13 @@ void tr_admin_send(tr_admin_call *call, tr_slice body) {
 
 void tr_admin_done(tr_admin_call *call) {
   if (call->rpc) tr_rpc_finish(call->rpc, TR_GRPC_OK, TR_SLICE_LITERAL(""));
-  if (call->over) call->over(call->ud, 0, TR_SLICE_LITERAL(""));
+  if (call->asker.over) call->asker.over(call->asker.ud, 0, TR_SLICE_LITERAL(""));
   forget(call);
 }
 
 void tr_admin_fail(tr_admin_call *call, int code, const char *text) {
   if (call->rpc) refuse(call->rpc, tr_error_grpc(code), text);
-  if (call->over) call->over(call->ud, code, tr_slice_of(text));
+  if (call->asker.over) call->asker.over(call->asker.ud, code, tr_slice_of(text));
   forget(call);
 }
 

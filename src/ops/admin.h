@@ -36,9 +36,16 @@ int tr_admin_output(tr_admin_conn *conn, tr_buf *out, size_t limit);
 bool tr_admin_finished(const tr_admin_conn *conn);
 void tr_admin_closed(tr_admin_conn *conn); /* frees it */
 
-/* A question that comes from this process itself, without a connection: reply and over as in tr_admin_ask_options. It is answered as any
- * other. NULL: out of memory. */
-tr_admin_call *tr_admin_call_here(tr_mem *mem, void (*reply)(void *ud, tr_slice body), void (*over)(void *ud, int code, tr_slice text), void *ud);
+/* A question that comes otherwise than by a connection of ours: from this process itself, or by a host's door. reply and over as in
+ * tr_admin_ask_options; queued (may be NULL): bytes that the asker has not taken. It is answered as any other. NULL: out of memory. */
+typedef struct tr_admin_asker {
+  void (*reply)(void *ud, tr_slice body);
+  void (*over)(void *ud, int code, tr_slice text);
+  size_t (*queued)(void *ud);
+  void *ud;
+} tr_admin_asker;
+tr_admin_call *tr_admin_call_here(tr_mem *mem, const tr_admin_asker *asker);
+void tr_admin_lost(tr_admin_call *call); /* of such a one: the asker is not there any more, and is told nothing further */
 /* fn is told, once, when nobody hears the answer any more; not from inside the functions below, nor after the end. */
 void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud);
 size_t tr_admin_queued(const tr_admin_call *call); /* bytes that the asker has not taken */
@@ -53,6 +60,8 @@ typedef struct tr_admin_ask_options {
   tr_mem *mem;
   const char *verb;
   tr_slice body;
+  tr_slice authorization;                                     /* "Bearer …", or nothing; borrowed during tr_admin_ask_new */
+  bool tls;                                                   /* what carries it */
   void (*reply)(void *ud, tr_slice body);                     /* each text */
   void (*over)(void *ud, int code, tr_slice text);            /* once; 0: all was told */
   void (*dirty)(void *ud);

@@ -38,7 +38,8 @@ static void on_dirty(void *ud, tr_rpc_conn *conn) {
 static const tr_rpc_handlers handlers = { .message = on_message, .closed = on_closed, .dirty = on_dirty };
 
 static bool ask_it(tr_admin_ask *ask) {
-  tr_rpc_call *call = tr_rpc_call_new(ask->rpc, TR_SLICE_LITERAL("/troupe.Admin/Ask"), NULL, 0, -1);
+  tr_rpc_header header = { TR_SLICE_LITERAL("authorization"), ask->o.authorization };
+  tr_rpc_call *call = tr_rpc_call_new(ask->rpc, TR_SLICE_LITERAL("/troupe.Admin/Ask"), &header, ask->o.authorization.n > 0, -1);
   tr_blob *frame = call ? tr_admin_frame(ask->o.mem, tr_slice_of(ask->o.verb), ask->o.body) : NULL;
   bool sent = frame && tr_rpc_send(call, frame) >= 0;
   if (sent) tr_rpc_half_close(call);
@@ -51,7 +52,7 @@ tr_admin_ask *tr_admin_ask_new(const tr_admin_ask_options *options) {
   if (!ask) return NULL;
   ask->o = *options;
   tr_rpc_options rpc = {
-    .mem = options->mem, .handlers = &handlers, .ud = ask, .max_message = TR_ADMIN_REPLY_MAX + 64, .authority = "localhost",
+    .mem = options->mem, .handlers = &handlers, .ud = ask, .max_message = TR_ADMIN_REPLY_MAX + 64, .authority = "localhost", .secure = options->tls,
   };
   ask->rpc = tr_rpc_conn_new(&rpc);
   if (ask->rpc && ask_it(ask)) return ask;

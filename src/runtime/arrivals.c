@@ -14,7 +14,7 @@ static void give_event(tr_isolate *isolate, const tr_parcel *parcel, tr_msg *eve
     else tr_core_dead_letter(isolate->core, event, class_ ? TR_EMEMORY : TR_ENOT_FOUND, NULL);
     tr_name_unref(name);
   }
-  if (parcel->rest) tr_core_take_event(isolate->core, event, NULL, NULL);
+  if (parcel->rest) tr_core_take_rest(isolate->core, event, parcel->heard);
 }
 
 static void take_event(tr_isolate *isolate, const tr_parcel *parcel) {

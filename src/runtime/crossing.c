@@ -137,7 +137,7 @@ static int push_event(tr_isolate *isolate, unsigned to, tr_msg *event, tr_turn *
   return rc;
 }
 
-static int publish(void *ud, void *receivers, tr_msg *event, tr_turn *from) {
+static int publish(void *ud, void *receivers, tr_msg *event, tr_turn *from, bool *heard) {
   tr_isolate *isolate = ud;
   tr_far_list *list = receivers;
   bool rest = isolate->index > 0 && !event->from_wire && atomic_load(&isolate->crew->outward);
@@ -146,6 +146,8 @@ static int publish(void *ud, void *receivers, tr_msg *event, tr_turn *from) {
   tr_error_init(&error);
   int rc = tr_draft_message(&isolate->draft, isolate->script, event, &error);
   if (from && !event->from_wire) isolate->draft.head.origin = (uint8_t)(isolate->index + 1);
+  isolate->draft.head.heard = *heard;
+  *heard = *heard || rest;
   for (unsigned i = 0; !rc && i < isolate->crew->count; i++) {
     tr_slice to = list ? tr_buf_view(&list->receivers[i]) : (tr_slice){ NULL, 0 };
     if (!to.n && !(rest && i == 0)) continue;

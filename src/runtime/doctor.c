@@ -60,22 +60,42 @@ static size_t topics_of(const troupe_t *rt, const char *names[NAMES_MOST + 1]) {
   return n;
 }
 
+static void tell_unheard(doctor *d, const tr_unheard *it, const char *const *names, size_t known) {
+  const char *nearest = tr_text_nearest(tr_slice_of(it->topic), names);
+  char others[200];
+  if (nearest) snprintf(others, sizeof others, "the nearest topic is %s", nearest);
+  else snprintf(others, sizeof others, "%zu other topics have subscribers", known);
+  tell(d, it->topic, "nobody listens to topic %s: %llu event%s, the last one, %s, %.0f s ago; %s", it->topic, (unsigned long long)it->count,
+       it->count == 1 ? "" : "s", it->type, ago(it->wall_us), others);
+}
+
+/* What was counted from isolate i on; false: an earlier one has this topic, too, and it is told with that. */
+static bool sum_up(const troupe_t *rt, unsigned i, const char *topic, tr_unheard *sum) {
+  const tr_undelivered *all;
+  *sum = (tr_unheard){ .count = 0 };
+  for (unsigned at = 0; (all = tr_undelivered_of(rt, at)); at++) {
+    for (uint32_t k = 0; k < all->unheard_count; k++) {
+      const tr_unheard *it = &all->unheard[k];
+      if (strcmp(it->topic, topic)) continue;
+      if (at < i) return false;
+      uint64_t count = sum->count + it->count;
+      if (it->wall_us >= sum->wall_us) *sum = *it;
+      sum->count = count;
+    }
+  }
+  return true;
+}
+
 static void look_for_unheard(doctor *d) {
   const char *names[NAMES_MOST + 1];
   const tr_undelivered *all;
   size_t known = topics_of(d->rt, names);
   for (unsigned i = 0; (all = tr_undelivered_of(d->rt, i)); i++) {
     for (uint32_t k = 0; k < all->unheard_count; k++) {
-      const tr_unheard *it = &all->unheard[k];
-      const char *nearest = tr_text_nearest(tr_slice_of(it->topic), names);
+      tr_unheard sum;
       size_t count = 0;
-      if (tr_router_match(tr_core_router(d->rt->core), tr_slice_of(it->topic), &count) || count) continue; /* by now somebody does */
-      if (nearest)
-        tell(d, it->topic, "nobody listens to topic %s: %llu event%s, the last one, %s, %.0f s ago; the nearest topic is %s", it->topic,
-             (unsigned long long)it->count, it->count == 1 ? "" : "s", it->type, ago(it->wall_us), nearest);
-      else
-        tell(d, it->topic, "nobody listens to topic %s: %llu event%s, the last one, %s, %.0f s ago; %zu other topics have subscribers", it->topic,
-             (unsigned long long)it->count, it->count == 1 ? "" : "s", it->type, ago(it->wall_us), known);
+      if (tr_router_match(tr_core_router(d->rt->core), tr_slice_of(all->unheard[k].topic), &count) || count) continue; /* by now somebody does */
+      if (sum_up(d->rt, i, all->unheard[k].topic, &sum)) tell_unheard(d, &sum, names, known);
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/fabric.h"
+#include "runtime/operator.h"
 #include "runtime/secure.h"
 #include "wire/wire.h"
 
@@ -78,6 +79,8 @@ int tr_runtime_open_host(troupe_t *rt) {
   rt->host_options.version = TR_VERSION;
   rt->host_options.dirty = host_dirty;
   rt->host_options.control = host_control;
+  rt->host_options.asked = tr_operator_asked;
+  rt->host_options.unasked = tr_operator_unasked;
   rt->host_options.identify = tr_secure_identify;
   rt->host_options.dead = host_dead;
   rt->host_options.unheard = host_unheard;

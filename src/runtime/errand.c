@@ -71,7 +71,8 @@ static void uplink(void *ud) {
 int tr_isolate_uplink(void *ud, tr_slice address, uint32_t *number, tr_error *error) {
   tr_isolate *isolate = ud;
   uplink_errand self = { .rt = isolate->crew->rt, .address = address, .number = number, .error = error };
-  return closing(tr_crew_errand(isolate->crew, uplink, &self), self.rc, error);
+  int rc = tr_crew_errand(isolate->crew, uplink, &self);
+  return closing(rc, self.rc, error);
 }
 
 static void launch(void *ud) {
@@ -82,7 +83,8 @@ static void launch(void *ud) {
 int tr_isolate_launch(void *ud, const tr_script_launch *asked, tr_error *error) {
   tr_isolate *isolate = ud;
   launch_errand self = { .rt = isolate->crew->rt, .asked = asked, .error = error };
-  return closing(tr_crew_errand(isolate->crew, launch, &self), self.rc, error);
+  int rc = tr_crew_errand(isolate->crew, launch, &self);
+  return closing(rc, self.rc, error);
 }
 
 static void stop_launched(void *ud) {
@@ -93,5 +95,6 @@ static void stop_launched(void *ud) {
 int tr_isolate_stop_launched(void *ud, tr_slice type, tr_slice key, tr_error *error) {
   tr_isolate *isolate = ud;
   stop_errand self = { .rt = isolate->crew->rt, .type = type, .key = key, .error = error };
-  return closing(tr_crew_errand(isolate->crew, stop_launched, &self), self.rc, error);
+  int rc = tr_crew_errand(isolate->crew, stop_launched, &self);
+  return closing(rc, self.rc, error);
 }

@@ -17,9 +17,9 @@ struct tr_grant {
   char text[];
 };
 
-static const char *const names[] = { "launch", "net", "fs.read", "fs.write", "env", "exec", NULL };
-static const char *const later[] = { "luv", NULL };
+static const char *const names[] = { "launch", "net", "fs.read", "fs.write", "env", "exec", "luv", NULL };
 static const char *const narrow[] = { "fs.read", "fs.write", "env", "exec", NULL }; /* never for everything */
+static const char *const bare[] = { "launch", "luv", NULL };
 
 static bool is_one_of(const char *const *list, const char *text, size_t n) {
   for (; *list; list++)
@@ -31,15 +31,14 @@ static int check(troupe_t *rt, const char *text, size_t size) {
   const char *equals = memchr(text, '=', size);
   size_t n = equals ? (size_t)(equals - text) : size;
   if (size > GRANT_SIZE) return tr_runtime_fail(rt, TR_EINVALID, "a right longer than %d bytes", GRANT_SIZE);
-  if (is_one_of(later, text, n)) return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` is not available yet", (int)n, text);
   if (!is_one_of(names, text, n)) {
     const char *nearest = tr_text_nearest(tr_slice_make(text, n), names);
     return tr_runtime_fail(rt, TR_EINVALID, "`%.*s` is not a right%s%s%s", (int)n, text, nearest ? "; did you mean `" : "",
-                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM)");
+                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM, luv)");
   }
   if (is_one_of(narrow, text, n) && (!equals || n + 1 == size))
     return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` needs a value: %.*s=%s", (int)n, text, (int)n, text, text[0] == 'f' ? "PATH" : n == 3 ? "NAME" : "PROGRAM");
-  if (equals && n == 6) return tr_runtime_fail(rt, TR_EINVALID, "the right `launch` takes no value");
+  if (equals && (is_one_of(bare, text, n))) return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` takes no value", (int)n, text);
   return 0;
 }
 

@@ -227,6 +227,9 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */
+int tr_runtime_luv(void *ud, tr_script_luv *out, tr_error *error);
+bool tr_runtime_luv_alive(troupe_t *rt);
 /* outside.c: the script's hooks; and is this path a granted one, or below one? */
 void tr_runtime_outside(troupe_t *rt);
 bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path);

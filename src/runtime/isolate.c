@@ -40,7 +40,7 @@ static bool is_brought(const tr_crew *crew, tr_slice type, tr_slice key) {
 
 unsigned tr_crew_home(const tr_crew *crew, const tr_class *class_, tr_slice key) {
   tr_slice type = tr_name_view(tr_class_type(class_));
-  return tr_class_is_program(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
+  return tr_class_is_first(class_) || is_brought(crew, type, key) ? 0 : home_of(crew, type, key);
 }
 
 tr_isolate *tr_crew_home_of(tr_crew *crew, tr_slice type, tr_slice key) {
@@ -234,6 +234,8 @@ static void on_dead_letter(void *ud, tr_msg *msg, int code, const char *reason) 
   tr_runtime_keep_letter(&isolate->undelivered, msg, code, reason);
 }
 
+static void on_unheard(void *ud, tr_msg *event) { tr_runtime_unheard(&((tr_isolate *)ud)->undelivered, event); }
+
 static tr_time clock_of(void *ud) {
   const tr_isolate *isolate = ud;
   return tr_runtime_now(isolate->crew->rt);
@@ -244,13 +246,13 @@ static void on_failed(void *ud, uint32_t number) { tr_probation_failed(((const t
 static int make_core(tr_isolate *isolate, uint64_t seed, tr_error *error) {
   tr_core_options core = {
     .mem = isolate->mem, .log = isolate->log, .seed = seed, .now = tr_runtime_now(isolate->crew->rt),
-    .hooks = { .dead_letter = on_dead_letter, .ud = isolate },
+    .hooks = { .dead_letter = on_dead_letter, .unheard = on_unheard, .ud = isolate },
   };
   isolate->core = tr_core_new(&core);
   if (!isolate->core) return TR_EMEMORY;
   tr_script_options script = {
     .core = isolate->core, .load = read_file, .print = on_print, .exit = tr_isolate_exit, .subscribed = tr_isolate_subscribed,
-    .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
+    .no_loop = isolate->index > 0, .first_sub = (uint64_t)isolate->index << TR_SUB_RANGE, .codecs = isolate->crew->rt->codecs, .clock = clock_of, .uplink = tr_isolate_uplink,
     .launch = tr_isolate_launch, .stop_launched = tr_isolate_stop_launched, .failed = on_failed, .outside = &isolate->crew->rt->outside,
     .ud = isolate,
   };

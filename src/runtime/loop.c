@@ -150,7 +150,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
 /* Nothing can happen any more: no door, no work, no timer, no program, no end under way. */
 static bool at_end(troupe_t *rt) {
   return rt->started && rt->stage == TR_STAGE_RUNNING && !tr_runtime_has_door(rt) && tr_list_empty(&rt->saves) &&
-         !tr_script_programs_running(rt->script) && tr_together_idle(rt, true);
+         !tr_script_programs_running(rt->script) && tr_together_idle(rt, true) && !tr_runtime_luv_alive(rt);
 }
 
 static void on_prepare(uv_prepare_t *prepare) {
@@ -190,6 +190,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   if (!rt->loop) return;
   tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
+  tr_script_luv_close(rt->script);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
   for (int i = 0; i < CLOSE_ROUNDS && !tr_net_idle(rt->net); i++) uv_run(rt->loop, UV_RUN_ONCE);

@@ -87,7 +87,8 @@ int tr_runtime_ask(troupe_t *rt, const char *verb, const char *body, void (*repl
   tr_runtime_error(rt);
   int rc = tr_runtime_loop_open(rt);
   tr_operator *self = rc ? NULL : tr_operator_get(rt);
-  tr_admin_call *call = self ? tr_admin_call_here(&rt->mem, reply, over, ud) : NULL;
+  tr_admin_asker asker = { .reply = reply, .over = over, .ud = ud };
+  tr_admin_call *call = self ? tr_admin_call_here(&rt->mem, &asker) : NULL;
   if (!call) return rc ? rc : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   tr_operator_answer(self, call, tr_slice_of(verb), tr_slice_of(body));
   return 0;

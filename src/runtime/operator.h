@@ -18,11 +18,17 @@ typedef struct tr_operator {
   uv_timer_t ticker;  /* runs while there are some */
   bool has_ticker;
   tr_link tracers;    /* operator_trace.c */
+  unsigned visits;    /* operator_door.c */
 } tr_operator;
 
 tr_operator *tr_operator_get(troupe_t *rt); /* made at first use; NULL: out of memory */
 /* operator_verbs.c: answers, now or later. */
 void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice body);
+void tr_operator_answer_distant(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_slice body); /* of one who came by a door */
+bool tr_operator_right(tr_slice verb, tr_right *right); /* that it needs there; false: there is no such verb */
+/* operator_door.c: tr_host_options.asked and unasked. */
+void *tr_operator_asked(void *ud, tr_visitor *visitor, tr_slice bytes);
+void tr_operator_unasked(void *ud, void *question);
 /* It is open until the runtime ends. */
 void tr_operator_stay(tr_operator *self, tr_admin_call *call);
 
@@ -34,6 +40,7 @@ typedef struct tr_question {
   char *path;         /* of a save; NULL: show it */
   const char **only;
   size_t only_count;
+  bool distant;       /* it came by a host's door */
 } tr_question;
 double tr_question_number(const tr_question *q, const char *name, double fallback);
 const char *tr_question_text(const tr_question *q, const char *name); /* NULL: not given, or no text */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Asking a running process by its operator's socket, for the program: on a loop of its own, until it has answered. */
-#include "net/net.h"
+ * Asking a running process, by its operator's socket or its host's door, for the program: on a loop of its own, until it has answered. */
+#include <stdio.h>
+
 #include "ops/admin.h"
-#include "runtime/runtime.h"
+#include "runtime/secure.h"
 
 typedef struct asking {
   tr_mem mem;
@@ -13,6 +14,7 @@ typedef struct asking {
   tr_admin_ask *ask;
   bool (*fn)(void *ud, tr_slice json);
   void *ud;
+  const char *address;
   tr_error *error;
   bool over;
   int rc;
@@ -59,9 +61,11 @@ static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_cl
 
 static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
   asking *self = ud;
+  char text[400];
   self->conn = conn;
+  snprintf(text, sizeof text, "%.300s: %.90s", self->address, reason ? reason : "");
   if (conn) tr_net_conn_dirty(conn);
-  else end(self, TR_EUNAVAILABLE, tr_slice_of(reason));
+  else end(self, TR_EUNAVAILABLE, tr_slice_of(text));
 }
 
 static void on_time(uv_timer_t *timer) {
@@ -78,23 +82,32 @@ static void close_loop(asking *self) {
   tr_admin_ask_free(self->ask);
 }
 
-int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
-                    tr_error *error) {
-  asking self = { .fn = fn, .ud = ud, .error = error };
+/* Who is not on this machine is spoken to as any host is: by TLS, with what the asker has to show. */
+static int prepare(asking *self, troupe_t *asker, const char *address, tr_admin_ask_options *options, tr_error *error) {
+  tr_address parsed;
+  int rc = tr_address_parse(tr_slice_of(address), &parsed, error);
+  if (!rc && (rc = tr_secure_dial(asker, &parsed))) tr_error_set(error, rc, "%s", asker->error.text);
+  if (rc) return rc;
+  options->tls = parsed.tls;
+  options->authorization = tr_secure_authorization(asker);
+  self->net = tr_net_new(&self->mem, NULL, &self->loop);
+  if (self->net && asker->secure) tr_net_set_tls(self->net, NULL, asker->secure->client);
+  self->ask = tr_admin_ask_new(options);
+  return self->net && self->ask ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
+}
+
+int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json),
+                    void *ud, tr_error *error) {
+  asking self = { .fn = fn, .ud = ud, .address = address, .error = error };
   tr_admin_ask_options options = { .mem = &self.mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,
                                    .dirty = on_dirty, .ud = &self };
   tr_mem_init(&self.mem);
   if (uv_loop_init(&self.loop) < 0) return tr_error_set(error, TR_EIO, "cannot make an event loop");
   uv_timer_init(&self.loop, &self.timer);
   self.timer.data = &self;
-  self.net = tr_net_new(&self.mem, NULL, &self.loop);
-  self.ask = tr_admin_ask_new(&options);
-  if (!self.net || !self.ask) {
-    end(&self, TR_EMEMORY, TR_SLICE_LITERAL("out of memory"));
-  } else if (tr_net_connect(self.net, tr_slice_of(address), &handlers, &self, on_dialed, &self, NULL, error)) {
-    self.over = true;
-    self.rc = error->code;
-  } else {
+  self.rc = prepare(&self, asker, address, &options, error);
+  if (!self.rc) self.rc = tr_net_connect(self.net, tr_slice_of(address), &handlers, &self, on_dialed, &self, NULL, error);
+  if (!self.rc) {
     if (timeout > 0) uv_timer_start(&self.timer, on_time, (uint64_t)(timeout / 1000), 0);
     while (!self.over) uv_run(&self.loop, UV_RUN_ONCE);
   }

@@ -228,14 +228,22 @@ static void begin_save(tr_question *q) {
   if (tr_save_begin(q->self->rt, q->only, wait, on_saved, q, &error)) tr_question_fail(q, error.code, error.text);
 }
 
+/* The file that is meant; NULL: there is none, and it was told. Who comes by a door names none: the process may write where he may not. */
+static const char *file_of(tr_question *q) {
+  const char *path = tr_question_text(q, "path");
+  if (path && q->distant) {
+    tr_question_fail(q, TR_EPERMISSION, "files are named at the process' own socket only; without a FILE its own one is meant (--state)");
+    return NULL;
+  }
+  if (!path) path = q->self->rt->state_path;
+  if (!path) tr_question_fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
+  return path;
+}
+
 static void answer_save(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  const char *path = tr_question_text(q, "path");
-  if (!path) path = rt->state_path;
-  if (!path) {
-    tr_question_fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
-    return;
-  }
+  const char *path = file_of(q);
+  if (!path) return;
   q->path = tr_strndup(&rt->mem, path, strlen(path));
   if (q->path) begin_save(q);
   else tr_question_fail(q, TR_EMEMORY, NULL);
@@ -243,12 +251,8 @@ static void answer_save(tr_question *q) {
 
 static void answer_restore(tr_question *q) {
   troupe_t *rt = q->self->rt;
-  const char *path = tr_question_text(q, "path");
-  if (!path) path = rt->state_path;
-  if (!path) {
-    tr_question_fail(q, TR_EINVALID, "no file is named, and the process has none (--state)");
-    return;
-  }
+  const char *path = file_of(q);
+  if (!path) return;
   troupe_state_options_t options = { .size = sizeof options, .only = q->only };
   int rc = troupe_restore_with(rt, path, &options);
   if (rc < 0) {
@@ -264,13 +268,28 @@ static void answer_restore(tr_question *q) {
 
 /* ---- all of them ---- */
 
-static const struct verb { const char *name; void (*answer)(tr_question *q); } verbs[] = {
-  { "ps", answer_ps }, { "reload", tr_question_reload }, { "stop", answer_stop },
-  { "deadletters", tr_question_letters }, { "doctor", tr_question_doctor },
-  { "state.save", answer_save }, { "state.restore", answer_restore }, { "state.show", begin_save },
-  { "agents", tr_answer_agents }, { "top", tr_answer_top }, { "inspect", tr_answer_inspect }, { "break", tr_answer_break },
-  { "trace", tr_answer_trace }, { "eval", tr_answer_eval }, { "complete", tr_answer_complete },
+/* right: what an operator needs who comes by a host's door (operator_door.c). */
+static const struct verb { const char *name; void (*answer)(tr_question *q); tr_right right; } verbs[] = {
+  { "ps", answer_ps, TR_RIGHT_OBSERVE }, { "reload", tr_question_reload, TR_RIGHT_OPERATE }, { "stop", answer_stop, TR_RIGHT_OPERATE },
+  { "deadletters", tr_question_letters, TR_RIGHT_OBSERVE }, { "doctor", tr_question_doctor, TR_RIGHT_OBSERVE },
+  { "state.save", answer_save, TR_RIGHT_OPERATE }, { "state.restore", answer_restore, TR_RIGHT_OPERATE },
+  { "state.show", begin_save, TR_RIGHT_OBSERVE }, { "agents", tr_answer_agents, TR_RIGHT_OBSERVE }, { "top", tr_answer_top, TR_RIGHT_OBSERVE },
+  { "inspect", tr_answer_inspect, TR_RIGHT_OBSERVE }, { "trace", tr_answer_trace, TR_RIGHT_OBSERVE },
+  { "break", tr_answer_break, TR_RIGHT_EVALUATE }, { "eval", tr_answer_eval, TR_RIGHT_EVALUATE },
+  { "complete", tr_answer_complete, TR_RIGHT_EVALUATE },
 };
+
+static const struct verb *find_verb(tr_slice name) {
+  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+    if (tr_slice_is(name, verbs[i].name)) return &verbs[i];
+  return NULL;
+}
+
+bool tr_operator_right(tr_slice verb, tr_right *right) {
+  const struct verb *found = find_verb(verb);
+  if (found) *right = found->right;
+  return found != NULL;
+}
 
 static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder builder;
@@ -285,14 +304,11 @@ static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
   return NULL;
 }
 
-void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice body) {
-  tr_operator *self = ud;
+static void answer(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_slice body, bool distant) {
   troupe_t *rt = self->rt;
   tr_error error;
   tr_error_init(&error);
-  const struct verb *found = NULL;
-  for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-    if (tr_slice_is(verb, verbs[i].name)) found = &verbs[i];
+  const struct verb *found = find_verb(verb);
   if (!found) {
     tr_error_set(&error, TR_ECANT_HANDLE, "this process (troupe " TR_VERSION ") does not know the verb %.*s",
                  (int)tr_utf8_cut(verb, 100), verb.p);
@@ -306,8 +322,11 @@ void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice b
     tr_admin_fail(call, error.code ? error.code : TR_EMEMORY, error.text);
     return;
   }
-  *q = (tr_question){ .self = self, .call = call, .args = args };
+  *q = (tr_question){ .self = self, .call = call, .args = args, .distant = distant };
   tr_core_set_now(rt->core, tr_runtime_now(rt));
   if (tr_question_read_only(q)) found->answer(q);
   else tr_question_fail(q, TR_EMEMORY, NULL);
 }
+
+void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice body) { answer(ud, call, verb, body, false); }
+void tr_operator_answer_distant(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_slice body) { answer(self, call, verb, body, true); }

@@ -275,4 +275,4 @@ static void stop(void *ud, void *program) {
   tr_program_stop(program);
 }
 
-void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, rt }; }
+void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_luv, rt }; }

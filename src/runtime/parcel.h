@@ -32,6 +32,7 @@ typedef struct tr_parcel {
   bool all;           /* a subscription's */
   tr_asker asker;     /* of a request */
   bool rest;          /* an event: to all that only the receiving isolate knows, too */
+  bool heard;         /* and somebody elsewhere has it */
   int32_t code;
   uint32_t via, metas; /* metas: pairs */
   uint32_t keep_ms;

@@ -92,8 +92,9 @@ int tr_runtime_open_operator(troupe_t *rt, const char *address);
  * inside a turn. They may do nothing to the runtime. */
 int tr_runtime_ask(troupe_t *rt, const char *verb, const char *body, void (*reply)(void *ud, tr_slice json),
                    void (*over)(void *ud, int code, tr_slice text), void *ud);
-/* Ask such a process, and wait: each answer is given to fn, until it returns false. 0, its error, or TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. */
-int tr_operator_ask(const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
+/* Ask a process by its operator's socket or by its host's door, and wait: each answer is given to fn, until it returns false. 0, its error, or
+ * TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. asker: its certificates and token are shown (troupe_secure). */
+int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
                     tr_error *error);
 /* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
 bool tr_runtime_working(const troupe_t *rt);

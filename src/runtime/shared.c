@@ -149,7 +149,8 @@ void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, c
   tr_class *class_ = tr_core_find_class(rt->core, type);
   going *g = class_ && tr_class_is_shared(class_) && key.n <= TR_ID_MAX ? TR_NEW(&rt->mem, going) : NULL;
   if (!g) {
-    tr_worker_left(worker, move, class_ ? TR_EMEMORY : TR_ENOT_FOUND, (tr_slice){ NULL, 0 });
+    int code = !class_ ? TR_ENOT_FOUND : tr_class_is_shared(class_) && key.n <= TR_ID_MAX ? TR_EMEMORY : TR_EINVALID;
+    tr_worker_left(worker, move, code, (tr_slice){ NULL, 0 });
     return;
   }
   g->rt = rt;

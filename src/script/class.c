@@ -213,6 +213,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   if (!instance->live && instance->more->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
   tr_instance_forget(instance);
+  if (script->luv) tr_luv_leave(script, instance);
   instance->def->instances--;
   tr_definition_unref(instance->def);
   tr_account_leave(script, instance->account);
@@ -276,6 +277,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .pool = def->pool,
     .direct_topics = !def->program,
     .exclusive_init = def->program,
+    .first = def->luv,
   };
 }
 

@@ -37,6 +37,7 @@ void tr_script_file_free(tr_script_file *file) {
     tr_script_class_remove(TR_CONTAINER(file->classes.next, tr_script_class, by_file));
   free_args(file);
   tr_file_forget(file);
+  tr_luv_leave_unit(script, file->unit_ref);
   if (lua_checkstack(script->L, 4)) luaL_unref(script->L, LUA_REGISTRYINDEX, file->unit_ref);
   tr_free(script->mem, file->name, strlen(file->name) + 1);
   tr_free(script->mem, file->source, file->source_size);
@@ -46,6 +47,7 @@ void tr_script_file_free(tr_script_file *file) {
 
 void tr_script_file_take(tr_script_file *file, tr_stage *stage) {
   lua_State *L = file->script->L;
+  tr_luv_leave_unit(file->script, file->unit_ref);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, file->unit_ref);
   file->unit_ref = stage->unit_ref;
   stage->unit_ref = LUA_NOREF;

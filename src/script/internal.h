@@ -42,6 +42,7 @@ typedef struct tr_unit tr_unit;
 typedef struct tr_address tr_address;
 typedef struct tr_future tr_future;
 typedef struct tr_code tr_code;
+typedef struct tr_luv tr_luv;
 
 /* --- refs.c: where the placeholders of a body are while it is written --- */
 typedef struct tr_ref_writer { tr_buf text; uint32_t nulls; } tr_ref_writer;
@@ -120,6 +121,7 @@ struct tr_script {
   lua_State *L; /* the main thread: the core runs on it, coroutines are resumed from it */
   tr_script *home;    /* L is a thread in somebody else's state, and bodies are kept by this one; NULL: all is our own */
   tr_script *foreign; /* the one whose home this is */
+  tr_luv *luv;        /* luv.c; NULL: no script has required it */
   tr_own *own;        /* L is a state of one instance alone, which is ours but has a home */
   tr_link owns;       /* those whose home this is */
   tr_code *code;      /* own: what it runs; else what is being staged from texts that were kept; NULL: files are read */
@@ -361,7 +363,7 @@ bool tr_name_in(const char *const *names, const char *name);
 
 /* --- unit.c: one version of a file with what it required --- */
 typedef struct tr_module { tr_link link; uint64_t hash; char path[]; } tr_module;
-struct tr_unit { tr_script *script; tr_link modules; char *folder; size_t folder_size; tr_code *code; }; /* code: NULL: texts are not kept */
+struct tr_unit { tr_script *script; tr_link modules; char *folder; size_t folder_size; tr_code *code; bool luv; }; /* code: NULL: texts are not kept */
 void tr_unit_open(lua_State *L);
 tr_unit *tr_unit_push(lua_State *L, const char *name); /* [-0, +1, m] a userdata that owns it */
 int tr_require(lua_State *L); /* upvalues: unit, environment, loaded */
@@ -372,6 +374,11 @@ uint64_t tr_source_hash(tr_slice source);
 void tr_unit_remember(lua_State *L, tr_unit *unit, const char *path, tr_slice source); /* a file that belongs to it */
 tr_buf *tr_unit_buffer(lua_State *L); /* [-0, +1, m] owned by what is pushed; tr_buf_fini may come before */
 int tr_protobuf(lua_State *L); /* protobuf.c; upvalue: unit */
+/* luv.c: push what `require "luv"` gives to this file, or raise; [-0, +1, m] */
+void tr_luv_require(lua_State *L, tr_unit *unit, int unit_at);
+void tr_luv_leave(tr_script *script, const void *key);       /* handles of an instance, or a unit, are closed; does not raise */
+void tr_luv_leave_unit(tr_script *script, int unit_ref);     /* of the unit in the registry, or LUA_NOREF */
+void tr_luv_free(tr_script *script);                         /* after its state */
 /* output.c: one more line of what is running; false: there were too many, which is in the log. It is charged to the turn. */
 #define TR_OUTPUT_LINE 65536 /* bytes of a printed line; more is cut */
 bool tr_output_take(lua_State *L, size_t size);

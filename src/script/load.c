@@ -49,8 +49,10 @@ static int read_agent(lua_State *L, tr_stage *stage, int types) {
   char type[256];
   tr_place place = { stage->name, stage->source, stage->error };
   tr_type_from_name(stage->name, type, sizeof type);
+  const tr_link *last = stage->definitions.prev;
+  const tr_definition *before = last == &stage->definitions ? NULL : TR_CONTAINER(last, tr_definition, link);
   tr_definition *def = add_definition(L, stage);
-  int rc = tr_definition_read(L, def, &place, type);
+  int rc = tr_definition_read(L, def, before, &place, type);
   if (!rc && types && note_type(L, def->type, types))
     rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
   return rc;
@@ -164,6 +166,16 @@ static void keep_code(lua_State *L, tr_stage *stage, tr_unit *unit) {
   }
 }
 
+/* The file has required luv: its agents live where the loop is. */
+static int mark_luv(tr_stage *stage) {
+  for (tr_link *link = stage->definitions.next; link != &stage->definitions; link = link->next) {
+    tr_definition *def = TR_CONTAINER(link, tr_definition, link);
+    if (def->own) return wrong(stage, "`vm = \"own\"` does not go with luv: such a state ends before the loop does");
+    def->luv = true;
+  }
+  return 0;
+}
+
 static int stage_main(lua_State *L, void *ud) {
   tr_stage *stage = ud;
   tr_need_stack(L, 40);
@@ -191,6 +203,7 @@ static int stage_main(lua_State *L, void *ud) {
   if (n == 0) lua_pushnil(L);
   else lua_settop(L, lua_gettop(L) - n + 1);
   int rc = read_result(L, stage);
+  if (!rc && unit->luv) rc = mark_luv(stage);
   if (!rc) keep_code(L, stage, unit);
   for (tr_link *link = stage->definitions.next; !rc && link != &stage->definitions; link = link->next) {
     lua_getiuservalue(L, 1, 1);
@@ -210,6 +223,7 @@ void tr_stage_fini(tr_stage *stage) {
   for (tr_link *link; (link = tr_list_pop(&stage->definitions));)
     tr_definition_unref(TR_CONTAINER(link, tr_definition, link));
   tr_version_free(stage->script->mem, stage->version);
+  tr_luv_leave_unit(stage->script, stage->unit_ref);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, stage->unit_ref);
 }
 

@@ -131,6 +131,9 @@ static int make_pairs(plan *p) {
                               self->def->type, p->pairs[j].file->name);
       if (self->class_ && self->class_->def->own != self->def->own)
         return tr_error_set(p->error, TR_EINVALID, "%s: `vm` of `%s` changed: stop and start for that", self->file->name, self->def->type);
+      if (self->class_ && self->class_->def->luv != self->def->luv && p->script->options.subscribed)
+        return tr_error_set(p->error, TR_EINVALID, "%s: with several threads luv decides where `%s` lives: stop and start for that", self->file->name,
+                            self->def->type);
       if (self->class_ && self->class_->def->program != self->def->program)
         return tr_error_set(p->error, TR_EINVALID, "%s: `%s` was %s and is now %s: stop and start for that",
                             self->file->name, self->def->type, self->def->program ? "an agent" : "a program",

@@ -33,6 +33,17 @@ typedef struct tr_script_exec { /* a program and its arguments, without zero byt
   tr_slice in;
   tr_mem *mem;
 } tr_script_exec;
+/* luv, and the loop that scripts may share by it (luv.c). */
+struct lua_State;
+struct uv_loop_s;
+typedef struct tr_script_luv {
+  struct uv_loop_s *loop;
+  int (*open)(struct lua_State *L);
+  void (*set_loop)(struct lua_State *L, struct uv_loop_s *loop);
+  void (*set_callback)(struct lua_State *L, int (*call)(struct lua_State *L, int nargs, int nresults, int flags));
+  bool (*alive)(void *handle); /* would a loop run on for it? */
+  bool (*ends)(void *handle);  /* it is closing already */
+} tr_script_luv;
 typedef struct tr_script_result { int status, signal; tr_slice out, err; } tr_script_result;
 /* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
  * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
@@ -44,6 +55,7 @@ typedef struct tr_script_outside {
   int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
   int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
   void (*stop)(void *ud, void *program);                                 /* in any case, once */
+  int (*luv)(void *ud, struct tr_script_luv *out, tr_error *error);      /* out NULL: only whether they may; also TR_EUNAVAILABLE */
   void *ud;
 } tr_script_outside;
 
@@ -57,6 +69,7 @@ typedef struct tr_script_options {
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
   void (*subscribed)(void *ud, const tr_shared_sub *sub, bool added); /* there are several isolates; NULL: one */
+  bool no_loop;                                   /* one of several isolates, and not the one that has the runtime's loop */
   uint64_t first_sub;                             /* ctx:subscribe gives numbers above this; of several isolates, a multiple of 1 << TR_SUB_RANGE */
   /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */
   int (*uplink)(void *ud, tr_slice address, uint32_t *number, tr_error *error);
@@ -218,6 +231,12 @@ bool tr_script_class_canary(const tr_class *class_, tr_canary_about *out);
 /* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
 typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
 bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
+
+/* --- luv.c --- */
+bool tr_script_has_luv(const tr_script *script);   /* a script has required it */
+bool tr_script_luv_alive(tr_script *script);       /* a handle of a script's would keep a loop running */
+/* Before the loop is closed, which then has to run until it is done: all handles are closed, no callback is called any more. */
+void tr_script_luv_close(tr_script *script);
 
 /* --- for consoles (console.c, visit.c) --- */
 /* How long turns run is measured while it is wanted by anybody. Counted. */

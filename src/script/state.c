@@ -242,6 +242,7 @@ void tr_script_free(tr_script *script) {
   tr_lua_turns_close(script);
   tr_address_close(script);
   tr_script_state_close(script);
+  tr_luv_free(script);
   tr_name_unref(script->get_type);
   if (script->own_codecs) tr_codecs_free(script->codecs);
   tr_tally_fini(&script->told);

@@ -405,7 +405,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     if (!instance->has_self) tr_instance_make_self(L, instance, at);
     return msg->more && msg->more->visit ? tr_visit_begin(L, instance, at, open_turn(L, turn, instance)) : -1;
   }
-  const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
+  const tr_handler *handler = tr_handlers_find(def, msg);
   if (!handler) {
     unhandled(instance->class_, turn);
     return -1;

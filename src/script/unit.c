@@ -199,6 +199,13 @@ int tr_require(lua_State *L) {
     return 1;
   }
   check_module_name(L, name);
+  if (tr_slice_is(name, "luv")) {
+    tr_luv_require(L, unit, lua_upvalueindex(1));
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(3));
+    return 1;
+  }
   load_module(L, unit, name.p);
   lua_pushvalue(L, 1);
   lua_pushlightuserdata(L, (void *)(uintptr_t)&loading);
