@@ -193,14 +193,6 @@ bool tr_probation_is_over(const troupe_t *rt);
 void tr_probation_go_back(troupe_t *rt);
 /* reloads.c: as troupe_reload, with more to say: how many files, or an error (rt->error). */
 int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud);
-typedef struct tr_reload_order {
-  tr_reload_options what;
-  bool watched;            /* it is taken back when more than `errors` turns of the new code fail within that time */
-  uint32_t errors;
-  tr_time within;          /* negative: a minute; of a canary: as long as it is one */
-  tr_time drain;           /* negative: turns of older code have any time */
-} tr_reload_order;
-int tr_runtime_reload_as(troupe_t *rt, const tr_reload_order *order);
 /* drain.c: turns of older code have so long from now on */
 void tr_drain_begin(troupe_t *rt, tr_time wait);
 void tr_drain_look(troupe_t *rt); /* ->due */
