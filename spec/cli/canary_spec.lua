@@ -1,4 +1,5 @@
 -- troupe reload --canary, --promote, --undo, --drain, and what is not loaded again: as an operator does it.
+-- luacheck: no max line length
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
 
