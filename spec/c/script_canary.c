@@ -328,3 +328,32 @@ CHECK_CASE(canary_of_instances_with_states_of_their_own) {
   ASK(&h, "a/2", "401");
   host_close(&h);
 }
+
+/* Whatever is refused: each step is done or not, nothing leaks, and afterwards it works. */
+CHECK_CASE(canary_survives_refused_memory) {
+  static const char old[] = "return { { type = 'a', version = 1, state = { n = 1 }, subscriptions = { 'old' }, on = { Ask = function(self) return self.n end } } }";
+  static const char new[] = "return { { type = 'a', version = 2, state = { m = 1 }, migrate = function(self) self.m = self.n end, subscriptions = { 'new' },"
+                            " timers = { T = 9 }, on = { Ask = function(self) return self.m end } }, { type = 'b', autostart = true, on = { Ask = print } } }";
+  const tr_reload_options steps[] = { { .canary = "50%", .trial = true }, { .canary = "50%" }, { .canary = "=1" }, { .undo = true },
+                                      { .canary = "100%", .again = true }, { .promote = true } };
+  CHECK_ALLOCATIONS_FAIL(3) {
+    host h = { 0 };
+    char id[10];
+    if (host_try_open(&h)) continue;
+    host_file(&h, "a.lua", old);
+    int rc = host_load(&h, "a.lua");
+    for (int i = 0; !rc && i < 6; i++) {
+      snprintf(id, sizeof id, "a/%d", i);
+      host_call(&h, id, "Ask", NULL);
+    }
+    host_file(&h, "a.lua", new);
+    for (size_t i = 0; !rc && i < sizeof steps / sizeof *steps; i++) {
+      int done = step(&h, steps[i], &changed);
+      if (done && !check_mem_refused()) CHECK_FAIL("step %zu: %s", i, h.error.text);
+      host_publish(&h, "new/1", "Ask", NULL);
+      host_settle(&h);
+    }
+    if (!rc && !check_mem_refused()) CHECK_STR(host_call(&h, "a/3", "Ask", NULL), "Ask 1");
+    host_close(&h);
+  }
+}

@@ -92,12 +92,12 @@ static void forget(tr_instance *instance) {
   instance->more->before_ref = 0;
 }
 
-bool tr_canary_take_back(lua_State *L, tr_instance *instance) {
-  int self = lua_gettop(L);
+bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at) {
   if (!instance->more->before_ref) return false;
   tr_push_ref(L, instance->more->before_ref);
-  tr_table_become(L, self, self + 1);
-  lua_settop(L, self);
+  lua_replace(L, -2);
+  lua_pushvalue(L, -1);
+  lua_setiuservalue(L, at, 1);
   forget(instance);
   return true;
 }

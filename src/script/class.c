@@ -170,12 +170,12 @@ static bool migrate(lua_State *L, tr_instance *instance, const tr_definition *de
 }
 
 /* Its state, on the top, comes to the version of this code, or it stays. */
-static bool cross(lua_State *L, tr_instance *instance, const tr_definition *def) {
+static bool cross(lua_State *L, tr_instance *instance, const tr_definition *def, int at) {
   char name[160];
   if (instance->def->version == def->version) return true;
   tr_canary_keep(L, instance, def);
   if (def->migrate_ref != LUA_NOREF) return migrate(L, instance, def, lua_gettop(L));
-  if (def->number > instance->def->number || tr_canary_take_back(L, instance)) return true;
+  if (def->number > instance->def->number || tr_canary_take_back(L, instance, at)) return true;
   tr_agent_name(instance->agent, name, sizeof name);
   tr_log_write(tr_core_log(instance->class_->script->core), TR_LOG_WARN, "canary.anew",
                "agent=%s (it was made by the canary, and the code that serves cannot migrate its state)", name);
@@ -189,7 +189,7 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
   if (instance->def == def || instance->pinned) return;
   if (instance->has_self) {
     lua_getiuservalue(L, at, 1);
-    if (!cross(L, instance, def)) {
+    if (!cross(L, instance, def, at)) {
       lua_settop(L, top);
       return;
     }

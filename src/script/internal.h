@@ -385,6 +385,9 @@ bool tr_output_take(lua_State *L, size_t size);
 /* exec.c */
 int tr_exec(lua_State *L);
 void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+int tr_http(lua_State *L); /* http.c */
+void tr_http_stop(tr_lua_turn *lt); /* the request that its turn waits for */
+void tr_json_install(lua_State *L); /* json.c: into the table on the top */
 void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
@@ -534,8 +537,9 @@ static inline tr_definition *tr_class_code(const tr_script_class *class_, const 
 }
 /* `self`, on the top, comes to this code: kept, if it is the canary's and there is no other way back. May raise. [-0, +0, m] */
 void tr_canary_keep(lua_State *L, tr_instance *instance, const tr_definition *def);
-/* From the canary's code to one that cannot migrate its state: `self`, on the top, is what it was before. False: nothing is known of before. */
-bool tr_canary_take_back(lua_State *L, tr_instance *instance);
+/* From the canary's code to one that cannot migrate its state: what it was before takes the place of `self`, also on the top. lua: the
+ * instance at `at`; does not raise. False: nothing is known of before. */
+bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at);
 bool tr_canary_needs(const tr_instance *instance); /* it stays in memory: its state has no way back but what is kept there */
 void tr_canary_failed(const tr_instance *instance, uint32_t number) TR_COLD; /* a turn of this code: counted */
 bool tr_canary_refuses(const tr_script_class *class_, tr_turn *turn); /* the type is the canary's, and this key is not: answered */
@@ -555,6 +559,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *fetch;        /* http.c: a request that it waits for; NULL: none */
   void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
   tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;

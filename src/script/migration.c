@@ -123,16 +123,17 @@ void tr_reloading_rest(plan *p) {
 
 typedef struct settling { plan *p; pair *pair; } settling;
 
-/* [instance, self]: kept for the way back, or brought back. */
-static void cross_canary(lua_State *L, const plan *p, const pair *self, tr_instance *instance, const tr_definition *def) {
+/* [instance, self], which was of version `from`: kept for the way back, or brought back. */
+static void cross_canary(lua_State *L, const plan *p, const pair *self, tr_instance *instance, lua_Integer from) {
+  const tr_definition *def = instance->def;
   if (def == self->def) {
     tr_push_ref(L, p->backups_ref);
     lua_pushvalue(L, 2);
     lua_rawget(L, -2);
     if (lua_istable(L, -1)) tr_canary_keep(L, instance, def);
     lua_settop(L, 2);
-  } else if (instance->def->version != def->version && def->migrate_ref == LUA_NOREF) {
-    instance->anew = !tr_canary_take_back(L, instance);
+  } else if (from != def->version && def->migrate_ref == LUA_NOREF) {
+    instance->anew = !tr_canary_take_back(L, instance, 1);
   }
 }
 
@@ -146,12 +147,13 @@ static int settle(lua_State *L, void *ud) {
     tr_instance *instance = agent->user;
     tr_definition *def = tr_reloading_target(call->p, self, agent);
     if (!is_idle(agent) || instance->def == def) continue;
+    lua_Integer from = instance->def->version;
     lua_settop(L, 0);
     tr_instance_push(L, self->class_, agent);
     lua_getiuservalue(L, -1, 1);
-    if (call->p->reach != TR_FOR_ALL) cross_canary(L, call->p, self, instance, def);
     if (instance->def->shard_count) tr_shards_adopt(L, instance, def);
     tr_instance_set_def(instance, def); /* before what may raise: it must not be migrated twice */
+    if (call->p->reach != TR_FOR_ALL) cross_canary(L, call->p, self, instance, from);
     tr_instance_defaults(L, instance, def);
     tr_instance_set_methods(L, def);
     if (def->shard_count) tr_shards_own(L, 1);
