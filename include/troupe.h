@@ -69,7 +69,8 @@ typedef struct troupe_options {
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
   const char *program;                 /* the troupe program, which launched agents run in: a path, or a name in PATH; NULL: "troupe" */
   size_t launch_max;                   /* how many processes may be launched; 0: 64 */
-  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch fs.read=PATH env=NAME" */
+  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch fs.read=PATH env=NAME";
+                                        * a backslash is before a space or a backslash that belongs to a name */
   /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
    * it must not call the runtime. Callbacks of other functions here (interceptors, serializers, …) are called from the caller's thread alone. */

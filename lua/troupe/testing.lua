@@ -140,7 +140,7 @@ local function make(world, options)
   local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {} }, Test)
   local weak = setmetatable({ self }, { __mode = "v" }) -- the runtime must not hold what holds it
   self.core = C.new {
-    seed = math.tointeger(options.seed or 1), grants = table.concat(options.allow or {}, " "), level = "info",
+    seed = math.tointeger(options.seed or 1), grants = options.allow, level = "info", still = true,
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
     log = function(level, event, text)
       if event == "callback.failed" and text:find("injected by the test", 1, true) then return end

@@ -31,6 +31,19 @@ describe("troupe.testing", function()
   end)
   after_each(function() t:close() end)
 
+  it("waits for programs that agents run, and no time passes", function()
+    local file = process.write_file(process.tmpdir() .. "/run.lua", [[return { on = { Run = function(_, m)
+      local r = troupe.exec{ "sh", "-c", m.text, timeout = m.timeout }
+      return { out = r.out, status = r.status }
+    end } }]])
+    local other <close> = testing.new { file, allow = { "exec=sh" } }
+    assert.same({ out = "a\n", status = 3 }, other:call("run", "Run", { text = "sleep 0.1; echo a; exit 3" }))
+    assert.equal(65536 * 4, #other:call("run", "Run", { text = "head -c 262144 /dev/zero | tr '\\\\0' x" }).out)
+    assert.equal(0, other:now())
+    other:raises("timeout", other.call, other, "run", "Run", { text = "sleep 100", timeout = 0.05 })
+    other:raises("too_large", other.call, other, "run", "Run", { text = "yes" })
+  end)
+
   it("answers calls, moving time as far as they need", function()
     assert.equal("hello Anna", t:call("greeter/a", "Greeting", { name = "Anna" }).content)
     assert.equal(0, t:now())

@@ -88,6 +88,7 @@ struct troupe {
   tr_link grants;
   tr_script_outside outside;
   atomic_uint programs; /* that scripts run at the moment */
+  bool still;           /* tr_runtime_stand_still */
   size_t grant_count;
   size_t listeners;
   struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
@@ -231,7 +232,7 @@ bool tr_runtime_luv_alive(troupe_t *rt);
 void tr_runtime_outside(troupe_t *rt);
 bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path);
 #define TR_RIGHTS_MAX 8192
-/* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
+/* Those of these rights, each with a newline behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
 /* launch.c: the script's hooks; the end of all processes, in order and at once */
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error);

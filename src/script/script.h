@@ -31,6 +31,7 @@ typedef struct tr_script_exec { /* a program and its arguments, without zero byt
   const tr_slice *words;
   size_t count, most; /* most: bytes of each output */
   tr_slice in;
+  tr_time timeout;
   tr_mem *mem;
 } tr_script_exec;
 typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes, all borrowed */
