@@ -91,6 +91,20 @@ TROUPE_API int troupe_load_file(troupe_t *rt, const char *path);
 /* Reload files whose content changed (name NULL: all), all or nothing. State stays. Returns how many were swapped, or an error. */
 TROUPE_API int troupe_reload(troupe_t *rt, const char *name);
 
+/* The same with more to say. One of canary, promote, undo and to. */
+typedef struct troupe_reload_options {
+  size_t size;         /* sizeof(troupe_reload_options_t), set by the caller */
+  const char *name;    /* of a file; NULL: all */
+  const char *canary;  /* for these keys alone: "10%" of them, or one ("=10" where it looks like a part); the others keep the code that serves */
+  int promote, undo;   /* 1: the canary that runs serves all; serves nobody any more */
+  uint32_t to;         /* back to what was when this version served */
+  int again;           /* 1: also files that were taken back and have not changed since */
+  uint32_t failures;   /* take it back by itself at so many failed turns of the new code (0: never) */
+  int64_t within_us;   /* in this time (0: a minute; of a canary: while it is one) */
+  int64_t drain_us;    /* end turns of older code, with TROUPE_ECANCELLED for their callers, after so long (0: never) */
+} troupe_reload_options_t;
+TROUPE_API int troupe_reload_with(troupe_t *rt, const troupe_reload_options_t *options);
+
 /* Do what is due, for about budget_us (0: until nothing is ready). 1: work is left; 0: idle; negative: error. Never blocks. */
 TROUPE_API int troupe_poll(troupe_t *rt, int64_t budget_us);
 /* µs until the next timer, 0: work is ready, -1: none. */

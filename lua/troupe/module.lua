@@ -123,8 +123,12 @@ function Runtime:load(...)
   kick(self)
 end
 
-function Runtime:reload(name)
-  local changed = check(self, "reload"):reload(name)
+--- rt:reload([name | { name=, canary=, promote=, undo=, to=, again=, errors=, within=, drain= }]) → how many files
+function Runtime:reload(what)
+  if what ~= nil and type(what) ~= "string" and type(what) ~= "table" then
+    fail("invalid", "rt:reload takes a file's name or options, not %s", type(what))
+  end
+  local changed = check(self, "reload"):reload(what)
   kick(self)
   return changed
 end

@@ -289,9 +289,9 @@ function Test.raises(_, code, f, ...)
   return err
 end
 
---- t:reload([path]) → how many files had changed: all, or this one.
+--- t:reload([path | options]) → how many files had changed: all, or this one; options as rt:reload has them.
 function Test:reload(path)
-  if path ~= nil then check_text("t:reload's path", path) end
+  if path ~= nil and type(path) ~= "table" then check_text("t:reload's path", path) end
   local count = check(self, "reload"):reload(path)
   self:run()
   return count

@@ -141,6 +141,52 @@ describe("troupe.testing", function()
     assert.equal("welcome Bert", t:call("greeter/a", "Greeting", { name = "Bert" }).content)
   end)
 
+  it("reloads for some keys, with a way back", function()
+    local function hello(id) return t:call("greeter/" .. id, "Greeting", { name = "A" }).content end
+    local new = source:gsub("hello ", "welcome ")
+    hello "a"
+    process.write_file(path, new)
+    assert.equal(1, t:reload { canary = "a" })
+    assert.match("^welcome A", hello "a")
+    assert.match("^hello A", hello "b")
+    t:raises("invalid", t.reload, t)
+    t:reload { canary = "100%" }
+    assert.match("^welcome A", hello "b")
+    t:reload { undo = true }
+    assert.match("^hello A", hello "b")
+    t:raises("invalid", t.reload, t) -- it is what was undone
+    t:reload { canary = "=b", again = true }
+    t:reload { promote = true }
+    assert.match("^welcome A", hello "a")
+    t:reload { to = 1 }
+    assert.match("^hello A", hello "a")
+    process.write_file(path, (new:gsub("on = {", "on = { Bad = function() error 'bad' end,", 1)))
+    assert.equal(1, t:reload { errors = 1, canary = "b" })
+    for _ = 1, 2 do t:raises("handler_error", t.call, t, "greeter/b", "Bad") end
+    t:run()
+    assert.match("^hello A", hello "b")
+    assert.equal("error", t:logged("reload.undone").level)
+    t:raises("invalid", t.reload, t, { canery = "b" })
+    t:raises("invalid", t.reload, t, { canary = 10 })
+    t:raises("invalid", t.reload, t, { promote = true, undo = true })
+    t:raises("invalid", t.reload, t, { drain = -1 })
+    t:raises("not_found", t.reload, t, { promote = true })
+  end)
+
+  it("ends turns of older code after a time", function()
+    local slow = source:gsub("on = {", "on = { Slow = function(_, _, ctx) ctx:sleep(100) end,", 1)
+    process.write_file(path, slow)
+    t:reload()
+    t:send("greeter/a", "Slow")
+    t:run()
+    process.write_file(path, slow .. "\n")
+    t:reload { drain = 10 }
+    t:advance(9)
+    assert.is_nil(t:logged "reload.drained")
+    t:advance(2)
+    assert.match("ended=0 cut=1 turns=\"greeter/a Slow\"", t:logged("reload.drained").text, 1, true)
+  end)
+
   it("keeps the log, and says what is wrong about its use", function()
     t:raises("handler_error", t.call, t, "greeter", "Greeting", {})
     assert.equal("handler.failed", t:logged("greeter.lua:9").event)

@@ -42,6 +42,12 @@ static void say_agent(const troupe_value_t *agent) {
     printf("(on code %lld: %lld instance%s, %lld turn%s)  ", (long long)cli_number(it, "code"), (long long)cli_number(it, "instances"),
            plural(cli_number(it, "instances")), (long long)cli_number(it, "turns"), plural(cli_number(it, "turns")));
   }
+  const troupe_value_t *canary = troupe_value_get(agent, "canary");
+  if (canary)
+    printf("(canary, code %lld: %lld instance%s, %lld turn%s, %lld failed; %lld of code %lld)  ", (long long)cli_number(canary, "code"),
+           (long long)cli_number(canary, "instances"), plural(cli_number(canary, "instances")), (long long)cli_number(canary, "turns"),
+           plural(cli_number(canary, "turns")), (long long)cli_number(canary, "failed"), (long long)cli_number(canary, "failed_others"),
+           (long long)cli_number(agent, "code"));
   puts(cli_text(agent, "file"));
 }
 

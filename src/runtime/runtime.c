@@ -262,19 +262,3 @@ int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t
   tr_error *error = begin_load(rt);
   return after_load(rt, tr_together_load(rt, path, (tr_slice){ NULL, 0 }, args, argc, error));
 }
-
-int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
-  size_t changed = 0;
-  tr_error *error = begin_load(rt);
-  int rc = tr_together_reload(rt, options, told, ud, &changed, error);
-  if (rc) return rc;
-  if (!changed || options->trial) return (int)changed;
-  tr_probation_end(rt); /* it was of what served before */
-  after_load(rt, 0);
-  return (int)changed;
-}
-
-int troupe_reload(troupe_t *rt, const char *name) {
-  tr_reload_options options = { .names = &name, .count = name ? 1 : 0 };
-  return tr_runtime_reload(rt, &options, NULL, NULL);
-}

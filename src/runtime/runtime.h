@@ -112,6 +112,15 @@ int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
+/* reloads.c: as troupe_reload_with */
+typedef struct tr_reload_order {
+  tr_reload_options what;
+  bool watched;            /* it is taken back when more than `errors` turns of the new code fail within that time */
+  uint32_t errors;
+  tr_time within;          /* negative: a minute; of a canary: as long as it is one */
+  tr_time drain;           /* negative: turns of older code have any time */
+} tr_reload_order;
+int tr_runtime_reload_as(troupe_t *rt, const tr_reload_order *order);
 /* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */
 int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const char **bound);
 /* tr_signer_make. */

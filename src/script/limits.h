@@ -39,7 +39,7 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) TR_COLD;
 /* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
-void tr_meter_break(tr_lua_turn *turn);                  /* a turn that computes ends at its next instruction; does not raise */
+void tr_meter_break(tr_lua_turn *turn, const char *why);                  /* a turn that computes ends at its next instruction; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
 void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)) TR_COLD; /* again, once killed */
