@@ -157,7 +157,10 @@ describe("a record", function()
 
   it("of a worker has what came by its host, and is run again without one", function()
     local counter = [[return { type = "counter", state = { n = 0 }, on = {
-      Add = function(self, m, ctx) self.n = self.n + m.by + ctx:call("other", "Twice", m).n return { n = self.n, raw = troupe.bytes "\xff" } end,
+      Add = function(self, m, ctx)
+        self.n = self.n + m.by + ctx:call("other", "Twice", m).n
+        return { n = self.n, raw = troupe.bytes "\xff" }
+      end,
       News = function(self, m) self.n = self.n + m.by end }, subscriptions = { "news" } }]]
     file("counter.lua", counter)
     file("other.lua", [[return { type = "other", on = { Twice = function(_, m) return { n = 2 * m.by } end } }]])
@@ -166,7 +169,9 @@ describe("a record", function()
     process.troupe({ "worker", "--host", address, folder .. "/other.lua" }):wait_line("^joined")
     local worker = process.troupe({ "worker", "--host", address, "--record", "r.jsonl", "counter.lua" }, { cwd = folder })
     worker:wait_line("^joined")
-    local function call(by) return run("call", "counter/default", "Add", ('{"by":%d}'):format(by), "--raw", "--wait", "other", "--host", address) end
+    local function call(by)
+      return run("call", "counter/default", "Add", ('{"by":%d}'):format(by), "--raw", "--wait", "other", "--host", address)
+    end
     call(1)
     run("publish", "news", "News", '{"by":10}', "--host", address)
     repeat until call(0):find('"n":13', 1, true)
