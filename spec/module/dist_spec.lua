@@ -80,7 +80,8 @@ module.describe("rt:to_dist", describe, function(mode)
   end)
 
   it("goes on with a new process where the last one outlives its stream", function()
-    process.write_file(folder .. "/w.lua", [[return { type = "w", on = { Add = function() return { n = 1 } end, Stop = function(_, _, ctx) ctx:stop() end } }]])
+    process.write_file(folder .. "/w.lua", [[return { type = "w", on = {
+      Add = function() return { n = 1 } end, Stop = function(_, _, ctx) ctx:stop() end } }]])
     local slow = process.write_file(folder .. "/slow", '#!/bin/sh\nend() { sleep 0.2; }\ntrap end EXIT\n"' .. process.program .. '" "$@"\n')
     assert.equal(0, (require "spec.support.sh" { "chmod", "+x", slow }))
     local other = open({ program = slow, log = false, allow = { "launch" } }, mode)
