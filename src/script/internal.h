@@ -540,7 +540,7 @@ void tr_canary_keep(lua_State *L, tr_instance *instance, const tr_definition *de
 /* From the canary's code to one that cannot migrate its state: what it was before takes the place of `self`, also on the top. lua: the
  * instance at `at`; does not raise. False: nothing is known of before. */
 bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at);
-bool tr_canary_needs(const tr_instance *instance); /* it stays in memory: its state has no way back but what is kept there */
+bool tr_canary_needs(const tr_instance *instance); /* it stays in memory: as it would be stored only the canary could read it */
 void tr_canary_failed(const tr_instance *instance, uint32_t number) TR_COLD; /* a turn of this code: counted */
 bool tr_canary_refuses(const tr_script_class *class_, tr_turn *turn); /* the type is the canary's, and this key is not: answered */
 void tr_canary_drop(tr_script *script); /* all ends */
