@@ -90,6 +90,8 @@ local rows = {
   },
   ["placeholders"] = { { "local after = pairs(ctx:agent('a/list'):List()) return tostring(pcall(after, 4096)) .. tostring(pcall(after, 'x'))", "^falsefalse$" } },
   ["floods"] = {
+    { "local s, t = ('x'):rep(1 << 20), {} for i = 1, 10000 do t[i] = s end return troupe.json.encode(t)", "too_large: value: more than 4000000 values, or 256 MB of text" },
+    { "local s, t = troupe.bytes(('x'):rep(1 << 20)), {} for i = 1, 10000 do t['a' .. i] = s end ctx:send('quick', 'Ping', t)", "too_large: body: more than 4000000 values, or 256 MB of text" },
     { "local t = {} for i = 1, 4e4 do t['k' .. i] = i end ctx:log('error', 'many fields', t) return 'cut'", "^cut$" },
     { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end for _ = 1, 100 do ctx:send('quick', 'Ping', many) end", limit },
     { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end many[3001] = print for _ = 1, 100 do pcall(ctx.send, ctx, 'quick', 'Ping', many) end", limit },
