@@ -50,7 +50,12 @@ typedef struct tr_chunk tr_chunk;
 void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
 void tr_script_free_chunks(tr_script *script);
 /* Whose memory it is. Numbers; 0 is the runtime itself. None of these raises. */
-typedef struct tr_account { size_t used; uint32_t parent, next; bool heavy; } tr_account; /* heavy: it made a block of TR_HEAVY once */
+typedef struct tr_account {
+  size_t used;
+  uint32_t parent; /* of a free one: the next free one */
+  bool heavy;      /* it made a block of TR_HEAVY once */
+  uint8_t told;    /* how often the log told of it */
+} tr_account;
 #define TR_HEAVY (1u << 20)
 enum { TR_ACCOUNT_TRANSIT = 1 }; /* bodies that nobody has taken, and what those who are gone left behind */
 void tr_accounts_init(tr_script *script); /* none but the runtime's own */
