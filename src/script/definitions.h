@@ -99,7 +99,7 @@ int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *par
                     const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
-enum { TR_KEY_ON = 0, TR_KEY_ON_EVENT, TR_KEY_ON_REQUEST }; /* their bits, below */
+enum { TR_KEY_ON = 1, TR_KEY_ON_EVENT, TR_KEY_ON_REQUEST }; /* their bits, below */
 /* keys.c: are all keys known, and their values of the right type? A bit for each that is there. Then read those. */
 int tr_keys_check(lua_State *L, int table, const tr_place *place, uint64_t *present);
 int tr_keys_read(lua_State *L, int table, uint64_t present, tr_definition *definition, const tr_place *place);

@@ -192,7 +192,7 @@ static void fill(lua_State *L, tr_definition *definition, tr_handlers *handlers,
 
 /* --- the set --- */
 
-static const char *const sections[] = { [TR_KEY_ON] = "on", [TR_KEY_ON_EVENT] = "on_event", [TR_KEY_ON_REQUEST] = "on_request" };
+static const char *const sections[] = { "on", "on_event", "on_request" }; /* in the order of their bits */
 
 static tr_handler_set *set_new(lua_State *L, tr_definition *definition) {
   tr_handler_set *set = TR_NEW(definition->script->mem, tr_handler_set);
@@ -206,7 +206,7 @@ static tr_handler_set *set_new(lua_State *L, tr_definition *definition) {
 /* The tables on the stack, nil where there is none; in `from`, which they are. */
 static void push_sections(lua_State *L, int table, uint64_t present, const void *from[3]) {
   for (int i = 0; i < 3; i++) {
-    bool there = present >> i & 1;
+    bool there = present >> (TR_KEY_ON + i) & 1;
     if (there) tr_raw_field(L, table, sections[i]);
     else lua_pushnil(L);
     from[i] = there ? lua_topointer(L, -1) : NULL;
