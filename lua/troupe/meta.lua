@@ -32,6 +32,7 @@
 
 ---@class troupe.mailbox
 ---@field limit integer? messages that may wait (10000)
+---@field bytes integer|string? of the bodies that wait: a number, or "64M" (64M)
 ---@field overflow "wait"|"refuse"|"drop_oldest"? what happens to one more
 
 ---@class troupe.limits

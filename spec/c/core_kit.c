@@ -100,7 +100,7 @@ tr_class *kit_class(const char *type, kit_run_fn run, const kit_class_options *g
   tr_class *class_ = NULL;
   if (!given) given = &none;
   *mine = (tr_class_ops){ given->make, run, cancel, drop, NULL, NULL };
-  tr_class_options options = { .type = tr_slice_of(type), .ops = mine, .mailbox_limit = given->limit ? given->limit : 1000,
+  tr_class_options options = { .type = tr_slice_of(type), .ops = mine, .mailbox_limit = given->limit ? given->limit : 1000, .mailbox_bytes = given->bytes,
                                .overflow = given->overflow, .reentrant = given->reentrant, .has_init = given->has_init,
                                .exclusive_init = given->exclusive_init, .direct_topics = given->direct_topics };
   int err = tr_core_add_class(K.core, &options, &class_, NULL);
@@ -133,6 +133,12 @@ tr_msg *kit_msg(tr_msg_kind kind, const char *target, const char *type) {
 
 static int post(tr_msg *msg) { return msg ? tr_core_post(K.core, msg) : TR_EMEMORY; }
 int kit_send(const char *target, const char *type) { return post(kit_msg(TR_MSG_SEND, target, type)); }
+int kit_send_sized(const char *target, const char *type, size_t size) {
+  tr_msg *msg = kit_msg(TR_MSG_SEND, target, type);
+  if (!msg) return TR_EMEMORY;
+  msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_BYTES, .bytes = tr_blob_new(check_mem(), size) };
+  return post(msg);
+}
 int kit_publish(const char *topic, const char *type) { return post(kit_msg(TR_MSG_EVENT, topic, type)); }
 
 void kit_said_reply(void *ud, tr_call *call, tr_reply *reply) {

@@ -11,6 +11,7 @@ typedef int (*kit_run_fn)(void *ud, tr_turn *turn);
 typedef struct kit_class { /* given to kit_class; all zero: a plain class */
   int (*make)(void *ud, tr_agent *agent, tr_error *error);
   uint32_t limit;
+  uint64_t bytes;
   tr_overflow overflow;
   bool reentrant, has_init, exclusive_init, direct_topics;
 } kit_class_options;
@@ -42,6 +43,7 @@ tr_msg *kit_msg(tr_msg_kind kind, const char *target, const char *type);
 /* From outside: the result of posting. */
 int kit_send(const char *target, const char *type);
 int kit_publish(const char *topic, const char *type);
+int kit_send_sized(const char *target, const char *type, size_t size); /* with a body of so many bytes */
 /* A call from outside; the answer is said as "REPLY-TYPE" or "code: text", with `name` in front. */
 tr_call *kit_call(const char *target, const char *type, const char *name);
 tr_call *kit_call_until(const char *target, const char *type, const char *name, tr_time deadline);

@@ -41,6 +41,84 @@ CHECK_CASE(drop_oldest_keeps_the_newest) {
   kit_close();
 }
 
+/* ---- bytes ---- */
+
+static uint64_t held_bytes(const char *type) {
+  const tr_agent *agent = tr_class_find_mailbox(tr_core_find_class(K.core, tr_slice_of(type)), tr_slice_of("default"));
+  return tr_agent_mail_bytes(agent);
+}
+
+CHECK_CASE(a_mailbox_is_full_when_its_bodies_have_as_many_bytes_as_it_may_hold) {
+  kit_open();
+  kit_class("r", kit_run_says, &(kit_class_options){ .bytes = 1000, .overflow = TR_OVERFLOW_REFUSE });
+  CHECK_INT(kit_send_sized("r", "A", 900), ==, 0);
+  CHECK_INT(kit_send_sized("r", "B", 0), ==, 0);
+  CHECK_INT(kit_send_sized("r", "C", 5000), ==, 0); /* there is room still, and one of any size gets in */
+  CHECK_INT(held_bytes("r"), ==, 912 + 5008);
+  CHECK_INT(kit_send_sized("r", "D", 1), ==, TR_EOVERLOADED);
+  kit_call("r", "Ask", "one");
+  kit_step();
+  CHECK_STR(kit_heard(), "dead D overloaded; one=overloaded: the mailbox of r/default is full (5920 bytes in 3 messages; mailbox.bytes is 1008); "
+                         "r/default:A; r/default:B; r/default:C; ");
+  CHECK_INT(held_bytes("r"), ==, 0);
+  CHECK_INT(kit_send_sized("r", "D", 1), ==, 0);
+  kit_step();
+  CHECK_STR(kit_heard(), "r/default:D; ");
+  kit_close();
+}
+
+CHECK_CASE(without_one_given_a_mailbox_has_a_bound_of_bytes) {
+  kit_open();
+  kit_class("w", kit_run_says, NULL);
+  tr_class *class_ = tr_core_find_class(K.core, tr_slice_of("w"));
+  CHECK_INT(tr_class_mailbox_bytes(class_), ==, 64 << 20);
+  CHECK_INT(kit_send_sized("w", "A", 65 << 20), ==, 0);
+  CHECK_INT(kit_send_sized("w", "B", 1), ==, TR_EOVERLOADED);
+  kit_close();
+}
+
+CHECK_CASE(for_a_large_one_several_of_the_oldest_are_dropped) {
+  kit_open();
+  kit_class("d", kit_run_says, &(kit_class_options){ .bytes = 1024, .overflow = TR_OVERFLOW_DROP_OLDEST });
+  for (int i = 0; i < 40; i++) kit_send_sized("d", "Small", 16);
+  kit_call("d", "Ask", "one");
+  CHECK_STR(kit_heard(), "");
+  CHECK_INT(kit_send_sized("d", "Large", 2000), ==, 0); /* 640 bytes lie there: there is room */
+  CHECK_INT(kit_send_sized("d", "New", 16), ==, 0);     /* now all must go */
+  CHECK_INT(kit_stats().overloaded, ==, 42);
+  CHECK_INT(held_bytes("d"), ==, 16);
+  CHECK(strstr(kit_heard(), "dead Small overloaded; one=overloaded: the mailbox of d/default is full (2640 bytes in 42 messages; "
+                            "mailbox.bytes is 1024); dead Large overloaded; "));
+  kit_step();
+  CHECK_STR(kit_heard(), "d/default:New; ");
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
+static int run_sends_large(void *ud, tr_turn *turn) {
+  kit_run_says(ud, turn);
+  for (int i = 0; i < 4; i++) {
+    tr_msg *msg = kit_msg(TR_MSG_SEND, "w", "Large");
+    msg->body = (tr_body){ .kind = TR_BODY_BYTES, .format = TR_FORMAT_BYTES, .bytes = tr_blob_new(check_mem(), 600) };
+    CHECK_INT(tr_turn_post(turn, msg), ==, 0);
+  }
+  return TR_RUN_DONE;
+}
+
+CHECK_CASE(a_mailbox_full_of_bytes_makes_the_sender_wait) {
+  kit_open();
+  kit_class("f", run_sends_large, NULL);
+  kit_class("w", kit_run_says, &(kit_class_options){ .bytes = 1000, .overflow = TR_OVERFLOW_WAIT });
+  kit_send("f", "Go");
+  kit_send("f", "Next");
+  kit_step();
+  CHECK_STR(kit_heard(), "f/default:Go; w/default:Large; w/default:Large; w/default:Large; w/default:Large; "
+                         "f/default:Next; w/default:Large; w/default:Large; w/default:Large; w/default:Large; ");
+  CHECK_INT(kit_stats().overloaded, ==, 0);
+  CHECK(tr_core_quiet(K.core));
+  kit_close();
+}
+
 /* ---- wait ---- */
 
 static int burst = 5;

@@ -179,6 +179,7 @@ CHECK_CASE(builder_and_walk_carry_values_for_c) {
   CHECK_INT(host_source(&h, "a.lua", "return { on = { E = function(_, m) return m end } }"), ==, 0);
   for (int broken = 0; broken < 2; broken++) {
     tr_error_init(&h.error);
+    tr_body body = { .kind = TR_BODY_NONE };
     tr_script_builder *builder = tr_script_build_begin(h.script, &h.error);
     CHECK(builder);
     tr_sink sink = tr_script_build_sink(builder);
@@ -192,13 +193,16 @@ CHECK_CASE(builder_and_walk_carry_values_for_c) {
     CHECK_INT(sink.string(sink.ud, TR_SLICE_LITERAL("text")), ==, 0);
     CHECK_INT(sink.bytes(sink.ud, TR_SLICE_LITERAL("b")), ==, 0);
     if (broken) {
-      CHECK_INT(tr_script_build_end(builder), ==, 0);
+      tr_script_build_end(builder, &body);
+      CHECK_INT(body.kind, ==, TR_BODY_NONE);
       break;
     }
     CHECK_INT(sink.end_array(sink.ud), ==, 0);
     CHECK_INT(sink.end_map(sink.ud), ==, 0);
-    uint32_t slot = tr_script_build_end(builder);
+    tr_script_build_end(builder, &body);
+    uint32_t slot = body.slot;
     CHECK_INT(slot, >, 0);
+    CHECK_INT(body.size, ==, 8 * TR_VALUE_SIZE + 9);
     const tr_body_ops *ops = tr_core_body_ops(h.core);
     uint32_t copy = ops->copy(ops->ud, slot);
     tr_buf json;

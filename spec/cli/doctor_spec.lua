@@ -90,7 +90,15 @@ describe("troupe doctor", function()
       end
     end]]) }))
     local full = start("^up", "run", "--listen", "unix:" .. folder .. "/x", script("a.lua", [[return { { type = "a", autostart = true, on = {},
-      init = function(_, ctx) for i = 1, 5 do ctx:send("f/1", "Wait", { n = i }) end ctx:sleep(0) print("up") end },
+      init = function(_, ctx)
+        for i = 1, 5 do
+          ctx:send("f/1", "Wait", { n = i })
+          ctx:send("heavy/1", "Wait", { i, ("x"):rep(200000) })
+        end
+        ctx:sleep(0)
+        print("up")
+      end },
+      { type = "heavy", mailbox = { bytes = "1M" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } },
       { type = "f", mailbox = { limit = 2, overflow = "refuse" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } } }]]))
     local status, out = doctor("--pid", tostring(host.pid))
     slow:kill("sigcont")
@@ -98,6 +106,7 @@ describe("troupe doctor", function()
     assert.matches("slow_receiver: worker %S+ %(w%) ", out)
     status, out = doctor("--pid", tostring(full.pid))
     assert.equal(1, status)
+    assert.matches("full_mailbox: the mailbox of heavy/1 has %d+ bytes, of 1048576 that it holds", out)
     assert.matches("full_mailbox: the mailbox of f/1 has [12] messages, of 2 that it holds", out) -- with threads it may not have begun yet
   end)
 

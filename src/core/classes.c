@@ -6,9 +6,14 @@
  * in memory until the last instance and subscription that point to it are gone. */
 #include "core/internal.h"
 
+static uint32_t weight_of(uint64_t bytes) {
+  return (uint32_t)(((bytes < TR_MAILBOX_BYTES_MOST ? bytes : TR_MAILBOX_BYTES_MOST) + TR_WEIGHT - 1) / TR_WEIGHT);
+}
+
 static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->ud = options->ud;
   class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
+  class_->mailbox_weight = weight_of(options->mailbox_bytes ? options->mailbox_bytes : TR_MAILBOX_BYTES);
   class_->overflow = options->overflow;
   class_->priority = options->priority;
   class_->reentrant = options->reentrant;
@@ -144,6 +149,7 @@ const tr_class_ops *tr_class_get_ops(const tr_class *class_) { return class_->op
 void tr_class_set_ud(tr_class *class_, void *ud) { class_->ud = ud; }
 void tr_class_set_options(tr_class *class_, const tr_class_options *options) { set_options(class_, options); }
 uint32_t tr_class_mailbox_limit(const tr_class *class_) { return class_->mailbox_limit; }
+uint64_t tr_class_mailbox_bytes(const tr_class *class_) { return (uint64_t)class_->mailbox_weight * TR_WEIGHT; }
 tr_name *tr_class_type(const tr_class *class_) { return class_->type; }
 size_t tr_class_agent_count(const tr_class *class_) { return class_->agent_count; }
 bool tr_class_is_program(const tr_class *class_) { return class_->exclusive_init; }

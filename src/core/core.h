@@ -99,6 +99,7 @@ typedef struct tr_class_options {
   const tr_class_ops *ops;
   void *ud;
   uint32_t mailbox_limit;   /* 0: 10 000 */
+  uint64_t mailbox_bytes;   /* of bodies; what lies in it already is looked at, so that one of any size finds room. 0: 64 MiB */
   tr_overflow overflow;
   bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
   bool has_init;            /* run a TR_TURN_INIT before the first message */
@@ -133,6 +134,8 @@ void tr_class_set_ud(tr_class *class_, void *ud);      /* hot reload: later turn
 void tr_class_set_options(tr_class *class_, const tr_class_options *options); /* reload: limits and flags; type and ops stay */
 tr_name *tr_class_type(const tr_class *class_);
 uint32_t tr_class_mailbox_limit(const tr_class *class_);
+uint64_t tr_class_mailbox_bytes(const tr_class *class_);
+#define TR_MAILBOX_BYTES_MOST (UINT64_C(32) << 30)
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
 size_t tr_class_agent_count(const tr_class *class_);
 bool tr_class_is_shared(const tr_class *class_); /* and it can be */
@@ -171,7 +174,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   void *user;           /* the class ops' own */
   uint32_t user_ref;    /* likewise (a Lua registry reference) */
   uint32_t state;       /* core */
-  struct tr_mailbox { struct tr_envelope *last; uint32_t count, parked; } mail; /* core; last: of a circle, its `next` is the first */
+  struct tr_mailbox { struct tr_envelope *last; uint32_t count, weight; } mail; /* core; last: of a circle, its `next` is the first */
   tr_turn *turn;        /* core: newest open turn */
   tr_turn *ready_turns; /* core: last of the circular list of turns that may go on */
   tr_agent *next_ready; /* core */
@@ -193,6 +196,7 @@ int tr_agent_start(tr_agent *agent);
  * instance whose turn is just running is stopped when that turn returns. */
 void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
 size_t tr_agent_mail_count(const tr_agent *agent);
+uint64_t tr_agent_mail_bytes(const tr_agent *agent); /* of the bodies in it, not of those that wait for room */
 size_t tr_agent_turn_count(const tr_agent *agent);
 
 typedef enum { TR_CLOSE_STOP = 0, TR_CLOSE_DRAIN, TR_CLOSE_IDLE, TR_CLOSE_REMOVED, TR_CLOSE_MOVED } tr_close_why;
@@ -261,6 +265,7 @@ struct tr_remote { /* embedded in its owner; ops is the owner's to set, the rest
   tr_agent *agent;  /* NULL: none, or it has left */
   tr_timer timer;
   uint32_t open;    /* forwarded, not done */
+  uint64_t weight;  /* of what was forwarded since none was open, in units of TR_WEIGHT bytes */
   uint8_t state;    /* tr_remote_state */
   bool pumping;
 };

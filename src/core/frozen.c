@@ -41,7 +41,7 @@ static bool counts(const tr_turn *turn) {
 static void need_room(const tr_class *class_) {
   for (const tr_link *link = class_->agents.next; link != &class_->agents; link = link->next) {
     const tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);
-    const tr_agent_extra *extra = agent->mail.parked ? agent->extra : NULL;
+    const tr_agent_extra *extra = tr_mail_parked(agent) ? agent->extra : NULL;
     for (const tr_link *at = extra ? extra->parked.next : NULL; extra && at != &extra->parked; at = at->next)
       if (counts(TR_CONTAINER(at, tr_parking, by_receiver)->turn))
         TR_CONTAINER(at, tr_parking, by_receiver)->receiver->state |= TR_AGENT_NEEDED;

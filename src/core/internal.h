@@ -37,6 +37,7 @@
 #define TR_MAILBOX_DEFAULT 10000
 #define TR_PLANS_MOST 4096
 #endif
+#define TR_MAILBOX_BYTES (UINT64_C(64) << 20)
 
 typedef struct tr_envelope tr_envelope;
 
@@ -130,7 +131,7 @@ struct tr_class {
   tr_name *type;
   const tr_class_ops *ops;
   void *ud;
-  uint32_t mailbox_limit;
+  uint32_t mailbox_limit, mailbox_weight;
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
@@ -171,12 +172,13 @@ enum { /* tr_agent.state */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
-typedef struct tr_lane { tr_envelope *last; uint32_t count; } tr_lane; /* last: its `next` is the first */
+typedef struct tr_lane { tr_envelope *last; uint32_t count, weight; } tr_lane; /* last: its `next` is the first; weight: of `nested` alone */
 
 typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
   tr_lane nested;              /* requests of call chains that this agent waits in */
   tr_link parked;              /* deliveries waiting for room */
+  uint32_t parked_count;
   uint32_t stalls;             /* messages of it that wait for room in other isolates */
   tr_remote *remote;
   tr_lane_runs runs;
@@ -295,6 +297,14 @@ void tr_frozen_look(tr_core *core);
 
 /* ---- mailboxes ---- */
 
+#define TR_WEIGHT 16u /* bytes: what the bodies in a mailbox weigh is counted in these */
+static inline uint64_t tr_msg_weight(const tr_msg *msg) { return (tr_body_size(&msg->body) + TR_WEIGHT - 1) / TR_WEIGHT; }
+static inline bool tr_mail_full(const tr_agent *agent) {
+  return agent->mail.count >= agent->class_->mailbox_limit || agent->mail.weight >= agent->class_->mailbox_weight;
+}
+static inline uint32_t tr_mail_parked(const tr_agent *agent) {
+  return agent->extra ? ((const tr_agent_extra *)agent->extra)->parked_count : 0;
+}
 #define TR_CROWDED 1024 /* messages in a mailbox that are worth a line in the log; then twice as many, and so on */
 void tr_mail_tell_crowded(tr_core *core, tr_agent *agent) TR_COLD; /* crowded.c */
 static inline void tr_mail_look_crowded(tr_core *core, tr_agent *agent, uint32_t limit) {
@@ -302,6 +312,8 @@ static inline void tr_mail_look_crowded(tr_core *core, tr_agent *agent, uint32_t
   if (agent->mail.count >= first && agent->mail.count >= (uint64_t)first << agent->crowded) tr_mail_tell_crowded(core, agent);
 }
 
+/* "the mailbox of … is full", and which of its bounds that is. posting.c */
+void tr_mail_tell_full(const tr_agent *to, char *text, size_t size) TR_COLD;
 /* Put msg into the agent's mailbox (one more reference). `from`: the turn that sends and may be made to wait, or NULL.
  * err: TR_EOVERLOADED, TR_EDEADLOCK, TR_EMEMORY; then the caller says so to whoever waits (tr_core_undeliverable). */
 int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from);

@@ -10,18 +10,23 @@
  *
  * The nested lane is why A → B → A answers: while A waits in a turn of chain c, a request with chain c is taken ahead
  * of all other mail, where other mail waits for that turn's end. It is outside the bound (else a full mailbox would
- * lock the chain up), but has the same bound for itself, for a peer may forge chains. */
+ * lock the chain up), but has the same bound for itself, for a peer may forge chains.
+ *
+ * The bound is of messages and of bytes. Bytes are those of bodies, as far as they are known without a look into them; one that several have
+ * in their mailboxes counts in each. Full is what holds as much as it may: a message of any size finds room in an empty one. */
 #include "core/internal.h"
 
 /* ---- lanes: circles, held by the last one, so that a million idle mailboxes have one pointer each ---- */
 
-static int lane_push(tr_core *core, tr_envelope **last, tr_msg *msg) {
+/* weight: what the lane, or the mailbox that it is of, weighs. */
+static int lane_push(tr_core *core, tr_envelope **last, uint32_t *weight, tr_msg *msg) {
   tr_envelope *envelope = &msg->first;
   if (envelope->msg) { /* in another mailbox */
     envelope = tr_pool_take(&core->envelopes, core->mem);
     if (!envelope) return TR_EMEMORY;
   }
   envelope->msg = tr_msg_ref(msg);
+  *weight += envelope->weight = (uint32_t)tr_msg_weight(msg);
   envelope->next = *last ? (*last)->next : envelope;
   if (*last) (*last)->next = envelope;
   *last = envelope;
@@ -29,12 +34,13 @@ static int lane_push(tr_core *core, tr_envelope **last, tr_msg *msg) {
   return 0;
 }
 
-static tr_msg *lane_pop(tr_core *core, tr_envelope **last) {
+static tr_msg *lane_pop(tr_core *core, tr_envelope **last, uint32_t *weight) {
   if (!*last) return NULL;
   tr_envelope *envelope = (*last)->next;
   tr_msg *msg = envelope->msg;
   if (envelope == *last) *last = NULL;
   else (*last)->next = envelope->next;
+  *weight -= envelope->weight;
   if (envelope == &msg->first) msg->first.msg = NULL;
   else tr_pool_give(&core->envelopes, core->mem, envelope);
   core->stats.queued--;
@@ -92,8 +98,8 @@ static void woken_by_mail(tr_core *core, tr_agent *to) {
 static int push_nested(tr_core *core, tr_agent *to, tr_msg *msg) {
   tr_agent_extra *extra = tr_agent_get_extra(core, to);
   if (!extra) return TR_EMEMORY;
-  if (extra->nested.count >= to->class_->mailbox_limit) return TR_EOVERLOADED;
-  int err = lane_push(core, &extra->nested.last, msg);
+  if (extra->nested.count >= to->class_->mailbox_limit || extra->nested.weight >= to->class_->mailbox_weight) return TR_EOVERLOADED;
+  int err = lane_push(core, &extra->nested.last, &extra->nested.weight, msg);
   if (err) return err;
   extra->nested.count++;
   woken_by_mail(core, to);
@@ -105,12 +111,12 @@ int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   uint8_t priority = msg->priority;
   if (priority == TR_PRIORITY_NORMAL && to->class_->priority) priority = to->class_->priority(to->class_->ud, msg->type);
   if (priority == TR_PRIORITY_NORMAL) {
-    err = lane_push(core, &to->mail.last, msg);
+    err = lane_push(core, &to->mail.last, &to->mail.weight, msg);
   } else {
     tr_agent_extra *extra = tr_agent_get_extra(core, to);
     if (!extra) return TR_EMEMORY;
     tr_lane *lane = priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
-    err = lane_push(core, &lane->last, msg);
+    err = lane_push(core, &lane->last, &to->mail.weight, msg);
     if (!err) lane->count++;
   }
   if (err) return err;
@@ -125,18 +131,33 @@ static bool may_wait_alone(const tr_msg *msg) {
   return call && call->patient;
 }
 
+/* The oldest make room: several, where they are small. Whoever waits for them is told when the newest is in, for who is told may stop the
+ * receiver. */
+static int push_dropping(tr_core *core, tr_agent *to, tr_msg *msg) {
+  tr_envelope *dropped = NULL;
+  uint32_t weight = 0;
+  char text[TR_ERROR_TEXT];
+  tr_msg *oldest = NULL;
+  tr_mail_tell_full(to, text, sizeof text);
+  while (tr_mail_full(to) && (oldest = tr_mail_drop_oldest(core, to))) {
+    if (lane_push(core, &dropped, &weight, oldest)) break; /* no memory: more than the bound is better than a message lost */
+    tr_msg_unref(oldest);
+  }
+  if (!tr_mail_full(to)) oldest = NULL; /* it lies in `dropped` */
+  int err = tr_mail_push(core, to, msg);
+  while (oldest || (oldest = lane_pop(core, &dropped, &weight))) {
+    core->stats.overloaded++;
+    tr_core_undeliverable(core, oldest, TR_EOVERLOADED, text);
+    tr_msg_unref(oldest);
+    oldest = NULL;
+  }
+  return err;
+}
+
 /* The mailbox is full: what its policy says. */
 static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   switch (to->class_->overflow) {
-  case TR_OVERFLOW_DROP_OLDEST: {
-    tr_msg *oldest = tr_mail_drop_oldest(core, to);
-    int err = tr_mail_push(core, to, msg);
-    core->stats.overloaded++;
-    if (!oldest) return err;
-    tr_core_refused(core, oldest, to, TR_EOVERLOADED);
-    tr_msg_unref(oldest);
-    return err;
-  }
+  case TR_OVERFLOW_DROP_OLDEST: return push_dropping(core, to, msg);
   case TR_OVERFLOW_WAIT:
     if (!from && may_wait_alone(msg)) return tr_parking_add(core, to, msg, NULL);
     if (from && !msg->from_wire && !tr_waits_in_circle(from, to, true)) return tr_parking_add(core, to, msg, from);
@@ -170,27 +191,27 @@ int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
   } else if ((to->state & TR_AGENT_REMOTE) && tr_remote_takes(core, to, msg, from)) {
     return 0;
   }
-  if (to->mail.count >= to->class_->mailbox_limit) return deliver_to_full(core, to, msg, from);
+  if (tr_mail_full(to)) return deliver_to_full(core, to, msg, from);
   return tr_mail_push(core, to, msg);
 }
 
 /* ---- taking out ---- */
 
 static tr_msg *pop_normal(tr_core *core, tr_agent *agent) {
-  return lane_pop(core, &agent->mail.last);
+  return lane_pop(core, &agent->mail.last, &agent->mail.weight);
 }
 
-static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
+static tr_msg *pop_lane(tr_core *core, tr_lane *lane, uint32_t *weight) {
   if (lane->count) lane->count--;
-  return lane_pop(core, &lane->last);
+  return lane_pop(core, &lane->last, weight);
 }
 
 static tr_msg *pop_by_priority(tr_core *core, tr_agent *agent, tr_agent_extra *extra) {
   bool high = extra->high.last, normal = agent->mail.last, low = extra->low.last;
   switch (tr_lane_next(&extra->runs, high, normal, low)) {
-    case TR_LANE_HIGH: return pop_lane(core, &extra->high);
+    case TR_LANE_HIGH: return pop_lane(core, &extra->high, &agent->mail.weight);
     case TR_LANE_NORMAL: return pop_normal(core, agent);
-    default: return pop_lane(core, &extra->low);
+    default: return pop_lane(core, &extra->low, &agent->mail.weight);
   }
 }
 
@@ -199,7 +220,7 @@ static tr_msg *pop(tr_core *core, tr_agent *agent) {
   tr_msg *msg = extra ? pop_by_priority(core, agent, extra) : pop_normal(core, agent);
   if (!msg) return NULL;
   agent->mail.count--;
-  if (agent->mail.parked) tr_parking_pump(core, agent);
+  if (extra && extra->parked_count) tr_parking_pump(core, agent);
   return msg;
 }
 
@@ -217,7 +238,7 @@ tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
   for (;;) {
     tr_agent_extra *extra = agent->extra;
     tr_msg *msg = NULL;
-    if (tr_mail_nested(agent)) msg = pop_lane(core, &extra->nested);
+    if (tr_mail_nested(agent)) msg = pop_lane(core, &extra->nested, &extra->nested.weight);
     else if (tr_mail_open(agent)) msg = pop(core, agent);
     if (!msg || !in_vain(msg)) return msg;
     tr_msg_unref(msg);
@@ -226,8 +247,8 @@ tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
 
 tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) {
   tr_agent_extra *extra = agent->extra;
-  tr_msg *msg = extra && extra->low.last ? pop_lane(core, &extra->low) : pop_normal(core, agent);
-  if (!msg && extra) msg = pop_lane(core, &extra->high);
+  tr_msg *msg = extra && extra->low.last ? pop_lane(core, &extra->low, &agent->mail.weight) : pop_normal(core, agent);
+  if (!msg && extra) msg = pop_lane(core, &extra->high, &agent->mail.weight);
   if (msg) agent->mail.count--;
   return msg;
 }
@@ -235,7 +256,7 @@ tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) {
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_agent_extra *extra = agent->extra;
   for (tr_msg *msg;;) {
-    msg = extra && extra->nested.last ? pop_lane(core, &extra->nested) : NULL;
+    msg = extra && extra->nested.last ? pop_lane(core, &extra->nested, &extra->nested.weight) : NULL;
     if (!msg && (msg = extra ? pop_by_priority(core, agent, extra) : pop_normal(core, agent))) agent->mail.count--;
     if (!msg) break;
     tr_core_undeliverable(core, msg, code, text);
@@ -264,7 +285,12 @@ tr_msg *tr_turn_receive(tr_turn *turn) {
 
 size_t tr_agent_mail_count(const tr_agent *agent) {
   const tr_agent_extra *extra = agent->extra;
-  return (size_t)agent->mail.count + agent->mail.parked + (extra ? extra->nested.count : 0);
+  return (size_t)agent->mail.count + (extra ? extra->parked_count + extra->nested.count : 0);
+}
+
+uint64_t tr_agent_mail_bytes(const tr_agent *agent) {
+  const tr_agent_extra *extra = agent->extra;
+  return ((uint64_t)agent->mail.weight + (extra ? extra->nested.weight : 0)) * TR_WEIGHT;
 }
 
 static int each(const tr_envelope *last, int (*fn)(void *ud, const tr_msg *msg), void *ud) {

@@ -145,7 +145,7 @@ tr_msg *tr_msg_again(const tr_msg *msg, bool with_body) {
   if (good && with_body && msg->body.kind == TR_BODY_SLOT) {
     const tr_body_ops *ops = &core->body;
     uint32_t slot = ops->copy(ops->ud, msg->body.slot);
-    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot };
+    if (slot) copy->body = (tr_body){ .kind = TR_BODY_SLOT, .format = msg->body.format, .slot = slot, .size = msg->body.size };
     good = slot;
   } else if (good && with_body) { /* else it would be let go of twice */
     copy->body = msg->body;

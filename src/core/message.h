@@ -36,9 +36,18 @@ typedef struct tr_body {
   uint8_t format;  /* tr_format of `bytes`; of a slot what it is to go as. It outlives the content: what a request came in */
   uint16_t serializer; /* of TR_FORMAT_OTHER */
   uint32_t slot;   /* TR_BODY_SLOT */
-  tr_blob *bytes;  /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF;
-                    * TR_BODY_REF: where the result is, "TYPE/ID" */
+  union {
+    tr_blob *bytes; /* TR_BODY_BYTES: JSON text, or a serialized google.protobuf.Any for TR_FORMAT_PROTOBUF;
+                     * TR_BODY_REF: where the result is, "TYPE/ID" */
+    uint64_t size;  /* TR_BODY_SLOT: about so many bytes, as its maker found out on the way: TR_VALUE_SIZE for each value, and its text */
+  };
 } tr_body;
+#define TR_VALUE_SIZE 32u
+/* How much of a mailbox's bytes it takes. */
+static inline uint64_t tr_body_size(const tr_body *body) {
+  if (body->kind == TR_BODY_SLOT) return body->size;
+  return body->kind > TR_BODY_SLOT && body->bytes ? body->bytes->len : 0;
+}
 
 typedef struct tr_filling { uint32_t at; const tr_body *body; } tr_filling; /* instead of the at-th null (from 0) of a body */
 
@@ -159,7 +168,8 @@ struct tr_msg {
   tr_meta *meta;        /* owned; NULL for most */
   tr_msg_more *more;    /* likewise */
   tr_name *id;          /* id given by the sender or read from the wire; NULL: made from `number` on demand */
-  struct tr_envelope { struct tr_envelope *next; tr_msg *msg; } first; /* place in one mailbox without allocation */
+  /* Place in one mailbox without allocation. weight: of the body as it was put in, in units of TR_WEIGHT bytes. */
+  struct tr_envelope { struct tr_envelope *next; tr_msg *msg; uint32_t weight; } first;
 };
 
 /* A zeroed message with one reference; NULL where memory ran out. deadline is TR_NEVER, number is set. */

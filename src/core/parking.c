@@ -18,7 +18,7 @@
 
 static void count(tr_core *core, const tr_parking *parking, bool more) {
   tr_agent *receiver = parking->receiver;
-  if (receiver) receiver->mail.parked += more ? 1 : -1;
+  if (receiver) ((tr_agent_extra *)receiver->extra)->parked_count += more ? 1u : -1u;
   core->stats.queued += more ? 1 : -1;
   core->parkings_open += more ? 1u : -1u;
   if (parking->msg->origin && receiver && core->far) core->far->waits(core->far_ud, parking->msg, more);
@@ -87,7 +87,7 @@ int tr_parking_add(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
 
 void tr_parking_pump(tr_core *core, tr_agent *agent) {
   tr_agent_extra *extra = agent->extra;
-  while (agent->mail.parked && agent->mail.count < agent->class_->mailbox_limit) {
+  while (extra->parked_count && !tr_mail_full(agent)) {
     tr_parking *parking = TR_CONTAINER(extra->parked.next, tr_parking, by_receiver);
     if (tr_mail_push(core, agent, parking->msg)) tr_parking_fail(core, parking, TR_EMEMORY, NULL);
     else settle(core, parking);

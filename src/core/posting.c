@@ -33,12 +33,23 @@ int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text
   return code;
 }
 
+void tr_mail_tell_full(const tr_agent *to, char *text, size_t size) {
+  const char *type = to->class_->type->text, *key = to->key->text;
+  const tr_agent_extra *extra = to->extra;
+  uint32_t nested = extra ? extra->nested.count : 0, limit = to->class_->mailbox_limit;
+  if (to->mail.count >= limit || nested >= limit)
+    snprintf(text, size, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
+  else
+    snprintf(text, size, "the mailbox of %.200s/%.200s is full (%llu bytes in %u messages; mailbox.bytes is %llu)", type, key,
+             (unsigned long long)tr_agent_mail_bytes(to), to->mail.count + nested, (unsigned long long)tr_class_mailbox_bytes(to->class_));
+}
+
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
   char text[TR_ERROR_TEXT];
   const char *type = to->class_->type->text, *key = to->key->text;
   text[0] = 0;
   if (code == TR_EOVERLOADED)
-    snprintf(text, sizeof text, "the mailbox of %.200s/%.200s is full (%u messages)", type, key, to->mail.count);
+    tr_mail_tell_full(to, text, sizeof text);
   else if (code == TR_EDEADLOCK)
     snprintf(text, sizeof text, "calling %.200s/%.200s closes a circle of waiting agents", type, key);
   else if (code == TR_ELIMIT)

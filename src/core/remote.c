@@ -31,8 +31,14 @@ static uint32_t window_of(const tr_agent *agent) {
   return half >= WINDOW ? WINDOW : half ? half : 1;
 }
 
+static bool has_window(const tr_remote *remote) {
+  const tr_agent *agent = remote->agent;
+  return remote->open < window_of(agent) && (remote->open == 0 || remote->weight < agent->class_->mailbox_weight / 2);
+}
+
 static void forward(tr_core *core, tr_remote *remote, tr_msg *msg) {
   if (msg->kind != TR_MSG_REQUEST) {
+    remote->weight = tr_msg_weight(msg) + (remote->open ? remote->weight : 0);
     remote->open++;
     core->stats.queued++; /* not handled yet */
   }
@@ -43,7 +49,7 @@ static void pump(tr_core *core, tr_remote *remote) {
   tr_agent *agent = remote->agent;
   if (!agent || remote->state != TR_REMOTE_AWAY || remote->pumping) return;
   remote->pumping = true;
-  while (remote->agent && remote->open < window_of(remote->agent)) {
+  while (remote->agent && has_window(remote)) {
     tr_msg *msg = tr_mail_pop(core, agent);
     if (!msg) break;
     forward(core, remote, msg);
@@ -78,7 +84,7 @@ bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *fr
   }
   if (remote->state != TR_REMOTE_AWAY || remote->pumping) return false;
   bool request = msg->kind == TR_MSG_REQUEST;
-  bool behind = to->mail.count > 0 || to->mail.parked > 0 || (!request && remote->open >= window_of(to));
+  bool behind = to->mail.count > 0 || tr_mail_parked(to) > 0 || (!request && !has_window(remote));
   if (behind && !(request && asked_by(from, to))) return false;
   forward(core, remote, msg);
   return true;

@@ -141,9 +141,12 @@ static void look_at_class(doctor *d, const tr_class *class_) {
     char id[300];
     size_t mail = tr_agent_mail_count(agent);
     uint32_t limit = tr_class_mailbox_limit(class_);
-    if (mail == 0 || (mail < CROWDED && mail * 2 < limit)) continue;
+    uint64_t bytes = tr_agent_mail_bytes(agent), most = tr_class_mailbox_bytes(class_);
+    bool large = bytes * 2 >= most;
+    if (mail == 0 || (mail < CROWDED && mail * 2 < limit && !large)) continue;
     snprintf(id, sizeof id, "%.140s/%.140s", tr_class_type(class_)->text, agent->key->text);
-    tell(d, id, "the mailbox of %s has %zu messages, of %u that it holds", id, mail, (unsigned)limit);
+    if (large) tell(d, id, "the mailbox of %s has %llu bytes, of %llu that it holds", id, (unsigned long long)bytes, (unsigned long long)most);
+    else tell(d, id, "the mailbox of %s has %zu messages, of %u that it holds", id, mail, (unsigned)limit);
   }
 }
 

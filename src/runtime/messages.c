@@ -27,9 +27,8 @@ static int body_from_value(troupe_t *rt, troupe_value_t *value, tr_body *body) {
   else {
     tr_sink sink = tr_script_build_sink(builder);
     rc = tr_value_walk(value, &sink, &rt->error);
-    body->slot = tr_script_build_end(builder);
-    if (body->slot) body->kind = TR_BODY_SLOT;
-    else if (rc == 0) rc = TR_EMEMORY;
+    tr_script_build_end(builder, body);
+    if (!body->slot && rc == 0) rc = TR_EMEMORY;
     if (rc) tr_body_release(rt->core, body);
   }
   tr_value_free(value);

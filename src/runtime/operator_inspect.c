@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * One agent, looked at closely; and the end of a turn of it.
  *
- * "inspect" { agent, window?, limit? } → { id, doing, isolate, queued, mail = [ { type, kind, sender } ], turns, cpu, memory, version, code, canary?, file,
+ * "inspect" { agent, window?, limit? } → { id, doing, isolate, queued, queued_bytes, mail = [ { type, kind, sender } ], turns, cpu, memory, version, code, canary?, file,
  * failures = { count, last, ago_s }, about = { … }, timers, turns_open = [ { type, doing, sender, since_s, traceback } ], state } ·
  * "break" { agent, waiting? } → { agent, turns, traceback }
  * An inspection takes `window` seconds (0.2), in which its running time is measured: `cpu` is the part of one processor that it had. */
@@ -57,7 +57,8 @@ static int put_agent(tr_buf *out, const inspection *self, const tr_agent *agent,
   mail m = { out, 0 };
   snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
   tr_question_put(out, "{\"id\":", id);
-  tr_buf_printf(out, ",\"doing\":\"%s\",\"isolate\":%u,\"queued\":%zu,\"mail\":[", tr_agent_doing(agent), isolate, tr_agent_mail_count(agent));
+  tr_buf_printf(out, ",\"doing\":\"%s\",\"isolate\":%u,\"queued\":%zu,\"queued_bytes\":%llu,\"mail\":[", tr_agent_doing(agent), isolate,
+                tr_agent_mail_count(agent), (unsigned long long)tr_agent_mail_bytes(agent));
   tr_agent_each_mail(agent, put_mail, &m);
   tr_buf_printf(out, "],\"turns\":%llu", (unsigned long long)agent->turns);
   if (seconds > 0)

@@ -209,6 +209,7 @@ static int read_body(const tr_parcel *parcel, size_t at, tr_core *core, tr_scrip
     return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (body.kind == TR_BODY_SLOT && !(body.slot = tr_script_read_native(script, bytes, error)))
     return error->code ? error->code : tr_error_set(error, TR_EMEMORY, "out of memory");
+  if (body.kind == TR_BODY_SLOT) body.size = bytes.n;
   *out = body;
   return 0;
 }

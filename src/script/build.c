@@ -243,6 +243,7 @@ struct tr_script_builder {
   int thread_ref;
   lua_sink sink; /* on the thread */
   bool broken;
+  uint64_t size; /* as in tr_body */
 };
 
 /* One step of the source, to be made under protection. */
@@ -275,9 +276,21 @@ static int step_main(lua_State *L, void *ud) {
   }
 }
 
+static uint64_t step_size(const step *self) {
+  switch (self->kind) {
+  case STEP_ARRAY_END:
+  case STEP_MAP_END: return 0;
+  case STEP_KEY: return self->u.text.n;
+  case STEP_STRING:
+  case STEP_BYTES: return TR_VALUE_SIZE + self->u.text.n;
+  default: return TR_VALUE_SIZE;
+  }
+}
+
 static int take_step(step *self) {
   tr_script_builder *builder = self->builder;
   if (builder->broken) return TR_EMEMORY;
+  builder->size += step_size(self);
   int rc = tr_script_protect(builder->script, step_main, self, builder->sink.error);
   if (rc) builder->broken = true;
   return rc;
@@ -335,13 +348,17 @@ static int keep(lua_State *L, void *ud) {
   return 0;
 }
 
-uint32_t tr_script_build_end(tr_script_builder *builder) {
+void tr_script_build_end(tr_script_builder *builder, tr_body *body) {
   tr_script *script = builder->script;
   lua_State *L = script->L;
   end_call call = { builder, 0 };
   bool whole = !builder->broken && builder->sink.depth == 0 && lua_gettop(builder->sink.L) == 1;
   if (whole) tr_script_protect(script, keep, &call, builder->sink.error);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, builder->thread_ref);
+  if (call.slot) {
+    body->kind = TR_BODY_SLOT;
+    body->slot = call.slot;
+    body->size = builder->size;
+  }
   TR_DELETE(script->mem, builder);
-  return call.slot;
 }

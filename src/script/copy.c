@@ -22,7 +22,7 @@
 #define BATCH 40
 #endif
 
-#define TEXT_A_VALUE 64 /* bytes of text that count as one value more: 256 MB are as much as TR_COPY_MAX */
+#define TEXT_A_VALUE 64 /* bytes of text that count as one value: 256 MB are as much as TR_COPY_MAX */
 #define PATH_LEVELS 8 /* of a body that is too deep */
 
 /* --- what went wrong, and where --- */
@@ -119,7 +119,7 @@ static inline bool plain(const char *p, size_t n) {
 static inline bool is_text(tr_copy *copy, int at) {
   tr_slice text;
   text.p = lua_tolstring(copy->L, at, &text.n);
-  copy->left -= (long)(text.n / TEXT_A_VALUE);
+  copy->text += text.n;
   return plain(text.p, text.n) || tr_utf8_valid(text);
 }
 
@@ -174,7 +174,7 @@ static bool check_other(tr_copy *copy, int type) {
   tr_slice bytes;
   if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
   if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) {
-    copy->left -= (long)(bytes.n / TEXT_A_VALUE);
+    copy->text += bytes.n;
     return true;
   }
   if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) {
@@ -189,7 +189,7 @@ static bool check_other(tr_copy *copy, int type) {
 /* Count what a container held. */
 static bool count_values(tr_copy *copy, long count) {
   copy->left -= count;
-  return copy->left >= 0 || wrong_as(copy, TR_ETOO_LARGE, "more than %d values, or %d MB of text, in one body", TR_COPY_MAX, TR_COPY_MAX / 1000000 * TEXT_A_VALUE);
+  return copy->left >= (long)(copy->text / TEXT_A_VALUE) || wrong_as(copy, TR_ETOO_LARGE, "more than %d values, or %d MB of text, in one body", TR_COPY_MAX, TR_COPY_MAX / 1000000 * TEXT_A_VALUE);
 }
 
 /* --- maps: the source at `from`, the copy at from + 1, the first pair above --- */
@@ -298,7 +298,7 @@ static TR_APART bool copy_array(tr_copy *copy, int from, int to) {
     if (copy->check) lua_pop(L, 1);
     else lua_rawseti(L, to, at);
   } while (lua_next(L, from));
-  return last == count || hole(copy, from);
+  return (last == count || hole(copy, from)) && count_values(copy, (long)(count % BATCH));
 }
 
 /* --- tables --- */
@@ -380,6 +380,7 @@ int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy) {
   copy->L = L;
   copy->depth = 0;
   copy->left = TR_COPY_MAX;
+  copy->text = 0;
   copy->path_at = sizeof copy->path;
   copy->path_levels = TR_DEPTH_MAX + 1;
   copy->left_levels = 0;

@@ -57,7 +57,8 @@ struct tr_definition {
   tr_time turn_time;
   size_t memory;
   uint32_t timer_limit;
-  uint32_t mailbox_limit;
+  uint32_t mailbox_limit; /* these two: 0: the core's own */
+  uint64_t mailbox_bytes;
   tr_overflow overflow;
   tr_handler_set *handlers; /* NULL: a program */
   tr_link subs; /* tr_sub_spec, moved to the class when it becomes active */

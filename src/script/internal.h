@@ -233,7 +233,8 @@ typedef struct tr_copy {
   unsigned held;     /* out: so many did */
   bool pending;      /* out: there was such an error */
   unsigned depth;
-  long left;         /* values that may still be made */
+  long left;         /* values that may still be made, but for those that text stands for: */
+  size_t text;       /* bytes of it */
   int above[TR_DEPTH_MAX + 1]; /* stack indexes of the tables that the value lies in */
   tr_error *error;
   char path[256];

@@ -5,7 +5,7 @@
 #include "core/id.h"
 #include "script/internal.h"
 
-static const char *const mailbox_names[] = { "limit", "overflow", NULL };
+static const char *const mailbox_names[] = { "limit", "bytes", "overflow", NULL };
 static const char *const limit_names[] = { "instructions", "turn_ms", "memory", "timers", "messages", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
 static const char *const action_names[] = { "continue", "restart", "stop", NULL };
@@ -191,25 +191,6 @@ static int one_of(lua_State *L, const char *const *list) {
   return -1;
 }
 
-static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  int rc = tr_fields_known(L, at, place, "mailbox", "mailbox", mailbox_names);
-  if (rc) return rc;
-  if (tr_raw_field(L, at, "limit") != LUA_TNIL) {
-    lua_Integer limit = whole(L, -1);
-    if (limit == 0 || limit > UINT32_MAX)
-      return tr_definition_error(place, "mailbox", "limit", "mailbox.limit must be a whole number from 1");
-    def->mailbox_limit = (uint32_t)limit;
-  }
-  if (tr_raw_field(L, at, "overflow") != LUA_TNIL) {
-    int policy = one_of(L, overflow_names);
-    if (policy < 0)
-      return tr_definition_error(place, "mailbox", "overflow",
-                                 "mailbox.overflow must be \"wait\", \"refuse\" or \"drop_oldest\"");
-    def->overflow = (tr_overflow)policy;
-  }
-  return 0;
-}
-
 /* A number of bytes, or text such as "64M". 0: neither. */
 static uint64_t bytes_at(lua_State *L, int at) {
   static const char units[] = "KMG";
@@ -219,6 +200,30 @@ static uint64_t bytes_at(lua_State *L, int at) {
   for (; *text >= '0' && *text <= '9' && n < 1000000; text++) n = n * 10 + (uint64_t)(*text - '0');
   const char *unit = *text && !text[1] ? strchr(units, *text) : NULL;
   return unit ? n << (10 * (unit - units + 1)) : 0;
+}
+
+static int read_mailbox(lua_State *L, int at, tr_definition *def, const tr_place *place) {
+  int rc = tr_fields_known(L, at, place, "mailbox", "mailbox", mailbox_names);
+  if (rc) return rc;
+  if (tr_raw_field(L, at, "limit") != LUA_TNIL) {
+    lua_Integer limit = whole(L, -1);
+    if (limit == 0 || limit > UINT32_MAX)
+      return tr_definition_error(place, "mailbox", "limit", "mailbox.limit must be a whole number from 1");
+    def->mailbox_limit = (uint32_t)limit;
+  }
+  if (tr_raw_field(L, at, "bytes") != LUA_TNIL) {
+    def->mailbox_bytes = bytes_at(L, -1);
+    if (def->mailbox_bytes < 1024 || def->mailbox_bytes > TR_MAILBOX_BYTES_MOST)
+      return tr_definition_error(place, "mailbox", "bytes", "mailbox.bytes must be bytes, as a number or as \"64M\", from 1K to 32G");
+  }
+  if (tr_raw_field(L, at, "overflow") != LUA_TNIL) {
+    int policy = one_of(L, overflow_names);
+    if (policy < 0)
+      return tr_definition_error(place, "mailbox", "overflow",
+                                 "mailbox.overflow must be \"wait\", \"refuse\" or \"drop_oldest\"");
+    def->overflow = (tr_overflow)policy;
+  }
+  return 0;
 }
 
 /* The whole number limits.NAME into *out, where it is given. */
@@ -418,7 +423,7 @@ static const struct key { const char *name; int types; const char *expected; rea
   { "reentrant", BOOLEAN, "true or false", read_reentrant },
   { "requeue", BOOLEAN, "true or false", read_requeue }, /* it looks at reentrant */
   { "priority", TABLE, "a table of \"high\", \"normal\" or \"low\" by message type", read_priority },
-  { "mailbox", TABLE, "a table such as { limit = 10000, overflow = \"wait\" }", read_mailbox },
+  { "mailbox", TABLE, "a table such as { limit = 10000, bytes = \"64M\", overflow = \"wait\" }", read_mailbox },
   { "limits", TABLE, "a table such as { instructions = 1e8 }", read_limits },
   { "failures", TABLE, "a table such as { limit = 5, within = 60, action = \"restart\" }", read_failures },
   { "vm", STRING, "\"own\"", read_vm },

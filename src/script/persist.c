@@ -32,9 +32,8 @@ int tr_script_body(tr_script *script, const tr_value *value, tr_body *body, tr_e
   if (!builder) return TR_EMEMORY;
   tr_sink sink = tr_script_build_sink(builder);
   int rc = tr_value_walk(value, &sink, error);
-  body->slot = tr_script_build_end(builder);
-  if (body->slot) body->kind = TR_BODY_SLOT;
-  else if (!rc) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
+  tr_script_build_end(builder, body);
+  if (!body->slot && !rc) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
   if (tr_value_get_kind(value) == TR_VALUE_BYTES) body->format = TR_FORMAT_BYTES;
   if (rc) tr_body_release(script->core, body);
   return rc;

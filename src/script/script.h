@@ -205,7 +205,8 @@ size_t tr_script_saved_bytes(const tr_script *script);
 typedef struct tr_script_builder tr_script_builder;
 tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error); /* NULL: out of memory */
 tr_sink tr_script_build_sink(tr_script_builder *builder);
-uint32_t tr_script_build_end(tr_script_builder *builder); /* the slot, or 0; frees the builder */
+/* body: of TR_BODY_SLOT, or of TR_BODY_NONE where it was not whole, or for lack of memory; its format is the caller's. Frees the builder. */
+void tr_script_build_end(tr_script_builder *builder, tr_body *body);
 /* The same from a body in the native format, at once. 0: *error says why. */
 uint32_t tr_script_read_native(tr_script *script, tr_slice bytes, tr_error *error);
 int tr_script_walk(tr_script *script, const tr_body *body, const tr_sink *sink, tr_error *error); /* any kind of body */

@@ -134,6 +134,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   with->pending = copy.pending;
   with->held = copy.held;
   if (rc || (type != LUA_TTABLE && simple_body(L, body))) return rc;
+  body->size = (uint64_t)(TR_COPY_MAX - copy.left) * TR_VALUE_SIZE + copy.text;
   if (script->home && !(with->wait && with->wait->missing)) return tr_foreign_keep(L, script, copy.nulls, body, error);
   if (script->home && !local_room(script->home)) tr_raise_memory(L);
   uint32_t slot = tr_slot_new(L, &script->slots, table);

@@ -31,7 +31,10 @@ end
 local left, right = flooder("right"), flooder("left")
 left.type, right.type = "left", "right"
 
-return { letters, receiver "wait", receiver "refuse", receiver "drop_oldest", left, right, function(ctx)
+local by_bytes = { mailbox = { bytes = "100K", overflow = "refuse" }, type = "by_bytes", state = { seen = {} }, on = {
+  Work = work, Seen = function(self) return self.seen end } }
+
+return { letters, by_bytes, receiver "wait", receiver "refuse", receiver "drop_oldest", left, right, function(ctx)
   local function flood(agent)
     local futures, refused = {}, 0
     lost = {}
@@ -60,6 +63,19 @@ return { letters, receiver "wait", receiver "refuse", receiver "drop_oldest", le
   -- drop_oldest: the newest stay; the callers of those dropped hear of it.
   refused, seen = flood "drop_oldest"
   assert(refused == 3 and seen == "1 5 6", refused .. ": " .. seen)
+
+  -- As much by bytes: a handful of messages is no more than it holds, their text is.
+  local text, futures, full = ("x"):rep(40000), {}, nil
+  for n = 1, 6 do
+    futures[n] = ctx:async("by_bytes", "Work", { n = n, text = { text } }, { timeout = 30 })
+    ctx:sleep(0)
+  end
+  for n = 1, 6 do
+    local ok, e = pcall(futures[n].await, futures[n])
+    if not ok then full = e end
+    assert(ok == (n < 5), n)
+  end
+  assert(full.code == "overloaded" and full.message:find("is full (120528 bytes in 3 messages; mailbox.bytes is 102400)", 1, true), tostring(full))
 
   -- A send that is refused is a dead letter.
   for n = 1, 5 do ctx:send("refuse", "Work", { n = n }) end
