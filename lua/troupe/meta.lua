@@ -344,6 +344,50 @@ function troupe.env(name) end
 ---@return troupe.program_result
 function troupe.exec(program) end
 
+---@class troupe.http_request
+---@field url string http: or https:, of a host and port that net=HOST:PORT grants; the same for each that a redirect leads to
+---@field method string? default GET
+---@field headers table<string, string>?
+---@field body string|troupe.bytes? up to 16 MiB
+---@field timeout number? seconds, for all of it; default 30
+---@field most integer? bytes of the answer's body; default 1 MiB, 16 MiB at most
+---@field redirects integer? to follow at most; default 5
+
+---@class troupe.http_answer
+---@field status integer
+---@field headers table<string, string> names in lower case
+---@field body string
+---@field url string where it came from
+
+---Ask a web server while the turn waits, for scripts with the right net=HOST:PORT.
+---@param request troupe.http_request
+---@return troupe.http_answer
+function troupe.http(request) end
+
+---@class troupe.server
+---@field address string "127.0.0.1:8080", "unix:PATH": one that listen=ADDRESS grants
+---@field type string? of the messages that requests become; default "Http"
+---@field secret string? requests must be signed with it, by HMAC-SHA256 of the body
+---@field signature string? the header that has the signature; default "X-Hub-Signature-256"
+---@field most integer? bytes of a request's body; default 1 MiB, 16 MiB at most
+---@field timeout number? seconds for an answer; default 30
+
+---Serve HTTP/1.1: each request is a request message { method, path, query, headers, body, peer } to this agent, its reply
+---{ status, headers, body } the answer. Belongs into `init`.
+---@param server troupe.server
+---@return string address with the real port
+function troupe.serve(server) end
+
+troupe.json = {}
+
+---@param value any as a body may be
+---@return string
+function troupe.json.encode(value) end
+
+---@param text string
+---@return any
+function troupe.json.decode(text) end
+
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
 ---@class troupe.security

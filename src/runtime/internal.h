@@ -67,6 +67,7 @@ struct troupe {
   tr_link uplinks;
   tr_link pools;      /* pool.c */
   tr_link tunnels;    /* tunnel.c */
+  tr_link servers;    /* serve.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
   tr_link going;      /* shared.c */
@@ -210,6 +211,12 @@ void tr_runtime_free_grants(troupe_t *rt);
 int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error);
 int tr_runtime_fetched(void *ud, void *fetch, tr_script_answer *answer, tr_error *error);
 void tr_runtime_unfetch(void *ud, void *fetch);
+/* serve.c: two of the script's hooks; does one listen? Before the sockets are closed, and after the scripts have gone. */
+int tr_runtime_serve(void *ud, const tr_script_serve *asked, void **server, char *bound, tr_error *error);
+void tr_runtime_unserve(void *ud, void *server);
+bool tr_runtime_serves(const troupe_t *rt);
+void tr_runtime_close_servers(troupe_t *rt);
+void tr_runtime_free_servers(troupe_t *rt);
 /* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */
 int tr_runtime_luv(void *ud, tr_script_luv *out, tr_error *error);
 bool tr_runtime_luv_alive(troupe_t *rt);

@@ -193,6 +193,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
   tr_script_luv_close(rt->script);
   if (rt->fetcher) tr_fetcher_close(rt->fetcher);
   rt->fetcher = NULL;
+  tr_runtime_close_servers(rt);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
   for (int i = 0; i < CLOSE_ROUNDS && !tr_net_idle(rt->net); i++) uv_run(rt->loop, UV_RUN_ONCE);
@@ -208,7 +209,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
 }
 
 bool tr_runtime_has_door(const troupe_t *rt) {
-  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched);
+  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched) || tr_runtime_serves(rt);
 }
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */

@@ -171,6 +171,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->pools);
   tr_list_init(&rt->tunnels);
+  tr_list_init(&rt->servers);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_undelivered_init(&rt->undelivered, &rt->mem);
@@ -217,6 +218,7 @@ void troupe_free(troupe_t *rt) {
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
+  tr_runtime_free_servers(rt);
   if (rt->crew && rt->core && rt->crew->count > 0) tr_isolate_leave(rt->crew->isolates[0]);
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);

@@ -44,6 +44,14 @@ typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes,
   void *done_ud;
 } tr_script_fetch;
 typedef struct tr_script_answer { int status; tr_slice headers, body; const char *url; } tr_script_answer; /* headers: "Name: value\n…" */
+typedef struct tr_script_serve { /* a door for HTTP; borrowed */
+  tr_slice address;
+  const char *agent, *type; /* who gets its requests, as messages of this type */
+  tr_slice secret;          /* p NULL: none; else what requests are signed with, */
+  const char *signature;    /* in this header, in lower case */
+  size_t most;              /* bytes of a request's body */
+  tr_time timeout;          /* for an answer */
+} tr_script_serve;
 /* luv, and the loop that scripts may share by it (luv.c). */
 struct lua_State;
 struct uv_loop_s;
@@ -69,6 +77,8 @@ typedef struct tr_script_outside {
   int (*fetch)(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error); /* also TR_EOVERLOADED, TR_EUNAVAILABLE */
   int (*fetched)(void *ud, void *fetch, tr_script_answer *answer, tr_error *error); /* 1: it is there; 0: not yet; also TR_ETIMEOUT */
   void (*unfetch)(void *ud, void *fetch);                                /* in any case, once */
+  int (*serve)(void *ud, const tr_script_serve *asked, void **server, char *bound, tr_error *error); /* bound: at least 300 bytes */
+  void (*unserve)(void *ud, void *server);                               /* in any case, once */
   int (*luv)(void *ud, struct tr_script_luv *out, tr_error *error);      /* out NULL: only whether they may; also TR_EUNAVAILABLE */
   void *ud;
 } tr_script_outside;
