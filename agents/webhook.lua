@@ -6,8 +6,8 @@
 --   Hooks  →  { address, hooks = { { path, agent | topic, type }, … }, taken, refused }
 --   troupe worker --allow listen=127.0.0.1:8080 --allow env=WEBHOOK_SECRET agents/webhook.lua -- 127.0.0.1:8080 /push=@builds:Pushed
 local address = ...
-local STATUS = { invalid = 400, permission_denied = 403, not_found = 404, cant_handle = 404, too_large = 413, overloaded = 503, unavailable = 503,
-  timeout = 504 }
+local STATUS = { invalid = 400, permission_denied = 403, not_found = 404, cant_handle = 404, too_large = 413, overloaded = 503,
+  unavailable = 503, timeout = 504 }
 
 local hooks = {} -- by path
 for i, text in ipairs { select(2, ...) } do
@@ -47,7 +47,7 @@ return {
   reentrant = true, -- one waits for its reply, others go on
   state = { taken = 0, refused = 0 },
   init = function(self, ctx)
-    if not address then error { code = "invalid", message = "where to listen? (troupe run … agents/webhook.lua -- 127.0.0.1:8080 /PATH=AGENT:TYPE)" } end
+    if not address then error { code = "invalid", message = "where to listen? (… -- 127.0.0.1:8080 /PATH=AGENT:TYPE)" } end
     local good, secret = pcall(troupe.env, "WEBHOOK_SECRET")
     self._address = troupe.serve { address = address, type = "Http", secret = good and secret or nil }
     ctx:log("info", "listening", { address = self._address, signed = good and secret ~= nil })

@@ -340,7 +340,7 @@ bool tr_runtime_stopping(const troupe_t *rt) { return rt->stage != TR_STAGE_RUNN
 /* ---- for those that wait in a way of their own ---- */
 
 bool tr_runtime_working(const troupe_t *rt) { return rt->in_poll || rt->in_loop; }
-bool tr_runtime_has_doors(const troupe_t *rt) { return tr_runtime_has_door(rt); }
+bool tr_runtime_has_doors(troupe_t *rt) { return tr_runtime_has_door(rt) || tr_runtime_luv_alive(rt); }
 int tr_runtime_exit_status(const troupe_t *rt) { return rt->exit_status; }
 bool tr_runtime_ended(troupe_t *rt) { return rt->stage == TR_STAGE_DONE || at_end(rt); }
 
