@@ -55,6 +55,7 @@ describe("troupe.serve", function()
 
   it("gives each request to its agent, and answers with the reply", function()
     start((agent:gsub("OPTIONS", "")))
+    assert.matches("serving " .. address, (select(2, sh.troupe { "ps", "--pid", tostring(p.pid) })), 1, true)
     assert.equal("hello\n201", (curl("/echo", "-d", "hello")))
     assert.matches("X%-Method: PUT\r\n", (curl("/echo", "-i", "-X", "PUT", "-d", "hello")))
     assert.equal("a=b%20c|1, 2|0|peer\n200", (curl("/show?a=b%20c", "-H", "X-A: 1", "-H", "x-a: 2")))

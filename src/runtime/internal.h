@@ -228,10 +228,10 @@ int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **fetch, tr_er
 int tr_runtime_fetched(void *ud, void *fetch, tr_script_answer *answer, tr_error *error);
 void tr_runtime_unfetch(void *ud, void *fetch);
 void tr_runtime_close_fetcher(troupe_t *rt); /* before its loop */
-/* serve.c: two of the script's hooks; does one listen? Before the sockets are closed, and after the scripts have gone. */
+/* serve.c: two of the script's hooks; those that listen. Before the sockets are closed, and after the scripts have gone. */
 int tr_runtime_serve(void *ud, const tr_script_serve *asked, void **server, char *bound, tr_error *error);
 void tr_runtime_unserve(void *ud, void *server);
-bool tr_runtime_serves(const troupe_t *rt);
+const char *tr_runtime_next_served(const troupe_t *rt, const char *after); /* its address; NULL starts and ends */
 void tr_runtime_close_servers(troupe_t *rt);
 void tr_runtime_free_servers(troupe_t *rt);
 /* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */

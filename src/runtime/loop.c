@@ -208,7 +208,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
 }
 
 bool tr_runtime_has_door(const troupe_t *rt) {
-  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched) || tr_runtime_serves(rt);
+  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched) || tr_runtime_next_served(rt, NULL);
 }
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */

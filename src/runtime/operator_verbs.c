@@ -24,6 +24,12 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
     tr_buf_text(out, "}");
     comma = ",";
   }
+  for (const char *address = NULL; (address = tr_runtime_next_served(rt, address));) {
+    tr_buf_text(out, comma);
+    tr_question_put(out, "{\"kind\":\"serve\",\"address\":", address);
+    tr_buf_text(out, "}");
+    comma = ",";
+  }
   for (const tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next) {
     static const char *const states[] = { "off", "dialing", "joining", "joined" };
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);

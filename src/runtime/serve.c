@@ -26,6 +26,7 @@ typedef struct tr_server {
   size_t count;
   bool left;                 /* by who serves */
   uint64_t refused;          /* for there are too many */
+  char bound[TR_ADDRESS_MAX];
   size_t size;
   char texts[];
 } server;
@@ -341,8 +342,12 @@ static void start(void *ud) {
     return;
   }
   e->rc = tr_net_listen(rt->net, e->asked->address, on_accept, self, e->bound, &self->listener, e->error);
-  if (e->rc) free_server(self);
-  else *e->out = self;
+  if (e->rc) {
+    free_server(self);
+    return;
+  }
+  *e->out = self;
+  snprintf(self->bound, sizeof self->bound, "%s", e->bound);
 }
 
 int tr_runtime_serve(void *ud, const tr_script_serve *asked, void **out, char *bound, tr_error *error) {
@@ -379,10 +384,10 @@ void tr_runtime_unserve(void *ud, void *server_) {
   (void)tr_runtime_errand(self.rt, stop, &self); /* else all ends */
 }
 
-bool tr_runtime_serves(const troupe_t *rt) {
-  for (const tr_link *l = rt->servers.next; l != &rt->servers; l = l->next)
-    if (TR_CONTAINER(l, server, all)->listener) return true;
-  return false;
+const char *tr_runtime_next_served(const troupe_t *rt, const char *after) {
+  const tr_link *l = after ? TR_CONTAINER(after, server, bound)->all.next : rt->servers.next;
+  while (l != &rt->servers && !TR_CONTAINER(l, server, all)->listener) l = l->next;
+  return l == &rt->servers ? NULL : TR_CONTAINER(l, server, all)->bound;
 }
 
 void tr_runtime_close_servers(troupe_t *rt) {
