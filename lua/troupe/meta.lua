@@ -273,6 +273,10 @@ local token = {}
 function token:cancel() end
 
 ---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
+---@class troupe.json values as JSON text, and back
+---@field encode fun(value: any): string as a body may be
+---@field decode fun(text: string): any
+
 ---@class troupe.fs for scripts with the rights fs.read=PATH and fs.write=PATH
 ---@field read fun(path: string): string a plain file, up to 16 MiB
 ---@field write fun(path: string, text: string) all of it, or nothing
@@ -280,6 +284,7 @@ function token:cancel() end
 
 ---@class troupelib
 ---@field fs troupe.fs
+---@field json troupe.json
 ---@field null troupe.null
 ---@field version string
 troupe = {}
@@ -377,16 +382,6 @@ function troupe.http(request) end
 ---@param server troupe.server
 ---@return string address with the real port
 function troupe.serve(server) end
-
-troupe.json = {}
-
----@param value any as a body may be
----@return string
-function troupe.json.encode(value) end
-
----@param text string
----@return any
-function troupe.json.decode(text) end
 
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 
