@@ -160,6 +160,10 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
     tr_resume_acked(from, note.count);
     return;
   }
+  if (note.kind >= TR_NOTE_STAGE) {
+    tr_owners_note(from, span->request_id, &note);
+    return;
+  }
   if (note.kind >= TR_NOTE_LEAVE) {
     if (note.kind == TR_NOTE_HAVE) tr_share_have(from, note.type, note.content_type);
     else if (note.kind == TR_NOTE_GIVE) tr_share_give(from);

@@ -16,6 +16,10 @@ bool tr_file_is_at(const tr_script_file *file, const tr_version *version);
 int tr_version_check(const tr_script *script, uint32_t number, tr_error *error);
 void tr_class_versions_add(tr_script_class *class_, tr_definition *def); /* it serves from now on */
 
+tr_script *tr_reloading_script(const tr_reloading *reloading); /* reload.c */
+size_t tr_reloading_texts(const tr_reloading *reloading, tr_code **out, size_t room); /* of the files that it stages: how many there are; borrowed */
+tr_code *tr_prepared_find(const tr_prepared *prepared, const char *name); /* prepared.c; prepared may be NULL. NULL: that file has not changed */
+
 /* --- load.c, reload.c --- */
 typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_script *script;

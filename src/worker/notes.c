@@ -127,6 +127,10 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
     tr_worker_acked(w, note.count);
     return;
   }
+  if (note.kind >= TR_NOTE_STAGE) {
+    tr_worker_reload_note(w, span, &note);
+    return;
+  }
   if (note.kind >= TR_NOTE_LEAVE) {
     tr_worker_move_note(w, span, &note);
     return;
