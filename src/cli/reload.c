@@ -38,9 +38,9 @@ static void say_worker(const troupe_value_t *it) {
   const troupe_value_t *said = troupe_value_get(it, "said"), *error = troupe_value_get(it, "error"), *agents = troupe_value_get(said, "agents");
   const char *worker = cli_text(it, "worker"), *state = cli_text(it, "state");
   int64_t files = cli_number(said, "files");
-  printf("%s", *worker ? worker : "this host");
-  if (said) printf(" (%s, pid %lld)", cli_text(said, "machine"), (long long)cli_number(said, "pid"));
-  else if (*cli_text(it, "address")) printf(" (%s)", cli_text(it, "address"));
+  const char *who = *cli_text(it, "who") ? cli_text(it, "who") : cli_text(it, "address");
+  printf("%s", *worker ? worker : "the host itself");
+  if (*who) printf(" (%s)", who);
   printf("  %s", state);
   if (error) printf(": %s", cli_text(error, "text"));
   else if (said && files == 0) printf(", nothing has changed");

@@ -8,7 +8,7 @@
  * Who leaves in order is out of it: what it starts with next are its new files. Once it has begun to take, it goes on though nobody
  * waits for the answer any more. One at a time.
  *
- * → { type, done, dry_run, workers: [ { worker, address, state, said: { pid, machine, version, files, names, agents? }, error: { code, text } } ] },
+ * → { type, done, dry_run, workers: [ { worker, address, who?, state, said: { version, files, names, agents? }, error: { code, text } } ] },
  * and then an error if it was not done. */
 #include <stdio.h>
 
@@ -24,12 +24,12 @@
 #define SAID_MOST 65536u
 
 typedef enum { WAITS, READY, LET_GO, RELOADED, FAILED, SILENT, LOST, LEFT, FOREIGN, AWAY, WENT_BACK, STUCK, UNKNOWN } state;
-static const char *const state_names[] = { "waits", "ready", "let go", "reloaded", "failed", "silent", "lost", "left", "foreign", "away", "went back",
+static const char *const state_names[] = { "not asked", "ready", "let go", "reloaded", "failed", "silent", "lost", "left", "foreign", "away", "went back",
                                            "could not go back", "unknown" };
 
 typedef struct member {
   char *client;       /* NULL: this process */
-  char address[64];
+  char address[64], who[128]; /* who: as it says itself; "" */
   state state;
   bool asked;         /* it owes an answer */
   uint32_t session;
@@ -109,6 +109,7 @@ static void put_member(tr_buf *out, const member *m) {
   tr_sink sink = tr_json_sink(&writer);
   tr_question_put(out, "{\"worker\":", m->client ? m->client : "");
   tr_question_put(out, ",\"address\":", m->address);
+  tr_question_put(out, ",\"who\":", m->who);
   tr_question_put(out, ",\"state\":", state_names[m->state]);
   if (m->said) {
     tr_buf_text(out, ",\"said\":");
@@ -155,7 +156,8 @@ static int explain(const gathering *self, char *out, size_t size) {
   const char *why = first->state == FOREIGN || first->state == AWAY ? hints[first->state] : first->text ? first->text : "";
   int n = torn ? snprintf(out, size, "%zu of %zu workers may be on the new code: ", torn, self->count)
                : snprintf(out, size, "nothing was changed: %zu of %zu worker%s cannot: ", faults, self->count, self->count == 1 ? "" : "s");
-  snprintf(out + n, size - (size_t)n, "%.60s: %s", first->client ? first->client : "this process", why);
+  const char *who = first->who[0] ? first->who : first->client;
+  snprintf(out + n, size - (size_t)n, "%.130s: %s", who, why);
   return first->code ? first->code : TR_EUNAVAILABLE;
 }
 
@@ -225,6 +227,7 @@ static void tell(gathering *self, member *m, unsigned step) {
   tr_wire_note note = { .kind = step == TR_RELOAD_STAGE ? TR_NOTE_STAGE : TR_NOTE_DECIDE, .type = tr_slice_of(self->type),
                         .count = step == TR_RELOAD_STAGE ? (uint64_t)(4 * self->each / 1000) : step };
   m->asked = step != TR_RELOAD_LET_GO;
+  if (!m->client) tr_staged_who(m->who);
   if (m->client) tr_host_tell_worker(self->rt->host, tr_slice_of(m->client), tr_slice_of(self->id), &note);
   else tell_here(self, m, step);
 }
@@ -310,7 +313,9 @@ void tr_operator_worker_says(void *ud, tr_slice client, tr_slice id, const tr_wi
   if (!self || !tr_slice_is(id, self->id) || staged != (self->step == TR_RELOAD_STAGE)) return;
   for (size_t i = 0; i < self->count; i++) {
     member *m = &self->members[i];
-    if (m->asked && m->client && tr_slice_is(client, m->client)) answered(self, m, note->count && note->count < 1000 ? -(int)note->count : note->count ? TR_EINVALID : 0, note->data);
+    if (!m->asked || !m->client || !tr_slice_is(client, m->client)) continue;
+    if (tr_utf8_valid(note->content_type)) snprintf(m->who, sizeof m->who, "%.*s", (int)tr_utf8_cut(note->content_type, sizeof m->who - 1), note->content_type.n ? note->content_type.p : "");
+    answered(self, m, note->count < 1000 ? -(int)note->count : TR_EINVALID, note->data);
   }
 }
 

@@ -74,15 +74,18 @@ static tr_staged *staged_new(troupe_t *rt, tr_slice id) {
 }
 
 static void put(const tr_staged *self, tr_buf *out, bool agents) {
-  char machine[128] = "";
-  if (gethostname(machine, sizeof machine - 1)) machine[0] = 0;
-  tr_buf_printf(out, "{\"pid\":%ld,\"files\":%d,\"version\":%u", (long)getpid(), self->files, tr_script_number(self->rt->script));
-  tr_question_put(out, ",\"machine\":", machine);
+  tr_buf_printf(out, "{\"files\":%d,\"version\":%u", self->files, tr_script_number(self->rt->script));
   tr_question_put(out, ",\"names\":", self->files ? tr_script_reloaded(self->rt->script) : "");
   size_t before = out->len;
   if (agents) tr_report_put(out, &self->report);
   if (out->len > TEXT_MOST) out->len = before; /* so many types that nobody reads them */
   tr_buf_text(out, "}");
+}
+
+void tr_staged_who(char out[128]) {
+  char machine[100] = "";
+  if (gethostname(machine, sizeof machine - 1)) machine[0] = 0;
+  snprintf(out, 128, "%s, pid %ld", machine, (long)getpid());
 }
 
 static int stage(troupe_t *rt, tr_slice id, tr_time keep, tr_buf *out, tr_error *error) {
@@ -176,6 +179,7 @@ static void on_asked(tr_timer *timer) {
   asked *self = TR_CONTAINER(timer, asked, timer);
   troupe_t *rt = self->rt;
   tr_slice id = tr_slice_make(self->id, sizeof self->id);
+  char who[128];
   tr_error error;
   tr_buf out;
   tr_error_init(&error);
@@ -184,7 +188,8 @@ static void on_asked(tr_timer *timer) {
   if (!rc && out.failed) rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
   if (rc) tr_log_write(&rt->log, TR_LOG_WARN, "reload.failed", "%s (by=host)", error.text);
   tr_worker *worker = worker_of(self);
-  if (worker) tr_worker_reloaded(worker, id, self->step, rc, rc ? tr_slice_of(error.text) : tr_buf_view(&out));
+  tr_staged_who(who);
+  if (worker) tr_worker_reloaded(worker, id, self->step, tr_slice_of(who), rc, rc ? tr_slice_of(error.text) : tr_buf_view(&out));
   tr_buf_fini(&out);
   asked_free(self);
 }
@@ -194,7 +199,7 @@ void tr_staged_asked(void *ud, tr_worker *worker, tr_slice id, unsigned step, ui
   troupe_t *rt = uplink->rt;
   asked *self = rt->step_count < ASKED_MOST ? TR_NEW(&rt->mem, asked) : NULL;
   if (!self) {
-    tr_worker_reloaded(worker, id, step, TR_EOVERLOADED, TR_SLICE_LITERAL("too many such requests at once, or out of memory"));
+    tr_worker_reloaded(worker, id, step, (tr_slice){ NULL, 0 }, TR_EOVERLOADED, TR_SLICE_LITERAL("too many such requests at once, or out of memory"));
     return;
   }
   rt->step_count++;

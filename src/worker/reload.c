@@ -11,8 +11,9 @@ void tr_worker_reload_note(tr_worker *w, const tr_wire_span *span, const tr_wire
   w->o.reload(w->o.ud, w, span->request_id, stage ? TR_RELOAD_STAGE : (unsigned)note->count, stage ? note->count : 0);
 }
 
-bool tr_worker_reloaded(tr_worker *w, tr_slice id, unsigned step, int code, tr_slice text) {
-  tr_wire_note note = { .kind = step == TR_RELOAD_STAGE ? TR_NOTE_STAGED : TR_NOTE_DECIDED, .count = (uint64_t)-code, .data = text };
+bool tr_worker_reloaded(tr_worker *w, tr_slice id, unsigned step, tr_slice who, int code, tr_slice text) {
+  tr_wire_note note = { .kind = step == TR_RELOAD_STAGE ? TR_NOTE_STAGED : TR_NOTE_DECIDED, .content_type = who,
+                        .count = (uint64_t)-code, .data = text };
   if (step == TR_RELOAD_LET_GO || !w->troupe || !w->channel || w->over) return false;
   tr_blob *frame = tr_wire_encode_note(w->mem, id, &note);
   int err = frame ? tr_worker_push(w, TR_PRIORITY_NORMAL, frame, NULL, 0, NULL) : TR_EMEMORY;

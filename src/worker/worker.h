@@ -83,8 +83,8 @@ void tr_worker_control(tr_worker *worker, tr_blob *frame);
 /* This process is about to leave: the host is asked to give its agents of shared types to others. false: it cannot be. */
 bool tr_worker_give(tr_worker *worker);
 bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_slice state);
-/* code 0: it is done, text is JSON; else why not. false: it cannot be said. */
-bool tr_worker_reloaded(tr_worker *worker, tr_slice id, unsigned step, int code, tr_slice text);
+/* who: of which process an operator would look for. code 0: it is done, text is JSON; else why not. false: it cannot be said. */
+bool tr_worker_reloaded(tr_worker *worker, tr_slice id, unsigned step, tr_slice who, int code, tr_slice text);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
