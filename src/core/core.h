@@ -122,6 +122,8 @@ void tr_core_remove_class(tr_core *core, tr_class *class_);
 /* The same in good order: nobody finds the type any more, and each instance is closed (TR_CLOSE_REMOVED). ops->gone tells when the last
  * one has left; ops and ud must live until then. */
 void tr_core_retire_class(tr_core *core, tr_class *class_);
+/* Before the router's subscriptions are listed: those that are only marked are made (direct.c). 0 or TR_EMEMORY. */
+int tr_core_list_subs(tr_core *core);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 /* The types of agents that this process has elsewhere (remote.c) and no class for: *at is 0 at first. NULL ends. */
 tr_name *tr_core_next_unlisted(const tr_core *core, uint32_t *at);

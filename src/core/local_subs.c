@@ -70,6 +70,7 @@ tr_plan *tr_plan_get(tr_core *core, tr_name *topic) {
     return plan;
   }
   if (plan) plan_forget(core, plan);
+  if (tr_direct_look(core, tr_name_view(topic))) return NULL;
   if (core->plans.count >= TR_PLANS_MOST) plan_forget(core, TR_CONTAINER(core->plans_by_age.next, tr_plan, by_age));
   plan = plan_new(core, topic);
   if (!plan || tr_table_add(&core->plans, plan)) return plan; /* no memory to keep it: good for once */

@@ -89,6 +89,7 @@ struct troupe {
   uv_loop_t loop_storage;
   uv_loop_t *loop; /* NULL until a door, a watch or a blocking run needs it */
   tr_net *net;
+  struct tr_fetcher *fetcher; /* http.c; NULL until a script asks */
   tr_watch *watch;
   uint32_t watch_hash;  /* contents that were tried last */
   bool watch_failed;
@@ -209,6 +210,10 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* http.c: three of the script's hooks. */
+int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error);
+int tr_runtime_fetched(void *ud, void *fetch, tr_script_answer *answer, tr_error *error);
+void tr_runtime_unfetch(void *ud, void *fetch);
 /* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */
 int tr_runtime_luv(void *ud, tr_script_luv *out, tr_error *error);
 bool tr_runtime_luv_alive(troupe_t *rt);

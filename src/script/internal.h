@@ -379,6 +379,9 @@ bool tr_output_take(lua_State *L, size_t size);
 /* exec.c */
 int tr_exec(lua_State *L);
 void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+int tr_http(lua_State *L); /* http.c */
+void tr_http_stop(tr_lua_turn *lt); /* the request that its turn waits for */
+void tr_json_install(lua_State *L); /* json.c: into the table on the top */
 void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
@@ -527,6 +530,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *fetch;        /* http.c: a request that it waits for; NULL: none */
   void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
   tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;

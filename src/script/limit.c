@@ -132,7 +132,7 @@ static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
 }
 
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar) {
-  const tr_handler *handler = msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type) : NULL;
+  const tr_handler *handler = msg ? tr_handlers_find(def, msg) : NULL;
   strcpy(ar->short_src, "?");
   ar->linedefined = 0;
   if (!handler) return;

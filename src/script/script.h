@@ -33,6 +33,17 @@ typedef struct tr_script_exec { /* a program and its arguments, without zero byt
   tr_slice in;
   tr_mem *mem;
 } tr_script_exec;
+typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes, all borrowed */
+  const char *method, *url;
+  const char *const *headers; /* "Name: value", then NULL */
+  tr_slice body;              /* p NULL: none */
+  tr_time timeout;
+  size_t most;                /* bytes of the answer's body */
+  unsigned redirects;
+  void (*done)(void *ud);     /* NULL, or called in the asker's thread when there is an answer */
+  void *done_ud;
+} tr_script_fetch;
+typedef struct tr_script_answer { int status; tr_slice headers, body; const char *url; } tr_script_answer; /* headers: "Name: value\n…" */
 /* luv, and the loop that scripts may share by it (luv.c). */
 struct lua_State;
 struct uv_loop_s;
@@ -55,6 +66,9 @@ typedef struct tr_script_outside {
   int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
   int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
   void (*stop)(void *ud, void *program);                                 /* in any case, once */
+  int (*fetch)(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error); /* also TR_EOVERLOADED, TR_EUNAVAILABLE */
+  int (*fetched)(void *ud, void *fetch, tr_script_answer *answer, tr_error *error); /* 1: it is there; 0: not yet; also TR_ETIMEOUT */
+  void (*unfetch)(void *ud, void *fetch);                                /* in any case, once */
   int (*luv)(void *ud, struct tr_script_luv *out, tr_error *error);      /* out NULL: only whether they may; also TR_EUNAVAILABLE */
   void *ud;
 } tr_script_outside;

@@ -44,6 +44,7 @@ static void close_turn(tr_lua_turn *lt) {
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
   if (lt->program) tr_exec_stop(lt);
+  if (lt->fetch) tr_http_stop(lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -403,7 +404,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     if (!instance->has_self) tr_instance_make_self(L, instance, at);
     return msg->more && msg->more->visit ? tr_visit_begin(L, instance, at, open_turn(L, turn, instance)) : -1;
   }
-  const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
+  const tr_handler *handler = tr_handlers_find(def, msg);
   if (!handler) {
     unhandled(instance->class_, turn);
     return -1;
