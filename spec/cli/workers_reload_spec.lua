@@ -96,7 +96,7 @@ describe("all workers of a type reload their own files, or none", function()
     start_host()
     local a = worker("a", greeter(1, "one"))
     local b = worker("b", greeter(1, "one"), nil, "--allow", "fs.read=" .. folder, "--allow", "fs.write=" .. folder)
-    local i, has = 0, 0
+    local i, has = 0
     repeat
       i = i + 1
       hi("k" .. i)

@@ -37,5 +37,6 @@ bool tr_host_tell_worker(tr_host *host, tr_slice client_id, tr_slice id, const s
 
 void tr_owners_note(tr_client *from, tr_slice id, const tr_wire_note *note) {
   tr_host *host = from->host;
-  if (host->o.worker_says) host->o.worker_says(host->o.ud, tr_client_id(from), id, note);
+  bool says = note->kind == TR_NOTE_STAGED || note->kind == TR_NOTE_DECIDED;
+  if (says && host->o.worker_says) host->o.worker_says(host->o.ud, tr_client_id(from), id, note);
 }
