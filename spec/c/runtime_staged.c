@@ -116,7 +116,7 @@ CHECK_CASE(staged_code_is_not_taken_after_another_reload) {
 }
 
 CHECK_CASE(staging_and_taking_without_memory) {
-  CHECK_EACH_ALLOCATION_FAILS {
+  CHECK_ALLOCATIONS_FAIL(5) {
     if (!set()) continue;
     if (strcmp(ask(), "one1") != 0) CHECK(check_mem_refused());
     write_file(CODE("two", "2"));
