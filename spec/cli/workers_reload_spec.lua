@@ -117,6 +117,9 @@ describe("all workers of a type reload their own files, or none", function()
     a:wait_line("reload.undone version=2 by=host", nil, "err")
     serves("version 1", a, b)
     assert.matches('"one%d"', hi("k1"))
+    write("b", greeter(2, "two")) -- the fault was there: a's files may come again as they are
+    assert.equal(0, (reload()))
+    serves("version 2", a, b)
   end)
 
   it("waits only so long for one that does not answer, and says which one was lost", function()
@@ -246,7 +249,7 @@ describe("all workers of a type reload their own files, or none", function()
   end)
 
   it("says what does not go with --type", function()
-    for _, words in ipairs { { "--to", "1" }, { "--errors", "3" }, { "--within", "3" } } do
+    for _, words in ipairs { { "--to", "1" }, { "--errors", "3" }, { "--within", "3" }, { "--canary", "k" }, { "--promote" }, { "--drain", "1" } } do
       local status, _, err = sh.troupe { "reload", "--type", "a", table.unpack(words) }
       assert.equal(2, status)
       assert.matches(words[1] .. " goes with one process, not with --type", err, 1, true)

@@ -152,6 +152,8 @@ typedef struct tr_local_sub_options {
  * announces the empty prefix. *id (may be NULL) identifies it for removal. err: TR_EEXISTS for an identical one, TR_EINVALID, TR_EMEMORY. */
 int tr_class_subscribe(tr_class *class_, const tr_local_sub_options *options, uint64_t *id, tr_error *error);
 int tr_class_unsubscribe(tr_class *class_, uint64_t id); /* TR_ENOT_FOUND */
+/* From now on it gives to those keys alone for which `only` is true; NULL: to all. (One with `all` gives so only in this isolate.) */
+void tr_class_sub_only(tr_class *class_, uint64_t id, bool (*only)(void *ud, tr_slice key), void *ud);
 
 /* Subscribe from C, outside any agent: fn gets every matching event (borrowed). */
 typedef void (*tr_event_fn)(void *ud, tr_msg *event);

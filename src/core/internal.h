@@ -469,6 +469,8 @@ typedef struct tr_local_sub {
     uint64_t form;             /* kind, and whether all */
   } key;
   bool dead;
+  bool (*only)(void *ud, tr_slice key); /* NULL: every key */
+  void *only_ud;
   bool (*match)(void *ud, tr_msg *event, tr_slice *type, tr_slice *key);
   tr_event_fn tap;
   void *ud;

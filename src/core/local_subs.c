@@ -235,6 +235,13 @@ int tr_class_unsubscribe(tr_class *class_, uint64_t id) {
   return 0;
 }
 
+void tr_class_sub_only(tr_class *class_, uint64_t id, bool (*only)(void *ud, tr_slice key), void *ud) {
+  tr_local_sub *sub = find_sub(class_->core, id);
+  if (!sub || sub->key.class_ != class_) return;
+  sub->only = only;
+  sub->only_ud = ud;
+}
+
 void tr_local_subs_drop_class(tr_class *class_) {
   while (!tr_list_empty(&class_->subs)) {
     tr_local_sub *sub = TR_CONTAINER(class_->subs.next, tr_local_sub, by_class);

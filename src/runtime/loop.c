@@ -137,6 +137,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
   if (tr_probation_is_over(rt)) tr_probation_go_back(rt);
+  if (rt->draining.due) tr_drain_look(rt);
   if (!tr_list_empty(&rt->saves)) {
     tr_runtime_saves_step(rt);
     if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */

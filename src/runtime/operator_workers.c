@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The verb "reload" { type, timeout?, dry_run?, skip_foreign? } of a host: all workers that have an agent type reload their own files, or none.
+ * The verb "reload" { type, timeout?, dry_run?, again?, skip_foreign? } of a host: all workers that have an agent type reload their own files, or none.
  * Scripts never cross the wire: a worker is told when, and says how it went (staged.c is its end; wire/note.h).
  *
  * Each is asked to stage: compile, run, check, migrate copies. Where all are ready, all are told to take what they staged; else to let go of it.
@@ -43,7 +43,7 @@ struct tr_gathering {
   tr_question *q;     /* NULL: nobody hears it any more */
   char id[TR_RELOAD_ID + 1], type[TR_ID_MAX + 1];
   unsigned step;
-  bool dry_run, failed, skip_foreign, abandoned;
+  bool dry_run, again, failed, skip_foreign, abandoned;
   tr_time each, until;
   tr_timer timer;
   member *members;
@@ -217,6 +217,7 @@ static void tell_here(gathering *self, member *m, unsigned step) {
   tr_buf out;
   tr_error_init(&error);
   tr_buf_init(&out, &self->rt->mem);
+  if (step == TR_RELOAD_STAGE && self->again) step = TR_RELOAD_STAGE_AGAIN;
   int rc = tr_staged_step(self->rt, tr_slice_of(self->id), step, 4 * self->each, &out, &error);
   if (!rc && out.failed) rc = tr_error_set(&error, TR_EMEMORY, "out of memory");
   if (step != TR_RELOAD_LET_GO) answered(self, m, rc, rc ? tr_slice_of(error.text) : tr_buf_view(&out));
@@ -225,7 +226,8 @@ static void tell_here(gathering *self, member *m, unsigned step) {
 
 static void tell(gathering *self, member *m, unsigned step) {
   tr_wire_note note = { .kind = step == TR_RELOAD_STAGE ? TR_NOTE_STAGE : TR_NOTE_DECIDE, .type = tr_slice_of(self->type),
-                        .count = step == TR_RELOAD_STAGE ? (uint64_t)(4 * self->each / 1000) : step };
+                        .count = step == TR_RELOAD_STAGE ? (uint64_t)(4 * self->each / 1000) : step,
+                        .goal = step == TR_RELOAD_STAGE && self->again };
   m->asked = step != TR_RELOAD_LET_GO;
   if (!m->client) tr_staged_who(m->who);
   if (m->client) tr_host_tell_worker(self->rt->host, tr_slice_of(m->client), tr_slice_of(self->id), &note);
@@ -340,8 +342,10 @@ static int gather(gathering *self, tr_error *error) {
 
 static int check(const tr_question *q, const char *type, tr_error *error) {
   const gathering *other = q->self->rt->gathering;
-  if (tr_question_number(q, "to", 0) > 0 || tr_question_number(q, "errors", -1) >= 0)
-    return tr_error_set(error, TR_EINVALID, "with an agent type there is neither `to` nor `errors`: each worker has versions of its own");
+  static const char *const alone[] = { "to", "errors", "canary", "promote", "undo", "drain" };
+  for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+    if (tr_value_get(q->args, tr_slice_of(alone[i])))
+      return tr_error_set(error, TR_EINVALID, "with an agent type there is no `%s`: each worker has versions of its own", alone[i]);
   if (strlen(type) > TR_ID_MAX) return tr_error_set(error, TR_EINVALID, "the agent type is longer than %d bytes", TR_ID_MAX);
   if (other) return tr_error_set(error, TR_EUNAVAILABLE, "another reload of workers is under way, of the type \"%s\"", other->type);
   return 0;
@@ -359,7 +363,8 @@ void tr_question_workers(tr_question *q, const char *type) {
     return;
   }
   rt->gathering = self;
-  *self = (gathering){ .rt = rt, .q = q, .dry_run = tr_question_flag(q, "dry_run"), .skip_foreign = tr_question_flag(q, "skip_foreign") };
+  *self = (gathering){ .rt = rt, .q = q, .dry_run = tr_question_flag(q, "dry_run"), .again = tr_question_flag(q, "again"),
+                       .skip_foreign = tr_question_flag(q, "skip_foreign") };
   snprintf(self->type, sizeof self->type, "%s", type);
   snprintf(self->id, sizeof self->id, "%016llx", (unsigned long long)tr_random_next(tr_core_random(rt->core)));
   self->each = tr_question_seconds(tr_question_number(q, "timeout", 30), TR_SECONDS(30)) / 3;

@@ -88,14 +88,14 @@ void tr_staged_who(char out[128]) {
   snprintf(out, 128, "%s, pid %ld", machine, (long)getpid());
 }
 
-static int stage(troupe_t *rt, tr_slice id, tr_time keep, tr_buf *out, tr_error *error) {
+static int stage(troupe_t *rt, tr_slice id, bool again, tr_time keep, tr_buf *out, tr_error *error) {
   if (rt->staged && !rt->staged->taken && !tr_slice_is(id, rt->staged->id))
     return tr_error_set(error, TR_EUNAVAILABLE, "another reload of several workers is under way here");
   if (rt->stage != TR_STAGE_RUNNING) return tr_error_set(error, TR_EUNAVAILABLE, "it is stopping");
   drop(rt);
   tr_staged *self = rt->staged = staged_new(rt, id);
   if (!self) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  tr_reload_options options = { .trial = true };
+  tr_reload_options options = { .trial = true, .again = again };
   self->files = tr_runtime_reload(rt, &options, on_plan, self);
   int rc = self->files < 0 ? tr_error_set(error, self->files, "%s", rt->error.text) : 0;
   if (!rc && (self->failed || self->report.failed)) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
@@ -126,7 +126,7 @@ static int take(tr_staged *self, tr_buf *out, tr_error *error) {
 static int go_back(tr_staged *self, tr_buf *out, tr_error *error) {
   troupe_t *rt = self->rt;
   uint32_t now = tr_script_number(rt->script);
-  tr_reload_options options = { .to = self->before };
+  tr_reload_options options = { .to = self->before, .again = true }; /* nothing was wrong with it here */
   if (self->taken && !self->went_back && self->files) {
     if (now != self->after) return tr_error_set(error, TR_EUNAVAILABLE, "version %u was loaded meanwhile, it stays", now);
     int rc = tr_runtime_reload(rt, &options, NULL, NULL);
@@ -141,7 +141,7 @@ static int go_back(tr_staged *self, tr_buf *out, tr_error *error) {
 
 int tr_staged_step(troupe_t *rt, tr_slice id, unsigned step, tr_time keep, tr_buf *out, tr_error *error) {
   tr_staged *self = rt->staged && tr_slice_is(id, rt->staged->id) ? rt->staged : NULL;
-  if (step == TR_RELOAD_STAGE) return stage(rt, id, keep, out, error);
+  if (step >= TR_RELOAD_STAGE) return stage(rt, id, step == TR_RELOAD_STAGE_AGAIN, keep, out, error);
   if (step == TR_RELOAD_TAKE && !self) return tr_error_set(error, TR_ENOT_FOUND, "nothing is staged here any more");
   if (step == TR_RELOAD_TAKE) return take(self, out, error);
   if (step == TR_RELOAD_BACK && self) return go_back(self, out, error);

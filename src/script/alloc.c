@@ -194,7 +194,7 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   }
   if (more >= LARGE && script->meter && script->active) { /* filling it takes long, in C: that counts, and is looked at soon */
     script->meter->used += more / 16;
-    if (more >= TR_HEAVY) script->accounts[owner].heavy = script->meter->heavy = true;
+    if (more >= TR_HEAVY && !script->meter->heavy) script->accounts[owner].heavy = script->meter->heavy = 1;
     tr_meter_alarm(script);
   }
   if (!owner || owner != script->owner || !script->active) return true;

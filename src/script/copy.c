@@ -436,3 +436,17 @@ void tr_clone_top(lua_State *L) {
   clone(L, lua_gettop(L) - 1, 0);
   lua_remove(L, -2);
 }
+
+void tr_table_become(lua_State *L, int table, int content) {
+  for (lua_pushnil(L); lua_next(L, table);) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, table);
+  }
+  for (lua_pushnil(L); lua_next(L, content);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, table);
+  }
+}

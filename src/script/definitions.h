@@ -110,6 +110,7 @@ int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place
 /* One form at `at`: *out, or a code with text in *error (no place). */
 int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
 void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
+bool tr_subs_have(const tr_definition *definition, const tr_sub_spec *sub); /* among those not active yet */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
 tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type); /* borrows; not of the function form */
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);

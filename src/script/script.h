@@ -31,6 +31,7 @@ typedef struct tr_script_exec { /* a program and its arguments, without zero byt
   const tr_slice *words;
   size_t count, most; /* most: bytes of each output */
   tr_slice in;
+  tr_time timeout;
   tr_mem *mem;
 } tr_script_exec;
 typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes, all borrowed */
@@ -126,6 +127,9 @@ typedef struct tr_reload_options {
   size_t count;
   tr_slice source; /* of a single file; p NULL: read it */
   uint32_t to;     /* go back to what was when this number served; 0: what the files say now */
+  const char *canary; /* the new code is for these keys alone ("10%", "KEY", "=KEY"); of one that runs: for these from now on. NULL: for all */
+  bool promote, undo; /* the canary that runs: it is for all; it is gone */
+  bool again;      /* also what was undone, or gone back from, and has not changed since; with `to`: what is left may come again as it is */
   bool trial;      /* it will not be taken: instances are migrated as copies */
   const tr_prepared *const *prepared; /* the texts of a trial, of each isolate, instead of what the files say; NULL: none */
 } tr_reload_options;
@@ -140,6 +144,7 @@ typedef struct tr_change {
 } tr_change;
 void tr_script_reload_changes(const tr_reloading *reloading, void (*fn)(void *ud, const tr_change *change), void *ud);
 void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
+bool tr_script_reload_held(const tr_script *script); /* the last one was refused because it was undone before (->again) */
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
@@ -234,6 +239,15 @@ bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
 #define TR_VERSIONS_KEPT 10
 uint32_t tr_script_number(const tr_script *script);
 uint32_t tr_script_oldest(const tr_script *script);
+/* old_turns.c: open turns of code that serves their agent no more: their number. why: each is ended with `cancelled` and that text, those that
+ * could be are counted and named in *who (may be NULL). */
+size_t tr_script_old_turns(tr_script *script, const char *why, tr_buf *who);
+/* canary.c: new code that serves only some keys. Its number is the next one; which keys, as a text ("10%", "key anna"). 0: there is none. */
+#define TR_CANARY_TEXT 300
+uint32_t tr_script_canary(const tr_script *script, char which[TR_CANARY_TEXT]);
+/* Of a type that it has: who is on it, and failed turns of it and of the code that serves the others since it began. */
+typedef struct tr_canary_about { uint32_t instances, turns, failed, failed_others; } tr_canary_about;
+bool tr_script_class_canary(const tr_class *class_, tr_canary_about *out);
 /* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
 typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
 bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
@@ -250,6 +264,8 @@ void tr_script_time(tr_script *script, bool wanted);
 /* What is known of an instance. False: it is not one of this room's. The texts live until it runs again. */
 typedef struct tr_script_agent {
   int64_t version;
+  uint32_t number;    /* of the reload that its code is of; 0: it was not made yet */
+  bool canary;        /* and that is the canary's */
   const char *file;
   bool program;
   size_t memory;      /* bytes that are charged to it */

@@ -16,7 +16,7 @@
 typedef struct tr_worker tr_worker;
 
 /* Steps of a reload of all workers of an agent type; the first three are numbers on the wire (wire/note.h). */
-enum { TR_RELOAD_LET_GO = 0, TR_RELOAD_TAKE, TR_RELOAD_BACK, TR_RELOAD_STAGE };
+enum { TR_RELOAD_LET_GO = 0, TR_RELOAD_TAKE, TR_RELOAD_BACK, TR_RELOAD_STAGE, TR_RELOAD_STAGE_AGAIN };
 #define TR_RELOAD_ID 16 /* bytes of its id */
 
 typedef struct tr_worker_move { char id[16]; uint32_t session; uint8_t priority; } tr_worker_move; /* one that the host asked for */
