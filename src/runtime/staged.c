@@ -143,7 +143,11 @@ int tr_staged_step(troupe_t *rt, tr_slice id, unsigned step, tr_time keep, tr_bu
   tr_staged *self = rt->staged && tr_slice_is(id, rt->staged->id) ? rt->staged : NULL;
   if (step >= TR_RELOAD_STAGE) return stage(rt, id, step == TR_RELOAD_STAGE_AGAIN, keep, out, error);
   if (step == TR_RELOAD_TAKE && !self) return tr_error_set(error, TR_ENOT_FOUND, "nothing is staged here any more");
-  if (step == TR_RELOAD_TAKE) return take(self, out, error);
+  if (step == TR_RELOAD_TAKE) {
+    int rc = take(self, out, error);
+    if (rc) drop(rt);
+    return rc;
+  }
   if (step == TR_RELOAD_BACK && self) return go_back(self, out, error);
   if (self) drop(rt);
   tr_buf_text(out, "{}");
