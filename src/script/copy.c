@@ -403,6 +403,25 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
 
 /* --- state --- */
 
+/* As lua_setmetatable with the one on the top. A `__gc` that a script put into it after setmetatable is hidden meanwhile: Lua would mark the
+ * clone for it, and run it wherever the collector is, with hooks off. */
+static void give_metatable(lua_State *L, int at) {
+  bool hides = !tr_script_is_foreign(tr_script_of(L)) && tr_raw_field(L, -1, "__gc") != LUA_TNIL;
+  if (!hides) {
+    lua_settop(L, at + 1);
+    lua_setmetatable(L, at);
+    return;
+  }
+  lua_pushliteral(L, "__gc");
+  lua_pushnil(L);
+  lua_rawset(L, at + 1);
+  lua_pushvalue(L, at + 1);
+  lua_setmetatable(L, at);
+  lua_pushliteral(L, "__gc");
+  lua_insert(L, -2);
+  lua_rawset(L, at + 1);
+}
+
 /* Replace the table at the top by its clone; `memo` is the index of { [table] = clone }. */
 static void clone(lua_State *L, int memo, int depth) {
   int from = lua_gettop(L);
@@ -424,7 +443,7 @@ static void clone(lua_State *L, int memo, int depth) {
     lua_insert(L, -2);
     lua_rawset(L, from + 1);
   }
-  if (lua_getmetatable(L, from)) lua_setmetatable(L, from + 1);
+  if (lua_getmetatable(L, from)) give_metatable(L, from + 1);
   lua_settop(L, from + 1);
   lua_replace(L, from);
 }

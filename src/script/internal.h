@@ -148,6 +148,7 @@ struct tr_script {
   uint8_t young;        /* state.c: look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
+  uint8_t closes;       /* coroutines being closed within each other */
   tr_pause pause;
   uint64_t waits;       /* number of the last wait */
   tr_lua_turn *free_turns;

@@ -298,6 +298,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   tr_meter *meter = script->meter;
   (void)ar;
   if (!meter) return;
+  if (script->running) script->owner = script->running->instance->account; /* memory ran out where it was another for a moment, as in a body's copy */
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
   if (tr_script_is_foreign(script) && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
@@ -312,7 +313,8 @@ void tr_meter_charge(lua_State *L, uint64_t instructions) {
   tr_meter *meter = script->meter;
   if (!meter) return;
   if (!meter->killed) {
-    meter->used += instructions;
+    meter->used = instructions > UINT64_MAX - meter->used ? UINT64_MAX : meter->used + instructions;
+    if (instructions >= TR_TICK) tr_meter_alarm(script); /* it takes long: the clock is looked at behind it */
     if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   }
   if (meter->killed) tr_meter_raise(L, meter);
