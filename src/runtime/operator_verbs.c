@@ -300,7 +300,7 @@ tr_value *tr_operator_parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder_fini(&builder);
   if (value && tr_value_get_kind(value) == TR_VALUE_MAP) return value;
   tr_value_free(value);
-  if (!error->code) tr_error_set(error, TR_EINVALID, "a JSON object is expected");
+  if (!error->code) tr_error_set(error, TR_EINVALID, "it must be a JSON object");
   return NULL;
 }
 

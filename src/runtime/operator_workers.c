@@ -316,7 +316,8 @@ void tr_operator_worker_says(void *ud, tr_slice client, tr_slice id, const tr_wi
   for (size_t i = 0; i < self->count; i++) {
     member *m = &self->members[i];
     if (!m->asked || !m->client || !tr_slice_is(client, m->client)) continue;
-    if (tr_utf8_valid(note->content_type)) snprintf(m->who, sizeof m->who, "%.*s", (int)tr_utf8_cut(note->content_type, sizeof m->who - 1), note->content_type.n ? note->content_type.p : "");
+    if (note->content_type.n && tr_utf8_valid(note->content_type))
+      snprintf(m->who, sizeof m->who, "%.*s", (int)tr_utf8_cut(note->content_type, sizeof m->who - 1), note->content_type.p);
     answered(self, m, note->count < 1000 ? -(int)note->count : TR_EINVALID, note->data);
   }
 }
