@@ -80,6 +80,20 @@ CHECK_CASE(wire_parts_are_read_as_bodies) {
   }
 }
 
+CHECK_CASE(wire_of_a_key_that_is_there_twice_the_last_counts) { /* as for tr_wire_metadata, by which rights are asked */
+  set();
+  tr_msg *msg = tr_msg_new(core, TR_MSG_REQUEST);
+  static const char *const said[] = { "state", "send", "" };
+  for (int i = 0; i < 3; i++) {
+    CHECK(tr_wire_key_apply(msg, TR_SLICE_LITERAL(TR_KEY_AS), tr_slice_of(said[i])));
+    CHECK(tr_wire_key_apply(msg, TR_SLICE_LITERAL(TR_KEY_ID), tr_slice_of(said[i])));
+    CHECK(tr_slice_is(tr_name_view(msg->more->as), said[i]));
+    CHECK(tr_slice_is(tr_name_view(msg->id), said[i]));
+  }
+  tr_msg_unref(msg);
+  tr_core_free(core);
+}
+
 CHECK_CASE(wire_a_path_goes_with_a_request) {
   static const struct { const char *text; uint64_t chain; int count; bool cut; } cases[] = {
     { "0", 0, 0, false },       { "ab", 0xab, 0, false },          { "ab.1.2", 0xab, 2, false }, { "ab.1.2.3.4", 0xab, 4, false },

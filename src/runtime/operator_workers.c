@@ -343,7 +343,7 @@ static int gather(gathering *self, tr_error *error) {
 
 static int check(const tr_question *q, const char *type, tr_error *error) {
   const gathering *other = q->self->rt->gathering;
-  static const char *const alone[] = { "to", "errors", "canary", "promote", "undo", "drain" };
+  static const char *const alone[] = { "to", "errors", "canary", "promote", "undo", "drain", "pin", "unpin" };
   for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
     if (tr_value_get(q->args, tr_slice_of(alone[i])))
       return tr_error_set(error, TR_EINVALID, "with an agent type there is no `%s`: each worker has versions of its own", alone[i]);
