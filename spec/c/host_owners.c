@@ -58,7 +58,7 @@ CHECK_CASE(owners_of_a_type_are_told_and_answer) {
   CHECK(silent(theirs));
   say(ours, note(TR_NOTE_STAGED, "{}"));
   stage_run(s);
-  CHECK_STR(told, "a 0123456789abcdef 15 0 {}");
+  CHECK_STR(told, "a 0123456789abcdef 16 0 {}");
   /* What a client makes up about reloading goes to nobody else; AutoGen's cannot say anything. */
   told[0] = 0;
   pcall *other = troupe_channel(c, "c");

@@ -19,10 +19,10 @@ static tr_slice content(const tr_blob *frame) {
 CHECK_CASE(wire_notes_come_as_they_were_written) {
   static const tr_wire_note notes[] = {
     { .kind = TR_NOTE_CANCEL }, { .kind = TR_NOTE_CREDIT, .count = 300 },
-    { .kind = TR_NOTE_PROBE, .count = 7, .goal = UINT64_MAX, .call = 1 },
+    { .kind = TR_NOTE_PROBE, .count = 7, .goal = UINT64_MAX, .call = 1 }, { .kind = TR_NOTE_BACK, .count = 7, .goal = UINT64_MAX, .call = 1 },
   };
   static const char *const ids[] = { "", "1", "0123456789abcdef" };
-  for (size_t i = 0; i < 9; i++) {
+  for (size_t i = 0; i < 12; i++) {
     const tr_wire_note *note = &notes[i / 3];
     tr_wire_span span;
     tr_wire_note got;
