@@ -22,6 +22,7 @@ LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
 SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection
 LIBRARIES := libuv libnghttp2 zlib yajl libssl libcrypto#       pkg-config names, linked shared
+LOADED    := libcurl#                                           the same, of which only the header is needed: loaded when asked for
 EDITOR    := libedit#                                           the same, of the program alone: its prompt
 PACKAGES  := $(shell grep -v '^\#' .ci/packages)#               what Debian calls all that is needed
 INTEROP_PACKAGES := $(PACKAGES) $(shell grep -v '^\#' .ci/packages-interop)
@@ -117,10 +118,10 @@ lint: ## luacheck and cppcheck
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
 	  --suppress=missingIncludeSystem --suppress=duplicateAssignExpression -j $$(nproc) -Isrc -Iinclude -DTR_VERSION='""' src include
 
-bench: all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
+bench: $(if $(PEERS),deps-interop) all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
 	@bench/turns $(if $(PEERS),--peers) --threads $(or $(THREADS),2)
 	@$(SPEC_ENV) bench/run $(if $(PEERS),,--peer none)
-bench-guard: build/bench/turns ## instruction counts of the core paths beside the recorded ones
+bench-guard: all build/bench/load build/bench/turns ## instruction counts of the core paths beside the recorded ones
 	@bench/guard
 metrics: ## lengths of files and functions
 	@lua5.4 spec/tools/metrics.lua
@@ -142,7 +143,7 @@ clean: ## remove build/
 # ---- rules ------------------------------------------------------------------------------------------------------
 # Says what is missing before anything is compiled without it.
 $(BUILD)/tools: .ci/packages
-	@.ci/tools lua5.4 $(LIBRARIES) $(EDITOR)
+	@.ci/tools lua5.4 $(LIBRARIES) $(LOADED) $(EDITOR)
 	@mkdir -p $(@D) && touch $@
 
 # Changes, and with it everything is compiled again, when the flags do.

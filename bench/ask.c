@@ -5,6 +5,8 @@
  * slot without a search, and one that comes twice, or late, meets a newer generation. */
 #include "ask.h"
 
+#include "protocol.h"
+
 static uint64_t key_of(const asker *a, unsigned index) {
     return (uint64_t)a->self->number << 48 | (uint64_t)index << 32 | a->slots[index].generation;
 }
@@ -19,9 +21,12 @@ void asker_init(asker *a, worker *self, const crew *echoes, unsigned slots, size
     a->slot_count = slots;
     a->slots = must(calloc(slots, sizeof *a->slots));
     a->forms = must(calloc(echoes->count, sizeof *a->forms));
+    const protocol *speaks = self->conn.engine->protocol;
     for (unsigned i = 0; i < echoes->count; i++)
-        form_request(&a->forms[i], self->type, echoes->members[i].type, size);
+        speaks->request(&a->forms[i], self->type, echoes->members[i].type, size);
     a->next = self->number % echoes->count;
+    if (speaks->inbox)
+        speaks->inbox(&self->conn);
 }
 
 void asker_free(asker *a) {
@@ -66,7 +71,7 @@ void asker_message(asker *a, const message *m) {
     if (m->error.len)
         engine_fail(a->self->conn.engine, "requester %u: error reply: %.*s", a->self->number,
                     (int)m->error.len, (const char *)m->error.at);
-    else if (!form_same_payload(&a->forms[s->echo], m->payload, key_of(a, index)))
+    else if (!a->self->conn.engine->protocol->same_payload(&a->forms[s->echo], m->payload, key_of(a, index)))
         wrong(a, "a reply with a wrong body", m->id);
     s->open = false;
     a->open--;
@@ -78,6 +83,7 @@ void echo_message(worker *w, const message *m) {
         engine_fail(w->crew->engine, "responder %u: not a request for %s", w->number, w->type);
         return;
     }
-    uint8_t *to = conn_begin(&w->conn, response_room(m->id, m->payload));
-    conn_end(&w->conn, response_write(to, m->id, m->payload));
+    const protocol *speaks = w->conn.engine->protocol;
+    uint8_t *to = conn_begin(&w->conn, speaks->response_room(m->id, m->payload));
+    conn_end(&w->conn, speaks->response(to, m->id, m->payload));
 }

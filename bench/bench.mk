@@ -6,7 +6,7 @@ BENCH_FLAGS := -std=c11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-pro
 
 build/bench/load: $(BENCH_O)
 	$(call say,LD)
-	$(Q)$(CC) $(BENCH_SANITIZE) -o $@ $^ -luv -lnghttp2
+	$(Q)$(CC) $(BENCH_SANITIZE) -o $@ $^ -luv -lnghttp2 -lssl -lcrypto
 
 build/bench/%.o: bench/%.c
 	$(call say,CC,$<)

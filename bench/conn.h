@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * conn.h: one TCP connection to the host that speaks gRPC: a unary call at a time, and one
- * OpenChannel stream. */
+ * conn.h: one TCP connection to the host, plain or with TLS. What is said on it is the protocol's (protocol.h). */
 #ifndef BENCH_CONN_H
 #define BENCH_CONN_H
 
@@ -10,9 +9,9 @@ typedef struct conn conn;
 
 /* What the owner hears of its connection. */
 typedef struct conn_events {
-    void (*up)(conn *);                     /* connected */
-    void (*message)(conn *, span);          /* one message came on OpenChannel */
-    void (*answer)(conn *, int grpc_status); /* the unary call has ended; -1 = without a status */
+    void (*up)(conn *);                /* connected, and whatever the protocol does first */
+    void (*message)(conn *, span);     /* one message came */
+    void (*answer)(conn *, int status); /* what was asked is done: 0, a status of gRPC, or -1 = without one */
 } conn_events;
 
 struct conn {
@@ -24,39 +23,42 @@ struct conn {
     uv_connect_t connect;
     uv_write_t write;
     uint8_t *writing; /* what the kernel did not take at once */
-    nghttp2_session *session;
     conn *next_dirty;
-    bool dirty, deferred, closing;
+    bool dirty, ready, closing;
+    struct tls_conn *tls; /* NULL = plain */
     char client_id[64];
+    bytes out;     /* messages that wait to be sent */
+    size_t out_at; /* how far they are sent */
+    bytes tail;    /* what came of an incomplete message */
+    /* of gRPC */
+    struct nghttp2_session *session;
+    bool deferred;
     int32_t channel, call; /* stream ids; 0 = none */
-    bytes out;             /* framed messages that wait for OpenChannel */
-    size_t out_at;         /* how far they are sent */
     size_t unsent;         /* of the message at out_at; 0 = it is not begun */
-    bytes tail;            /* an incomplete message */
     bytes request;         /* the unary call's message */
     size_t request_at;
     int status; /* grpc-status of the stream whose trailers came last */
     char text[128];
+    /* of NATS */
+    bool greeted;         /* INFO came */
+    unsigned last_sid;    /* subscriptions so far */
 };
 
 /* Connects; `up` tells. A connection that fails is an engine error, as is one that ends early. */
 void conn_open(conn *l, engine *e, const char *client_id, const conn_events *events, void *owner);
 
-/* Ends the streams, sends what is queued, closes. Its memory is free once the loop has run. */
+/* Says goodbye, sends what is queued, closes. Its memory is free once the loop has run. */
 void conn_close(conn *l);
 
-/* Opens OpenChannel. */
-void conn_open_channel(conn *l);
-
-/* Calls /agents.AgentRpc/`method` with l->request as its framed message. */
-void conn_call(conn *l, const char *method);
-
-/* Room for a framed message of at most `size` bytes on OpenChannel, then how many were used. */
+/* Room for a message of at most `size` bytes, then how many were used. */
 uint8_t *conn_begin(conn *l, size_t size);
 void conn_end(conn *l, size_t used);
 
+/* For protocols: there is something to send; the connection is of no use any more. */
+void conn_dirty(conn *l);
+void conn_lost(conn *l, const char *why);
+
 /* For the engine. */
 void conn_flush(conn *l);
-void conn_callbacks(nghttp2_session_callbacks *callbacks);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 
 #include "conn.h"
+#include "tls.h"
 
 static void flush_dirty(uv_prepare_t *prepare) {
     engine *e = prepare->data;
@@ -29,10 +30,6 @@ void engine_init(engine *e) {
     uv_unref((uv_handle_t *)&e->prepare); /* alone it does not keep the loop running */
     e->in = must(malloc(ENGINE_IN));
     e->out = must(malloc(ENGINE_OUT));
-    nghttp2_session_callbacks_new(&e->callbacks);
-    conn_callbacks(e->callbacks);
-    nghttp2_option_new(&e->option);
-    nghttp2_option_set_no_closed_streams(e->option, 1);
     e->now = uv_hrtime();
 }
 
@@ -40,8 +37,7 @@ void engine_free(engine *e) {
     uv_close((uv_handle_t *)&e->prepare, NULL);
     uv_run(&e->loop, UV_RUN_DEFAULT);
     uv_loop_close(&e->loop);
-    nghttp2_session_callbacks_del(e->callbacks);
-    nghttp2_option_del(e->option);
+    tls_free(e->tls);
     free(e->in);
     free(e->out);
 }

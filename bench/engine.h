@@ -5,7 +5,6 @@
 #define BENCH_ENGINE_H
 
 #include <netinet/in.h>
-#include <nghttp2/nghttp2.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -20,8 +19,8 @@ typedef struct engine {
     uv_prepare_t prepare;
     struct sockaddr_in address; /* of the host under test */
     char authority[64];
-    nghttp2_session_callbacks *callbacks;
-    nghttp2_option *option;
+    const struct protocol *protocol;
+    struct tls *tls; /* NULL = plaintext */
     struct conn *dirty; /* connections to flush before the loop sleeps */
     uint8_t *in, *out;  /* one read and one write buffer for all connections */
     uint64_t now;       /* ns; set when bytes come in, so a batch shares one reading */

@@ -4,6 +4,7 @@
  * An event is in flight until all subscribers have it. They must see the numbers 0, 1, 2... without
  * a gap, a repeat or a swap, and each event as it was published. */
 #include "modes.h"
+#include "protocol.h"
 #include "window.h"
 #include "worker.h"
 
@@ -16,7 +17,7 @@ typedef struct run {
     const options *options;
     engine *engine;
     window window;
-    crew subscribers, publishers; /* one publisher */
+    crew idle, subscribers, publishers; /* one publisher */
     form form;
     flight *flights; /* of event n: n % inflight */
     uint64_t *next;  /* by subscriber: the number it waits for */
@@ -50,7 +51,7 @@ static void settle(run *u, uint64_t number) {
 static void on_delivery(worker *w, const message *m) {
     run *u = w->crew->owner;
     uint64_t number, *next = &u->next[w->number];
-    if (m->kind != MESSAGE_EVENT || !event_key(m->id, &number) || number >= u->published) {
+    if (m->kind != MESSAGE_EVENT || !u->engine->protocol->event_key(m->id, &number) || number >= u->published) {
         engine_fail(u->engine, "subscriber %u: a message that is no event of ours", w->number);
         return;
     }
@@ -62,7 +63,7 @@ static void on_delivery(worker *w, const message *m) {
     if (number > *next)
         engine_fail(u->engine, "subscriber %u: event %llu came where %llu was next: lost or late", w->number,
                     (unsigned long long)number, (unsigned long long)*next);
-    if (!form_same_event(&u->form, m->inner, number))
+    if (!u->engine->protocol->same_event(&u->form, m->inner, number))
         engine_fail(u->engine, "subscriber %u: event %llu is not as it was published", w->number,
                     (unsigned long long)number);
     uint64_t sent = u->flights[number % u->options->inflight].sent;
@@ -74,7 +75,7 @@ static void on_delivery(worker *w, const message *m) {
 
 static void no_message(worker *w, const message *m) {
     (void)m;
-    engine_fail(w->crew->engine, "the publisher, which subscribed to nothing, got a message");
+    engine_fail(w->crew->engine, "worker %s, to whom nothing was sent, got a message", w->type);
 }
 
 static void start(crew *publishers) {
@@ -89,11 +90,18 @@ static void subscribers_ready(crew *subscribers) {
     crew_open(&u->publishers);
 }
 
+static void idle_ready(crew *idle) {
+    run *u = idle->owner;
+    crew_open(&u->subscribers);
+}
+
 static void finish(run *u) {
+    crew_close(&u->idle);
     crew_close(&u->publishers);
     crew_close(&u->subscribers);
     window_close(&u->window);
     engine_run(u->engine);
+    crew_free(&u->idle);
     crew_free(&u->publishers);
     crew_free(&u->subscribers);
     form_free(&u->form);
@@ -107,18 +115,24 @@ void events_mode(engine *e, const options *o, report *r) {
     char topic[64];
     snprintf(topic, sizeof topic, "bench_topic_%llx", (unsigned long long)uv_hrtime());
     u = (run){.options = o, .engine = e, .fault = {.kind = o->fault, .body = o->size}};
+    u.idle = (crew){.engine = e, .role = "idle", .count = o->beside, .registers = true, .topic = "idle",
+                    .message = no_message, .ready = idle_ready, .owner = &u};
     u.subscribers = (crew){.engine = e, .role = "subscriber", .count = o->subscribers, .registers = true,
-                           .topic = topic, .fault = o->fault ? &u.fault : NULL, .message = on_delivery,
+                           .topic = topic, .types = o->types, .fault = o->fault ? &u.fault : NULL, .message = on_delivery,
                            .ready = subscribers_ready, .owner = &u};
     u.publishers = (crew){.engine = e, .role = "publisher", .count = 1, .message = no_message,
                           .ready = start, .owner = &u};
     u.flights = must(calloc(o->inflight, sizeof *u.flights));
     u.next = must(calloc(o->subscribers, sizeof *u.next));
-    form_event(&u.form, topic, o->size);
-    crew_open(&u.subscribers);
+    e->protocol->event(&u.form, topic, o->size);
+    crew_open(o->beside ? &u.idle : &u.subscribers);
     engine_run(e);
     e->ending = true;
     report_number(r, "subscribers", o->subscribers, 0, "");
+    if (o->beside)
+        report_number(r, "beside", o->beside, 0, "idle workers");
+    if (o->types)
+        report_number(r, "types", o->types, 0, "further types of each subscriber");
     report_number(r, "inflight", o->inflight, 0, "");
     report_number(r, "size", (double)o->size, 0, "bytes");
     window_report(&u.window, r, "deliveries");

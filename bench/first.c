@@ -6,15 +6,16 @@
 #include <signal.h>
 
 #include "gauge.h"
-#include "conn.h"
 #include "modes.h"
+#include "protocol.h"
 
 enum { WORDS = 64, KILL_MS = 5000 };
 
 typedef struct run {
     engine *engine;
     uv_process_t process;
-    uv_pipe_t pipe;
+    const char *ready;       /* what it prints before its address */
+    uv_pipe_t pipe, errors;  /* what it prints; the second one only where `ready` was told */
     uv_timer_t timer;
     conn conn;
     char line[512];
@@ -24,9 +25,7 @@ typedef struct run {
 } run;
 
 static void on_up(conn *l) {
-    static const uint8_t empty[5]; /* the frame of an empty message */
-    bytes_add(&l->request, empty, sizeof empty);
-    conn_call(l, "GetSubscriptions");
+    l->engine->protocol->probe(l);
 }
 
 static void on_answer(conn *l, int status) {
@@ -56,7 +55,6 @@ static void found(run *u, const char *address) {
 }
 
 static void on_char(run *u, char c) {
-    static const char ready[] = "listening ";
     if (c != '\n') {
         if (u->line_len < sizeof u->line - 1)
             u->line[u->line_len++] = c;
@@ -64,8 +62,9 @@ static void on_char(run *u, char c) {
     }
     u->line[u->line_len] = 0;
     u->line_len = 0;
-    if (!u->opened && strncmp(u->line, ready, sizeof ready - 1) == 0)
-        found(u, u->line + sizeof ready - 1);
+    const char *at = u->opened ? NULL : strstr(u->line, u->ready);
+    if (at)
+        found(u, at + strlen(u->ready));
 }
 
 static void on_output(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer) {
@@ -99,7 +98,7 @@ static void on_late(uv_timer_t *timer) {
     engine_stop(u->engine);
 }
 
-static bool spawn(run *u, const char *command) {
+static bool spawn(run *u, const char *command, bool both) {
     static char copy[4096];
     char *words[WORDS + 1];
     int count = 0;
@@ -112,6 +111,8 @@ static bool spawn(run *u, const char *command) {
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&u->pipe},
         {.flags = UV_INHERIT_FD, .data.fd = 2},
     };
+    if (both)
+        io[2] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&u->errors};
     uv_process_options_t setup = {.file = words[0], .args = words, .stdio = io, .stdio_count = 3,
                                   .exit_cb = on_exit_of_host};
     u->began = uv_hrtime();
@@ -133,20 +134,24 @@ static void finish(run *u) {
     }
     uv_close((uv_handle_t *)&u->process, NULL);
     uv_close((uv_handle_t *)&u->pipe, NULL);
+    uv_close((uv_handle_t *)&u->errors, NULL);
     uv_close((uv_handle_t *)&u->timer, NULL);
     engine_run(u->engine);
 }
 
 void first_mode(engine *e, const options *o, report *r) {
     static run u;
-    u = (run){.engine = e};
-    u.process.data = u.pipe.data = u.timer.data = &u;
+    u = (run){.engine = e, .ready = o->ready ? o->ready : "listening "};
+    u.process.data = u.pipe.data = u.errors.data = u.timer.data = &u;
     uv_pipe_init(&e->loop, &u.pipe, 0);
+    uv_pipe_init(&e->loop, &u.errors, 0);
     uv_timer_init(&e->loop, &u.timer);
     uv_timer_start(&u.timer, on_late, (uint64_t)(o->timeout * 1000), 0);
-    u.running = spawn(&u, o->exec);
+    u.running = spawn(&u, o->exec, o->ready != NULL);
     if (u.running) {
         uv_read_start((uv_stream_t *)&u.pipe, give_buffer, on_output);
+        if (o->ready)
+            uv_read_start((uv_stream_t *)&u.errors, give_buffer, on_output);
         engine_run(e);
     }
     if (u.answered) {

@@ -2,14 +2,18 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
 LOAD = "build/bench/load"
+CERTS = "build/bench/certs"
 START_TIMEOUT = 20
+STOP_TIMEOUT = 5
 RUN_TIMEOUT = 300
 
 
@@ -17,7 +21,36 @@ class Failed(Exception):
     """There is no going on; the text says why."""
 
 
-def autogen_command() -> str:
+@dataclass
+class Kind:
+    """What is to be known of a program to start and drive it."""
+
+    name: str
+    command: str
+    protocol: str = "grpc"
+    ready: str = "listening "  # before the address, in what it prints
+    logs: bool = False  # that line is one of a log, with something before it, on standard error
+    secured: str = ""  # the command with TLS; "" = there is none
+
+    @property
+    def speaks(self) -> list[str]:
+        return ["--protocol", self.protocol]
+
+
+def troupe(name: str, command: str) -> Kind:
+    """This project's host, of this or of another build; with TLS where the command is one of it."""
+    words = command.split()
+    if words[1:2] != ["host"]:
+        return Kind(name, command)
+    if not os.path.exists(f"{CERTS}/host.pem"):
+        done = subprocess.run([words[0], "cert", "host", "--folder", CERTS], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"{words[0]} cert: {done.stderr.strip()}")
+    secured = f"{words[0]} host --listen tls:127.0.0.1:0 --tls-cert {CERTS}/host.pem --tls-key {CERTS}/host.key"
+    return Kind(name, command, secured=secured)
+
+
+def autogen() -> Kind:
     """AutoGen's Python host in the virtual environment of `make interop`, which is made if it is missing."""
     sys.path.insert(0, os.path.join(TOP, "spec", "interop"))
     from support import environment
@@ -26,7 +59,14 @@ def autogen_command() -> str:
         environment.prepare()
     except environment.Failed as problem:
         raise Failed(f"no AutoGen to compare with (--peer none does without): {problem}") from problem
-    return f"{os.path.relpath(environment.PYTHON, TOP)} bench/autogen_host.py"
+    return Kind("autogen", f"{os.path.relpath(environment.PYTHON, TOP)} bench/autogen_host.py")
+
+
+def nats() -> Kind:
+    program = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if not program:
+        raise Failed("no nats-server to compare with (apt-get install nats-server; --peer autogen does without)")
+    return Kind("nats", f"{program} -a 127.0.0.1 -p -1", protocol="nats", ready="client connections on ", logs=True)
 
 
 def cpus_apart() -> dict[str, set[int]]:
@@ -46,11 +86,13 @@ def prepare_child(cpus) -> None:
 
 
 class Host:
-    """A host of the protocol: started by a command that prints `listening ADDRESS`, ended by SIGTERM."""
+    """A process: started by a command that prints where it listens, ended by SIGTERM."""
 
-    def __init__(self, name: str, command: str, cpus=None):
-        self.name, self.command, self.cpus = name, command, cpus
+    def __init__(self, kind: Kind, cpus=None, secured: bool = False):
+        self.kind, self.cpus, self.secured = kind, cpus, secured
+        self.command = kind.secured if secured else kind.command
         self.process = self.address = self.output = None
+        self.last_words = ""  # what it had printed when it was stopped
 
     def start(self) -> None:
         self.output = tempfile.TemporaryFile()
@@ -74,9 +116,10 @@ class Host:
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and self.process.poll() is None:
             for line in self.said().split("\n")[:-1]:
-                if line.startswith("listening "):
-                    return line.split()[1]
-            time.sleep(0.01)
+                before, found, address = line.partition(self.kind.ready)
+                if found and (not before or self.kind.logs):
+                    return address.split()[0].removeprefix("tls:")
+            time.sleep(0.005)
         raise Failed(f"{self.command}: it did not say where it listens:\n{self.said()[-2000:]}")
 
     def stop(self) -> None:
@@ -84,11 +127,12 @@ class Host:
             return
         self.process.terminate()
         try:
-            self.process.wait(timeout=5)
+            self.process.wait(timeout=STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self.process = None
+        self.last_words = self.said()
         self.output.close()
 
     def __enter__(self) -> "Host":
@@ -98,16 +142,26 @@ class Host:
     def __exit__(self, *_) -> None:
         self.stop()
 
+    def load(self, words: list[str]) -> dict:
+        """Runs the generator on it; returns what that found."""
+        where = ["--host", self.address, "--pid", str(self.process.pid), *self.kind.speaks]
+        if self.secured:
+            where += ["--tls", f"{CERTS}/ca.pem"]
+        return generate([*where, *words], self.cpus)
 
-def drive(host: Host, words: list[str], on: Host | None = None) -> dict:
-    """Runs the generator, on a host that runs or (without `on`) one that it starts itself; returns what it found."""
-    where = ["--host", on.address, "--pid", str(on.process.pid)] if on else []
+    def first_answer(self, words: list[str]) -> dict:
+        """The same on one that the generator starts itself."""
+        ready = ["--ready", self.kind.ready] if self.kind.logs else []
+        return generate([*self.kind.speaks, *ready, *words, "--exec", self.command], self.cpus)
+
+
+def generate(words: list[str], cpus) -> dict:
     try:
         done = subprocess.run(
-            [LOAD, *where, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=RUN_TIMEOUT,
-            preexec_fn=lambda: prepare_child(host.cpus and host.cpus["load"]))
+            [LOAD, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=RUN_TIMEOUT, check=False,
+            preexec_fn=lambda: prepare_child(cpus and cpus["load"]))
     except subprocess.TimeoutExpired:
         return {"errors": 1, "error": f"the generator did not end in {RUN_TIMEOUT} s"}
     if done.returncode not in (0, 1) or not done.stdout.startswith("{"):
-        return {"errors": 1, "error": f"the generator ended with status {done.returncode}"}
+        return {"errors": 1, "error": f"the generator ended with status {done.returncode}: {done.stderr.strip()[-200:]}"}
     return json.loads(done.stdout)

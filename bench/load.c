@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * load.c: a load generator for hosts of AutoGen's distributed runtime (agents.AgentRpc, gRPC).
+ * load.c: a load generator for hosts of AutoGen's distributed runtime (agents.AgentRpc, gRPC), and for NATS servers.
  *
  * It drives any host of the protocol and shares no code with troupe's, so what it measures of two
  * hosts can be compared, and a mistake of one is not hidden by the same mistake here. Every reply
  * and every delivery is checked; a run in which a check failed exits 1.
  *
- * Read in this order: options.h, engine.h (the loop), conn.h (gRPC on nghttp2), worker.h (a client as
+ * Read in this order: options.h, engine.h (the loop), conn.h (a socket), protocol.h (what is said on it), worker.h (a client as
  * AutoGen's workers are), message.h (what is sent, and how it is recognised), ask.h (requests and
  * echoes), window.h (what is timed); then the modes: requests.c, events.c, idle.c, first.c.
  *
@@ -14,6 +14,8 @@
 #include <sys/resource.h>
 
 #include "modes.h"
+#include "protocol.h"
+#include "tls.h"
 
 static const struct mode {
     const char *name;
@@ -62,15 +64,21 @@ int main(int argc, char **argv) {
     if (!options_read(&o, argc, argv))
         return 2;
     const char *lack = missing(&o);
+    const protocol *speaks = protocol_named(o.protocol);
+    if (!speaks)
+        lack = "no such protocol (grpc, nats)";
     engine_init(&e);
     if (!lack && o.host && !engine_target(&e, o.host))
         lack = "--host is not IPv4:PORT";
+    if (!lack && o.tls_ca && !(e.tls = tls_new(o.tls_ca, speaks->alpn)))
+        lack = "--tls: no certificate can be read from that file";
     if (lack) {
         fprintf(stderr, "load: %s\n", lack);
         return 2;
     }
     raise_limits();
     e.timeout = o.timeout;
+    e.protocol = speaks;
     e.packed = o.packed;
     report r = {.pretty = o.pretty};
     report_text(&r, "mode", o.mode);

@@ -7,14 +7,15 @@
 
 #include "message.h"
 
-enum { OPT_HOST = 256, OPT_PID, OPT_SECONDS, OPT_WARMUP, OPT_TIMEOUT, OPT_OUTSTANDING, OPT_REQUESTERS,
+enum { OPT_HOST = 256, OPT_PID, OPT_SECONDS, OPT_COUNT, OPT_WARMUP, OPT_TIMEOUT, OPT_OUTSTANDING, OPT_REQUESTERS,
        OPT_RESPONDERS, OPT_SUBSCRIBERS, OPT_INFLIGHT, OPT_CONNECTIONS, OPT_SIZE, OPT_FAULT, OPT_PACKED, OPT_SAME_IDS,
-       OPT_BESIDE, OPT_BARE, OPT_PRETTY, OPT_EXEC, OPT_HELP };
+       OPT_BESIDE, OPT_TYPES, OPT_PROTOCOL, OPT_TLS, OPT_READY, OPT_BARE, OPT_PRETTY, OPT_EXEC, OPT_HELP };
 
 static const struct option table[] = {
     {"host", 1, NULL, OPT_HOST},
     {"pid", 1, NULL, OPT_PID},
     {"seconds", 1, NULL, OPT_SECONDS},
+    {"count", 1, NULL, OPT_COUNT},
     {"warmup", 1, NULL, OPT_WARMUP},
     {"timeout", 1, NULL, OPT_TIMEOUT},
     {"outstanding", 1, NULL, OPT_OUTSTANDING},
@@ -28,6 +29,10 @@ static const struct option table[] = {
     {"packed", 0, NULL, OPT_PACKED},
     {"same-ids", 0, NULL, OPT_SAME_IDS},
     {"beside", 1, NULL, OPT_BESIDE},
+    {"types", 1, NULL, OPT_TYPES},
+    {"protocol", 1, NULL, OPT_PROTOCOL},
+    {"tls", 1, NULL, OPT_TLS},
+    {"ready", 1, NULL, OPT_READY},
     {"bare", 0, NULL, OPT_BARE},
     {"pretty", 0, NULL, OPT_PRETTY},
     {"exec", 1, NULL, OPT_EXEC},
@@ -37,17 +42,24 @@ static const struct option table[] = {
 
 void options_help(void) {
     puts("usage: load [--host IPv4:PORT] [--pid HOSTPID] [--pretty] MODE [option...]\n"
-         "Drives a host of AutoGen's distributed runtime, checks every answer, prints a line of JSON.\n"
+         "Drives a host of AutoGen's distributed runtime, or a NATS server, checks every answer, prints a line of JSON.\n"
          "\n"
          "  requests      [--outstanding N] [--size BYTES] [--requesters R] [--responders W] [--same-ids]\n"
          "                [--beside N]                  with N idle workers, each with a type and a subscription\n"
+         "                [--beside N --types T]        each of those with T further types and subscriptions\n"
          "  events        [--subscribers N] [--inflight K] [--size BYTES]\n"
+         "                [--beside N]                  as above\n"
+         "                [--types T]                   further types of each subscriber, half of their subscriptions match\n"
          "  idle          [--connections N] [--bare]      memory per idle worker; needs --pid\n"
          "  first-answer  --exec 'COMMAND WORD...'        which prints `listening IPv4:PORT`\n"
+         "                [--ready TEXT]                or TEXT IPv4:PORT, on standard error too\n"
          "\n"
          "  --seconds S   timed window (2)        --warmup S    before it (0.5)\n"
+         "  --count N     so many answers or deliveries instead, without a warm-up (to count instructions)\n"
          "  --timeout S   without progress (10)   --pretty      for the eye instead of JSON\n"
          "  --size BYTES  of a body (64, at least 40)\n"
+         "  --protocol P  grpc (as AutoGen's workers), or nats\n"
+         "  --tls CAFILE  TLS 1.3, with a host whose certificate is signed by one in that file\n"
          "  --packed      many messages in a DATA frame (otherwise one, as gRPC's own libraries send)\n"
          "  --same-ids    all requesters use the same request ids, which a host must keep apart\n"
          "  --bare        idle workers register no type\n"
@@ -82,6 +94,7 @@ static bool take(options *o, int option, const char *text) {
     case OPT_HOST: o->host = text; return true;
     case OPT_EXEC: o->exec = text; return true;
     case OPT_SECONDS: return duration(text, &o->seconds);
+    case OPT_COUNT: return whole(text, 1, 1ul << 40, &o->count);
     case OPT_WARMUP: return duration(text, &o->warmup);
     case OPT_TIMEOUT: return duration(text, &o->timeout);
     case OPT_OUTSTANDING: return count(text, 1, &o->outstanding);
@@ -91,6 +104,10 @@ static bool take(options *o, int option, const char *text) {
     case OPT_INFLIGHT: return count(text, 1, &o->inflight);
     case OPT_CONNECTIONS: return count(text, 1, &o->connections);
     case OPT_BESIDE: return count(text, 1, &o->beside);
+    case OPT_TYPES: return count(text, 1, &o->types);
+    case OPT_PROTOCOL: o->protocol = text; return true;
+    case OPT_TLS: o->tls_ca = text; return true;
+    case OPT_READY: o->ready = text; return true;
     case OPT_FAULT: return fault_named(text, &o->fault);
     case OPT_PACKED: return o->packed = true;
     case OPT_SAME_IDS: return o->same_ids = true;
@@ -111,7 +128,7 @@ static bool take(options *o, int option, const char *text) {
 bool options_read(options *o, int argc, char **words) {
     int option, row = 0;
     *o = (options){.seconds = 2, .warmup = 0.5, .timeout = 10, .outstanding = 64, .requesters = 1,
-                   .responders = 1, .subscribers = 1, .inflight = 64, .connections = 1000, .size = 64};
+                   .responders = 1, .subscribers = 1, .inflight = 64, .connections = 1000, .size = 64, .protocol = "grpc"};
     while ((option = getopt_long(argc, words, "", table, &row)) != -1) {
         if (option == OPT_HELP) {
             options_help();

@@ -11,11 +11,15 @@ typedef struct options {
     const char *mode;
     const char *host; /* IPv4:PORT */
     const char *exec; /* first-answer: the host's command, words split at spaces */
+    const char *ready; /* first-answer: what it prints before its address; NULL = "listening " */
+    const char *protocol;
+    const char *tls_ca; /* PEM; NULL = no TLS */
     pid_t pid;        /* of the host, for its CPU and memory; 0 = unknown */
     double seconds, warmup, timeout;
+    unsigned long count; /* of answers or deliveries; 0 = by time */
     unsigned outstanding, requesters, responders;
     unsigned subscribers, inflight;
-    unsigned connections, beside;
+    unsigned connections, beside, types;
     size_t size;
     enum fault_kind fault;
     bool packed, same_ids, bare, pretty;

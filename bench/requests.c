@@ -79,7 +79,7 @@ static void finish(run *u) {
 void requests_mode(engine *e, const options *o, report *r) {
     static run u;
     u = (run){.options = o, .engine = e, .fault = {.kind = o->fault, .body = o->size}};
-    u.idle = (crew){.engine = e, .role = "idle", .count = o->beside, .registers = true, .topic = "idle",
+    u.idle = (crew){.engine = e, .role = "idle", .count = o->beside, .registers = true, .topic = "idle", .types = o->types,
                     .message = echo_message, .ready = idle_ready, .owner = &u};
     u.responders = (crew){.engine = e, .role = "responder", .count = o->responders, .registers = true,
                           .message = echo_message, .ready = responders_ready, .owner = &u};
@@ -92,6 +92,8 @@ void requests_mode(engine *e, const options *o, report *r) {
     report_number(r, "outstanding", o->outstanding, 0, "");
     if (o->beside)
         report_number(r, "beside", o->beside, 0, "idle workers");
+    if (o->types)
+        report_number(r, "types", o->types, 0, "further types of each of those");
     report_number(r, "size", (double)o->size, 0, "bytes");
     report_number(r, "requesters", o->requesters, 0, "");
     report_number(r, "responders", o->responders, 0, "");

@@ -3,7 +3,8 @@ import os
 import platform
 import statistics
 
-LABEL, COLUMN = 30, 30
+LABEL, COLUMN = 30, 25
+RATIO = 21
 BUSY = 0.95  # of a CPU: the generator itself was the limit
 
 
@@ -38,6 +39,14 @@ def machine() -> str:
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}"
 
 
+def against(name: str, scenario, good: list[dict], results: list[dict]) -> list[float]:
+    """Round by round: what the scenario cost, by what the one it is shown against did."""
+    key = scenario.figures[0].key
+    base = {r["round"]: r[key] for r in results
+            if r["host"] == name and r["scenario"] == scenario.against and not r["errors"] and r.get(key)}
+    return [r[key] / base[r["round"]] for r in good if r["round"] in base and key in r]
+
+
 def show_scenario(names: list[str], scenario, results: list[dict]) -> bool:
     """Its lines; true if the generator was the limit."""
     print(f"\n{scenario.name}")
@@ -53,17 +62,20 @@ def show_scenario(names: list[str], scenario, results: list[dict]) -> bool:
             any_limited |= limited
             tried = any(r["host"] == name and r["scenario"] == scenario.name for r in results)
             line += f"{cell(values[name], limited) if tried else '':<{COLUMN}}"
-        if len(names) > 1:
-            line += ratio(values[names[0]], values[names[1]], figure.more_is_better)
+        for name in names[1:]:
+            line += f"{ratio(values[names[0]], values[name], figure.more_is_better):<{RATIO}}"
         print(line.rstrip())
+    times = against(names[0], scenario, good[names[0]], results)
+    if times:
+        print(f"  {'times that without':<{LABEL}}{cell(times, False)}")
     return any_limited
 
 
-def show(names: list[str], todo: list, results: list[dict], chosen) -> None:
-    print(f"{machine()}; {chosen.rounds} rounds of {chosen.seconds:g} s{', pinned' if chosen.pin else ''}; "
+def show(names: list[str], todo: list, results: list[dict], chosen, passed: str) -> None:
+    print(f"{machine()}; {chosen.rounds} rounds of {chosen.seconds:g} s{', pinned' if chosen.pin else ''}, {passed} in all; "
           "median (least..most)\n")
     heading = " " * (LABEL + 2) + "".join(f"{name:<{COLUMN}}" for name in names)
-    print((heading + ("better by" if len(names) > 1 else "")).rstrip())
+    print((heading + "".join(f"{'better than ' + name:<{RATIO}}" for name in names[1:])).rstrip())
     limited = [show_scenario(names, scenario, results) for scenario in todo]
     if any(limited):
         print("\n* the load generator was busy all the time: the host could have done more")

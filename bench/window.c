@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * window.c: two timers drive a run. See window.h.
+ * window.c: two timers drive a run; one of a fixed count ends by itself. See window.h.
  *
  * CPU clocks are read at both ends of the timed part, while the load goes on, so that neither
  * connecting nor draining is charged to the requests. */
@@ -26,8 +26,7 @@ static void drained(window *w) {
     uv_timer_start(&w->timer, on_over, LINGER_MS, 0);
 }
 
-static void on_end(uv_timer_t *timer) {
-    window *w = timer->data;
+static void end(window *w) {
     uint64_t wall, host, own;
     read_clocks(w, &wall, &host, &own);
     w->seconds = (double)(wall - w->began) / 1e9;
@@ -38,11 +37,20 @@ static void on_end(uv_timer_t *timer) {
         drained(w);
 }
 
-static void on_warm(uv_timer_t *timer) {
-    window *w = timer->data;
+static void on_end(uv_timer_t *timer) {
+    end(timer->data);
+}
+
+/* The timed part begins: it ends after so many seconds, or so many answers where those are to be counted. */
+static void begin(window *w) {
     read_clocks(w, &w->began, &w->host_began, &w->own_began);
     w->state = WINDOW_TIMED;
-    uv_timer_start(&w->timer, on_end, (uint64_t)(w->options->seconds * 1000), 0);
+    if (!w->options->count)
+        uv_timer_start(&w->timer, on_end, (uint64_t)(w->options->seconds * 1000), 0);
+}
+
+static void on_warm(uv_timer_t *timer) {
+    begin(timer->data);
 }
 
 static void on_watch(uv_timer_t *timer) {
@@ -61,7 +69,10 @@ void window_start(window *w, engine *e, const options *o) {
     w->timer.data = w->watch.data = w;
     uv_timer_init(&e->loop, &w->timer);
     uv_timer_init(&e->loop, &w->watch);
-    uv_timer_start(&w->timer, on_warm, (uint64_t)(o->warmup * 1000), 0);
+    if (o->count)
+        begin(w);
+    else
+        uv_timer_start(&w->timer, on_warm, (uint64_t)(o->warmup * 1000), 0);
     uv_timer_start(&w->watch, on_watch, WATCH_MS, WATCH_MS);
 }
 
@@ -70,6 +81,8 @@ void window_count(window *w, uint64_t ns) {
     if (w->state == WINDOW_TIMED) {
         w->done++;
         hist_add(&w->times, ns);
+        if (w->done == w->options->count)
+            end(w);
     } else if (w->state == WINDOW_DRAIN && w->under_way == 0) {
         drained(w);
     }

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum { OPENING_AT_ONCE = 32 };
-enum { STEP_REGISTER, STEP_SUBSCRIBE, STEP_JOINED };
+enum { STEP_REGISTER, STEP_SUBSCRIBE, STEP_MORE_TYPE, STEP_MORE_SUBSCRIPTION, STEP_JOINED };
 
 static void open_next(crew *c);
 
@@ -38,33 +38,57 @@ static void joined(worker *w) {
     c->ready(c);
 }
 
+/* The one of its further types that is next, or a subscription of it: to the topic, to all that begin as it does, and
+ * the same of a topic that nobody publishes to. */
+static void one_more(worker *w, bool subscription) {
+    static const char *const kinds[] = {"exact", "prefix", "other", "other prefix"};
+    const protocol *speaks = w->conn.engine->protocol;
+    unsigned kind = w->more % 4;
+    char type[96], id[128], topic[96];
+    snprintf(type, sizeof type, "%s_%u", w->type, w->more);
+    if (!subscription) {
+        speaks->enroll(&w->conn, type);
+        return;
+    }
+    snprintf(id, sizeof id, "%s-%s", type, kinds[kind]);
+    snprintf(topic, sizeof topic, kind < 2 ? "%s" : "%s_of_nobody_%u_%u", w->crew->topic, w->number, w->more);
+    if (kind == 1)
+        topic[strlen(topic) / 2] = 0;
+    w->more++;
+    speaks->subscribe(&w->conn, id, topic, kind % 2, type);
+}
+
 /* Does the next thing that this crew's workers do, from `step` on. */
 static void advance(worker *w, int step) {
+    const protocol *speaks = w->conn.engine->protocol;
     char id[96];
-    w->conn.request.len = 0;
     if (step <= STEP_REGISTER && w->crew->registers) {
         w->step = STEP_REGISTER;
-        register_write(&w->conn.request, w->type);
-        conn_call(&w->conn, "RegisterAgent");
+        speaks->enroll(&w->conn, w->type);
     } else if (step <= STEP_SUBSCRIBE && w->crew->topic) {
         w->step = STEP_SUBSCRIBE;
         snprintf(id, sizeof id, "%s-subscription", w->type);
-        subscribe_write(&w->conn.request, id, w->crew->topic, w->type);
-        conn_call(&w->conn, "AddSubscription");
+        speaks->subscribe(&w->conn, id, w->crew->topic, false, w->type);
+    } else if (step != STEP_MORE_SUBSCRIPTION && w->more < w->crew->types) {
+        w->step = STEP_MORE_TYPE;
+        one_more(w, false);
+    } else if (step == STEP_MORE_SUBSCRIPTION) {
+        w->step = STEP_MORE_SUBSCRIPTION;
+        one_more(w, true);
     } else {
         joined(w);
     }
 }
 
 static void on_up(conn *l) {
-    conn_open_channel(l);
+    l->engine->protocol->receive(l);
     advance(l->owner, STEP_REGISTER);
 }
 
 static void on_answer(conn *l, int status) {
     worker *w = l->owner;
     if (status != 0) {
-        engine_fail(l->engine, "worker %s: call refused: status %d, %s", w->type, status, l->text);
+        engine_fail(l->engine, "worker %s: refused: status %d, %s", w->type, status, l->text);
         engine_stop(l->engine);
         return;
     }
@@ -74,7 +98,7 @@ static void on_answer(conn *l, int status) {
 static void hand_over(void *to, span wire) {
     worker *w = to;
     message m;
-    if (message_read(wire, &m))
+    if (w->conn.engine->protocol->read(wire, &m))
         w->crew->message(w, &m);
     else
         engine_fail(w->crew->engine, "worker %s: a message of %zu bytes that cannot be read", w->type, wire.len);

@@ -6,7 +6,7 @@
 
 #include "fault.h"
 #include "conn.h"
-#include "message.h"
+#include "protocol.h"
 
 typedef struct worker worker;
 typedef struct crew crew;
@@ -18,6 +18,7 @@ struct worker {
     void *owner;
     conn conn;
     int step;
+    unsigned more; /* how many of the crew's further types it has */
 };
 
 struct crew {
@@ -26,6 +27,7 @@ struct crew {
     unsigned count;
     bool registers;    /* RegisterAgent its type */
     const char *topic; /* AddSubscription to it; NULL = none */
+    unsigned types;    /* further types of each, with a subscription each: half of them match the topic, half none */
     fault *fault;      /* between the wire and `message`; NULL = none */
     void (*message)(worker *, const message *);
     void (*ready)(crew *); /* all are connected, registered and subscribed */

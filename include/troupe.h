@@ -69,7 +69,8 @@ typedef struct troupe_options {
   uint64_t seed;                       /* of ids and hashes; 0: from the system */
   const char *program;                 /* the troupe program, which launched agents run in: a path, or a name in PATH; NULL: "troupe" */
   size_t launch_max;                   /* how many processes may be launched; 0: 64 */
-  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch fs.read=PATH env=NAME" */
+  const char *grants;                  /* what scripts may do beyond the sandbox, by name, with spaces between: "launch fs.read=PATH env=NAME";
+                                        * a backslash is before a space or a backslash that belongs to a name */
   /* So many threads share the agents, 64 at most (0: 1, the caller's, and no other is started). The caller's thread has the doors, programs
    * and callbacks as before; `allocate`, `load`, `log`, `clock_us` and `wake` are then called from any of them, `log` by one at a time:
    * it must not call the runtime. Callbacks of other functions here (interceptors, serializers, …) are called from the caller's thread alone. */
@@ -89,6 +90,20 @@ TROUPE_API int troupe_load(troupe_t *rt, const char *name, const char *source, s
 TROUPE_API int troupe_load_file(troupe_t *rt, const char *path);
 /* Reload files whose content changed (name NULL: all), all or nothing. State stays. Returns how many were swapped, or an error. */
 TROUPE_API int troupe_reload(troupe_t *rt, const char *name);
+
+/* The same with more to say. One of canary, promote, undo and to. */
+typedef struct troupe_reload_options {
+  size_t size;         /* sizeof(troupe_reload_options_t), set by the caller */
+  const char *name;    /* of a file; NULL: all */
+  const char *canary;  /* for these keys alone: "10%" of them, or one ("=10" where it looks like a part); the others keep the code that serves */
+  int promote, undo;   /* 1: the canary that runs serves all; serves nobody any more */
+  uint32_t to;         /* back to what was when this version served */
+  int again;           /* 1: also files that were taken back and have not changed since */
+  uint32_t failures;   /* take it back by itself at so many failed turns of the new code (0: never) */
+  int64_t within_us;   /* in this time (0: a minute; of a canary: while it is one) */
+  int64_t drain_us;    /* end turns of older code, with TROUPE_ECANCELLED for their callers, after so long (0: never) */
+} troupe_reload_options_t;
+TROUPE_API int troupe_reload_with(troupe_t *rt, const troupe_reload_options_t *options);
 
 /* Do what is due, for about budget_us (0: until nothing is ready). 1: work is left; 0: idle; negative: error. Never blocks. */
 TROUPE_API int troupe_poll(troupe_t *rt, int64_t budget_us);

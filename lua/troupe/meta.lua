@@ -401,9 +401,20 @@ local rt = {}
 
 ---@param ... string|troupe.agent|troupe.agent[]
 function rt:load(...) end
----@param name? string
+---@class troupe.reload
+---@field name? string a file; else all
+---@field canary? string "10%" of all keys, or a key (`=KEY`, whatever it looks like): only these get the new code
+---@field promote? boolean the canary's code serves all keys
+---@field undo? boolean the canary is over
+---@field to? integer back to what was when this version served
+---@field again? boolean also files that were taken back and have not changed since
+---@field errors? integer taken back by itself when more turns of the new code fail
+---@field within? number in so many seconds (60; of a canary: while it is one)
+---@field drain? number turns of older code are ended after so many seconds
+
+---@param what? string|troupe.reload
 ---@return integer count
-function rt:reload(name) end
+function rt:reload(what) end
 ---@param topic string
 ---@param type string
 ---@param body? troupe.body
@@ -535,9 +546,9 @@ function t:fail(target, type, code, n) end
 ---@param f function
 ---@return troupe.error
 function t:raises(code, f, ...) end
----@param path? string
+---@param what? string|troupe.reload
 ---@return integer count
-function t:reload(path) end
+function t:reload(what) end
 ---Does all that this node alone can do now.
 function t:work() end
 function t:close() end

@@ -123,8 +123,12 @@ function Runtime:load(...)
   kick(self)
 end
 
-function Runtime:reload(name)
-  local changed = check(self, "reload"):reload(name)
+--- rt:reload([name | { name=, canary=, promote=, undo=, to=, again=, errors=, within=, drain= }]) → how many files
+function Runtime:reload(what)
+  if what ~= nil and type(what) ~= "string" and type(what) ~= "table" then
+    fail("invalid", "rt:reload takes a file's name or options, not %s", type(what))
+  end
+  local changed = check(self, "reload"):reload(what)
   kick(self)
   return changed
 end
@@ -425,12 +429,12 @@ local function check_options(options)
   if options.seed and not math.tointeger(options.seed) then fail("invalid", "troupe.runtime: `seed` must be an integer") end
 end
 
-local function grants(allow)
+local function check_grants(allow)
   if type(allow) ~= "table" then return allow end
   for _, right in ipairs(allow) do
     if type(right) ~= "string" then fail("invalid", "troupe.runtime: `allow` must be a list of texts") end
   end
-  return table.concat(allow, " ")
+  return allow
 end
 
 local function log_of(options)
@@ -446,7 +450,7 @@ function troupe.runtime(options)
   if options.security then check_security("troupe.runtime: security", options.security) end
   local self = { anchors = {}, store = options.store }
   self.core = C.new {
-    seed = options.seed and math.tointeger(options.seed), grants = grants(options.allow), clock = options.clock,
+    seed = options.seed and math.tointeger(options.seed), grants = check_grants(options.allow), clock = options.clock,
     program = options.program, threads = math.tointeger(options.threads or 1),
     compress = options.compress,
     log = log_of(options),

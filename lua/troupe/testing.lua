@@ -140,7 +140,7 @@ local function make(world, options)
   local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {} }, Test)
   local weak = setmetatable({ self }, { __mode = "v" }) -- the runtime must not hold what holds it
   self.core = C.new {
-    seed = math.tointeger(options.seed or 1), grants = table.concat(options.allow or {}, " "), level = "info",
+    seed = math.tointeger(options.seed or 1), grants = options.allow, level = "info", still = true,
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
     log = function(level, event, text)
       if event == "callback.failed" and text:find("injected by the test", 1, true) then return end
@@ -289,9 +289,9 @@ function Test.raises(_, code, f, ...)
   return err
 end
 
---- t:reload([path]) → how many files had changed: all, or this one.
+--- t:reload([path | options]) → how many files had changed: all, or this one; options as rt:reload has them.
 function Test:reload(path)
-  if path ~= nil then check_text("t:reload's path", path) end
+  if path ~= nil and type(path) ~= "table" then check_text("t:reload's path", path) end
   local count = check(self, "reload"):reload(path)
   self:run()
   return count

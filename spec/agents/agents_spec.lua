@@ -1,5 +1,7 @@
 -- The stock agents of agents/, each with a program that uses it as its page says.
 local sh = require "spec.support.sh"
+local web = require "spec.support.web"
+-- luacheck: no max line length
 local process = require "spec.support.process"
 
 -- Runs agents/NAME.lua beside a program: its lines, and the log.
@@ -160,5 +162,28 @@ describe("agents/", function()
       local m = ctx:receive(5) print(m.what, m.path:match("[^/]+$"))
     end]]):format(folder), folder, "0.02", "--allow=fs.read=" .. folder, "--allow=fs.write=" .. folder)
     assert.equal("0\t2\n2\nchanged\ta\nnew\tc\nchanged\tc\n", out)
+  end)
+
+  it("http asks the web servers that were granted", function()
+    local server = web(function(request)
+      if request.path == "/bytes" then return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\255" end
+      if request.path == "/text" then return "HTTP/1.1 404 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno" end
+      assert(request.head:find("Content-Type: application/json", 1, true))
+      return ("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"):format(
+        #request.body + 11 + #request.method, '{"was":"' .. request.method .. request.body:gsub('"', "'") .. '" }')
+    end)
+    local out = use("http", ([[return function(ctx)
+      local at = "http://127.0.0.1:%d"
+      print(ctx:call("http", "Request", { url = at .. "/json", json = { n = 1 } }).json.was)
+      local r = ctx:call("http", "Get", { url = at .. "/text" })
+      print(r.status, r.body, r.headers["content-length"], r.url == at .. "/text")
+      print(tostring(ctx:call("http", "Get", { url = at .. "/bytes" }).body):byte())
+      print(ctx:pcall("http", "Get", { url = "http://127.0.0.1:1/" }))
+      print(ctx:pcall("http", "Request", { url = at, body = "a", json = 1 }))
+      local n = ctx:call("http", "Requests")
+      print(n.requests, n.failed, n.open)
+    end]]):format(server.port), "--allow=net=127.0.0.1:" .. server.port)
+    server:close()
+    assert.matches("^POST{'n':1}\n404\tno\t2\ttrue\n255\nfalse\tpermission_denied: .-%-%-allow net=127.0.0.1:1 grants it.-\nfalse\tinvalid: [^\n]*one of them\n4\t1\t0\n$", out)
   end)
 end)

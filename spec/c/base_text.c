@@ -17,6 +17,19 @@ CHECK_CASE(utf8_is_that_of_rfc_3629) {
   for (int i = 0; wrong[i]; i++) CHECK_INT(valid(wrong[i]) ? i : -1, ==, -1);
 }
 
+CHECK_CASE(one_byte_above_127_is_found_wherever_it_is) {
+  char text[101];
+  memset(text, 127, sizeof text);
+  for (size_t n = 0; n <= sizeof text; n++) {
+    CHECK(tr_is_ascii(tr_slice_make(text, n)));
+    for (size_t at = 0; at < n; at++) {
+      text[at] = (char)0x80;
+      if (tr_is_ascii(tr_slice_make(text, n))) CHECK_FAIL("not found at %zu of %zu", at, n);
+      text[at] = 127;
+    }
+  }
+}
+
 CHECK_CASE(every_code_point_is_decoded_as_it_is_written) {
   for (int32_t c = 0; c <= 0x10FFFF; c++) {
     char bytes[4];

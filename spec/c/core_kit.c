@@ -102,7 +102,7 @@ tr_class *kit_class(const char *type, kit_run_fn run, const kit_class_options *g
   *mine = (tr_class_ops){ given->make, run, cancel, drop, NULL, NULL };
   tr_class_options options = { .type = tr_slice_of(type), .ops = mine, .mailbox_limit = given->limit ? given->limit : 1000,
                                .overflow = given->overflow, .reentrant = given->reentrant, .has_init = given->has_init,
-                               .exclusive_init = given->exclusive_init };
+                               .exclusive_init = given->exclusive_init, .direct_topics = given->direct_topics };
   int err = tr_core_add_class(K.core, &options, &class_, NULL);
   CHECK(err == 0 || (err == TR_EMEMORY && check_mem_refused()));
   return class_;
@@ -113,9 +113,16 @@ tr_class *kit_class(const char *type, kit_run_fn run, const kit_class_options *g
 tr_msg *kit_msg(tr_msg_kind kind, const char *target, const char *type) {
   tr_names *names = tr_core_names(K.core);
   tr_agent_id id;
+  tr_topic_id topic;
+  tr_slice text = tr_slice_of(target), key = tr_slice_of("default");
   tr_msg *msg = tr_msg_new(K.core, kind);
   if (!msg) return NULL;
-  CHECK_INT(tr_agent_id_parse(tr_slice_of(target), tr_slice_of("default"), &id, NULL), ==, 0);
+  if (kind == TR_MSG_EVENT) {
+    CHECK_INT(tr_topic_id_parse(text, key, &topic, NULL), ==, 0);
+    id = (tr_agent_id){ topic.type, topic.source };
+  } else {
+    CHECK_INT(tr_agent_id_parse(text, key, &id, NULL), ==, 0);
+  }
   msg->type = tr_name_new(names, tr_slice_of(type));
   msg->target_type = tr_name_new(names, id.type);
   msg->target_key = tr_name_new(names, id.key);

@@ -12,7 +12,7 @@ typedef struct kit_class { /* given to kit_class; all zero: a plain class */
   int (*make)(void *ud, tr_agent *agent, tr_error *error);
   uint32_t limit;
   tr_overflow overflow;
-  bool reentrant, has_init, exclusive_init;
+  bool reentrant, has_init, exclusive_init, direct_topics;
 } kit_class_options;
 
 typedef struct kit {

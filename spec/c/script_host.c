@@ -240,3 +240,8 @@ size_t host_log_count(const host *h, const char *text) {
 }
 
 bool host_logged(const host *h, const char *text) { return host_log_count(h, text) > 0; }
+
+void host_ask(host *h, const char *agent, const char *type, tr_reply_fn fn, void *ud) {
+  tr_msg *msg = message(h, TR_MSG_REQUEST, agent, type, NULL);
+  if (!msg || !tr_core_call(h->core, msg, fn, ud)) check_fail(__FILE__, __LINE__, "no call");
+}

@@ -47,6 +47,8 @@ void host_publish(host *h, const char *topic, const char *type, const char *json
 void host_send(host *h, const char *agent, const char *type, const char *json);
 /* The answer as "TYPE JSON", or "code: text". Valid until the next call. */
 const char *host_call(host *h, const char *agent, const char *type, const char *json);
+/* A request, and nothing is waited for. */
+void host_ask(host *h, const char *agent, const char *type, tr_reply_fn fn, void *ud);
 /* The same for a caller that is not troupe. */
 const char *host_foreign_call(host *h, const char *agent, const char *type, const char *json);
 bool host_logged(const host *h, const char *text);

@@ -79,6 +79,32 @@ CHECK_CASE(waiting_is_no_running_time) {
   host_close(&h);
 }
 
+/* Instructions between two looks at the clock: fewer and fewer while each of them takes long, and for the next turn, too. */
+CHECK_CASE(who_has_large_strings_is_looked_at_the_more_often_the_longer_it_computes) {
+#ifdef TR_HOSTILE
+  CHECK_SKIP("everybody is looked at so often here");
+#endif
+  host h = { .clock_step = TR_MILLISECONDS(20) };
+  host_open(&h);
+  CHECK_INT(host_source(&h, "a.lua",
+                        "return { state = { n = 0 }, limits = { turn_ms = 1000, memory = '64M' }, on = {\n"
+                        "  Large = function(self) self.large = ('x'):rep(2 << 20) end,\n"
+                        "  Loop = function(self) self.n = 0 local s, t = self, self.large while true do s.n = s.n + 1 if s.large ~= t then return end end end,\n"
+                        "  In = function(self) coroutine.wrap(function() self.n = 0 while true do self.n = self.n + 1 end end)() end,\n"
+                        "  N = function(self) return self.n end } }"), ==, 0);
+  host_call(&h, "a", "Loop", NULL);
+  int light = atoi(host_call(&h, "a", "N", NULL) + 2);
+  host_call(&h, "a", "Large", NULL);
+  host_call(&h, "a", "Loop", NULL);
+  int first = atoi(host_call(&h, "a", "N", NULL) + 2);
+  host_call(&h, "a", "Loop", NULL);
+  int next = atoi(host_call(&h, "a", "N", NULL) + 2);
+  host_call(&h, "a", "In", NULL);
+  int inner = atoi(host_call(&h, "a", "N", NULL) + 2);
+  if (!(first * 5 < light && next * 3 < first && next > 10 && inner < 2 * next)) CHECK_FAIL("%d, %d, %d, %d", light, first, next, inner);
+  host_close(&h);
+}
+
 CHECK_CASE(a_turn_that_goes_on_is_told_of_less_and_less_often) {
   host h = { .clock_step = TR_MILLISECONDS(10) };
   host_open(&h);

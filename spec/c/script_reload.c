@@ -315,7 +315,22 @@ CHECK_CASE(reload_goes_back_to_the_texts_of_then) {
   CHECK_STR(h.error.text, "there is no version 7: 6 serves now");
   RELOAD(&h, 0); /* the files say the same */
   CHECK_INT(go_back(&h, 1, &changed), ==, 0);
-  RELOAD(&h, 2); /* a reload is the files' again */
+  REFUSED(&h, "a.lua is still what version 6 was, and that was taken back: change it, or insist (--again)");
+  CHECK(tr_script_reload_held(h.script));
+  host_file(&h, "c.lua", "return { on = { Ask = function() return 'c1' end } }");
+  CHECK_INT(host_load(&h, "c.lua"), ==, 0);
+  host_file(&h, "c.lua", "return { on = { Ask = function() return 'c2' end } }");
+  CHECK_INT(host_reload(&h, &changed), ==, TR_EINVALID); /* that another one changed is no reason */
+  tr_reload_options again = { .again = true };
+  tr_reloading *plan;
+  tr_error_init(&h.error);
+  CHECK_INT(tr_script_reload_begin(h.script, &again, &changed, &plan, &h.error), ==, 0);
+  tr_script_reload_end(plan, true);
+  CHECK_INT(changed, ==, 3);
+  CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b2\"");
+  CHECK_INT(go_back(&h, 1, &changed), ==, 0);
+  host_file(&h, "shared/m.lua", "return 'm3'"); /* one of those that were taken back: they are another version now */
+  RELOAD(&h, 2);
   CHECK_STR(host_call(&h, "b", "Ask", NULL), "Ask \"b2\"");
   host_close(&h);
 }

@@ -28,7 +28,9 @@ local rows = {
   ["string.rep"] = {
     { "return #(''):rep(1 << 50)", "^0$" }, { "return ('x'):rep(1 << 50)", "would be larger" }, { "while true do local _ = ('x'):rep(1 << 20) end", limit },
   },
-  ["table.move"] = { { "table.move({}, 1, 1 << 50, 2, {})", limit }, { "table.move({}, 1, math.maxinteger, 2)", limit }, { "table.move({}, math.mininteger, math.maxinteger, 2)", "" } },
+  ["table.move"] = { { "table.move({}, 1, 1 << 50, 2, {})", limit }, { "table.move({}, 1, math.maxinteger, 2)", limit }, { "table.move({}, math.mininteger, math.maxinteger, 2)", limit },
+    { "for _ = 1, 100 do for _ = 1, 1e5 do end pcall(table.move, {}, math.mininteger, math.maxinteger - 85000, 1) end", limit .. ".*instructions" }, -- bought back
+  },
   ["table.sort, and other ranges"] = {
     { "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)", "__len is not taken" },
     { "table.sort(many, function() while true do end end)", limit },
@@ -39,6 +41,8 @@ local rows = {
     { "while true do table.sort(many, rawequal) end", "invalid order function" }, { "while true do pcall(table.sort, many, rawequal) end", limit },
     { "return table.concat(setmetatable({}, { __index = function() return 'x' end }), '', 1, 1 << 50)", limit },
     { "return table.concat({}, '', 1, 1 << 60)", "invalid value" },
+    { "return table.concat(setmetatable({}, { __index = table.concat }), '', math.mininteger, math.maxinteger)", limit },
+    { "return #os.date(('%n'):rep(4e6))", limit .. ".*instructions" },
     { "return table.unpack({}, 1, 1e8)", "too many results" },
     { "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 'x')", "__len is not taken" },
   },
@@ -51,6 +55,7 @@ local rows = {
     { "coroutine.resume(made_before)", limit }, { "while true do coroutine.wrap(function() pcall(forever) end)() end", limit },
     { "local function deep() return coroutine.wrap(deep)() end deep()", "handler_error" },
     { "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = forever }) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)", limit },
+    { "local cos = {} for i = 1, 6000 do cos[i] = coroutine.create(function() local x <close> = setmetatable({}, { __close = function() coroutine.close(cos[i + 1]) end }) coroutine.yield() end) coroutine.resume(cos[i]) end return tostring(coroutine.close(cos[1]))", "^true$" },
   },
   ["__gc"] = { { "setmetatable({}, { __gc = forever })", "__gc is not allowed" }, { "local m = {} setmetatable({}, m) m.__gc = forever for _ = 1, 1e5 do local _ = {} end return 'fine'", "^fine$" } },
   ["pcall eats the limit"] = {
@@ -83,7 +88,11 @@ local rows = {
     { "rawset(ctx, 'id', 1)", "handler_error" }, { "rawset(troupe, 'split', nil) rawset(_G, 'dofile', print) return 'own'", "^own$" }, { "local _ENV = nil x = 1", "handler_error" },
     { "return tostring(next({}, 'none'))", "handler_error" }, { "setmetatable(_G, { __index = forever }) return nothing", limit },
   },
+  ["placeholders"] = { { "local after = pairs(ctx:agent('a/list'):List()) return tostring(pcall(after, 4096)) .. tostring(pcall(after, 'x'))", "^falsefalse$" } },
   ["floods"] = {
+    { "local t = {} for i = 1, 4e4 do t['k' .. i] = i end ctx:log('error', 'many fields', t) return 'cut'", "^cut$" },
+    { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end for _ = 1, 100 do ctx:send('quick', 'Ping', many) end", limit },
+    { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end many[3001] = print for _ = 1, 100 do pcall(ctx.send, ctx, 'quick', 'Ping', many) end", limit },
     { "while true do print(('x'):rep(50)) end", limit }, { "while true do ctx:log('warn', 'flood') end", limit }, { "while true do ctx:after(1000, 'Never') end", limit .. ".*timers" },
     { "for i = 1, math.huge do ctx:send('quick', 'Ping') end", limit .. ".*messages" }, { "for i = 1, math.huge do ctx:publish('t/' .. i, 'X') end", limit .. ".*messages" },
     { "print(('x'):rep(1 << 20)) return 'cut'", "^cut$" },
@@ -102,7 +111,7 @@ local bytecode = %q
 local many = {}
 local function fill() for k = 1, 300 do many[k] = k * 7 %% 300 end end -- here: with several threads each has its own
 local made_before = coroutine.create(forever)
-local on = { Fine = function() return "fine" end }
+local on = { Fine = function() return "fine" end, List = function() return { 1 } end }
 local attacks = { %s }
 for i, attack in ipairs(attacks) do on["A" .. i] = attack.f end
 local quick = { type = "quick", state = { n = 0 }, on = { Ping = function(self) self.n = self.n + 1 return self.n end } }

@@ -132,7 +132,7 @@ describe("troupe doctor", function()
   it("says when there is nobody to look at", function()
     local status, _, err = doctor()
     assert.equal(1, status)
-    assert.matches("no troupe of this user is running (troupe host or troupe run starts one; --host ADDRESS looks at a host elsewhere)", err, 1, true)
+    assert.matches("no troupe of this user is running (troupe host, worker or run starts one); --host ADDRESS looks at a host elsewhere", err, 1, true)
   end)
 
   it("is in docs/doctor.md, check by check", function()

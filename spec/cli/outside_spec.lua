@@ -98,6 +98,31 @@ describe("the right", function()
     assert.matches("--allow fs.write=out.txt2 grants it", lines[4], 1, true)
   end)
 
+  it("takes a path and a program word for word, with blanks in them, and hands them on so", function()
+    local odd = folder .. "/a b\\ c"
+    uv.fs_mkdir(odd, 493)
+    write("a b\\ c/x y.txt", "odd")
+    write("a b\\ c/say it", "#!/bin/sh\necho said")
+    uv.fs_chmod(odd .. "/say it", 493)
+    local rights = { "fs.read=" .. odd, "exec=" .. odd .. "/say it" }
+    local expressions = { ("fs.read(%q)"):format(odd .. "/x y.txt"), ("troupe.exec{ %q }.out"):format(odd .. "/say it"), "fs.read(at .. '/a')" }
+    local lines = try(rights, expressions)
+    assert.same({ "true\todd", "true\tsaid" }, { lines[1], lines[2] })
+    assert.matches("permission_denied", lines[3])
+    local far = write("far.lua", ("return { type = 'far', on = { Try = function() return { a = troupe.fs.read(%q), b = troupe.exec{ %q }.out } end } }")
+      :format(odd .. "/x y.txt", odd .. "/say it"))
+    table.insert(rights, "launch")
+    local call = ("(function() local r = _:launch{ file = %q }:Try{} return r.a .. r.b end)()"):format(far)
+    assert.equal("true\toddsaid", (try(rights, { call }))[1])
+    local troupe = require "troupe"
+    table.remove(rights)
+    local good = troupe.runtime { allow = rights }
+    good:close()
+    troupe.runtime({ allow = "launch fs.read=a\\ b" }):close()
+    assert.has_error(function() troupe.runtime { allow = "fs.read=a b" } end)
+    assert.has_error(function() troupe.runtime { allow = { "fs.read=a", "fs.raed=" .. odd } } end)
+  end)
+
   it("env shows a variable, and no other", function()
     local lines = try({ "env=SHOWN", "env=UNSET" }, { "troupe.env('SHOWN')", "troupe.env('UNSET')", "troupe.env('HOME')", "troupe.env('')", "troupe.env('SHOWN=')" }, { env = { SHOWN = "x y" } })
     assert.same({ "true\tx y", "true" }, { lines[1], lines[2] })

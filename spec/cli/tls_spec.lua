@@ -56,6 +56,20 @@ describe("TLS", function()
     end
   end)
 
+  it("believes the system's CA certificates where none are named, and AES-128 is what troupe asks for first", function()
+    local _, address = host({ "--listen", "tls:127.0.0.1:0" }, c.host_options())
+    worker(address, c.client_options())
+    local words = { "call", "echo", "Say", '{"a":1}', "--host", address }
+    local status, out, err = sh.troupe(words, { env = { SSL_CERT_FILE = c.file "ca" } })
+    assert.equal('{"a":1}\n', out, err)
+    assert.equal(0, status)
+    assert.matches("is not to be believed", select(3, sh.troupe(words)))
+    local server = process.start { "openssl", "s_server", "-accept", "0", "-naccept", "1", "-alpn", "h2", "-cert", c.file "host", "-key", c.key "host" }
+    local _, port = server:wait_line("^ACCEPT .*:(%d+)$")
+    process.troupe { "call", "a", "b", "--host", "tls:127.0.0.1:" .. port, "--tls-ca", c.file "ca" }
+    server:wait_line("CIPHER is TLS_AES_128_GCM_SHA256")
+  end)
+
   it("says so where one end speaks TLS and the other does not", function()
     local _, plain = host({ "--listen", "127.0.0.1:0" })
     local _, _, err = call("tls:" .. plain, c.client_options())

@@ -44,6 +44,11 @@ describe("troupe", function()
   local wrong = {
     { { "host", "--threads", "many" }, '%-%-threads: "many" is not a number from 1\n$' },
     { { "host", "--rights", "none.rights" }, "none.rights: No such file or directory" },
+    { { "--versoin" }, "^troupe: %-%-versoin: no such option %(did you mean %-%-version%?" },
+    { { "--watch", "run", "a.lua" }, "come behind it: troupe VERB %-%-watch" },
+    { { "run", "--drain", "a.lua" }, '^troupe: run: %-%-drain: "a.lua" is not a number of seconds' },
+    { { "run", "--log", "a.lua" }, '%("a.lua" is the value of %-%-log;' },
+    { { "host", "here" }, '%("here" is too much;' },
     { { "hots" }, "^troupe: hots: no such verb %(did you mean host%?" },
     { { "run" }, "^troupe: run: usage: troupe run FILE" },
     { { "run", "--wacth", "a.lua" }, "unknown option %-%-wacth %(did you mean %-%-watch%?" },
@@ -89,6 +94,29 @@ describe("troupe", function()
     local status, _, err = sh.troupe { "host", "--listen", address }
     assert.equal(1, status)
     assert.matches("^troupe: host: cannot listen on 127.0.0.1:%d+: address already in use %(troupe ps tells .+%)\n$", err)
+  end)
+
+  it("says that nothing runs: ps on standard error, with an empty list and status 0; the others fail", function()
+    local env = { XDG_RUNTIME_DIR = process.tmpdir() }
+    for _, json in ipairs { false, "--json" } do
+      local status, out, err = sh.troupe({ "ps", json or nil }, { env = env })
+      assert.equal("", out)
+      assert.equal("troupe: ps: no troupe of this user is running (troupe host, worker or run starts one)\n", err)
+      assert.equal(0, status)
+    end
+    local status, _, err = sh.troupe({ "stop" }, { env = env })
+    assert.equal(1, status)
+    assert.matches("no troupe of this user is running", err)
+  end)
+
+  it("lists what doctor looks for without a process", function()
+    local env = { XDG_RUNTIME_DIR = process.tmpdir() }
+    local status, out = sh.troupe({ "doctor", "--checks" }, { env = env })
+    assert.equal(0, status)
+    assert.matches("^nobody_listens\n  events on a topic without subscribers\n  do: ", out)
+    status, out = sh.troupe({ "doctor", "--checks", "--json" }, { env = env })
+    assert.equal(0, status)
+    assert.matches('^{"checks":%[{"name":"nobody_listens","sign":', out)
   end)
 
   it("says that no host is there, and how to start one", function()

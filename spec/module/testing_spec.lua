@@ -31,6 +31,19 @@ describe("troupe.testing", function()
   end)
   after_each(function() t:close() end)
 
+  it("waits for programs that agents run, and no time passes", function()
+    local file = process.write_file(process.tmpdir() .. "/run.lua", [[return { on = { Run = function(_, m)
+      local r = troupe.exec{ "sh", "-c", m.text, timeout = m.timeout }
+      return { out = r.out, status = r.status }
+    end } }]])
+    local other <close> = testing.new { file, allow = { "exec=sh" } }
+    assert.same({ out = "a\n", status = 3 }, other:call("run", "Run", { text = "sleep 0.1; echo a; exit 3" }))
+    assert.equal(65536 * 4, #other:call("run", "Run", { text = "head -c 262144 /dev/zero | tr '\\\\0' x" }).out)
+    assert.equal(0, other:now())
+    other:raises("timeout", other.call, other, "run", "Run", { text = "sleep 100", timeout = 0.05 })
+    other:raises("too_large", other.call, other, "run", "Run", { text = "yes" })
+  end)
+
   it("answers calls, moving time as far as they need", function()
     assert.equal("hello Anna", t:call("greeter/a", "Greeting", { name = "Anna" }).content)
     assert.equal(0, t:now())
@@ -126,6 +139,52 @@ describe("troupe.testing", function()
     process.write_file(path, "return {")
     t:raises("invalid", t.reload, t, path)
     assert.equal("welcome Bert", t:call("greeter/a", "Greeting", { name = "Bert" }).content)
+  end)
+
+  it("reloads for some keys, with a way back", function()
+    local function hello(id) return t:call("greeter/" .. id, "Greeting", { name = "A" }).content end
+    local new = source:gsub("hello ", "welcome ")
+    hello "a"
+    process.write_file(path, new)
+    assert.equal(1, t:reload { canary = "a" })
+    assert.match("^welcome A", hello "a")
+    assert.match("^hello A", hello "b")
+    t:raises("invalid", t.reload, t)
+    t:reload { canary = "100%" }
+    assert.match("^welcome A", hello "b")
+    t:reload { undo = true }
+    assert.match("^hello A", hello "b")
+    t:raises("invalid", t.reload, t) -- it is what was undone
+    t:reload { canary = "=b", again = true }
+    t:reload { promote = true }
+    assert.match("^welcome A", hello "a")
+    t:reload { to = 1 }
+    assert.match("^hello A", hello "a")
+    process.write_file(path, (new:gsub("on = {", "on = { Bad = function() error 'bad' end,", 1)))
+    assert.equal(1, t:reload { errors = 1, canary = "b" })
+    for _ = 1, 2 do t:raises("handler_error", t.call, t, "greeter/b", "Bad") end
+    t:run()
+    assert.match("^hello A", hello "b")
+    assert.equal("error", t:logged("reload.undone").level)
+    t:raises("invalid", t.reload, t, { canery = "b" })
+    t:raises("invalid", t.reload, t, { canary = 10 })
+    t:raises("invalid", t.reload, t, { promote = true, undo = true })
+    t:raises("invalid", t.reload, t, { drain = -1 })
+    t:raises("not_found", t.reload, t, { promote = true })
+  end)
+
+  it("ends turns of older code after a time", function()
+    local slow = source:gsub("on = {", "on = { Slow = function(_, _, ctx) ctx:sleep(100) end,", 1)
+    process.write_file(path, slow)
+    t:reload()
+    t:send("greeter/a", "Slow")
+    t:run()
+    process.write_file(path, slow .. "\n")
+    t:reload { drain = 10 }
+    t:advance(9)
+    assert.is_nil(t:logged "reload.drained")
+    t:advance(2)
+    assert.match("ended=0 cut=1 turns=\"greeter/a Slow\"", t:logged("reload.drained").text, 1, true)
   end)
 
   it("keeps the log, and says what is wrong about its use", function()

@@ -25,7 +25,7 @@ local function violated(text, ...) error(("invariant: " .. text):format(...), 0)
 function World:agent_of(name)
   local world, life = self, (self.lives[name] or 0) + 1
   self.lives[name] = life
-  local heard = {} -- the last number by sender
+  local heard, born = {}, self.published -- the last number by sender; what was published before this process began
   return {
     type = name,
     subscriptions = { { "notes", key = "x" } },
@@ -39,6 +39,11 @@ function World:agent_of(name)
       end,
       Note = function(_, message)
         local last = heard[message.from] or 0
+        world:note("%s hears note %d of %s after %d", name, message.n, message.from, last)
+        if message.n <= last and message.n <= born then -- known: sent again, the host being lost, to who is there now (wire.md 10.4)
+          world.doubled = world.doubled + 1
+          return
+        end
         if message.n <= last then violated("%s got note %d of %s after %d", name, message.n, message.from, last) end
         heard[message.from] = message.n
         world.heard = world.heard + 1
@@ -150,6 +155,7 @@ function steps.publish(self)
   local from = self:pick(running)
   self.published = self.published + 1
   -- The numbers of all senders grow together, so a process that came back goes on where it was.
+  self:note("%s publishes note %d", from, self.published)
   self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
 end
 
@@ -255,7 +261,8 @@ function World:check_reach()
     end
     local before = self.heard
     self.published = self.published + 1
-    self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
+    self:note("%s publishes note %d", from, self.published)
+  self.net.nodes[from]:publish("notes/x", "Note", { from = from, n = self.published })
     self.net:advance(1)
     if self.heard ~= before + #self.names - 1 and self.heard ~= before + #self.names then
       violated("a note of %s came to %d of %d when all is calm", from, self.heard - before, #self.names)

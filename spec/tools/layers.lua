@@ -12,6 +12,7 @@ local libraries = {
   nanopb = { "^pb%.h$", "^pb_.*%.h$", "%.pb%.h$" },
   openssl = { "^openssl/" },
   yajl = { "^yajl/" },
+  curl = { "^curl/" },
   edit = { "^editline/" },
   posix = { "^sys/", "^netinet/", "^arpa/", "^net/", "^unistd%.h$", "^pthread%.h$", "^fcntl%.h$", "^dirent%.h$",
     "^poll%.h$", "^dlfcn%.h$", "^pwd%.h$", "^netdb%.h$", "^sched%.h$", "^semaphore%.h$", "^spawn%.h$", "^strings%.h$",

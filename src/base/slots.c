@@ -74,14 +74,18 @@ static void write_hex(uint32_t number, char out[8]) {
   x = (x << 8 & UINT64_C(0x00FF000000FF0000)) | (x & UINT64_C(0x000000FF000000FF));
   x = (x << 4 & UINT64_C(0x0F000F000F000F00)) | (x & UINT64_C(0x000F000F000F000F));
   x += '0' * ONES + ((x + 6 * ONES) >> 4 & ONES) * ('a' - '0' - 10);
-  for (int i = 8; i-- > 0; x >>= 8) out[i] = (char)x;
+  /* Written out, compilers make two instructions of it; of a loop they do not. */
+  out[0] = (char)(x >> 56), out[1] = (char)(x >> 48), out[2] = (char)(x >> 40), out[3] = (char)(x >> 32);
+  out[4] = (char)(x >> 24), out[5] = (char)(x >> 16), out[6] = (char)(x >> 8), out[7] = (char)x;
 }
 
 /* What does not come out again as it went in was no hexadecimal number, or was written otherwise. */
 static bool read_hex(const char in[8], uint32_t *out) {
-  uint64_t x = 0;
+  uint64_t x;
   char again[8];
-  for (int i = 0; i < 8; i++) x = x << 8 | (uint8_t)in[i];
+  const uint8_t *d = (const uint8_t *)in;
+  x = (uint64_t)d[0] << 56 | (uint64_t)d[1] << 48 | (uint64_t)d[2] << 40 | (uint64_t)d[3] << 32 |
+      (uint64_t)d[4] << 24 | (uint64_t)d[5] << 16 | (uint64_t)d[6] << 8 | (uint64_t)d[7];
   x = (x & 0xF * ONES) + (x >> 6 & ONES) * 9;
   x = (x >> 4 & UINT64_C(0x00F000F000F000F0)) | (x & UINT64_C(0x000F000F000F000F));
   x = (x >> 8 & UINT64_C(0x0000FF000000FF00)) | (x & UINT64_C(0x000000FF000000FF));

@@ -46,6 +46,18 @@ static bool is_ascii(const char *p, size_t n) {
   return !((head | tail) & HIGH_BITS);
 }
 
+bool tr_is_ascii(tr_slice text) {
+  size_t at = 0;
+  for (uint64_t a, b, c, d; at + 32 < text.n; at += 32) {
+    memcpy(&a, text.p + at, 8);
+    memcpy(&b, text.p + at + 8, 8);
+    memcpy(&c, text.p + at + 16, 8);
+    memcpy(&d, text.p + at + 24, 8);
+    if ((a | b | c | d) & HIGH_BITS) return false;
+  }
+  return is_ascii(text.p + at, text.n - at);
+}
+
 bool tr_utf8_valid(tr_slice text) {
   if (is_ascii(text.p, text.n)) return true;
   for (size_t at = 0; at < text.n;) {

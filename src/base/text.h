@@ -10,6 +10,7 @@
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool tr_utf8_valid(tr_slice text);
+bool tr_is_ascii(tr_slice text); /* no byte above 127: whatever lies in it is UTF-8 */
 /* Decode one character at *at (advances it); the code point, or -1 where the bytes are not valid there. */
 int32_t tr_utf8_next(tr_slice text, size_t *at);
 /* Largest length ≤ max that does not cut a character. */

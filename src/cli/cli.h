@@ -43,6 +43,7 @@ typedef struct cli_args {
   int count;
   const char **rest;                  /* after -- */
   int rest_count;
+  int taken;                          /* the last option that took the word behind it, + 1; 0: none */
 } cli_args;
 
 /* options.c: read argv (after the verb). 0, or an exit status with the error told. -1: --help was printed. */

@@ -90,7 +90,10 @@ static int fill_trace(cli_operate *op, troupe_value_t *map) {
   long most = body ? strtol(body, &end, 10) : 0;
   if (body && (*end || end == body || most < 0)) return cli_fail(CLI_USAGE, op->verb->name, "--body: \"%s\" is not a number of bytes", body);
   if (body) cli_set_number(map, op->rt, "body", (double)most);
-  return take_number(op, map, "count", "count");
+  int rc = take_number(op, map, "count", "count");
+  const char *count = cli_get(op->verb, op->args, "count");
+  if (rc == CLI_OK && count) op->enough = (int)strtod(count, NULL); /* the process says only a little later that it was the last */
+  return rc;
 }
 
 static int run_trace(const cli_verb *verb, cli_args *args) {

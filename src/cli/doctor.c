@@ -97,14 +97,34 @@ static int visit_host(const cli_verb *verb, const cli_args *args, const char *ad
   return rc;
 }
 
+/* Those of this program, which needs nobody. */
+static int list_checks(const cli_verb *verb, const cli_args *args) {
+  cli_operate op;
+  tr_mem mem;
+  tr_buf out;
+  int rc = cli_ask_begin(&op, verb, args);
+  if (rc) return rc;
+  op.say = say_checks;
+  tr_mem_init(&mem);
+  tr_buf_init(&out, &mem);
+  tr_buf_text(&out, "{");
+  tr_doctor_checks(&out);
+  tr_buf_text(&out, "}");
+  cli_say(&op, tr_buf_view(&out));
+  tr_buf_fini(&out);
+  troupe_free(op.rt);
+  return CLI_OK;
+}
+
 static int run_doctor(const cli_verb *verb, cli_args *args) {
   const char *host = cli_get(verb, args, "host");
   int asked = 0, rc;
   found = false;
+  if (cli_get(verb, args, "checks") && !host && !cli_get(verb, args, "pid")) return list_checks(verb, args);
   if (host && strncmp(host, "unix:", 5)) return (rc = visit_host(verb, args, host)) ? rc : found ? CLI_FAILED : CLI_OK;
   rc = cli_operate_all(verb, args, "doctor", cli_get(verb, args, "checks") ? say_checks : say_findings, &asked);
   if (rc == CLI_OK && asked == 0)
-    return cli_fail(CLI_FAILED, verb->name, "no troupe of this user is running (troupe host or troupe run starts one; --host ADDRESS looks at a host elsewhere)");
+    return cli_fail(CLI_FAILED, verb->name, CLI_NOBODY "; --host ADDRESS looks at a host elsewhere");
   return rc ? rc : found ? CLI_FAILED : CLI_OK;
 }
 
@@ -112,7 +132,7 @@ static const cli_option options[] = {
   { "pid", 'p', "PID", "the process, where several run (all of them)", NULL },
   { "host", 0, "ADDRESS", "can this host be reached? or unix:SOCKET: the process with this operator's socket", NULL },
   CLI_TLS_OPTIONS,
-  { "checks", 0, NULL, "list what a running process is looked at for", NULL },
+  { "checks", 0, NULL, "list what is looked for in a process", NULL },
   { "json", 0, NULL, "print what the process answers as it is", NULL },
   { "timeout", 't', "S", "give up after so many seconds (a host 5, a process 30)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };

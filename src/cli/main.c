@@ -34,6 +34,15 @@ const cli_verb *const cli_verbs[] = {
   &cli_launched,
   NULL
 };
+
+/* Before any verb. */
+static int wrong_option(const char *word) {
+  static const char *const own[] = { "--version", "--help", NULL };
+  const char *nearest = tr_text_nearest(tr_slice_of(word), own);
+  if (nearest) return cli_fail(CLI_USAGE, word, "no such option (did you mean %s? see troupe --help)", nearest);
+  return cli_fail(CLI_USAGE, word, "no such option here; those of a verb come behind it: troupe VERB %s (see troupe --help)", word);
+}
+
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : NULL;
   char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : NULL, help, NULL };
@@ -64,6 +73,7 @@ int main(int argc, char **argv) {
     return rc < 0 ? CLI_OK : rc ? rc : cli_verbs[n]->run(cli_verbs[n], &args);
   }
   names[n] = NULL;
+  if (name[0] == '-') return wrong_option(name);
   const char *nearest = tr_text_nearest(tr_slice_of(name), names);
   if (nearest) return cli_fail(CLI_USAGE, name, "no such verb (did you mean %s? see troupe --help)", nearest);
   return cli_fail(CLI_USAGE, name, "no such verb (see troupe --help)");

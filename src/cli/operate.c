@@ -42,6 +42,12 @@ static void say_agent(const troupe_value_t *agent) {
     printf("(on code %lld: %lld instance%s, %lld turn%s)  ", (long long)cli_number(it, "code"), (long long)cli_number(it, "instances"),
            plural(cli_number(it, "instances")), (long long)cli_number(it, "turns"), plural(cli_number(it, "turns")));
   }
+  const troupe_value_t *canary = troupe_value_get(agent, "canary");
+  if (canary)
+    printf("(canary, code %lld: %lld instance%s, %lld turn%s, %lld failed; %lld of code %lld)  ", (long long)cli_number(canary, "code"),
+           (long long)cli_number(canary, "instances"), plural(cli_number(canary, "instances")), (long long)cli_number(canary, "turns"),
+           plural(cli_number(canary, "turns")), (long long)cli_number(canary, "failed"), (long long)cli_number(canary, "failed_others"),
+           (long long)cli_number(agent, "code"));
   puts(cli_text(agent, "file"));
 }
 
@@ -104,7 +110,7 @@ static void say_state(cli_operate *op, const troupe_value_t *answer) {
 
 /* ---- asking ---- */
 
-static void say(cli_operate *op, tr_slice json) {
+void cli_say(cli_operate *op, tr_slice json) {
   op->answers++;
   if (cli_has(op, "json")) {
     fwrite(json.p, 1, json.n, stdout);
@@ -118,8 +124,9 @@ static void say(cli_operate *op, tr_slice json) {
 }
 
 static bool on_answer(void *ud, tr_slice json) {
-  say(ud, json);
-  return !ferror(stdout); /* nobody reads it any more */
+  const cli_operate *op = ud;
+  cli_say(ud, json);
+  return !ferror(stdout) /* nobody reads it any more */ && op->answers != op->enough;
 }
 
 int cli_ask_one(cli_operate *op, const char *what) {
@@ -162,7 +169,7 @@ int cli_ask_choose(cli_operate *op) {
     if (n < sizeof list - 20) snprintf(list + n, sizeof list - n, "%s%ld", n ? ", " : "", pids[i]);
   }
   if (wanted) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user runs as process %s (see troupe ps)", wanted);
-  if (count == 0) return cli_fail(CLI_FAILED, op->verb->name, "no troupe of this user is running");
+  if (count == 0) return cli_fail(CLI_FAILED, op->verb->name, CLI_NOBODY);
   if (count > 1) return cli_fail(CLI_USAGE, op->verb->name, "several are running: %s (choose one with --pid; troupe ps says what each does)", list);
   return CLI_OK;
 }
@@ -206,8 +213,9 @@ int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what
 }
 
 static int run_ps(const cli_verb *verb, cli_args *args) {
-  int asked;
-  return cli_operate_all(verb, args, "ps", say_ps, &asked);
+  int asked, rc = cli_operate_all(verb, args, "ps", say_ps, &asked);
+  if (rc == CLI_OK && asked == 0) cli_fail(CLI_OK, verb->name, CLI_NOBODY); /* an empty list, and no failure */
+  return rc;
 }
 
 static int run_stop(const cli_verb *verb, cli_args *args) {
@@ -256,7 +264,7 @@ static int show_file(cli_operate *op, const char *path, const char *const *only)
   tr_buf_init(&out, &mem);
   int rc = tr_runtime_show_state(op->rt, path, only[0] ? only : NULL, &out);
   if (rc) rc = cli_fail(CLI_FAILED, op->verb->name, "%s: %s", troupe_error_name(rc), troupe_error(op->rt));
-  else say(op, tr_buf_view(&out));
+  else cli_say(op, tr_buf_view(&out));
   tr_buf_fini(&out);
   return rc;
 }

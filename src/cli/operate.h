@@ -15,9 +15,11 @@ typedef struct cli_operate {
   char body[CLI_BODY_MAX];
   tr_time timeout;
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
-  int answers;
+  int answers, enough; /* it ends after so many; 0: when the process ends it */
 } cli_operate;
 typedef void (*cli_operate_say)(cli_operate *op, const troupe_value_t *answer);
+
+#define CLI_NOBODY "no troupe of this user is running (troupe host, worker or run starts one)"
 
 /* Ask the one that is meant, or that runs alone; body NULL: {}. Its answer is said, or printed as it is (--json). A status. */
 int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, const char *body);
@@ -33,6 +35,7 @@ int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what
 int cli_ask_begin(cli_operate *op, const cli_verb *verb, const cli_args *args);
 int cli_ask_choose(cli_operate *op); /* op->address, of the one that is meant */
 int cli_ask_one(cli_operate *op, const char *what); /* op->say for each answer */
+void cli_say(cli_operate *op, tr_slice json); /* one answer, in words or (--json) as it is */
 static inline bool cli_has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
 
 /* values.c: members of answers */

@@ -64,10 +64,38 @@ static int parse_option(const cli_verb *verb, int argc, char **argv, int *at, cl
     args->value[index] = equals + 1;
   } else if (*at + 1 < argc) {
     args->value[index] = argv[++*at];
+    args->taken = index + 1;
   } else {
     return cli_fail(CLI_USAGE, verb->name, "--%s needs a value: --%s %s", option->name, option->name, option->argument);
   }
   return repeats(option) ? repeat(verb, args, index) : 0;
+}
+
+static bool is_number_of_seconds(const char *text, double *value) {
+  char *end;
+  *value = strtod(text, &end);
+  return end != text && !*end && *value >= 0 && *value <= 1e9;
+}
+
+static bool takes_seconds(const cli_option *option) { return option->argument && strcmp(option->argument, "S") == 0; }
+
+static int not_seconds(const cli_verb *verb, const char *name, const char *text) {
+  return cli_fail(CLI_USAGE, verb->name, "--%s: \"%s\" is not a number of seconds", name, text);
+}
+
+/* Often the word that is missing went to an option that wants a value. */
+static int wrong_count(const cli_verb *verb, const cli_args *args) {
+  const cli_option *option = args->taken && args->count == 0 && verb->minimum > 0 ? &verb->options[args->taken - 1] : NULL;
+  const char *value = option ? args->value[args->taken - 1] : "";
+  double seconds;
+  if (option && takes_seconds(option) && !is_number_of_seconds(value, &seconds)) return not_seconds(verb, option->name, value);
+  if (option)
+    return cli_fail(CLI_USAGE, verb->name, "usage: troupe %s %s (\"%s\" is the value of --%s; see troupe %s --help)", verb->name, verb->usage, value,
+                    option->name, verb->name);
+  if (args->count > verb->maximum && verb->maximum >= 0)
+    return cli_fail(CLI_USAGE, verb->name, "usage: troupe %s %s (\"%s\" is too much; see troupe %s --help)", verb->name, verb->usage,
+                    args->words[verb->maximum], verb->name);
+  return cli_fail(CLI_USAGE, verb->name, "usage: troupe %s %s (see troupe %s --help)", verb->name, verb->usage, verb->name);
 }
 
 int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
@@ -101,7 +129,7 @@ int cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *args) {
       args->value[i] = value && *value ? value : NULL;
     }
   if (args->count < verb->minimum || (verb->maximum >= 0 && args->count > verb->maximum))
-    return cli_fail(CLI_USAGE, verb->name, "usage: troupe %s %s (see troupe %s --help)", verb->name, verb->usage, verb->name);
+    return wrong_count(verb, args);
   return 0;
 }
 
@@ -122,10 +150,9 @@ bool cli_seconds(const cli_verb *verb, const cli_args *args, const char *name, t
   const char *text = cli_get(verb, args, name);
   *out = fallback;
   if (!text) return true;
-  char *end;
-  double value = strtod(text, &end);
-  if (end == text || *end || !(value >= 0 && value <= 1e9)) {
-    cli_fail(CLI_USAGE, verb->name, "--%s: \"%s\" is not a number of seconds", name, text);
+  double value;
+  if (!is_number_of_seconds(text, &value)) {
+    not_seconds(verb, name, text);
     return false;
   }
   *out = TR_SECONDS(value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * troupe reload: a running process takes up its changed files, or goes back to what it ran before; --dry-run only says what would
- * come of it, and fails as the reload would. What the process does: runtime/operator_reload.c. */
+ * troupe reload: a running process takes up its changed files, for all keys or for some, or goes back to what it ran before; --dry-run
+ * only says what would come of it, and fails as the reload would. What the process does: runtime/operator_reload.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,15 +32,32 @@ static void say_change(const troupe_value_t *agent) {
   putchar('\n');
 }
 
-static void say_reload(cli_operate *op, const troupe_value_t *answer) {
+static void say_files(cli_operate *op, const troupe_value_t *answer, bool trial) {
   int64_t files = cli_number(answer, "files");
-  const troupe_value_t *agents = troupe_value_get(answer, "agents");
-  (void)op;
-  printf("%s %lld file%s", agents ? "would reload" : "reloaded", (long long)files, plural(files));
+  const char *done = cli_has(op, "promote") ? "promote" : cli_has(op, "undo") ? "undo" : "reload";
+  const char *past = cli_has(op, "promote") ? "promoted" : cli_has(op, "undo") ? "undone" : "reloaded";
+  printf("%s%s %lld file%s", trial ? "would " : "", trial ? done : past, (long long)files, plural(files));
   if (files) printf(": %s", cli_text(answer, "names"));
-  if (files && !agents) printf(" (version %lld)", (long long)cli_number(answer, "version"));
+  const troupe_value_t *canary = troupe_value_get(answer, "canary");
+  if (files && !trial && canary)
+    printf(" (version %lld, a canary: %s; version %lld serves the others)", (long long)cli_number(canary, "version"), cli_text(canary, "keys"),
+           (long long)cli_number(answer, "version"));
+  else if (files && !trial) printf(" (version %lld)", (long long)cli_number(answer, "version"));
   putchar('\n');
+}
+
+static void say_drained(const troupe_value_t *drained) {
+  int64_t ended = cli_number(drained, "ended"), cut = cli_number(drained, "cut");
+  printf("drained: %lld turn%s of older code ended, %lld %s cut off", (long long)ended, plural(ended), (long long)cut, cut == 1 ? "was" : "were");
+  if (cut) printf(": %s", cli_text(drained, "turns"));
+  putchar('\n');
+}
+
+static void say_reload(cli_operate *op, const troupe_value_t *answer) {
+  const troupe_value_t *agents = troupe_value_get(answer, "agents"), *drained = troupe_value_get(answer, "drained");
+  say_files(op, answer, agents != NULL);
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
+  if (drained) say_drained(drained);
 }
 
 /* Such a number, or -1. */
@@ -50,29 +67,71 @@ static long whole(const char *text) {
   return *text >= '0' && *text <= '9' && *end == 0 && number < 1000000000 ? number : -1;
 }
 
-static int run_reload(const cli_verb *verb, cli_args *args) {
-  const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors");
-  char body[160];
-  tr_time within;
+static int check(const cli_verb *verb, const cli_args *args) {
+  static const char *const ways[] = { "canary", "promote", "undo", "to", NULL };
+  const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors"), *first = NULL;
   if (to && whole(to) < 1) return cli_fail(CLI_USAGE, verb->name, "--to %s: expected the number of a version (see troupe ps)", to);
   if (errors && whole(errors) < 0) return cli_fail(CLI_USAGE, verb->name, "--errors %s: expected how many turns may fail", errors);
-  if (!cli_seconds(verb, args, "within", TR_SECONDS(60), &within)) return CLI_USAGE;
-  snprintf(body, sizeof body, "{\"to\":%ld,\"errors\":%ld,\"within\":%.6f,\"dry_run\":%s}", to ? whole(to) : 0, errors ? whole(errors) : -1,
-           (double)within / 1e6, cli_get(verb, args, "dry-run") ? "true" : "false");
-  return cli_operate_one(verb, args, "reload", say_reload, body);
+  for (const char *const *way = ways; *way; way++) {
+    if (!cli_get(verb, args, *way)) continue;
+    if (first) return cli_fail(CLI_USAGE, verb->name, "--%s and --%s: one of them", first, *way);
+    first = *way;
+  }
+  if (errors && (cli_get(verb, args, "undo") || cli_get(verb, args, "dry-run")))
+    return cli_fail(CLI_USAGE, verb->name, "--errors is for new code that is to serve");
+  if (cli_get(verb, args, "drain") && cli_get(verb, args, "dry-run")) return cli_fail(CLI_USAGE, verb->name, "--drain and --dry-run: one of them");
+  return CLI_OK;
+}
+
+static troupe_value_t *make_body(const cli_verb *verb, const cli_args *args, troupe_t *rt, tr_time within, tr_time drain) {
+  static const struct { const char *option, *name; } flags[] = {
+    { "dry-run", "dry_run" }, { "promote", "promote" }, { "undo", "undo" }, { "again", "again" }, { NULL, NULL }
+  };
+  const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors");
+  troupe_value_t *map = troupe_value_map(rt);
+  cli_set(map, rt, "canary", cli_get(verb, args, "canary"));
+  if (to) cli_set_number(map, rt, "to", (double)whole(to));
+  if (errors) cli_set_number(map, rt, "errors", (double)whole(errors));
+  if (within >= 0) cli_set_number(map, rt, "within", (double)within / 1e6);
+  if (drain >= 0) cli_set_number(map, rt, "drain", (double)drain / 1e6);
+  for (size_t i = 0; flags[i].option; i++)
+    if (cli_get(verb, args, flags[i].option)) troupe_value_set(map, flags[i].name, troupe_value_from_json(rt, "true", 4));
+  return map;
+}
+
+static int run_reload(const cli_verb *verb, cli_args *args) {
+  cli_operate op;
+  tr_time within, drain;
+  if (check(verb, args)) return CLI_USAGE;
+  if (!cli_seconds(verb, args, "within", -1, &within) || !cli_seconds(verb, args, "drain", -1, &drain)) return CLI_USAGE;
+  int rc = cli_ask_begin(&op, verb, args);
+  if (rc) return rc;
+  rc = cli_take_body(&op, make_body(verb, args, op.rt, within, drain));
+  if (!rc) rc = cli_ask_choose(&op);
+  op.say = say_reload;
+  if (drain > 0 && op.timeout > 0) op.timeout += drain; /* it says itself when its time is up */
+  if (!rc) rc = cli_ask_one(&op, "reload");
+  troupe_free(op.rt);
+  return rc;
 }
 
 static const cli_option reload_options[] = {
   CLI_WHICH_OPTIONS,
   { "timeout", 't', "S", "give up after so many seconds (30)", NULL },
   { "dry-run", 'n', NULL, "change nothing: say what would change, or why it would fail", NULL },
+  { "canary", 0, "KEY|N%", "the new code serves only this key (=KEY, whatever it looks like), or so many of all; again: other keys", NULL },
+  { "promote", 0, NULL, "the canary's code serves all keys", NULL },
+  { "undo", 0, NULL, "the canary is over: the code before serves all keys", NULL },
   { "to", 0, "VERSION", "go back to what ran then (troupe ps shows the numbers; the last 10 are kept)", NULL },
+  { "again", 0, NULL, "also files that were taken back, and have not changed since", NULL },
   { "errors", 0, "N", "go back by itself when more than N turns of the new code fail", NULL },
-  { "within", 0, "S", "so many seconds long (60)", NULL },
+  { "within", 0, "S", "so many seconds long (60; of a canary: as long as it is one)", NULL },
+  { "drain", 0, "S", "wait for turns that run older code, and cut off those still open after so long", NULL },
   { NULL, 0, NULL, NULL, NULL },
 };
 
 const cli_verb cli_reload = {
-  "reload", "[--pid PID] [--dry-run] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
-  "  troupe reload --dry-run && troupe reload\n  troupe reload --errors 5 --within 30\n  troupe reload --to 3", reload_options, 0, 0, run_reload,
+  "reload", "[--pid PID] [--dry-run] [--canary KEY|N%] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
+  "  troupe reload --dry-run && troupe reload\n  troupe reload --canary 10% --errors 5\n  troupe reload --promote\n  troupe reload --drain 30\n"
+  "  troupe reload --to 3", reload_options, 0, 0, run_reload,
 };

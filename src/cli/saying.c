@@ -76,7 +76,9 @@ static void say_turns(const troupe_value_t *list) {
 void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer) {
   const troupe_value_t *about = troupe_value_get(answer, "about"), *messages = about ? troupe_value_get(about, "messages") : NULL;
   char size[32];
-  printf("%s  %s  version %lld  %s\n", cli_text(answer, "id"), cli_text(answer, "doing"), (long long)cli_number(answer, "version"), cli_text(answer, "file"));
+  printf("%s  %s  version %lld  ", cli_text(answer, "id"), cli_text(answer, "doing"), (long long)cli_number(answer, "version"));
+  if (cli_number(answer, "code")) printf("code %lld%s  ", (long long)cli_number(answer, "code"), troupe_value_get(answer, "canary") ? " (canary)" : "");
+  puts(cli_text(answer, "file"));
   say_mail(answer);
   printf("  turns      %lld begun", (long long)cli_number(answer, "turns"));
   if (troupe_value_get(answer, "cpu")) printf(", %.1f/s, %.1f %% of a processor", cli_real(answer, "turns_s"), 100 * cli_real(answer, "cpu"));

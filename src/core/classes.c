@@ -24,19 +24,6 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->partial = class_->limited || class_->shared;
 }
 
-/* The subscription to "TYPE:…". */
-static int hear_direct_topics(tr_class *class_, tr_error *error) {
-  tr_buf prefix;
-  tr_buf_init(&prefix, class_->core->mem);
-  tr_buf_slice(&prefix, tr_name_view(class_->type));
-  tr_buf_byte(&prefix, ':');
-  tr_local_sub_options options = { .kind = TR_SUB_PREFIX, .topic = tr_buf_view(&prefix) };
-  int err = prefix.failed ? tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY))
-                          : tr_class_subscribe(class_, &options, NULL, error);
-  tr_buf_fini(&prefix);
-  return err;
-}
-
 static int add_unlisted(tr_core *core, tr_class *class_) {
   if (core->unlisted.cap == 0) tr_table_init(&core->unlisted, core->mem, offsetof(tr_class, type));
   return tr_table_add(&core->unlisted, class_);
@@ -72,7 +59,8 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   tr_list_push(&core->classes, &class_->link);
   core->pinned += class_->pinned;
   if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
-  err = options->direct_topics ? hear_direct_topics(class_, error) : 0;
+  err = options->direct_topics ? tr_direct_hear(class_) : 0;
+  if (err) tr_error_set(error, err, "%s", tr_error_default_text(err));
   if (err) tr_core_remove_class(core, class_);
   else if (out) *out = class_;
   return err;

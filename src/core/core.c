@@ -2,6 +2,8 @@
  * The core as a whole: made, asked, freed. What it does is in the files that core/internal.h lists. */
 #include "core/internal.h"
 
+static int look_direct(void *core, tr_slice topic) { return tr_direct_look(core, topic); }
+
 tr_core *tr_core_new(const tr_core_options *options) {
   tr_mem *mem = options->mem;
   tr_core *core = TR_NEW(mem, tr_core);
@@ -33,6 +35,7 @@ tr_core *tr_core_new(const tr_core_options *options) {
   core->names = tr_names_new(mem, core->seed);
   core->timers = tr_timers_new(mem, core->now);
   if (core->names) core->router = tr_router_new(mem, core->names, core->seed);
+  if (core->router) tr_router_on_direct(core->router, look_direct, core);
   if (core->router && core->timers) return core;
   tr_core_free(core);
   return NULL;

@@ -122,6 +122,8 @@ void tr_core_remove_class(tr_core *core, tr_class *class_);
 /* The same in good order: nobody finds the type any more, and each instance is closed (TR_CLOSE_REMOVED). ops->gone tells when the last
  * one has left; ops and ud must live until then. */
 void tr_core_retire_class(tr_core *core, tr_class *class_);
+/* Before the router's subscriptions are listed: those that are only marked are made (direct.c). 0 or TR_EMEMORY. */
+int tr_core_list_subs(tr_core *core);
 tr_class *tr_core_find_class(const tr_core *core, tr_slice type);
 /* The types of agents that this process has elsewhere (remote.c) and no class for: *at is 0 at first. NULL ends. */
 tr_name *tr_core_next_unlisted(const tr_core *core, uint32_t *at);
@@ -150,6 +152,8 @@ typedef struct tr_local_sub_options {
  * announces the empty prefix. *id (may be NULL) identifies it for removal. err: TR_EEXISTS for an identical one, TR_EINVALID, TR_EMEMORY. */
 int tr_class_subscribe(tr_class *class_, const tr_local_sub_options *options, uint64_t *id, tr_error *error);
 int tr_class_unsubscribe(tr_class *class_, uint64_t id); /* TR_ENOT_FOUND */
+/* From now on it gives to those keys alone for which `only` is true; NULL: to all. (One with `all` gives so only in this isolate.) */
+void tr_class_sub_only(tr_class *class_, uint64_t id, bool (*only)(void *ud, tr_slice key), void *ud);
 
 /* Subscribe from C, outside any agent: fn gets every matching event (borrowed). */
 typedef void (*tr_event_fn)(void *ud, tr_msg *event);

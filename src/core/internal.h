@@ -5,7 +5,7 @@
  *   message.c      the message itself, answering it
  *   turns.c        a turn's outbox, its run and its end
  *   posting.c      from an outbox (or from outside) to a destination: local class, router's owner, uplink
- *   publish.c      the same for events, by local_subs.c
+ *   publish.c      the same for events, by local_subs.c and direct.c
  *   uplinks.c      which of several uplinks
  *   mailbox.c      into an agent's mailbox, its lanes and bound; crowded.c: a warning; parking.c: deliveries that wait for room
  *   waits.c        would this wait never end?
@@ -469,6 +469,8 @@ typedef struct tr_local_sub {
     uint64_t form;             /* kind, and whether all */
   } key;
   bool dead;
+  bool (*only)(void *ud, tr_slice key); /* NULL: every key */
+  void *only_ud;
   bool (*match)(void *ud, tr_msg *event, tr_slice *type, tr_slice *key);
   tr_event_fn tap;
   void *ud;
@@ -490,5 +492,8 @@ void tr_local_subs_init(tr_core *core);
 void tr_local_subs_fini(tr_core *core);
 void tr_local_subs_drop_class(tr_class *class_);
 void tr_local_subs_bury(tr_core *core); /* free the graveyard, once nobody looks at it */
+/* direct.c: the class hears "TYPE:…" from now on; the subscription for it is there from the first look at such a topic. 0 or TR_EMEMORY. */
+int tr_direct_hear(tr_class *class_);
+int tr_direct_look(tr_core *core, tr_slice topic);
 
 #endif

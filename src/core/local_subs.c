@@ -70,6 +70,7 @@ tr_plan *tr_plan_get(tr_core *core, tr_name *topic) {
     return plan;
   }
   if (plan) plan_forget(core, plan);
+  if (tr_direct_look(core, tr_name_view(topic))) return NULL;
   if (core->plans.count >= TR_PLANS_MOST) plan_forget(core, TR_CONTAINER(core->plans_by_age.next, tr_plan, by_age));
   plan = plan_new(core, topic);
   if (!plan || tr_table_add(&core->plans, plan)) return plan; /* no memory to keep it: good for once */
@@ -232,6 +233,13 @@ int tr_class_unsubscribe(tr_class *class_, uint64_t id) {
   unannounce(class_->core, class_, kind_of(sub), sub->key.topic);
   remove_sub(class_->core, sub);
   return 0;
+}
+
+void tr_class_sub_only(tr_class *class_, uint64_t id, bool (*only)(void *ud, tr_slice key), void *ud) {
+  tr_local_sub *sub = find_sub(class_->core, id);
+  if (!sub || sub->key.class_ != class_) return;
+  sub->only = only;
+  sub->only_ud = ud;
 }
 
 void tr_local_subs_drop_class(tr_class *class_) {

@@ -40,6 +40,8 @@ static void give_far(giving *g, tr_class *class_, tr_name *key, int isolate) {
   if (err) failed(g, tr_core_undeliverable(g->core, g->msg, err, NULL));
 }
 
+static bool is_for(const tr_local_sub *sub, const tr_name *key) { return !sub || !sub->only || sub->only(sub->only_ud, tr_name_view(key)); }
+
 static void give_key(giving *g, tr_class *class_, tr_name *key) {
   if (is_sender(g->msg, class_, key) || (class_->limited && !tr_class_serves(class_, key))) return;
   int home = g->core->far && !g->settled && !class_->pinned ? g->core->far->home(g->core->far_ud, class_, key) : -1;
@@ -53,10 +55,11 @@ static void give_key(giving *g, tr_class *class_, tr_name *key) {
 }
 
 /* Every live instance. Where giving made one leave, the walk begins anew; who has it already is passed over. */
-static void give_all(giving *g, tr_class *class_) {
+static void give_all(giving *g, tr_class *class_, const tr_local_sub *sub) {
   uint64_t freed = g->core->agents_freed;
   for (tr_link *link = class_->agents.next; link != &class_->agents;) {
-    give(g, TR_CONTAINER(link, tr_agent, by_class));
+    tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);
+    if (is_for(sub, agent->key)) give(g, agent);
     bool changed = freed != g->core->agents_freed;
     freed = g->core->agents_freed;
     link = changed ? class_->agents.next : link->next;
@@ -74,7 +77,8 @@ static void give_matching(giving *g, tr_local_sub *sub) {
     return;
   }
   tr_name *name = tr_name_new(g->core->names, key);
-  if (name) give_key(g, class_, name);
+  if (name && is_for(sub, name)) give_key(g, class_, name);
+  else if (name) (void)0;
   else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
   tr_name_unref(name);
 }
@@ -95,9 +99,10 @@ static void give_sub(giving *g, tr_local_sub *sub) {
   } else if (sub->match) {
     give_matching(g, sub);
   } else if (sub->key.form & TR_FORM_ALL) {
-    give_all(g, class_);
+    give_all(g, class_, sub);
   } else {
-    give_key(g, class_, sub->key.key ? sub->key.key : g->msg->target_key);
+    tr_name *key = sub->key.key ? sub->key.key : g->msg->target_key;
+    if (is_for(sub, key)) give_key(g, class_, key);
   }
 }
 
@@ -200,7 +205,7 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
 int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) {
   giving g = { .core = core, .msg = event, .settled = true };
   if (key) give_key(&g, class_, key);
-  else give_all(&g, class_);
+  else give_all(&g, class_, NULL);
   return g.error;
 }
 

@@ -90,6 +90,7 @@ static int scratch_reserve(tr_router *router, size_t count) {
 static void give_type(tr_router *router, tr_route_type *type, tr_dest *dest) {
   type->dest = dest;
   type->user = NULL;
+  type->direct = false;
   tr_list_push(&dest->types, &type->link);
   router->remote_types += dest->ops != NULL;
   router->generation++;
@@ -159,13 +160,22 @@ tr_route_type *tr_router_next_type(const tr_router *router, const tr_dest *dest,
 
 typedef struct matching { tr_router *router; size_t count; } matching;
 
-static int add_owner(void *ud, tr_topic_item *item) {
-  matching *m = ud;
-  tr_route_type *type = tr_router_type(m->router, tr_sub_of(item)->agent_type);
-  if (!type || type->dest->matched == m->router->matches) return 0;
+static void add_dest(matching *m, const tr_route_type *type) {
+  if (!type || type->dest->matched == m->router->matches) return;
   type->dest->matched = m->router->matches;
   m->router->scratch[m->count++] = type->dest;
+}
+
+static int add_owner(void *ud, tr_topic_item *item) {
+  matching *m = ud;
+  add_dest(m, tr_router_type(m->router, tr_sub_of(item)->agent_type));
   return 0;
+}
+
+tr_route_type *tr_router_direct_type(const tr_router *router, tr_slice topic) {
+  const char *colon = topic.n ? memchr(topic.p, ':', topic.n) : NULL; /* no agent type has one */
+  tr_route_type *type = colon ? find_type(router, tr_slice_make(topic.p, (size_t)(colon - topic.p))) : NULL;
+  return type && type->direct ? type : NULL;
 }
 
 /* A new entry for this topic, at the cost of the oldest where there are too many. NULL: no memory, no cache. */
@@ -207,6 +217,7 @@ static tr_dest *const *match(tr_router *router, tr_slice text, tr_name *topic, s
   matching m = { router, 0 };
   router->matches++;
   tr_topics_find(&router->topics, text, add_owner, &m);
+  add_dest(&m, tr_router_direct_type(router, text));
   if (!entry && topic) entry = cache_new(router, topic);
   if (entry) cache_fill(router, entry, m.count);
   *count = m.count;

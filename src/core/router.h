@@ -43,8 +43,8 @@ int tr_router_register(tr_router *router, tr_slice type, tr_dest *dest, tr_dest 
 int tr_router_unregister(tr_router *router, tr_slice type, tr_dest *dest); /* TR_ENOT_FOUND if dest has it not */
 void tr_router_forget(tr_router *router, tr_dest *dest);                    /* all its types */
 tr_dest *tr_router_owner(const tr_router *router, tr_slice type);           /* NULL: nobody */
-/* Iterate a destination's types: start with NULL. */
-typedef struct tr_route_type { tr_link link; tr_name *name; tr_dest *dest; void *user; } tr_route_type;
+/* Iterate a destination's types: start with NULL. `direct`: its owner hears "TYPE:…" though there is no subscription (core/direct.c). */
+typedef struct tr_route_type { tr_link link; tr_name *name; tr_dest *dest; void *user; bool direct; } tr_route_type;
 tr_route_type *tr_router_next_type(const tr_router *router, const tr_dest *dest, tr_route_type *after);
 
 /* --- subscriptions --- */
@@ -57,6 +57,8 @@ typedef struct tr_sub {
   tr_dest *added_by;  /* may be NULL (added without a stream) */
 } tr_sub;
 
+/* Who makes the subscriptions that are only marked (`direct`), where it must be there because a like one is being added. */
+void tr_router_on_direct(tr_router *router, int (*make)(void *ud, tr_slice topic), void *ud);
 /* Add. err: TR_EEXISTS where one of the same kind has the same id, or the same topic and agent type (*existing gets it);
  * TR_EMEMORY. added_by and owner_list may be NULL. */
 int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
@@ -67,7 +69,7 @@ int tr_router_subscribe_too(tr_router *router, tr_sub_kind kind, tr_slice id, tr
 /* Remove all (at most one of each kind) with this id; TR_ENOT_FOUND. */
 int tr_router_unsubscribe(tr_router *router, tr_slice id);
 void tr_router_drop(tr_router *router, tr_sub *sub);
-tr_sub *tr_router_next_sub(const tr_router *router, tr_sub *after); /* in order of adding; NULL starts and ends */
+tr_sub *tr_router_next_sub(const tr_router *router, tr_sub *after); /* in order of adding; NULL starts and ends; not those that are only marked */
 
 /* The destinations of an event on this topic type, each once, in no promised order. The array is cached per topic and
  * valid until the router changes; costs do not depend on how many subscriptions there are. NULL with *count 0: none. */

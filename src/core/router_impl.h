@@ -19,6 +19,8 @@ struct tr_router {
   tr_map ids[2];           /* by kind: id → subscription */
   tr_map pairs[2];         /* by kind: (topic, agent type) → subscription */
   size_t sub_counts[2];
+  int (*make_direct)(void *ud, tr_slice topic); /* NULL: nothing is marked */
+  void *direct_ud;
   /* matching */
   uint64_t generation;     /* moves with every change that a match may depend on */
   uint64_t matches;        /* number of the match that is being made */
@@ -40,6 +42,8 @@ static inline tr_route_type *tr_router_type(const tr_router *router, const tr_na
   return tr_table_get(&router->types, name);
 }
 
+/* The type whose mark `direct` makes this topic one of its owner's; or NULL. */
+tr_route_type *tr_router_direct_type(const tr_router *router, tr_slice topic);
 void tr_subs_init(tr_router *router, uint64_t seed);
 void tr_subs_fini(tr_router *router);
 /* tr_router_match where the caller has the topic's name: no hashing. */

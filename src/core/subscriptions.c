@@ -78,8 +78,14 @@ out:
   return TR_EMEMORY;
 }
 
+void tr_router_on_direct(tr_router *router, int (*make)(void *ud, tr_slice topic), void *ud) {
+  router->make_direct = make;
+  router->direct_ud = ud;
+}
+
 int tr_router_subscribe(tr_router *router, tr_sub_kind kind, tr_slice id, tr_slice topic, tr_slice agent_type,
                         tr_dest *added_by, tr_link *owner_list, tr_sub **existing) {
+  if (kind == TR_SUB_PREFIX && router->make_direct && router->make_direct(router->direct_ud, topic)) return TR_EMEMORY;
   return add(router, kind, id, topic, agent_type, added_by, owner_list, true, existing);
 }
 

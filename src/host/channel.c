@@ -22,9 +22,6 @@ static void refuse(tr_host_stream *stream, int status, const char *text) { tr_ho
 static int answer_headers(tr_host_stream *stream, tr_client *client) {
   char had[24];
   bool known = tr_resume_knows(client, stream->call);
-  if (!known) tr_resume_forget(client);
-  known = known && !client->said_none; /* nothing came since we said that: it may not have heard it */
-  client->said_none = !known;
   int n = known ? snprintf(had, sizeof had, "%llu", (unsigned long long)client->had) : 0;
   tr_rpc_header headers[] = { { TR_SLICE_LITERAL(TR_RECEIVED_HEADER), known ? tr_slice_make(had, (size_t)n) : TR_SLICE_LITERAL(TR_RECEIVED_NOTHING) },
                               { TR_SLICE_LITERAL("troupe-version"), tr_slice_of(client->host->o.version) },
@@ -135,7 +132,6 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
   tr_error_init(&error);
   tr_blob *joined = NULL;
   client->had++;
-  client->said_none = false;
   if (walk(client, bytes, &span, &joined, &error)) {
     lose(client, bytes, &error);
   } else if (span.kind == TR_WIRE_EMPTY || (span.kind == TR_WIRE_NOTE && !client->troupe)) {
@@ -157,7 +153,6 @@ void tr_channel_oversize(tr_host_stream *stream, tr_slice head, uint64_t size) {
   if (!client) return;
   char text[128];
   client->had++;
-  client->said_none = false;
   snprintf(text, sizeof text, "%llu bytes are more than the host's limit of %u", (unsigned long long)size,
            (unsigned)client->host->o.max_message);
   bool told = fail_by_head(client, head, size, TR_ETOO_LARGE, text);

@@ -33,7 +33,7 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
   tr_field field;
   tr_slice key, value, timeout = { NULL, 0 };
   terms t = { TR_NEVER, false, false, false, TR_PRIORITY_NORMAL };
-  while (tr_read_field(&reader, &field) > 0) {
+  while (span->has_metadata && tr_read_field(&reader, &field) > 0) {
     if (field.key != TR_FIELD_KEY(6) || !tr_wire_read_entry(field.value, false, &key, &value)) continue;
     if (tr_slice_is(key, TR_KEY_TIMEOUT)) timeout = value;
     else if (tr_slice_is(key, TR_KEY_ONEWAY)) t.oneway = tr_slice_is(value, "1");

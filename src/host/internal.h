@@ -151,7 +151,6 @@ struct tr_client {
   char version[16];         /* what it announced as troupe-version, cut */
   tr_sent sent;             /* resume.c */
   uint64_t had;             /* messages that came on its streams */
-  bool said_none;           /* in the headers of its stream, that is; and nothing came since */
   uint32_t unacked;         /* events among them that it has not been told of */
   tr_timer ack;
   tr_link late;             /* retain.c: what it is about to get */

@@ -103,25 +103,25 @@ static uint64_t read_number(tr_slice text, bool *is) {
   return *is ? number : 0;
 }
 
-/* Whether the numbers of both mean the same. A worker sends nothing before it has read what we answer: so where nothing has come, it may not
- * know yet that we have forgotten it, if that answer was lost with its connection. */
+/* Whether the numbers of both mean the same. A worker sends nothing before it has read what we answer: so where nothing has come since we
+ * said that we do not know it, it may not have heard that, if the answer was lost with its connection. Then we say it again. */
 bool tr_resume_knows(const tr_client *client, const tr_rpc_call *call) {
-  tr_slice text = tr_rpc_call_header(call, TR_RECEIVED_HEADER);
   bool is;
-  if (client->generation == 0 || !text.p) return false;
-  return client->had > 0 || (client->sent.last > 0 && read_number(text, &is) <= client->sent.last);
+  read_number(tr_rpc_call_header(call, TR_RECEIVED_HEADER), &is);
+  return is && client->had > 0;
 }
 
 void tr_resume_begin(tr_client *client, tr_rpc_call *call) {
   tr_sent *sent = &client->sent;
-  bool is;
-  if (!client->troupe) return;
+  bool is, known = tr_resume_knows(client, call);
   uint64_t had = read_number(tr_rpc_call_header(call, TR_RECEIVED_HEADER), &is);
+  if (!is) tr_resume_forget(client); /* it has forgotten us */
+  if (!client->troupe) return;
   tr_rpc_keep(call);
-  if (had > sent->last) had = sent->last; /* we have forgotten it, and say so: both begin anew */
-  release_to(sent, is ? had : sent->last);
+  if (had > sent->last) had = known ? sent->last : 0; /* a number from before we forgot it: so it has had nothing of this */
+  release_to(sent, had);
   uint64_t first = sent->acked + 1, last = sent->last;
-  sent->last = sent->acked = client->said_none ? 0 : had; /* they get their numbers anew, as they go out */
+  sent->last = sent->acked = known ? had : 0; /* they get their numbers anew, as they go out */
   for (uint64_t n = first; n <= last; n++) {
     tr_blob *frame = *slot(sent, n);
     if (!frame) continue;

@@ -310,7 +310,10 @@ static void remove_subscription(call *c) {
   else fail_memory(c);
 }
 
-static void get_subscriptions(call *c) { answer(c, tr_wire_encode_subscriptions(c->host->mem, c->host->router)); }
+static void get_subscriptions(call *c) {
+  if (tr_core_list_subs(c->host->core)) fail_memory(c);
+  else answer(c, tr_wire_encode_subscriptions(c->host->mem, c->host->router));
+}
 
 void tr_unary_serve(tr_host_stream *stream) {
   call c = { stream, stream->conn->host, tr_rpc_call_header(stream->call, "client-id"), tr_blob_view(stream->message) };

@@ -34,9 +34,60 @@ static int load_table(lua_State *L) {
   return 0;
 }
 
+/* --- reloading --- */
+
+/* A field of the options at 2 is pushed, if it is there: it stays while they are used. */
+static bool has_option(lua_State *L, const char *name, int type) {
+  int is = lua_getfield(L, 2, name);
+  if (is != LUA_TNIL && is != type)
+    tr_module_raise(L, TR_EINVALID, "rt:reload's %s: expected a %s, not a %s", name, lua_typename(L, type), lua_typename(L, is));
+  return is != LUA_TNIL;
+}
+
+static bool flag_option(lua_State *L, const char *name) { return has_option(L, name, LUA_TBOOLEAN) && lua_toboolean(L, -1); }
+static const char *text_option(lua_State *L, const char *name) { return has_option(L, name, LUA_TSTRING) ? lua_tostring(L, -1) : NULL; }
+
+static double number_option(lua_State *L, const char *name, double least) {
+  if (!has_option(L, name, LUA_TNUMBER)) return -1;
+  double number = lua_tonumber(L, -1);
+  if (!(number >= least && number < 1e9)) tr_module_raise(L, TR_EINVALID, "rt:reload's %s: expected a number from %g to 1e9", name, least);
+  return number;
+}
+
+static void check_option_names(lua_State *L) {
+  static const char *const names[] = { "name", "canary", "promote", "undo", "to", "again", "errors", "within", "drain", NULL };
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", *const *known = names;
+    while (*known && strcmp(*known, name) != 0) known++;
+    if (!*known) tr_module_raise(L, TR_EINVALID, "rt:reload has no option `%s` (name canary promote undo to again errors within drain)", name);
+  }
+}
+
+static tr_reload_order order_of(lua_State *L, const char **name) {
+  luaL_checkstack(L, 20, NULL);
+  check_option_names(L);
+  *name = text_option(L, "name");
+  double to = number_option(L, "to", 1), errors = number_option(L, "errors", 0);
+  double within = number_option(L, "within", 0), drain = number_option(L, "drain", 0);
+  return (tr_reload_order){
+    .what = { .names = name, .count = *name ? 1 : 0, .canary = text_option(L, "canary"), .promote = flag_option(L, "promote"),
+              .undo = flag_option(L, "undo"), .again = flag_option(L, "again"), .to = to > 0 ? (uint32_t)to : 0 },
+    .watched = errors >= 0, .errors = errors >= 0 ? (uint32_t)errors : 0,
+    .within = within >= 0 ? TR_SECONDS(within) : -1, .drain = drain >= 0 ? TR_SECONDS(drain) : -1,
+  };
+}
+
+/* self:reload([name | options]) → how many files */
 static int reload(lua_State *L) {
   tr_lua_runtime *self = tr_module_check(L);
-  lua_pushinteger(L, tr_module_result(L, self, troupe_reload(self->rt, luaL_optstring(L, 2, NULL))));
+  const char *name = NULL;
+  lua_settop(L, 2);
+  if (lua_type(L, 2) != LUA_TTABLE) {
+    lua_pushinteger(L, tr_module_result(L, self, troupe_reload(self->rt, luaL_optstring(L, 2, NULL))));
+    return 1;
+  }
+  tr_reload_order order = order_of(L, &name);
+  lua_pushinteger(L, tr_module_result(L, self, tr_runtime_reload_as(self->rt, &order)));
   return 1;
 }
 

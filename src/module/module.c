@@ -65,7 +65,17 @@ static int runtime_close(lua_State *L) {
   return 0;
 }
 
-/* { seed, compress, grants, program, level, log, clock } → the userdata */
+/* Of a list, word for word, below the top. */
+static void allow_each(lua_State *L, troupe_t *rt) {
+  int list = lua_gettop(L) - 1;
+  for (lua_Integer i = 1; lua_geti(L, list, i) != LUA_TNIL; i++, lua_pop(L, 1)) {
+    int rc = tr_runtime_allow(rt, luaL_checkstring(L, -1));
+    if (rc) tr_module_raise(L, rc, "allow: %s", troupe_error(rt));
+  }
+  lua_pop(L, 1);
+}
+
+/* { seed, compress, grants, program, level, log, clock, still } → the userdata */
 static int runtime_new(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -85,11 +95,13 @@ static int runtime_new(lua_State *L) {
   lua_getfield(L, 1, "level");
   options.program = luaL_optstring(L, -4, NULL);
   options.seed = (uint64_t)luaL_optinteger(L, -3, 0);
-  options.grants = luaL_optstring(L, -2, NULL);
+  options.grants = lua_type(L, -2) == LUA_TTABLE ? NULL : luaL_optstring(L, -2, NULL);
   options.log_level = (troupe_log_level)luaL_checkoption(L, -1, "warn", levels);
   int rc = troupe_new(&self->rt, &options);
   if (rc == TROUPE_EINVALID && options.grants) tr_module_raise(L, rc, "allow: there is no such right: %s", options.grants);
   if (rc) tr_module_raise(L, rc, "%s", tr_error_default_text(rc));
+  if (lua_type(L, -2) == LUA_TTABLE) allow_each(L, self->rt);
+  if (lua_getfield(L, 1, "still") != LUA_TNIL) tr_runtime_stand_still(self->rt);
   lua_settop(L, 2);
   return 1;
 }

@@ -8,11 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct tr_program {
@@ -108,16 +110,15 @@ static void feed(tr_program *program) {
 
 static int drain(tr_program *program, int i, tr_error *error) {
   tr_buf *out = &program->outputs[i];
-  while (program->fds[i + 1] >= 0) {
+  while (out->len <= program->most && program->fds[i + 1] >= 0) {
     if (!tr_buf_reserve(out, 16384)) return tr_error_set(error, TR_EMEMORY, "out of memory");
     ssize_t n = read(program->fds[i + 1], out->data + out->len, 16384);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return 0;
     if (n <= 0) close_fd(&program->fds[i + 1]);
     else out->len += (size_t)n;
-    if (out->len > program->most) return tr_error_set(error, TR_ETOO_LARGE, "it wrote more than %zu KiB", program->most >> 10);
   }
-  return 0;
+  return out->len > program->most ? tr_error_set(error, TR_ETOO_LARGE, "it wrote more than %zu KiB", program->most >> 10) : 0;
 }
 
 /* Its group ends with it. */
@@ -127,11 +128,34 @@ static void finish(tr_program *program, int *status) {
   program->pid = 0;
 }
 
-int tr_program_look(tr_program *program, tr_program_result *result, tr_error *error) {
+static bool has_ended(const tr_program *program) {
   siginfo_t info = { .si_pid = 0 };
+  return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno != EINTR : info.si_pid != 0;
+}
+
+static int64_t microseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void tr_program_wait(tr_program *program, int64_t us) {
+  int64_t end = microseconds() + us;
+  tr_error error; /* comes again */
+  tr_error_init(&error);
+  while (!has_ended(program) && microseconds() < end) {
+    feed(program);
+    struct pollfd fds[3];
+    for (int i = 0; i < 3; i++) fds[i] = (struct pollfd){ .fd = program->fds[i], .events = i ? POLLIN : POLLOUT };
+    poll(fds, 3, 5);
+    if (drain(program, 0, &error) || drain(program, 1, &error)) return;
+  }
+}
+
+int tr_program_look(tr_program *program, tr_program_result *result, tr_error *error) {
   int status = 0;
   feed(program);
-  bool ended = waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ? errno != EINTR : info.si_pid != 0;
+  bool ended = has_ended(program);
   if (ended) finish(program, &status);
   for (int i = 0; i < 2; i++) {
     int rc = drain(program, i, error);

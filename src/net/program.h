@@ -3,6 +3,8 @@
 #ifndef TR_NET_PROGRAM_H
 #define TR_NET_PROGRAM_H
 
+#include <stdint.h>
+
 #include "base/buf.h"
 #include "base/error.h"
 
@@ -17,6 +19,8 @@ typedef struct tr_program_result {
 tr_program *tr_program_start(tr_mem *mem, char *const *argv, char *const *environment, tr_slice in, size_t most, tr_error *error);
 /* 0: it runs on. 1: it has ended. err: TR_ETOO_LARGE, TR_EMEMORY. */
 int tr_program_look(tr_program *program, tr_program_result *result, tr_error *error);
+/* Wait for its end on the spot, for so long at most; what it says is for tr_program_look to tell. */
+void tr_program_wait(tr_program *program, int64_t us);
 /* End it and all that it started, at once, and free it. */
 void tr_program_stop(tr_program *program);
 

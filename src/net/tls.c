@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What an end of TLS shows and believes: one OpenSSL context a certificate, all with the same rules.
  *
- * A tr_tls is never changed. New certificates are a new one, which is put in its place (tr_net_set_tls): connections hold the one they
+ * A tr_tls is never changed, but that the system's CA certificates, whose reading takes as long as ten starts of a host, are read when
+ * somebody is dialed first. New certificates are a new one, which is put in its place (tr_net_set_tls): connections hold the one they
  * began with, so nothing that is open notices. Tickets are sealed with keys of the context, so a session cannot be resumed over
  * such a change, and whoever is not believed any more cannot come back by an old one.
  *
@@ -16,6 +17,8 @@
 
 /* What RFC 9113 lets HTTP/2 have of TLS 1.2: forward secrecy and AEAD. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* Of TLS 1.3 a client asks for what gRPC's own libraries do: OpenSSL's order, AES-256 first, costs a quarter more of each byte. */
+#define CIPHERS_13 "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define SESSION_SECONDS 3600
 
 static const unsigned char alpn[] = "\2h2";
@@ -67,7 +70,9 @@ static bool set_rules(tr_tls *tls, SSL_CTX *context) {
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_timeout(context, SESSION_SECONDS);
-  if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) || !SSL_CTX_set_cipher_list(context, CIPHERS)) return false;
+  if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION) || !SSL_CTX_set_cipher_list(context, CIPHERS) ||
+      !SSL_CTX_set_ciphersuites(context, CIPHERS_13))
+    return false;
   if (tls->server) {
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_servername_callback(context, choose_name);
@@ -112,7 +117,6 @@ static int use_ca(const tr_tls *tls, SSL_CTX *context, const tr_tls_options *o, 
   if (o->ca && SSL_CTX_load_verify_locations(context, o->ca, NULL) != 1)
     return bad_file(error, "the CA certificates", o->ca);
   if (!tls->server) {
-    if (!o->ca) SSL_CTX_set_default_verify_paths(context);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
   } else if (o->ca) {
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(o->ca); /* told to clients, so that they can choose */
@@ -121,6 +125,12 @@ static int use_ca(const tr_tls *tls, SSL_CTX *context, const tr_tls_options *o, 
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (o->optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT), NULL);
   }
   return 0;
+}
+
+void tr_tls_believe_system(tr_tls *tls) {
+  if (!tls->system) return;
+  tls->system = false;
+  for (size_t i = 0; i < tls->count; i++) SSL_CTX_set_default_verify_paths(tls->contexts[i]);
 }
 
 static int add_context(tr_tls *tls, const tr_tls_options *o, const char *cert, const char *key, tr_error *error) {
@@ -165,6 +175,7 @@ int tr_tls_new(tr_mem *mem, const tr_tls_options *options, tr_tls **out, tr_erro
   tls->mem = mem;
   tls->refs = 1;
   tls->server = options->server;
+  tls->system = !options->server && !options->ca;
   tls->bio = tr_tls_bio_method();
   int rc = tls->bio ? add_all(tls, options, error) : tr_error_set(error, TR_EMEMORY, "out of memory");
   if (rc) {

@@ -99,6 +99,7 @@ static bool prepare(tr_tls_conn *t, const tr_address *address) {
     return true;
   }
   SSL_set_connect_state(t->ssl);
+  tr_tls_believe_system(t->tls);
   tr_address_format(address, t->peer, sizeof t->peer);
   SSL_SESSION *session = tr_tls_find_session(t->tls, t->peer);
   if (session) SSL_set_session(t->ssl, session);

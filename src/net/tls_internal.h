@@ -17,6 +17,7 @@ struct tr_tls {
   tr_mem *mem;
   size_t refs;
   bool server;
+  bool system; /* a client that believes the system's CA certificates, which are not read yet */
   SSL_CTX *contexts[TR_TLS_CERTS_MAX];
   size_t count;
   BIO_METHOD *bio;
@@ -43,6 +44,7 @@ struct tr_tls_conn {
   char reason[200];
 };
 
+void tr_tls_believe_system(tr_tls *tls); /* before a client's first handshake */
 BIO_METHOD *tr_tls_bio_method(void); /* NULL: out of memory */
 void tr_tls_keep_session(tr_tls *tls, const char *peer, SSL_SESSION *session); /* own: takes it */
 SSL_SESSION *tr_tls_find_session(const tr_tls *tls, const char *peer);

@@ -11,7 +11,8 @@
  * of its submit functions from callbacks, but neither mem_send, mem_recv nor session_del.
  *
  * A server's HEADERS with END_STREAM are its trailers: when they are written the call is over, and if the peer could still
- * send, RST_STREAM NO_ERROR tells it to stop. Submitted any earlier it would overtake the trailers. */
+ * send, RST_STREAM NO_ERROR tells it to stop (RFC 9113 §8.1). Submitted any earlier it would overtake the trailers. curl 7.88 calls that its
+ * error 92 where it was still uploading, and shows no header; the frames are in order. */
 #include "rpc/internal.h"
 
 #define EXPECTED_HEADERS 4 /* headers up to this many times the limit are counted; then the stream is reset at once */

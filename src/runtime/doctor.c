@@ -247,14 +247,15 @@ static const struct check { const char *name, *sign, *remedy; void (*look)(docto
 };
 enum { CHECKS = sizeof checks / sizeof *checks };
 
-static void put_checks(tr_buf *out) {
-  tr_buf_text(out, "],\"checks\":[");
+void tr_doctor_checks(tr_buf *out) {
+  tr_buf_text(out, "\"checks\":[");
   for (int i = 0; i < CHECKS; i++) {
     tr_buf_printf(out, "%s{\"name\":\"%s\"", i ? "," : "", checks[i].name);
     tr_question_put(out, ",\"sign\":", checks[i].sign);
     tr_question_put(out, ",\"do\":", checks[i].remedy);
     tr_buf_text(out, "}");
   }
+  tr_buf_text(out, "]");
 }
 
 void tr_question_doctor(tr_question *q) {
@@ -269,7 +270,8 @@ void tr_question_doctor(tr_question *q) {
     checks[i].look(&d);
   }
   if (rt->crew) tr_crew_resume(rt->crew);
-  put_checks(&d.out);
-  tr_buf_text(&d.out, "]}");
+  tr_buf_text(&d.out, "],");
+  tr_doctor_checks(&d.out);
+  tr_buf_text(&d.out, "}");
   tr_question_answer(q, &d.out);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What scripts may do beyond the sandbox: rights that whoever runs the runtime has given by name (`--allow launch`,
- * troupe_options_t.grants). A process that a script launches gets none that are not here. */
+ * troupe_options_t.grants). A process that a script launches gets none that are not here. Names, paths and programs are taken word for word,
+ * with the blanks that are in them; only the C option is a list in one text, where a blank within a right has a backslash before it. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +31,7 @@ static bool is_one_of(const char *const *list, const char *text, size_t n) {
 static int check(troupe_t *rt, const char *text, size_t size) {
   const char *equals = memchr(text, '=', size);
   size_t n = equals ? (size_t)(equals - text) : size;
+  if (memchr(text, '\n', size)) return tr_runtime_fail(rt, TR_EINVALID, "a right has no newline in it");
   if (size > GRANT_SIZE) return tr_runtime_fail(rt, TR_EINVALID, "a right longer than %d bytes", GRANT_SIZE);
   if (!is_one_of(names, text, n)) {
     const char *nearest = tr_text_nearest(tr_slice_make(text, n), names);
@@ -55,16 +57,30 @@ static int add(troupe_t *rt, const char *text, size_t size) {
   return 0;
 }
 
-int tr_runtime_allow(troupe_t *rt, const char *list) {
+int tr_runtime_allow(troupe_t *rt, const char *right) {
   tr_runtime_error(rt);
-  for (;;) {
-    list += strspn(list, " ");
-    size_t n = strcspn(list, " ");
-    if (n == 0) return 0;
-    int rc = add(rt, list, n);
-    if (rc) return rc;
-    list += n;
+  return add(rt, right, strlen(right));
+}
+
+/* The next of a list, without what escapes in it; its length, 0: there is none. */
+static size_t take_right(const char **list, char out[GRANT_SIZE + 1]) {
+  size_t n = 0;
+  const char *at = *list + strspn(*list, " ");
+  for (; *at && *at != ' '; at++) {
+    if (*at == '\\' && (at[1] == ' ' || at[1] == '\\')) at++;
+    if (n <= GRANT_SIZE) out[n++] = *at; /* one too many shows that it is too long */
   }
+  *list = at;
+  return n;
+}
+
+int tr_runtime_allow_all(troupe_t *rt, const char *list) {
+  char right[GRANT_SIZE + 1];
+  size_t n;
+  int rc = 0;
+  tr_runtime_error(rt);
+  while (rc == 0 && (n = take_right(&list, right))) rc = add(rt, right, n);
+  return rc;
 }
 
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value) {
@@ -92,19 +108,20 @@ int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, 
   out[0] = 0;
   if (count == SIZE_MAX) {
     for (const char *own = NULL; (own = tr_runtime_next_grant(rt, own));)
-      if (strcmp(own, "launch") != 0 && at < size) at += (size_t)snprintf(out + at, size - at, "%s ", own);
+      if (strcmp(own, "launch") != 0 && at < size) at += (size_t)snprintf(out + at, size - at, "%s\n", own);
     return at < size ? 0 : too_many(error, size);
   }
   for (size_t i = 0; i < count; i++) {
     char name[GRANT_SIZE + 1], *equals;
     snprintf(name, sizeof name, "%.*s", (int)(rights[i].n < GRANT_SIZE ? rights[i].n : GRANT_SIZE), rights[i].p);
-    if (strchr(name, ' ') || rights[i].n > GRANT_SIZE) return tr_error_set(error, TR_EINVALID, "allow[%zu] is no right", i + 1);
     equals = strchr(name, '=');
     if (equals) *equals = 0;
+    bool known = is_one_of(names, name, strlen(name));
+    if (!known || rights[i].n > GRANT_SIZE || memchr(rights[i].p, '\n', rights[i].n)) return tr_error_set(error, TR_EINVALID, "allow[%zu] is no right", i + 1);
     if (!tr_runtime_may(rt, name, equals ? equals + 1 : NULL))
       return tr_error_set(error, TR_EPERMISSION, "a right that this process has not cannot be handed on (--allow %.*s grants it)",
                           TR_SLICE_ARG(rights[i]));
-    if (at < size) at += (size_t)snprintf(out + at, size - at, "%.*s ", TR_SLICE_ARG(rights[i]));
+    if (at < size) at += (size_t)snprintf(out + at, size - at, "%.*s\n", TR_SLICE_ARG(rights[i]));
   }
   return at < size ? 0 : too_many(error, size);
 }

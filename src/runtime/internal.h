@@ -44,12 +44,23 @@ struct tr_uplink {
 
 typedef struct tr_probation {
   _Atomic uint32_t number, failures; /* number: of the reload; 0: none is watched */
+  uint32_t before; /* what served before it */
   uint32_t limit;
   tr_time until;
 } tr_probation;
 
+typedef struct tr_draining { /* drain.c: of older code */
+  tr_timer timer;
+  bool on, due;        /* due: the timer says so */
+  uint32_t version;    /* that serves */
+  tr_time wait, until;
+  size_t open, ended, cut; /* turns: when it began; then */
+  char who[2400];      /* those that were cut off */
+} tr_draining;
+
 struct troupe {
   tr_probation probation;
+  tr_draining draining;
   troupe_options_t options;
   tr_mem mem;
   tr_log log;
@@ -77,6 +88,7 @@ struct troupe {
   tr_link grants;
   tr_script_outside outside;
   atomic_uint programs; /* that scripts run at the moment */
+  bool still;           /* tr_runtime_stand_still */
   size_t grant_count;
   size_t listeners;
   struct tr_fabric *fabric; /* the network in memory that it is a node of, or NULL */
@@ -85,6 +97,7 @@ struct troupe {
   uv_loop_t loop_storage;
   uv_loop_t *loop; /* NULL until a door, a watch or a blocking run needs it */
   tr_net *net;
+  struct tr_fetcher *fetcher; /* http.c; NULL until a script asks */
   tr_watch *watch;
   uint32_t watch_hash;  /* contents that were tried last */
   bool watch_failed;
@@ -175,13 +188,16 @@ void tr_together_watch(troupe_t *rt); /* wake this thread once when another one 
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error);
 typedef void (*tr_changes_fn)(void *ud, unsigned isolate, const tr_reloading *plan);
 /* probation.c: new code that is watched for failures */
-void tr_probation_begin(troupe_t *rt, uint32_t limit, tr_time within); /* of what serves now */
+void tr_probation_begin(troupe_t *rt, uint32_t before, uint32_t limit, tr_time within); /* of the canary, else of what serves now */
 void tr_probation_end(troupe_t *rt);
 void tr_probation_failed(troupe_t *rt, uint32_t number); /* thr: any */
 bool tr_probation_is_over(const troupe_t *rt);
 void tr_probation_go_back(troupe_t *rt);
-/* As troupe_reload, with more to say: how many files, or an error (rt->error). */
+/* reloads.c: as troupe_reload, with more to say: how many files, or an error (rt->error). */
 int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud);
+/* drain.c: turns of older code have so long from now on */
+void tr_drain_begin(troupe_t *rt, tr_time wait);
+void tr_drain_look(troupe_t *rt); /* ->due */
 /* told (may be NULL) hears of each isolate's plan before it is taken, or with options->trial is not. NULL: nothing changed */
 int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error);
 int tr_together_protobuf(troupe_t *rt, tr_slice name, tr_slice set, tr_error *error);
@@ -205,6 +221,10 @@ bool tr_runtime_has_door(const troupe_t *rt);
 bool tr_runtime_may(const troupe_t *rt, const char *name, const char *value);
 const char *tr_runtime_next_grant(const troupe_t *rt, const char *after); /* NULL starts and ends */
 void tr_runtime_free_grants(troupe_t *rt);
+/* http.c: three of the script's hooks. */
+int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error);
+int tr_runtime_fetched(void *ud, void *fetch, tr_script_answer *answer, tr_error *error);
+void tr_runtime_unfetch(void *ud, void *fetch);
 /* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */
 int tr_runtime_luv(void *ud, tr_script_luv *out, tr_error *error);
 bool tr_runtime_luv_alive(troupe_t *rt);
@@ -212,7 +232,7 @@ bool tr_runtime_luv_alive(troupe_t *rt);
 void tr_runtime_outside(troupe_t *rt);
 bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path);
 #define TR_RIGHTS_MAX 8192
-/* Those of these rights, each with a space behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
+/* Those of these rights, each with a newline behind it (SIZE_MAX of them: of its own, but `launch`) into `out`. err: TR_EPERMISSION for one that it has not. */
 int tr_runtime_narrow(const troupe_t *rt, const tr_slice *rights, size_t count, char *out, size_t size, tr_error *error);
 /* launch.c: the script's hooks; the end of all processes, in order and at once */
 int tr_runtime_launch(void *ud, const tr_script_launch *asked, tr_error *error);

@@ -99,8 +99,8 @@ static int spawn(tr_launched *l, tr_error *error) {
   if (l->serves_moved) add(&w, "--moved");
   if (rt->watch) add(&w, "--watch");
   snprintf(allow, sizeof allow, "%s", l->allow);
-  for (char *at = allow; *at;) { /* each with a space behind it */
-    char *end = strchr(at, ' ');
+  for (char *at = allow; *at;) { /* each with a newline behind it */
+    char *end = strchr(at, '\n');
     *end = 0;
     add(&w, "--allow");
     add(&w, at);

@@ -4,6 +4,7 @@
  * Agents run in the prepare handle, just before the loop would sleep: everything that a batch of socket reads brought is handled
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
+#include "net/fetch.h"
 #include "runtime/isolate.h"
 #include "runtime/record.h"
 #include "runtime/secure.h"
@@ -136,6 +137,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   } while (more && (budget_us == 0 || now - begin < budget_us));
   rt->in_poll = false;
   if (tr_probation_is_over(rt)) tr_probation_go_back(rt);
+  if (rt->draining.due) tr_drain_look(rt);
   if (!tr_list_empty(&rt->saves)) {
     tr_runtime_saves_step(rt);
     if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
@@ -190,6 +192,8 @@ void tr_runtime_loop_close(troupe_t *rt) {
   tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
   tr_script_luv_close(rt->script);
+  if (rt->fetcher) tr_fetcher_close(rt->fetcher);
+  rt->fetcher = NULL;
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
   for (int i = 0; i < CLOSE_ROUNDS && !tr_net_idle(rt->net); i++) uv_run(rt->loop, UV_RUN_ONCE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * One agent, looked at closely; and the end of a turn of it.
  *
- * "inspect" { agent, window?, limit? } → { id, doing, isolate, queued, mail = [ { type, kind, sender } ], turns, cpu, memory, version, file,
+ * "inspect" { agent, window?, limit? } → { id, doing, isolate, queued, mail = [ { type, kind, sender } ], turns, cpu, memory, version, code, canary?, file,
  * failures = { count, last, ago_s }, about = { … }, timers, turns_open = [ { type, doing, sender, since_s, traceback } ], state } ·
  * "break" { agent, waiting? } → { agent, turns, traceback }
  * An inspection takes `window` seconds (0.2), in which its running time is measured: `cpu` is the part of one processor that it had. */
@@ -63,6 +63,7 @@ static int put_agent(tr_buf *out, const inspection *self, const tr_agent *agent,
   if (seconds > 0)
     tr_buf_printf(out, ",\"window_s\":%.3f,\"turns_s\":%.1f,\"cpu\":%.4f", seconds, (double)(agent->turns - self->turns) / seconds, (double)busy / 1e6 / seconds);
   tr_buf_printf(out, ",\"memory\":%zu,\"version\":%lld,\"program\":%s", about.memory, (long long)about.version, about.program ? "true" : "false");
+  if (about.number) tr_buf_printf(out, ",\"code\":%u%s", about.number, about.canary ? ",\"canary\":true" : "");
   tr_question_put(out, ",\"file\":", ours ? about.file : "");
   put_failures(out, &about, tr_core_now(tr_core_of_isolate(self->rt, isolate)));
   int rc = tr_script_inspect(agent, STATE_MAX, out, error);

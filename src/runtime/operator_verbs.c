@@ -65,6 +65,22 @@ static void put_older(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   tr_buf_text(out, "]");
 }
 
+/* Who is on the canary's code, and how both codes have done since it began. */
+static void put_canary(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
+  tr_canary_about sum = { 0, 0, 0, 0 }, one;
+  if (!tr_script_class_canary(class_, &sum)) return;
+  for (unsigned i = 1; i < tr_runtime_shares(rt); i++) {
+    const tr_class *share = tr_core_find_class(tr_runtime_share(rt, i).core, tr_name_view(tr_class_type(class_)));
+    if (!share || !tr_script_class_canary(share, &one)) continue;
+    sum.instances += one.instances;
+    sum.turns += one.turns;
+    sum.failed += one.failed;
+    sum.failed_others += one.failed_others;
+  }
+  tr_buf_printf(out, ",\"canary\":{\"code\":%u,\"instances\":%u,\"turns\":%u,\"failed\":%u,\"failed_others\":%u}",
+                tr_script_canary(rt->script, NULL), sum.instances, sum.turns, sum.failed, sum.failed_others);
+}
+
 /* In all isolates: the others stand still meanwhile. */
 static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
   counts sum = { 0, 0, 0 };
@@ -79,6 +95,7 @@ static void put_class(tr_buf *out, const troupe_t *rt, const tr_class *class_) {
     tr_buf_printf(out, ",\"version\":%lld,\"program\":%s,\"code\":%u", (long long)about.version, about.program ? "true" : "false",
                   about.number);
     put_older(out, rt, class_);
+    put_canary(out, rt, class_);
   }
   tr_buf_text(out, "}");
 }
@@ -108,6 +125,15 @@ static void put_rights(tr_buf *out, const troupe_t *rt) {
   tr_buf_text(out, "]");
 }
 
+static void put_code(tr_buf *out, const troupe_t *rt) {
+  char keys[TR_CANARY_TEXT];
+  uint32_t canary = tr_script_canary(rt->script, keys);
+  tr_buf_printf(out, ",\"code\":{\"serves\":%u,\"oldest\":%u", tr_script_number(rt->script), tr_script_oldest(rt->script));
+  if (canary) tr_buf_printf(out, ",\"canary\":%u", canary);
+  if (canary) tr_question_put(out, ",\"keys\":", keys);
+  tr_buf_text(out, "}");
+}
+
 static void answer_ps(tr_question *q) {
   static const char *const stages[] = { "running", "draining", "draining", "closing", "leaving", "done" };
   troupe_t *rt = q->self->rt;
@@ -117,7 +143,7 @@ static void answer_ps(tr_question *q) {
   tr_buf_printf(&out, "{\"pid\":%ld", (long)getpid());
   tr_question_put(&out, ",\"version\":", TR_VERSION);
   tr_buf_printf(&out, ",\"uptime_s\":%.3f,\"stage\":\"%s\"", (double)(tr_runtime_now(rt) - rt->begun) / 1e6, stages[rt->stage]);
-  tr_buf_printf(&out, ",\"code\":{\"serves\":%u,\"oldest\":%u}", tr_script_number(rt->script), tr_script_oldest(rt->script));
+  put_code(&out, rt);
   put_doors(&out, rt);
   put_rights(&out, rt);
   tr_buf_text(&out, ",\"agents\":[");

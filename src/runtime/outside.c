@@ -256,6 +256,7 @@ static int start(void *ud, const tr_script_exec *asked, void **out, tr_error *er
   if (text.failed) tr_error_set(error, TR_EMEMORY, "out of memory");
   else *out = tr_program_start(asked->mem, (char *const *)argv, (char *const *)environment, asked->in, asked->most, error);
   tr_buf_fini(&text);
+  if (*out && rt->still) tr_program_wait(*out, asked->timeout);
   if (*out) return 0;
   atomic_fetch_sub(&rt->programs, 1);
   return error->code;
@@ -275,4 +276,6 @@ static void stop(void *ud, void *program) {
   tr_program_stop(program);
 }
 
-void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_luv, rt }; }
+void tr_runtime_stand_still(troupe_t *rt) { rt->still = true; }
+
+void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_fetch, tr_runtime_fetched, tr_runtime_unfetch, tr_runtime_luv, rt }; }

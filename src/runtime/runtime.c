@@ -184,7 +184,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->going);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
-  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow(rt, copy.grants) : 0;
+  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
   if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
@@ -261,20 +261,4 @@ int troupe_load_file(troupe_t *rt, const char *path) { return tr_runtime_load(rt
 int tr_runtime_load(troupe_t *rt, const char *path, const tr_slice *args, size_t argc) {
   tr_error *error = begin_load(rt);
   return after_load(rt, tr_together_load(rt, path, (tr_slice){ NULL, 0 }, args, argc, error));
-}
-
-int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
-  size_t changed = 0;
-  tr_error *error = begin_load(rt);
-  int rc = tr_together_reload(rt, options, told, ud, &changed, error);
-  if (rc) return rc;
-  if (!changed || options->trial) return (int)changed;
-  tr_probation_end(rt); /* it was of what served before */
-  after_load(rt, 0);
-  return (int)changed;
-}
-
-int troupe_reload(troupe_t *rt, const char *name) {
-  tr_reload_options options = { .names = &name, .count = name ? 1 : 0 };
-  return tr_runtime_reload(rt, &options, NULL, NULL);
 }

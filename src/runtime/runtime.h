@@ -51,8 +51,9 @@ void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
 void tr_runtime_set_compress(troupe_t *rt, uint32_t from); /* troupe_options_t.compress_from; before any door is opened */
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
-/* Give scripts rights: "launch", "net=HOST:PORT", separated by spaces. TR_EINVALID. */
-int tr_runtime_allow(troupe_t *rt, const char *list);
+/* Give scripts a right: "launch", "net=HOST:PORT"; or all of a list (troupe_options_t.grants). TR_EINVALID. */
+int tr_runtime_allow(troupe_t *rt, const char *right);
+int tr_runtime_allow_all(troupe_t *rt, const char *list);
 
 /* This process was launched by another, to which it speaks over descriptor 3: serve this agent. moved: none until it is moved here. */
 int tr_runtime_serve_parent(troupe_t *rt, const char *agent, bool moved);
@@ -83,6 +84,8 @@ int tr_runtime_set_state(troupe_t *rt, const char *path);
 bool tr_runtime_stopping(const troupe_t *rt);
 /* What is in a state file, as JSON: { saved, bytes, records = [ { kind, agent, version, bytes, value } ] }, appended to out. */
 int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
+/* What `troupe doctor` looks for, as a member of JSON: "checks":[ { name, sign, do } ]. */
+void tr_doctor_checks(tr_buf *out);
 /* The state of the instance "type/key" as a save would store it. own: *out is the caller's. err: TROUPE_ENOT_FOUND: there is none. Between turns
  * only. */
 int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);
@@ -98,6 +101,8 @@ int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, cons
                     tr_error *error);
 /* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
 bool tr_runtime_working(const troupe_t *rt);
+/* Its clock stands while it works: what scripts start outside is waited for on the spot, or all of its time would pass at once. */
+void tr_runtime_stand_still(troupe_t *rt);
 int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happened */
 void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
 bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */
@@ -107,6 +112,15 @@ int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);
 void tr_runtime_loaded(troupe_t *rt);
+/* reloads.c: as troupe_reload_with */
+typedef struct tr_reload_order {
+  tr_reload_options what;
+  bool watched;            /* it is taken back when more than `errors` turns of the new code fail within that time */
+  uint32_t errors;
+  tr_time within;          /* negative: a minute; of a canary: as long as it is one */
+  tr_time drain;           /* negative: turns of older code have any time */
+} tr_reload_order;
+int tr_runtime_reload_as(troupe_t *rt, const tr_reload_order *order);
 /* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */
 int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const char **bound);
 /* tr_signer_make. */

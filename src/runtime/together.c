@@ -72,7 +72,7 @@ static int swap_all(troupe_t *rt, const tr_reload_options *options, tr_changes_f
 /* All that can fail comes before the swap. */
 static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
   char *copies[TR_ISOLATES_MOST] = { NULL };
-  tr_reload_options options = { .names = &name, .count = 1, .source = source };
+  tr_reload_options options = { .names = &name, .count = 1, .source = source, .again = true };
   size_t changed;
   int rc = 0;
   for (unsigned i = 0; !rc && i < count_of(rt); i++) {

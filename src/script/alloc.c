@@ -194,7 +194,7 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   }
   if (more >= LARGE && script->meter && script->active) { /* filling it takes long, in C: that counts, and is looked at soon */
     script->meter->used += more / 16;
-    if (more >= TR_HEAVY) script->accounts[owner].heavy = script->meter->heavy = true;
+    if (more >= TR_HEAVY && !script->meter->heavy) script->accounts[owner].heavy = script->meter->heavy = 1;
     tr_meter_alarm(script);
   }
   if (!owner || owner != script->owner || !script->active) return true;
@@ -206,9 +206,15 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   return false;
 }
 
+/* There is none: whatever catches that, the hook comes next, and puts `owner` right. */
+static void *refuse(tr_script *script) {
+  tr_meter_alarm(script);
+  return NULL;
+}
+
 /* All but the short way: what is large, what changes its size, what memory there is none for. */
 static __attribute__((noinline)) void *allocate_slowly(tr_script *script, void *ptr, size_t old_size, size_t new_size) {
-  if (new_size > BLOCK_MAX) return NULL;
+  if (new_size > BLOCK_MAX) return refuse(script);
   tr_block_head *old = ptr ? (tr_block_head *)ptr - 1 : NULL;
   old_size = ptr ? rounded(old_size + HEAD) : 0; /* without a block, Lua puts the kind of object there */
   new_size = new_size ? rounded(new_size + HEAD) : 0;
@@ -223,7 +229,7 @@ static __attribute__((noinline)) void *allocate_slowly(tr_script *script, void *
   if (old_size == new_size) return ptr;
   if (new_size > old_size && !may_grow(script, owner, new_size - old_size)) return NULL;
   tr_block_head *block = old ? resize(script, old, old_size, new_size) : take(script, new_size);
-  if (!block) return NULL;
+  if (!block) return refuse(script);
   script->used = script->used - old_size + new_size;
   if (!old) block->owner = owner;
   if (new_size < old_size) {

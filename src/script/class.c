@@ -35,9 +35,9 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
   agent->user_ref = tr_slot_new(L, &script->instances, lua_gettop(L) - 2);
   agent->user = instance;
   instance->agent = agent;
-  tr_instance_set_def(instance, class_->def);
+  tr_instance_set_def(instance, tr_class_code(class_, agent));
   if (tr_script_home(script)->sleepers.count) tr_sleepers_wake(instance);
-  tr_script_timers_sync(instance, class_->def);
+  tr_script_timers_sync(instance, instance->def);
   lua_remove(L, -2);
   return instance;
 }
@@ -163,17 +163,33 @@ static bool migrate(lua_State *L, tr_instance *instance, const tr_definition *de
                "agent=%s from=%lld to=%lld error=\"%s: %s\" (it stays on the old version)", name,
                (long long)instance->def->version, (long long)def->version, tr_error_name(error.code), error.text);
   instance->pinned = true;
+  const tr_script_options *home = &tr_script_home(instance->class_->script)->options;
+  if (home->failed) home->failed(home->ud, def->number);
+  tr_canary_failed(instance, def->number);
+  return false;
+}
+
+/* Its state, on the top, comes to the version of this code, or it stays. */
+static bool cross(lua_State *L, tr_instance *instance, const tr_definition *def, int at) {
+  char name[160];
+  if (instance->def->version == def->version) return true;
+  tr_canary_keep(L, instance, def);
+  if (def->migrate_ref != LUA_NOREF) return migrate(L, instance, def, lua_gettop(L));
+  if (def->number > instance->def->number || tr_canary_take_back(L, instance, at)) return true;
+  tr_agent_name(instance->agent, name, sizeof name);
+  tr_log_write(tr_core_log(instance->class_->script->core), TR_LOG_WARN, "canary.anew",
+               "agent=%s (it was made by the canary, and the code that serves cannot migrate its state)", name);
+  tr_agent_restart(instance->class_->script->core, instance->agent);
   return false;
 }
 
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
-  tr_definition *def = instance->class_->def;
+  tr_definition *def = tr_class_code(instance->class_, instance->agent);
   int top = lua_gettop(L);
   if (instance->def == def || instance->pinned) return;
   if (instance->has_self) {
     lua_getiuservalue(L, at, 1);
-    if (instance->def->version != def->version && def->migrate_ref != LUA_NOREF &&
-        !migrate(L, instance, def, lua_gettop(L))) {
+    if (!cross(L, instance, def, at)) {
       lua_settop(L, top);
       return;
     }
@@ -241,6 +257,10 @@ static uint8_t priority(void *class_ud, const tr_name *type) {
   return (uint8_t)tr_definition_priority(class_->def, type);
 }
 
+static bool has_init(const tr_script_class *class_, const tr_definition *def) {
+  return def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 || class_->restores || def->close_ref != LUA_NOREF;
+}
+
 tr_class_options tr_script_class_options(tr_script_class *class_, const tr_definition *def) {
   return (tr_class_options){
     .type = tr_slice_of(def->type),
@@ -252,9 +272,8 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .requeue = def->requeue,
     .shared = def->shared,
     .priority = def->priority_count ? priority : NULL,
-    .has_init = def->init_ref != LUA_NOREF || def->state_is_function || def->tick_count > 0 ||
-        class_->restores || def->close_ref != LUA_NOREF,
-    .has_close = def->close_ref != LUA_NOREF,
+    .has_init = has_init(class_, def) || (class_->canary && has_init(class_, class_->canary)),
+    .has_close = def->close_ref != LUA_NOREF || (class_->canary && class_->canary->close_ref != LUA_NOREF),
     .pool = def->pool,
     .direct_topics = !def->program,
     .exclusive_init = def->program,
@@ -286,7 +305,7 @@ tr_script_class *tr_script_class_new(tr_script *script, tr_script_file *file, tr
   class_->def = def;
   def->refs++;
   tr_list_init(&class_->versions);
-  tr_class_versions_add(class_, def);
+  tr_class_versions_add(class_, def, script->number);
   tr_list_init(&class_->subs);
   tr_list_init(&class_->run_subs);
   tr_list_init(&class_->idle);

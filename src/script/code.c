@@ -74,6 +74,26 @@ bool tr_code_find(const tr_code *code, const char *path, tr_slice *source) {
   return self != NULL;
 }
 
+/* Of all that it was made of, in the order in which it was read. */
+uint64_t tr_code_hash(const tr_code *code) {
+  uint64_t hash = 1;
+  for (const tr_link *link = code->texts.next; link != &code->texts; link = link->next) {
+    const text *self = TR_CONTAINER(link, text, link);
+    hash = hash * UINT64_C(0x9E3779B97F4A7C15) + tr_source_hash(tr_slice_of(self->path));
+    hash = hash * UINT64_C(0x9E3779B97F4A7C15) + tr_source_hash(tr_slice_make(self->bytes, self->size - 1));
+  }
+  return hash ? hash : 1;
+}
+
+const char *tr_code_next(const tr_code *code, const char *after, tr_slice *source) {
+  const text *before = after ? find(code, after) : NULL;
+  const tr_link *link = before ? before->link.next : code->texts.next;
+  if (link == &code->texts) return NULL;
+  const text *self = TR_CONTAINER(link, text, link);
+  *source = tr_slice_make(self->bytes, self->size - 1);
+  return self->path;
+}
+
 int tr_code_set_main(tr_code *code, const char *name, tr_slice source, char *const *args, size_t argc) {
   code->name = tr_strndup(code->mem, name, strlen(name));
   code->args = argc ? tr_calloc(code->mem, argc, sizeof *code->args) : NULL;

@@ -30,6 +30,8 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about) {
   const tr_script *script = instance->class_->script;
   tr_failures failures = tr_instance_failures(instance);
   about->version = instance->def->version;
+  about->number = instance->def->number;
+  about->canary = tr_class_whole(instance->class_)->canary && about->number == tr_class_whole(instance->class_)->canary->number;
   about->memory = instance->account ? script->accounts[instance->account].used : 0;
   about->busy = instance->more->busy;
   about->failures = failures.count;
@@ -163,7 +165,7 @@ static int break_off(lua_State *L, void *ud) {
   for (tr_turn *turn = self->agent->turn; turn && !count; turn = turn->below) {
     if (!computes(turn)) continue;
     tell(L, self, turn);
-    tr_meter_break(turn->user);
+    tr_meter_break(turn->user, "ended by the operator");
     count++;
   }
   for (tr_turn *turn = count ? NULL : self->agent->turn; turn && self->waiting; turn = turn->below) {

@@ -11,7 +11,9 @@ static const tr_schema *schema_of_target(tr_script *script, const tr_msg *msg) {
   if (msg->kind == TR_MSG_EVENT) return NULL;
   tr_class *class_ = tr_core_find_class(script->core, tr_name_view(msg->target_type));
   const tr_script_class *ours = class_ ? tr_script_class_of(class_) : NULL;
-  return ours ? tr_schema_of(ours->def, msg->type) : NULL;
+  if (!ours) return NULL;
+  bool canary = ours->canary && msg->target_key && tr_class_is_canary(ours, tr_name_view(msg->target_key));
+  return tr_schema_of(canary ? ours->canary : ours->def, msg->type);
 }
 
 int tr_contract_sent(lua_State *L, const tr_lua_turn *lt, const tr_msg *msg, int slots, tr_error *error) {

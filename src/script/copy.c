@@ -403,6 +403,25 @@ int tr_copy_top(lua_State *L, tr_copy *copy) {
 
 /* --- state --- */
 
+/* As lua_setmetatable with the one on the top. A `__gc` that a script put into it after setmetatable is hidden meanwhile: Lua would mark the
+ * clone for it, and run it wherever the collector is, with hooks off. */
+static void give_metatable(lua_State *L, int at) {
+  bool hides = !tr_script_is_foreign(tr_script_of(L)) && tr_raw_field(L, -1, "__gc") != LUA_TNIL;
+  if (!hides) {
+    lua_settop(L, at + 1);
+    lua_setmetatable(L, at);
+    return;
+  }
+  lua_pushliteral(L, "__gc");
+  lua_pushnil(L);
+  lua_rawset(L, at + 1);
+  lua_pushvalue(L, at + 1);
+  lua_setmetatable(L, at);
+  lua_pushliteral(L, "__gc");
+  lua_insert(L, -2);
+  lua_rawset(L, at + 1);
+}
+
 /* Replace the table at the top by its clone; `memo` is the index of { [table] = clone }. */
 static void clone(lua_State *L, int memo, int depth) {
   int from = lua_gettop(L);
@@ -424,7 +443,7 @@ static void clone(lua_State *L, int memo, int depth) {
     lua_insert(L, -2);
     lua_rawset(L, from + 1);
   }
-  if (lua_getmetatable(L, from)) lua_setmetatable(L, from + 1);
+  if (lua_getmetatable(L, from)) give_metatable(L, from + 1);
   lua_settop(L, from + 1);
   lua_replace(L, from);
 }
@@ -435,4 +454,18 @@ void tr_clone_top(lua_State *L) {
   lua_insert(L, -2);
   clone(L, lua_gettop(L) - 1, 0);
   lua_remove(L, -2);
+}
+
+void tr_table_become(lua_State *L, int table, int content) {
+  for (lua_pushnil(L); lua_next(L, table);) {
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_pushnil(L);
+    lua_rawset(L, table);
+  }
+  for (lua_pushnil(L); lua_next(L, content);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, table);
+  }
 }

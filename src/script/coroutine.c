@@ -11,6 +11,7 @@
 #include "script/internal.h"
 
 #define RESUME_CHARGE 200 /* what a resume counts as, so that short coroutines cannot hide from the hook */
+#define CLOSES_MOST 8     /* within each other: for closing Lua does not count on where the C stack is, and each may need half a megabyte */
 
 static lua_State *check_thread(lua_State *L, int at) {
   lua_State *co = lua_tothread(L, at);
@@ -22,9 +23,11 @@ static lua_State *check_thread(lua_State *L, int at) {
  * with hooks off. */
 static bool reset(tr_script *script, lua_State *co) {
   bool could_wait = script->can_wait, good;
-  if (lua_status(co) > LUA_YIELD && lua_gethookcount(co) == 1) return false;
+  if ((lua_status(co) > LUA_YIELD && lua_gethookcount(co) == 1) || script->closes >= CLOSES_MOST) return false;
   script->can_wait = false;
+  script->closes++;
   good = lua_resetthread(co) == LUA_OK;
+  script->closes--;
   script->can_wait = could_wait;
   return good;
 }
@@ -147,6 +150,7 @@ static int co_close(lua_State *L) {
   const char *status = status_of(L, co);
   if (strcmp(status, "suspended") != 0 && strcmp(status, "dead") != 0)
     return luaL_error(L, "cannot close a %s coroutine", status);
+  if (tr_script_of(L)->closes >= CLOSES_MOST) return luaL_error(L, "C stack overflow (more than %d coroutine.close within each other)", CLOSES_MOST);
   bool good = reset(tr_script_of(L), co);
   lua_pushboolean(L, good);
   if (good || lua_gettop(co) == 0) return 1;

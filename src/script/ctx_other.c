@@ -109,14 +109,18 @@ static int ctx_subscriptions(lua_State *L) {
   return 1;
 }
 
+#define FIELDS_MOST 4096 /* bytes: a line of the log is cut long before */
+
 /* A key and a value are at 6 and 7: ` key="value"` goes to the end of the text at 5. They must not look like another field. */
 static void add_field(lua_State *L) {
   luaL_Buffer out;
   size_t n, m;
   const char *key = luaL_tolstring(L, 6, &n), *value = luaL_tolstring(L, 7, &m);
+  if (n > FIELDS_MOST) n = FIELDS_MOST;
+  if (m > FIELDS_MOST) m = FIELDS_MOST;
   luaL_buffinit(L, &out);
   luaL_addchar(&out, ' ');
-  for (size_t i = 0; i < n; i++) luaL_addchar(&out, isalnum((unsigned char)key[i]) || strchr("_.-", key[i]) ? key[i] : '_');
+  for (size_t i = 0; i < n; i++) luaL_addchar(&out, isalnum((unsigned char)key[i]) || (key[i] && strchr("_.-", key[i])) ? key[i] : '_');
   luaL_addstring(&out, "=\"");
   for (size_t i = 0; i < m; i++) {
     if (value[i] == '"' || value[i] == '\\') luaL_addchar(&out, '\\');
@@ -146,7 +150,7 @@ static int ctx_log(lua_State *L) {
   lua_settop(L, 4);
   lua_pushliteral(L, ""); /* 5: the fields so far */
   if (lua_istable(L, 4))
-    for (lua_pushnil(L); lua_next(L, 4); lua_settop(L, 6)) add_field(L);
+    for (lua_pushnil(L); lua_rawlen(L, 5) < FIELDS_MOST && lua_next(L, 4); lua_settop(L, 6)) add_field(L);
   const char *line = luaL_gsub(L, luaL_tolstring(L, 3, NULL), "\n", " | ");
   tr_log_write(log, (tr_log_level)at, "agent.log", "agent=%s text=\"%s\"%s", name, line, lua_tostring(L, 5));
   return 0;

@@ -3,10 +3,9 @@
  *
  * The agent's table is read once, raw, when its file is loaded: every key must be known and of the right type;
  * nothing is looked up by name later. The result is counted: the class, each instance and each open turn hold the
- * version they are on, and the last one to go frees it. To add a key: its name in `names`, a row in `keys`, and a
- * reader below if its value matters.
+ * version they are on, and the last one to go frees it. To add a key: a row in keys.c, with a reader if its value matters.
  *
- * Errors name file, line, what was expected (fields.c). Next: handlers.c, subscriptions.c. */
+ * Errors name file, line, what was expected (fields.c). Next: keys.c, handlers.c, subscriptions.c. */
 #include "base/text.h"
 #include "core/id.h"
 #include "script/internal.h"
@@ -20,7 +19,6 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->script = script;
   def->table_ref = def->state_ref = def->methods_ref = def->meta_ref = def->init_ref = def->migrate_ref = LUA_NOREF;
   def->env_ref = def->close_ref = def->save_ref = def->restore_ref = LUA_NOREF;
-  def->requests.star.ref = def->events.star.ref = LUA_NOREF;
   def->timeout = TR_SECONDS(30);
   def->instructions = TR_INSTRUCTIONS;
   def->turn_time = TR_MILLISECONDS(5000);
@@ -42,8 +40,7 @@ void tr_definition_unref(tr_definition *def) {
   if (!def || --def->refs > 0) return;
   tr_mem *mem = def->script->mem;
   unref_lua(def);
-  tr_handlers_fini(def->script, &def->requests);
-  tr_handlers_fini(def->script, &def->events);
+  tr_handlers_unref(def->script, def->handlers);
   for (tr_link *link; (link = tr_list_pop(&def->subs));) tr_sub_spec_free(TR_CONTAINER(link, tr_sub_spec, link));
   for (size_t i = 0; i < def->tick_count; i++) tr_name_unref(def->ticks[i].type);
   tr_free(mem, def->ticks, def->tick_count * sizeof *def->ticks);
@@ -69,62 +66,6 @@ tr_priority tr_definition_priority(const tr_definition *def, const tr_name *type
   for (size_t i = 0; i < def->priority_count; i++)
     if (def->priorities[i].type == type) return def->priorities[i].priority;
   return TR_PRIORITY_NORMAL;
-}
-
-/* --- keys and their types --- */
-
-static const char *const names[] = {
-  "type", "description", "subscriptions", "autostart", "state", "methods", "on", "on_event", "on_request", "messages",
-  "replies", "timers",
-  "version", "init", "close", "save", "restore", "migrate", "timeout", "idle", "pool", "reentrant", "priority",
-  "mailbox", "limits",
-  "failures", "requeue", "shards", "shared", "vm", "nulls", NULL
-};
-
-enum { STRING = 1 << LUA_TSTRING, TABLE = 1 << LUA_TTABLE, FUNCTION = 1 << LUA_TFUNCTION, NUMBER = 1 << LUA_TNUMBER,
-       BOOLEAN = 1 << LUA_TBOOLEAN };
-static const struct key { const char *name; int types; const char *expected; } keys[] = {
-  { "type", STRING, "a string" },
-  { "description", STRING, "a string" },
-  { "subscriptions", TABLE, "a list" },
-  { "autostart", BOOLEAN | STRING | TABLE, "true, a key or a list of keys" },
-  { "state", TABLE | FUNCTION, "a table or a function" },
-  { "methods", TABLE, "a table of functions" },
-  { "messages", TABLE, "a table of schemas" },
-  { "replies", TABLE, "a table of message types" },
-  { "timers", TABLE, "a table of seconds by message type" },
-  { "version", NUMBER, "an integer" },
-  { "init", FUNCTION, "a function" },
-  { "close", FUNCTION, "a function" },
-  { "save", FUNCTION, "a function" },
-  { "restore", FUNCTION, "a function" },
-  { "migrate", FUNCTION, "a function" },
-  { "timeout", NUMBER | BOOLEAN, "a number of seconds, or false" },
-  { "idle", NUMBER, "a number of seconds" },
-  { "pool", NUMBER, "an integer" },
-  { "reentrant", BOOLEAN, "true or false" },
-  { "priority", TABLE, "a table of \"high\", \"normal\" or \"low\" by message type" },
-  { "mailbox", TABLE, "a table such as { limit = 10000, overflow = \"wait\" }" },
-  { "limits", TABLE, "a table such as { instructions = 1e8 }" },
-  { "failures", TABLE, "a table such as { limit = 5, within = 60, action = \"restart\" }" },
-  { "requeue", BOOLEAN, "true or false" },
-  { "shards", TABLE, "a list" },
-  { "shared", BOOLEAN, "true or false" },
-  { "vm", STRING, "\"own\"" },
-  { "nulls", STRING, "\"keep\"" },
-};
-
-static int check_types(lua_State *L, int table, const tr_place *place) {
-  uint64_t present = tr_fields_present(L, table, keys, sizeof *keys, sizeof keys / sizeof *keys);
-  for (size_t i = 0; present; i++, present >>= 1) {
-    if (!(present & 1)) continue;
-    int type = tr_raw_field(L, table, keys[i].name);
-    if (type != LUA_TNIL && !(keys[i].types & 1 << type))
-      return tr_definition_error(place, NULL, keys[i].name, "`%s` must be %s, not %s", keys[i].name, keys[i].expected,
-                                 tr_type_name(L, -1));
-    lua_pop(L, 1);
-  }
-  return 0;
 }
 
 /* --- the whole --- */
@@ -178,15 +119,16 @@ static void warn_later(lua_State *L, int table, const tr_place *place, const tr_
   lua_pop(L, 1);
 }
 
-int tr_definition_read(lua_State *L, tr_definition *def, const tr_place *place, const char *default_type) {
+int tr_definition_read(lua_State *L, tr_definition *def, const tr_definition *before, const tr_place *place,
+                       const char *default_type) {
   int table = lua_gettop(L);
+  uint64_t present;
   tr_need_stack(L, 40);
-  int rc = tr_fields_known(L, table, place, NULL, "an agent", names);
-  if (!rc) rc = check_types(L, table, place);
+  int rc = tr_keys_check(L, table, place, &present);
   if (!rc) rc = read_type(L, table, def, place, default_type);
-  if (!rc) rc = tr_keys_read(L, table, def, place);
+  if (!rc) rc = tr_keys_read(L, table, present, def, place);
   lua_settop(L, table);
-  if (!rc) rc = tr_handlers_read(L, table, def, place);
+  if (!rc) rc = tr_handlers_read(L, table, def, before, place);
   if (!rc) warn_later(L, table, place, def);
   lua_settop(L, table);
   if (!rc) def->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);

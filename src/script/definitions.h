@@ -7,6 +7,12 @@
 /* --- definition.c, fields.c, handlers.c, subscriptions.c: what a file's table says --- */
 typedef struct tr_handler { tr_name *type; int ref; bool list; } tr_handler; /* list: { match|false, handle, … } */
 typedef struct tr_handlers { tr_handler *items; size_t cap; tr_handler star; } tr_handlers;
+typedef struct tr_handler_set { /* counted: agents of one file that give the same tables share it */
+  unsigned refs;
+  tr_handlers requests, events_apart;
+  const tr_handlers *events; /* the requests' own, where there is neither `on_request` nor `on_event` */
+  const void *from[3];       /* those tables, to compare with another agent's while the file is read */
+} tr_handler_set;
 typedef struct tr_sub_spec {
   tr_link link;
   tr_script *script;
@@ -53,7 +59,7 @@ struct tr_definition {
   uint32_t timer_limit;
   uint32_t mailbox_limit;
   tr_overflow overflow;
-  tr_handlers requests, events;
+  tr_handler_set *handlers; /* NULL: a program */
   tr_link subs; /* tr_sub_spec, moved to the class when it becomes active */
   tr_tick_spec *ticks;
   size_t tick_count;
@@ -78,31 +84,33 @@ typedef struct tr_place { const char *name; tr_slice source; tr_error *error; } 
 
 tr_definition *tr_definition_new(tr_script *script);
 void tr_definition_unref(tr_definition *definition); /* does not raise */
-/* Read the agent's table on the top into `definition`. 0 or a code naming file, line, what was expected. [-1, +0, m] */
-int tr_definition_read(lua_State *L, tr_definition *definition, const tr_place *place, const char *default_type);
+/* Read the agent's table on the top into `definition`. `before`: another of the same reading of the file, or NULL.
+ * 0 or a code naming file, line, what was expected. [-1, +0, m] */
+int tr_definition_read(lua_State *L, tr_definition *definition, const tr_definition *before, const tr_place *place,
+                       const char *default_type);
 tr_priority tr_definition_priority(const tr_definition *definition, const tr_name *type);
 int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* "a table" */
 const char *tr_type_name(lua_State *L, int at);
 int tr_raw_field(lua_State *L, int at, const char *name); /* as lua_getfield, without metamethods */
-/* Which of the keys the table at `at` has, a bit each: names as the first members of `count` rows, at most 64. Looking at what is there costs
- * a tenth of looking for all that may be; with ten thousand types that is half of a start. */
-uint64_t tr_fields_present(lua_State *L, int at, const void *rows, size_t row_size, size_t count);
 /* TR_EINVALID unless every key of the table at `at` is one of `names`. parent: the key in the source behind which they
  * stand, NULL for the agent's own table; of: what they are keys of, as the error calls it. */
 int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *parent, const char *of,
                     const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
-int tr_keys_read(lua_State *L, int table, tr_definition *definition, const tr_place *place); /* keys.c */
-int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_place *place);
-void tr_handlers_fini(tr_script *script, tr_handlers *handlers);
-const tr_handler *tr_handlers_find(const tr_handlers *handlers, const tr_name *type);
+/* keys.c: are all keys known, and their values of the right type? A bit for each that is there. Then read those. */
+int tr_keys_check(lua_State *L, int table, const tr_place *place, uint64_t *present);
+int tr_keys_read(lua_State *L, int table, uint64_t present, tr_definition *definition, const tr_place *place);
+int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_definition *before, const tr_place *place);
+void tr_handlers_unref(tr_script *script, tr_handler_set *set); /* does not raise; NULL is fine */
+const tr_handler *tr_handlers_find(const tr_definition *definition, const tr_msg *msg); /* NULL: none */
 int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
 /* One form at `at`: *out, or a code with text in *error (no place). */
 int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
 void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */
+bool tr_subs_have(const tr_definition *definition, const tr_sub_spec *sub); /* among those not active yet */
 bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b);
 tr_shared_sub tr_sub_spec_shared(const tr_sub_spec *sub, const char *type); /* borrows; not of the function form */
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error);

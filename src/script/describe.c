@@ -34,15 +34,16 @@ static bool in_handlers(const tr_handlers *handlers, const tr_name *type) {
 }
 
 static int put_messages(const tr_definition *def, const tr_sink *sink) {
-  const tr_handlers *const both[] = { &def->requests, &def->events };
+  const tr_handler_set *set = def->handlers; /* NULL: a program */
+  const tr_handlers *const both[] = { set ? &set->requests : NULL, set ? set->events : NULL };
   int rc = sink->key(sink->ud, TR_SLICE_LITERAL("messages"));
   if (!rc) rc = sink->begin_array(sink->ud, TR_SIZE_UNKNOWN);
-  for (int n = 0; n < 2; n++)
+  for (int n = 0; set && n < 2; n++)
     for (size_t i = 0; !rc && i < both[n]->cap; i++) {
       const tr_name *type = both[n]->items[i].type;
       if (type && !(n && in_handlers(both[0], type))) rc = sink->string(sink->ud, tr_name_view(type));
     }
-  if (!rc && (def->requests.star.ref != LUA_NOREF || def->events.star.ref != LUA_NOREF))
+  if (!rc && set && (both[0]->star.ref != LUA_NOREF || both[1]->star.ref != LUA_NOREF))
     rc = sink->string(sink->ud, TR_SLICE_LITERAL("*"));
   return rc ? rc : sink->end_array(sink->ud);
 }

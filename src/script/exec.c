@@ -2,7 +2,7 @@
  * troupe.exec: a program run to its end while the turn waits, for scripts that have the right to it.
  *
  * The turn looks at it at growing distances, by its own timer: that works in any isolate, whoever owns the loop, and a program takes longer
- * to start than the first looks. Whatever ends the turn ends the program (tr_exec_stop), so none is left behind. */
+ * to start than the first looks. Where the clock stands still (tests) the start waits for the end, so the first look sees that. Whatever ends the turn ends the program (tr_exec_stop), so none is left behind. */
 #include "base/text.h"
 #include "script/internal.h"
 
@@ -103,7 +103,7 @@ int tr_exec(lua_State *L) {
   tr_script_exec asked = { .words = words, .in = { "", 0 }, .mem = script->mem, .most = TEXT_MOST };
   asked.count = read_words(L, words);
   tr_raw_field(L, 1, "timeout");
-  tr_time timeout = lua_isnil(L, -1) ? TR_SECONDS(30) : tr_check_seconds(L, lua_gettop(L), "troupe.exec: timeout");
+  asked.timeout = lua_isnil(L, -1) ? TR_SECONDS(30) : tr_check_seconds(L, lua_gettop(L), "troupe.exec: timeout");
   if (tr_raw_field(L, 1, "stdin") != LUA_TNIL) {
     if (lua_type(L, -1) != LUA_TSTRING) tr_fail_raise(L, TR_EINVALID, "troupe.exec: stdin must be a string, not %s", tr_type_name(L, -1));
     asked.in.p = lua_tolstring(L, -1, &asked.in.n);
@@ -111,7 +111,7 @@ int tr_exec(lua_State *L) {
   }
   tr_meter_charge(L, 100000); /* what a process costs */
   if (outside->start(outside->ud, &asked, &lt->program, &error)) tr_fail_raise_error(L, &error);
-  lt->program_until = tr_core_now(script->core) + timeout;
+  lt->program_until = tr_core_now(script->core) + asked.timeout;
   lt->program_look = LOOK_FIRST;
   lua_settop(L, 0);
   return look(L, lt);

@@ -31,20 +31,6 @@ int tr_raw_field(lua_State *L, int at, const char *name) {
   return lua_rawget(L, at);
 }
 
-uint64_t tr_fields_present(lua_State *L, int at, const void *rows, size_t row_size, size_t count) {
-  uint64_t present = 0;
-  at = lua_absindex(L, at);
-  for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
-    if (lua_type(L, -2) != LUA_TSTRING) continue;
-    const char *key = lua_tostring(L, -2);
-    for (size_t i = 0; i < count; i++) {
-      const char *name = *(const char *const *)(const void *)((const char *)rows + i * row_size);
-      if (name[0] == key[0] && strcmp(name, key) == 0) present |= UINT64_C(1) << i;
-    }
-  }
-  return present;
-}
-
 /* --- lines --- */
 
 static bool is_name(char c) { return isalnum((unsigned char)c) || c == '_'; }

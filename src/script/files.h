@@ -5,7 +5,7 @@
 #define TR_SCRIPT_FILES_H
 
 /* --- versions.c: what files were, for going back --- */
-typedef struct tr_version { tr_link link; uint32_t number; tr_code *code; } tr_version;
+typedef struct tr_version { tr_link link; uint32_t number, origin; tr_code *code; } tr_version; /* origin: the number at which it came up first; 0: its own */
 tr_version *tr_version_new(tr_mem *mem, tr_code *code); /* takes the reference when it succeeds; NULL: out of memory */
 void tr_version_free(tr_mem *mem, tr_version *version); /* may be NULL */
 void tr_file_keep(tr_script_file *file, tr_version *version); /* own: takes it; it serves now, as the script's number */
@@ -14,7 +14,11 @@ const tr_version *tr_file_version_at(const tr_script_file *file, uint32_t number
 bool tr_file_is_at(const tr_script_file *file, const tr_version *version);
 /* Is it a number that can be gone back to? 0, or a code. */
 int tr_version_check(const tr_script *script, uint32_t number, tr_error *error);
-void tr_class_versions_add(tr_script_class *class_, tr_definition *def); /* it serves from now on */
+void tr_class_versions_add(tr_script_class *class_, tr_definition *def, uint32_t number); /* it serves from now on */
+/* code.c */
+uint64_t tr_code_hash(const tr_code *code);
+const char *tr_code_next(const tr_code *code, const char *after, tr_slice *text); /* its paths: NULL starts and ends */
+void tr_file_undone(tr_script_file *file, const tr_version *bad); /* it served, and was taken back */
 
 /* --- load.c, reload.c --- */
 typedef struct tr_stage { /* one version of a file, compiled, run and checked */
@@ -39,6 +43,8 @@ struct tr_script_file {
   size_t source_size;
   bool from_memory;
   uint64_t hash;
+  uint64_t undone; /* texts that were taken back: not again before they have changed. 0: none; */
+  uint32_t undone_number; /* and which version that was */
   tr_link classes;
   tr_link versions; /* tr_version, the oldest first; the last one serves */
   int unit_ref;

@@ -6,6 +6,8 @@
 #include "script/internal.h"
 
 #define STRING_MAX (256u << 20)
+#define META_STEPS 20 /* a call of a C function */
+#define DATE_STEPS 100 /* a conversion of strftime, which may look at the time zone's file */
 
 static int call_original(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -35,9 +37,26 @@ static int guard_rep(lua_State *L) {
   return call_original(L);
 }
 
+/* How many there are. */
+static uint64_t span(lua_Integer from, lua_Integer to) {
+  uint64_t between = (uint64_t)to - (uint64_t)from;
+  return to < from ? 0 : between == UINT64_MAX ? between : between + 1;
+}
+
+/* What reading or writing so many elements costs: through a metamethod, which may be a C function that no hook sees, much more. */
+static void charge_elements(lua_State *L, bool meta, uint64_t count) {
+  tr_meter_charge(L, !meta ? count : count > UINT64_MAX / META_STEPS ? UINT64_MAX : count * META_STEPS);
+}
+
+static bool has_metatable(lua_State *L, int at) {
+  bool has = lua_getmetatable(L, at);
+  if (has) lua_pop(L, 1);
+  return has;
+}
+
 static int guard_move(lua_State *L) {
   lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
-  if (to >= from) tr_meter_charge(L, (uint64_t)to - (uint64_t)from + 1);
+  charge_elements(L, has_metatable(L, 1) || (!lua_isnone(L, 5) && has_metatable(L, 5)), span(from, to));
   return call_original(L);
 }
 
@@ -52,11 +71,10 @@ static int guard_sort(lua_State *L) {
 static int guard_concat(lua_State *L) {
   size_t length = check_length(L, "table.concat");
   lua_Integer from = luaL_optinteger(L, 3, 1), to = luaL_optinteger(L, 4, (lua_Integer)length);
-  uint64_t count = to >= from ? (uint64_t)to - (uint64_t)from + 1 : 0;
-  /* Without a metatable it ends at the first element that is not there. */
-  if (!lua_getmetatable(L, 1)) count = count > length + 1 ? length + 1 : count;
-  else lua_pop(L, 1);
-  tr_meter_charge(L, count);
+  uint64_t count = span(from, to);
+  bool meta = has_metatable(L, 1);
+  if (!meta && count > length + 1) count = length + 1; /* it ends at the first element that is not there */
+  charge_elements(L, meta, count);
   return call_original(L);
 }
 
@@ -78,11 +96,18 @@ static int guard_text(lua_State *L) {
 
 static int guard_unpack(lua_State *L) {
   lua_Integer from = luaL_optinteger(L, 2, 1), to = lua_isnoneornil(L, 3) ? (lua_Integer)lua_rawlen(L, 1) : luaL_checkinteger(L, 3);
-  uint64_t count = to > from ? (uint64_t)to - (uint64_t)from : 0;
-  tr_meter_charge(L, (count < LUAI_MAXSTACK ? count : LUAI_MAXSTACK) / 16); /* more is refused */
+  uint64_t count = span(from, to), most = count < LUAI_MAXSTACK ? count : LUAI_MAXSTACK; /* more is refused */
+  if (has_metatable(L, 1)) charge_elements(L, true, most);
+  else tr_meter_charge(L, most / 16);
   return call_original(L);
 }
 
+static int guard_date(lua_State *L) {
+  if (lua_type(L, 1) == LUA_TSTRING) tr_meter_charge(L, (uint64_t)lua_rawlen(L, 1) * DATE_STEPS);
+  return call_original(L);
+}
+
+static const luaL_Reg os_guards[] = { { "date", guard_date }, { NULL, NULL } };
 static const luaL_Reg utf8_guards[] = { { "len", guard_text }, { "offset", guard_text }, { NULL, NULL } };
 static const luaL_Reg string_guards[] = { { "rep", guard_rep }, { NULL, NULL } };
 static const luaL_Reg table_guards[] = {
@@ -96,6 +121,7 @@ void tr_guard_install(lua_State *L, const char *library) {
   if (strcmp(library, "string") == 0) guards = string_guards;
   if (strcmp(library, "table") == 0) guards = table_guards;
   if (strcmp(library, "utf8") == 0) guards = utf8_guards;
+  if (strcmp(library, "os") == 0) guards = os_guards;
   for (; guards && guards->name; guards++) {
     lua_getfield(L, -1, guards->name);
     lua_pushcclosure(L, guards->func, 1);

@@ -50,12 +50,8 @@ static int check_handler(lua_State *L, const tr_place *place, const char *sectio
   return 0;
 }
 
-static int check_section(lua_State *L, int table, const tr_place *place, const char *section) {
-  int type = tr_raw_field(L, table, section), at = lua_gettop(L);
-  if (type == LUA_TNIL) return 0;
-  if (type != LUA_TTABLE)
-    return tr_definition_error(place, NULL, section, "`%s` must be a table of handlers by message type, not %s",
-                               section, tr_type_name(L, at));
+static int check_section(lua_State *L, int at, const tr_place *place, const char *section) {
+  if (lua_isnil(L, at)) return 0;
   for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING)
       return tr_definition_error(place, NULL, section, "`%s` has %s as a key; expected message types", section,
@@ -138,7 +134,11 @@ static void resolve(lua_State *L, int own, int on, const char *type, tr_handler 
 
 /* --- the hash --- */
 
-const tr_handler *tr_handlers_find(const tr_handlers *handlers, const tr_name *type) {
+const tr_handler *tr_handlers_find(const tr_definition *definition, const tr_msg *msg) {
+  const tr_handler_set *set = definition->handlers;
+  const tr_name *type = msg->type;
+  if (!set) return NULL;
+  const tr_handlers *handlers = msg->kind == TR_MSG_REQUEST ? &set->requests : set->events;
   if (handlers->cap) {
     for (size_t at = type->hash & (handlers->cap - 1); handlers->items[at].type; at = (at + 1) & (handlers->cap - 1))
       if (handlers->items[at].type == type) return &handlers->items[at];
@@ -190,20 +190,38 @@ static void fill(lua_State *L, tr_definition *definition, tr_handlers *handlers,
   resolve(L, own, on, "*", &handlers->star);
 }
 
-int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_place *place) {
-  int top = lua_gettop(L), on = top + 1, on_event = top + 2, on_request = top + 3;
-  int rc = check_section(L, table, place, "on");
-  if (!rc) rc = check_section(L, table, place, "on_event");
-  if (!rc) rc = check_section(L, table, place, "on_request");
-  if (!rc) {
-    fill(L, definition, &definition->requests, on_request, on);
-    fill(L, definition, &definition->events, on_event, on);
+/* --- the set --- */
+
+static tr_handler_set *set_new(lua_State *L, tr_definition *definition) {
+  tr_handler_set *set = TR_NEW(definition->script->mem, tr_handler_set);
+  if (!set) tr_raise_memory(L);
+  set->refs = 1;
+  set->requests.star.ref = set->events_apart.star.ref = LUA_NOREF;
+  set->events = &set->events_apart;
+  return definition->handlers = set;
+}
+
+int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_definition *before, const tr_place *place) {
+  static const char *const sections[] = { "on", "on_event", "on_request" };
+  int top = lua_gettop(L), on = top + 1, on_event = top + 2, on_request = top + 3, rc = 0;
+  const void *from[3];
+  for (int i = 0; i < 3; i++) from[i] = tr_raw_field(L, table, sections[i]) == LUA_TTABLE ? lua_topointer(L, -1) : NULL;
+  if (before && before->handlers && memcmp(before->handlers->from, from, sizeof from) == 0) {
+    definition->handlers = before->handlers;
+    definition->handlers->refs++;
+  } else {
+    for (int i = 0; !rc && i < 3; i++) rc = check_section(L, on + i, place, sections[i]);
+    tr_handler_set *set = rc ? NULL : set_new(L, definition);
+    if (set) memcpy(set->from, from, sizeof from);
+    if (set) fill(L, definition, &set->requests, on_request, on);
+    if (set && !from[1] && !from[2]) set->events = &set->requests;
+    else if (set) fill(L, definition, &set->events_apart, on_event, on);
   }
   lua_settop(L, top);
   return rc;
 }
 
-void tr_handlers_fini(tr_script *script, tr_handlers *handlers) {
+static void fini(tr_script *script, tr_handlers *handlers) {
   lua_State *L = script->L;
   bool room = lua_checkstack(L, 4);
   for (size_t i = 0; i < handlers->cap; i++) {
@@ -213,5 +231,11 @@ void tr_handlers_fini(tr_script *script, tr_handlers *handlers) {
   }
   if (room) luaL_unref(L, LUA_REGISTRYINDEX, handlers->star.ref);
   tr_free(script->mem, handlers->items, handlers->cap * sizeof *handlers->items);
-  *handlers = (tr_handlers){ .star = { .ref = LUA_NOREF } };
+}
+
+void tr_handlers_unref(tr_script *script, tr_handler_set *set) {
+  if (!set || --set->refs > 0) return;
+  fini(script, &set->requests);
+  fini(script, &set->events_apart);
+  TR_DELETE(script->mem, set);
 }

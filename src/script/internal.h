@@ -17,6 +17,7 @@
 #include <lualib.h>
 
 #include "base/tally.h"
+#include "core/id.h"
 #include "script/script.h"
 
 /* Instructions between two looks of the hook, and one slice of a turn; the same in coroutines that scripts make. */
@@ -106,6 +107,7 @@ typedef struct tr_instance_more { /* what few instances need */
   uint32_t over_memory; /* how often in a row a turn ended with too much */
   struct tr_life *life; /* life.c; NULL: it has never failed, and `idle` is off */
   tr_time busy;         /* running time, as long as somebody wanted to know */
+  int before_ref;       /* its state before the canary, which the code of before cannot migrate back; 0: none */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
   tr_time output_from;  /* output.c: the second that is counted, and its lines */
   uint64_t output_lines;
@@ -146,6 +148,7 @@ struct tr_script {
   uint8_t young;        /* state.c: look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
   bool can_wait;        /* no C call of the script's is between here and the turn */
+  uint8_t closes;       /* coroutines being closed within each other */
   tr_pause pause;
   uint64_t waits;       /* number of the last wait */
   tr_lua_turn *free_turns;
@@ -185,7 +188,10 @@ struct tr_script {
   const tr_state_out *keep; /* instances that leave at the end are stored here; NULL: not the end */
   size_t saved_bytes, saved_limit;
   char reloaded[200];   /* files of the last reload */
-  uint32_t number;      /* of the last reload, from 1 */
+  uint32_t number;      /* of the reload that serves, from 1; */
+  uint32_t last_number; /* and the last one that was given */
+  tr_reloading *canary; /* new code that serves some keys; NULL: there is none */
+  bool held;            /* the last reload was refused because it was undone before */
   tr_tally told;        /* failures that were told of; of a home */
 };
 
@@ -245,6 +251,7 @@ int tr_copy_check(lua_State *L, tr_copy *copy);
 int tr_copy_push(lua_State *L, int at, int type, tr_copy *copy);
 /* A general clone for state: any value, cycles and metatables kept. lua: [-1, +1, m] */
 void tr_clone_top(lua_State *L);
+void tr_table_become(lua_State *L, int table, int content); /* the same fields; lua: absolute indexes, [-0, +0, m] */
 bool tr_is_null(lua_State *L, int at);   /* troupe.null */
 bool tr_is_array(lua_State *L, int at);  /* marked by troupe.array; does not raise */
 void tr_mark_array(lua_State *L);        /* the table on the top */
@@ -379,6 +386,9 @@ bool tr_output_take(lua_State *L, size_t size);
 /* exec.c */
 int tr_exec(lua_State *L);
 void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
+int tr_http(lua_State *L); /* http.c */
+void tr_http_stop(tr_lua_turn *lt); /* the request that its turn waits for */
+void tr_json_install(lua_State *L); /* json.c: into the table on the top */
 void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */
 
@@ -393,6 +403,9 @@ struct tr_script_class {
   tr_script_class *whole; /* this is what one instance with a state of its own sees of it; NULL: it is the type itself */
   tr_class *core_class;
   tr_definition *def;
+  tr_definition *canary; /* what serves some of its keys; NULL: there is none */
+  bool fresh;       /* the whole type is the canary's */
+  uint32_t failed, failed_canary; /* turns, since that began */
   tr_link versions; /* tr_definition: those that something still holds, the oldest first */
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
@@ -412,6 +425,7 @@ struct tr_instance { /* a userdata; its user value is `self`. A million of them 
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+  bool anew; /* its canary was undone, and there is no way back for its state: it begins anew */
   uint32_t account; /* of its memory */
 };
 /* Its own: NULL where memory ran out. */
@@ -513,6 +527,25 @@ bool tr_script_timer_cancel(tr_instance *instance, uint64_t id);
 void tr_script_timers_sync(tr_instance *instance, const tr_definition *def);
 void tr_script_timers_stop(tr_instance *instance);
 
+/* --- canary.c: code that serves only some keys --- */
+typedef struct tr_canary { uint32_t portion; char key[TR_ID_MAX + 1]; } tr_canary; /* portion: of 10 000 keys, in place of one */
+int tr_canary_read(const char *text, tr_canary *out, tr_error *error); /* 0 or TR_EINVALID */
+bool tr_canary_has(const tr_canary *self, tr_slice type, tr_slice key);
+bool tr_class_is_canary(const tr_script_class *class_, tr_slice key); /* is this key of the canary? It has one */
+/* The code that this instance is to run. */
+static inline tr_definition *tr_class_code(const tr_script_class *class_, const tr_agent *agent) {
+  return class_->canary && tr_class_is_canary(class_, tr_name_view(agent->key)) ? class_->canary : class_->def;
+}
+/* `self`, on the top, comes to this code: kept, if it is the canary's and there is no other way back. May raise. [-0, +0, m] */
+void tr_canary_keep(lua_State *L, tr_instance *instance, const tr_definition *def);
+/* From the canary's code to one that cannot migrate its state: what it was before takes the place of `self`, also on the top. lua: the
+ * instance at `at`; does not raise. False: nothing is known of before. */
+bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at);
+bool tr_canary_needs(const tr_instance *instance); /* it stays in memory: its state has no way back but what is kept there */
+void tr_canary_failed(const tr_instance *instance, uint32_t number) TR_COLD; /* a turn of this code: counted */
+bool tr_canary_refuses(const tr_script_class *class_, tr_turn *turn); /* the type is the canary's, and this key is not: answered */
+void tr_canary_drop(tr_script *script); /* all ends */
+
 /* --- turn.c, pool.c --- */
 struct tr_lua_turn { /* pooled with its coroutine */
   tr_script *script;
@@ -527,6 +560,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  void *fetch;        /* http.c: a request that it waits for; NULL: none */
   void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
   tr_time program_until, program_look;
   bool timed_out, answered, unhandled, restored;

@@ -387,29 +387,80 @@ static int read_shared(lua_State *L, int at, tr_definition *def, const tr_place 
   return 0;
 }
 
-/* state comes before methods, which look at it. */
-typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place *place);
-static const struct reader { const char *name; read_fn read; } readers[] = {
-  { "subscriptions", tr_subs_read }, { "autostart", read_autostart }, { "state", read_state },
-  { "methods", read_methods },
-  { "messages", tr_schemas_read },
-  { "replies", read_replies }, { "timers", read_timers }, { "version", read_version }, { "init", read_init },
-  { "migrate", read_migrate }, { "close", read_close }, { "save", read_save }, { "restore", read_restore },
-  { "idle", read_idle }, { "pool", read_pool },
-  { "timeout", read_timeout }, { "reentrant", read_reentrant }, { "requeue", read_requeue }, { "priority", read_priority },
-  { "mailbox", read_mailbox },
-  { "limits", read_limits }, { "failures", read_failures }, { "vm", read_vm }, { "nulls", read_nulls },
-  { "shared", read_shared },    /* it looks at subscriptions and autostart */
-  { "shards", tr_shards_read }, /* last: it looks at methods, pool and requeue */
-};
+/* --- all of them --- */
 
-int tr_keys_read(lua_State *L, int table, tr_definition *def, const tr_place *place) {
+enum { STRING = 1 << LUA_TSTRING, TABLE = 1 << LUA_TTABLE, FUNCTION = 1 << LUA_TFUNCTION, NUMBER = 1 << LUA_TNUMBER,
+       BOOLEAN = 1 << LUA_TBOOLEAN };
+typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place *place);
+/* In the order of reading. Without a reader: definition.c, describe.c and handlers.c look at them. */
+static const struct key { const char *name; int types; const char *expected; read_fn read; } keys[] = {
+  { "type", STRING, "a string", NULL },
+  { "description", STRING, "a string", NULL },
+  { "on", TABLE, "a table of handlers by message type", NULL },
+  { "on_event", TABLE, "a table of handlers by message type", NULL },
+  { "on_request", TABLE, "a table of handlers by message type", NULL },
+  { "subscriptions", TABLE, "a list", tr_subs_read },
+  { "autostart", BOOLEAN | STRING | TABLE, "true, a key or a list of keys", read_autostart },
+  { "state", TABLE | FUNCTION, "a table or a function", read_state },
+  { "methods", TABLE, "a table of functions", read_methods }, /* it looks at state */
+  { "messages", TABLE, "a table of schemas", tr_schemas_read },
+  { "replies", TABLE, "a table of message types", read_replies },
+  { "timers", TABLE, "a table of seconds by message type", read_timers },
+  { "version", NUMBER, "an integer", read_version },
+  { "init", FUNCTION, "a function", read_init },
+  { "migrate", FUNCTION, "a function", read_migrate },
+  { "close", FUNCTION, "a function", read_close },
+  { "save", FUNCTION, "a function", read_save },
+  { "restore", FUNCTION, "a function", read_restore },
+  { "idle", NUMBER, "a number of seconds", read_idle },
+  { "pool", NUMBER, "an integer", read_pool },
+  { "timeout", NUMBER | BOOLEAN, "a number of seconds, or false", read_timeout },
+  { "reentrant", BOOLEAN, "true or false", read_reentrant },
+  { "requeue", BOOLEAN, "true or false", read_requeue }, /* it looks at reentrant */
+  { "priority", TABLE, "a table of \"high\", \"normal\" or \"low\" by message type", read_priority },
+  { "mailbox", TABLE, "a table such as { limit = 10000, overflow = \"wait\" }", read_mailbox },
+  { "limits", TABLE, "a table such as { instructions = 1e8 }", read_limits },
+  { "failures", TABLE, "a table such as { limit = 5, within = 60, action = \"restart\" }", read_failures },
+  { "vm", STRING, "\"own\"", read_vm },
+  { "nulls", STRING, "\"keep\"", read_nulls },
+  { "shared", BOOLEAN, "true or false", read_shared }, /* it looks at subscriptions and autostart */
+  { "shards", TABLE, "a list", tr_shards_read },       /* it looks at methods, pool and requeue */
+};
+enum { KEYS = sizeof keys / sizeof *keys };
+
+static int refuse_unknown(lua_State *L, int table, const tr_place *place) {
+  const char *names[KEYS + 1] = { NULL };
+  for (int i = 0; i < KEYS; i++) names[i] = keys[i].name;
+  return tr_fields_known(L, table, place, NULL, "an agent", names);
+}
+
+static int find_key(lua_State *L, int at) {
+  const char *name = lua_type(L, at) == LUA_TSTRING ? lua_tostring(L, at) : "";
+  for (int i = 0; i < KEYS; i++)
+    if (keys[i].name[0] == name[0] && strcmp(keys[i].name, name) == 0) return i;
+  return -1;
+}
+
+/* One walk over what is there, not a look for each key that may be: a file may hold ten thousand agents. */
+int tr_keys_check(lua_State *L, int table, const tr_place *place, uint64_t *present) {
+  *present = 0;
+  for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+    int i = find_key(L, -2);
+    if (i < 0) return refuse_unknown(L, table, place);
+    if (!(keys[i].types & 1 << lua_type(L, -1)))
+      return tr_definition_error(place, NULL, keys[i].name, "`%s` must be %s, not %s", keys[i].name, keys[i].expected,
+                                 tr_type_name(L, -1));
+    *present |= UINT64_C(1) << i;
+  }
+  return 0;
+}
+
+int tr_keys_read(lua_State *L, int table, uint64_t present, tr_definition *def, const tr_place *place) {
   int rc = 0, top = lua_gettop(L);
-  uint64_t present = tr_fields_present(L, table, readers, sizeof *readers, sizeof readers / sizeof *readers);
-  for (size_t i = 0; !rc && present; i++, present >>= 1) {
-    if (!(present & 1)) continue;
-    tr_raw_field(L, table, readers[i].name);
-    rc = readers[i].read(L, top + 1, def, place);
+  for (int i = 0; !rc && present; i++, present >>= 1) {
+    if (!(present & 1) || !keys[i].read) continue;
+    tr_raw_field(L, table, keys[i].name);
+    rc = keys[i].read(L, top + 1, def, place);
     lua_settop(L, top);
   }
   return rc;

@@ -115,6 +115,8 @@ void tr_instance_forget(tr_instance *instance) {
     if (life->failed) tr_free(mem, life->failed, strlen(life->failed) + 1);
     TR_DELETE(mem, life);
   }
+  if (more->before_ref && lua_checkstack(instance->class_->script->L, 4))
+    luaL_unref(instance->class_->script->L, LUA_REGISTRYINDEX, more->before_ref);
   if (more->before) {
     tr_buf_fini(more->before);
     TR_DELETE(mem, more->before);
@@ -125,7 +127,7 @@ void tr_instance_forget(tr_instance *instance) {
 
 static bool busy(const tr_instance *instance) {
   const tr_agent *agent = instance->agent;
-  return agent->turn || tr_agent_mail_count(agent) > 0 || tr_agent_is_closing(agent) ||
+  return agent->turn || tr_agent_mail_count(agent) > 0 || tr_agent_is_closing(agent) || tr_canary_needs(instance) ||
          instance->more->timer_count > instance->def->tick_count; /* what ctx:after began must not be lost */
 }
 

@@ -15,13 +15,16 @@
  * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
  * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
  * would cost every message a few per cent. With strings of megabytes a comparison takes a millisecond: large blocks are charged as they
- * are made, and who ever made one has the hook more often. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
+ * are made, and who ever made one has the hook more often: every TICK_HEAVY instructions, and half as many each time that these took too
+ * long, so that comparing such strings is no way to keep others waiting. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
 #define TICK_HEAVY 500
+#define HEAVY_MOST 8 /* then it is 3 */
+#define SLOW TR_MILLISECONDS(10)
 #define WAITS_UNSEEN 32
 #define SAMPLE 8
 
@@ -30,7 +33,7 @@ typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
 static void hook(lua_State *L, lua_Debug *ar);
 
 static int tick_of(const tr_meter *meter, int tick) {
-  if (meter->heavy && tick > TICK_HEAVY) tick = TICK_HEAVY;
+  if (meter->heavy && tick > TICK_HEAVY >> (meter->heavy - 1)) tick = TICK_HEAVY >> (meter->heavy - 1);
   uint64_t left = meter->limit > meter->used ? meter->limit - meter->used : 1;
   return left < (uint64_t)tick ? (int)left : tick;
 }
@@ -38,9 +41,10 @@ static int tick_of(const tr_meter *meter, int tick) {
 void tr_meter_arm(tr_meter *meter, lua_State *co) { lua_sethook(co, hook, LUA_MASKCOUNT, tick_of(meter, TR_TICK)); }
 
 void tr_meter_arm_inner(lua_State *co) {
+  const tr_meter *meter = tr_script_of(co)->meter;
+  int tick = meter && meter->heavy ? tick_of(meter, TR_TICK_INNER) : TR_TICK_INNER;
   /* A count that runs is left alone: or short resumes would never be counted. */
-  if (lua_gethook(co) != hook || lua_gethookcount(co) > TR_TICK_INNER)
-    lua_sethook(co, hook, LUA_MASKCOUNT, TR_TICK_INNER);
+  if (lua_gethook(co) != hook || lua_gethookcount(co) > tick) lua_sethook(co, hook, LUA_MASKCOUNT, tick);
 }
 
 void tr_meter_alarm(tr_script *script) {
@@ -132,7 +136,7 @@ static void look_at_memory(lua_State *L, tr_script *script, tr_meter *meter) {
 }
 
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar) {
-  const tr_handler *handler = msg ? tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type) : NULL;
+  const tr_handler *handler = msg ? tr_handlers_find(def, msg) : NULL;
   strcpy(ar->short_src, "?");
   ar->linedefined = 0;
   if (!handler) return;
@@ -184,14 +188,14 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   return false;
 }
 
-void tr_meter_break(tr_lua_turn *lt) {
+void tr_meter_break(tr_lua_turn *lt, const char *why) {
   char agent[160];
   lua_Debug ar;
   int line = tr_fail_line(lt->co, &ar);
   if (lt->meter.killed) return;
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_error_init(&lt->error);
-  tr_error_set(&lt->error, TR_ECANCELLED, "%s, %s: %s:%d: ended by the operator", agent, tr_turn_what(lt->turn), ar.short_src, line);
+  tr_error_set(&lt->error, TR_ECANCELLED, "%s, %s: %s:%d: %s", agent, tr_turn_what(lt->turn), ar.short_src, line, why);
   lt->meter.killed = true;
   lua_sethook(lt->co, hook, LUA_MASKCOUNT, 1);
 }
@@ -266,14 +270,26 @@ void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint6
 
 /* ---- the hook ---- */
 
+/* Of one that may have long strings: did the last instructions take too long, or have they been quick for a while? */
+static bool adapt(tr_script *script, tr_meter *meter, tr_time took) {
+  if (took > SLOW && meter->heavy < HEAVY_MOST) meter->heavy++;
+  else if (took < SLOW / 10 && meter->heavy > 1 && ++meter->calm == 0) meter->heavy--; /* after 256 */
+  else return false;
+  meter->calm = 0;
+  script->accounts[script->owner].heavy = meter->heavy;
+  return true;
+}
+
 static void count(lua_State *L, tr_script *script, tr_meter *meter) {
   int ticks = lua_gethookcount(L);
   meter->used += (uint64_t)ticks;
   if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   if (!meter->killed && script->running) look_at_memory(L, script, meter);
+  tr_time before = meter->spent;
   if (!meter->killed && script->running && script->options.clock) look_at_clock(L, script, meter);
   if (meter->killed) return;
-  if (ticks == 1 || meter->limit - meter->used < (uint64_t)ticks) /* 1: after an alarm */
+  bool other = meter->heavy && adapt(script, meter, meter->spent - before);
+  if (other || ticks == 1 || meter->limit - meter->used < (uint64_t)ticks) /* 1: after an alarm */
     lua_sethook(L, hook, LUA_MASKCOUNT, tick_of(meter, L == meter->base ? TR_TICK : TR_TICK_INNER));
 }
 
@@ -282,6 +298,7 @@ static void hook(lua_State *L, lua_Debug *ar) {
   tr_meter *meter = script->meter;
   (void)ar;
   if (!meter) return;
+  if (script->running) script->owner = script->running->instance->account; /* memory ran out where it was another for a moment, as in a body's copy */
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
   if (tr_script_is_foreign(script) && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
@@ -296,7 +313,8 @@ void tr_meter_charge(lua_State *L, uint64_t instructions) {
   tr_meter *meter = script->meter;
   if (!meter) return;
   if (!meter->killed) {
-    meter->used += instructions;
+    meter->used = instructions > UINT64_MAX - meter->used ? UINT64_MAX : meter->used + instructions;
+    if (instructions >= TR_TICK) tr_meter_alarm(script); /* it takes long: the clock is looked at behind it */
     if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   }
   if (meter->killed) tr_meter_raise(L, meter);

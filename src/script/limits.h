@@ -12,7 +12,8 @@ typedef struct tr_meter {
   size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
   unsigned waits;        /* so far */
   bool preempted;
-  bool heavy;            /* it may have strings so long that an instruction takes milliseconds: the hook comes more often */
+  uint8_t heavy;         /* its agent's account's */
+  uint8_t calm;          /* looks since it took long */
   bool closely;          /* the clock is looked at whenever it runs */
   bool killed;           /* over the limit: every further instruction raises */
   lua_State *base;       /* the coroutine it was started on */
@@ -38,7 +39,7 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) TR_COLD;
 /* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
-void tr_meter_break(tr_lua_turn *turn);                  /* a turn that computes ends at its next instruction; does not raise */
+void tr_meter_break(tr_lua_turn *turn, const char *why);                  /* a turn that computes ends at its next instruction; does not raise */
 void tr_meter_arm_inner(lua_State *co);                  /* and one that the script made */
 void tr_meter_charge(lua_State *L, uint64_t instructions); /* for work in C; raises when the limit is spent */
 void tr_meter_raise(lua_State *L, tr_meter *meter) __attribute__((noreturn)) TR_COLD; /* again, once killed */
@@ -50,7 +51,9 @@ typedef struct tr_chunk tr_chunk;
 void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
 void tr_script_free_chunks(tr_script *script);
 /* Whose memory it is. Numbers; 0 is the runtime itself. None of these raises. */
-typedef struct tr_account { size_t used; uint32_t parent, next; bool heavy; } tr_account; /* heavy: it made a block of TR_HEAVY once */
+typedef struct tr_account { size_t used; uint32_t parent, next; uint8_t heavy; } tr_account;
+/* Who made a block of this size may have strings so long that an instruction takes milliseconds: `heavy` is above 0, and the hook comes more
+ * often, the more so the higher it is. */
 #define TR_HEAVY (1u << 20)
 enum { TR_ACCOUNT_TRANSIT = 1 }; /* bodies that nobody has taken, and what those who are gone left behind */
 void tr_accounts_init(tr_script *script); /* none but the runtime's own */

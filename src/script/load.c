@@ -49,8 +49,10 @@ static int read_agent(lua_State *L, tr_stage *stage, int types) {
   char type[256];
   tr_place place = { stage->name, stage->source, stage->error };
   tr_type_from_name(stage->name, type, sizeof type);
+  const tr_link *last = stage->definitions.prev;
+  const tr_definition *before = last == &stage->definitions ? NULL : TR_CONTAINER(last, tr_definition, link);
   tr_definition *def = add_definition(L, stage);
-  int rc = tr_definition_read(L, def, &place, type);
+  int rc = tr_definition_read(L, def, before, &place, type);
   if (!rc && types && note_type(L, def->type, types))
     rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
   return rc;
@@ -307,7 +309,7 @@ static int load_again(tr_script_file *file, tr_slice source, const tr_slice *arg
   char *copy = NULL;
   if (argc > 0 && tr_file_set_args(file, args, argc)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   if (source.p && !(copy = tr_strndup(file->script->mem, source.p, source.n))) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  tr_reload_options options = { .source = source };
+  tr_reload_options options = { .source = source, .again = true };
   int rc = tr_reload(file->script, &file, 1, &options, &changed, error);
   if (copy && !rc) take_source(file, copy, source.n);
   else if (copy) tr_free(file->script->mem, copy, source.n + 1);
@@ -352,6 +354,7 @@ int tr_script_load(tr_script *script, const char *name, tr_slice source, const t
 
 static int start_key(tr_script_class *class_, tr_slice key, tr_error *error) {
   if (!tr_class_is_home(class_->core_class, key)) return 0; /* another isolate does */
+  if (class_->fresh && !tr_class_is_canary(class_, key)) return 0; /* when it is promoted */
   tr_agent *agent = tr_class_get(class_->core_class, key, error);
   if (!agent) return error && error->code ? error->code : TR_EMEMORY;
   return tr_agent_start(agent);

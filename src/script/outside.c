@@ -97,4 +97,7 @@ void tr_outside_install(lua_State *L, int env_at) {
   lua_setfield(L, -2, "env");
   lua_pushcfunction(L, tr_exec);
   lua_setfield(L, -2, "exec");
+  lua_pushcfunction(L, tr_http);
+  lua_setfield(L, -2, "http");
+  tr_json_install(L);
 }

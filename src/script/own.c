@@ -92,8 +92,7 @@ static tr_definition *find_type(const tr_stage *stage, const char *type) {
 }
 
 /* Run the version that the type is on. An error leaves the definition as it was, and is not tried again before the next version. */
-static int bring(tr_own *own, tr_error *error) {
-  const tr_definition *model = own->part.whole->def;
+static int bring(tr_own *own, const tr_definition *model, tr_error *error) {
   tr_script *script = &own->script;
   tr_code *before = script->code, *code = script->code = tr_code_ref(model->code);
   tr_stage stage = { .script = script, .name = code->name, .args = code->args, .argc = code->argc, .error = error };
@@ -116,28 +115,28 @@ static int bring(tr_own *own, tr_error *error) {
   return rc;
 }
 
-static tr_own *own_new(tr_script_class *class_, tr_error *error) {
+static tr_own *own_new(tr_script_class *class_, const tr_definition *model, tr_error *error) {
   tr_script *home = class_->script;
   tr_own *own = TR_NEW(home->mem, tr_own);
   if (!own) {
     tr_error_set(error, TR_EMEMORY, "out of memory");
     return NULL;
   }
-  init_script(own, home, class_->def->memory);
+  init_script(own, home, model->memory);
   init_part(own, class_);
   int rc = tr_script_state_open(&own->script, error);
-  if (rc && tr_meter_own_refused(&own->script, class_->def, "its state was made", error)) rc = error->code;
-  if (!rc) rc = bring(own, error);
+  if (rc && tr_meter_own_refused(&own->script, model, "its state was made", error)) rc = error->code;
+  if (!rc) rc = bring(own, model, error);
   if (!rc) return own;
   own_free(own);
   return NULL;
 }
 
-static void follow(tr_own *own, tr_turn *turn) {
+static void follow(tr_own *own, const tr_definition *model, tr_turn *turn) {
   tr_error error;
   char name[200];
   tr_error_init(&error);
-  if (!bring(own, &error)) {
+  if (!bring(own, model, &error)) {
     own->script.options.memory_limit = own->part.def->memory + own->part.def->memory / 16;
     return;
   }
@@ -159,10 +158,12 @@ int tr_own_run(tr_script_class *class_, tr_turn *turn) {
   tr_error error;
   tr_error_init(&error);
   if (!instance && turn->kind == TR_TURN_CLOSE) return TR_RUN_DONE;
-  tr_own *own = instance ? instance->class_->script->own : own_new(class_, &error);
+  if (class_->canary && tr_canary_refuses(class_, turn)) return TR_RUN_DONE;
+  const tr_definition *model = tr_class_code(class_, turn->agent);
+  tr_own *own = instance ? instance->class_->script->own : own_new(class_, model, &error);
   if (!own) return cannot_be_made(class_->script, turn, &error);
   own->entered++;
-  if (!turn->user && own->script.code != class_->def->code) follow(own, turn);
+  if (!turn->user && own->script.code != model->code) follow(own, model, turn);
   int result = tr_foreign_run(&own->part, turn);
   own->entered--;
   if (!own->entered && (own->left || (!instance && !turn->agent->user))) own_free(own);

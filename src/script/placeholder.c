@@ -52,7 +52,8 @@ static int len_k(lua_State *L, int status, lua_KContext wait) {
 }
 static int ph_len(lua_State *L) { return len_k(L, LUA_OK, 0); }
 
-static int next_pair(lua_State *L) {
+static int next_pair(lua_State *L) { /* pairs gives it to scripts: anything may come */
+  luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   if (lua_next(L, 1)) return 2;
   lua_pushnil(L);

@@ -31,8 +31,20 @@ typedef struct tr_script_exec { /* a program and its arguments, without zero byt
   const tr_slice *words;
   size_t count, most; /* most: bytes of each output */
   tr_slice in;
+  tr_time timeout;
   tr_mem *mem;
 } tr_script_exec;
+typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes, all borrowed */
+  const char *method, *url;
+  const char *const *headers; /* "Name: value", then NULL */
+  tr_slice body;              /* p NULL: none */
+  tr_time timeout;
+  size_t most;                /* bytes of the answer's body */
+  unsigned redirects;
+  void (*done)(void *ud);     /* NULL, or called in the asker's thread when there is an answer */
+  void *done_ud;
+} tr_script_fetch;
+typedef struct tr_script_answer { int status; tr_slice headers, body; const char *url; } tr_script_answer; /* headers: "Name: value\n…" */
 /* luv, and the loop that scripts may share by it (luv.c). */
 struct lua_State;
 struct uv_loop_s;
@@ -55,6 +67,9 @@ typedef struct tr_script_outside {
   int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
   int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
   void (*stop)(void *ud, void *program);                                 /* in any case, once */
+  int (*fetch)(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error); /* also TR_EOVERLOADED, TR_EUNAVAILABLE */
+  int (*fetched)(void *ud, void *fetch, tr_script_answer *answer, tr_error *error); /* 1: it is there; 0: not yet; also TR_ETIMEOUT */
+  void (*unfetch)(void *ud, void *fetch);                                /* in any case, once */
   int (*luv)(void *ud, struct tr_script_luv *out, tr_error *error);      /* out NULL: only whether they may; also TR_EUNAVAILABLE */
   void *ud;
 } tr_script_outside;
@@ -108,6 +123,9 @@ typedef struct tr_reload_options {
   size_t count;
   tr_slice source; /* of a single file; p NULL: read it */
   uint32_t to;     /* go back to what was when this number served; 0: what the files say now */
+  const char *canary; /* the new code is for these keys alone ("10%", "KEY", "=KEY"); of one that runs: for these from now on. NULL: for all */
+  bool promote, undo; /* the canary that runs: it is for all; it is gone */
+  bool again;      /* also what was undone, or gone back from, and has not changed since */
   bool trial;      /* it will not be taken: instances are migrated as copies */
 } tr_reload_options;
 int tr_script_reload_begin(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error);
@@ -121,6 +139,7 @@ typedef struct tr_change {
 } tr_change;
 void tr_script_reload_changes(const tr_reloading *reloading, void (*fn)(void *ud, const tr_change *change), void *ud);
 void tr_script_reload_end(tr_reloading *reloading, bool taken); /* own: takes it; may be NULL */
+bool tr_script_reload_held(const tr_script *script); /* the last one was refused because it was undone before (->again) */
 /* The files that the last reload swapped, joined by ", "; not all where there are many. */
 const char *tr_script_reloaded(const tr_script *script);
 bool tr_script_is_loaded(const tr_script *script, const char *name);
@@ -215,6 +234,15 @@ bool tr_script_class_about(const tr_class *class_, tr_script_about *about);
 #define TR_VERSIONS_KEPT 10
 uint32_t tr_script_number(const tr_script *script);
 uint32_t tr_script_oldest(const tr_script *script);
+/* old_turns.c: open turns of code that serves their agent no more: their number. why: each is ended with `cancelled` and that text, those that
+ * could be are counted and named in *who (may be NULL). */
+size_t tr_script_old_turns(tr_script *script, const char *why, tr_buf *who);
+/* canary.c: new code that serves only some keys. Its number is the next one; which keys, as a text ("10%", "key anna"). 0: there is none. */
+#define TR_CANARY_TEXT 300
+uint32_t tr_script_canary(const tr_script *script, char which[TR_CANARY_TEXT]);
+/* Of a type that it has: who is on it, and failed turns of it and of the code that serves the others since it began. */
+typedef struct tr_canary_about { uint32_t instances, turns, failed, failed_others; } tr_canary_about;
+bool tr_script_class_canary(const tr_class *class_, tr_canary_about *out);
 /* Older code of the type that instances are on or turns run: the i-th, the oldest first. False: no more. */
 typedef struct tr_old_code { uint32_t number, instances, turns; } tr_old_code;
 bool tr_script_class_older(const tr_class *class_, size_t i, tr_old_code *out);
@@ -231,6 +259,8 @@ void tr_script_time(tr_script *script, bool wanted);
 /* What is known of an instance. False: it is not one of this room's. The texts live until it runs again. */
 typedef struct tr_script_agent {
   int64_t version;
+  uint32_t number;    /* of the reload that its code is of; 0: it was not made yet */
+  bool canary;        /* and that is the canary's */
   const char *file;
   bool program;
   size_t memory;      /* bytes that are charged to it */

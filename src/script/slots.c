@@ -12,6 +12,7 @@
 #include "script/internal.h"
 
 #define NO_SLOT 0u
+#define BODY_FREE 4096u /* bytes of a body that are not charged to the turn as instructions */
 
 static bool grow(tr_script *script, tr_slots *slots) {
   uint32_t cap = slots->cap ? slots->cap * 2 : 64;
@@ -128,6 +129,8 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   int rc = tr_copy_push(L, at, type, &copy);
   script->owner = owner;
   parcel = tr_parcel_end(script, parcel);
+  size_t made = parcel ? script->accounts[parcel].used : 0;
+  if (made >= BODY_FREE && L == script->active) tr_meter_charge(L, made / 16); /* or a few lines send gigabytes, which are the receivers' */
   with->pending = copy.pending;
   with->held = copy.held;
   if (rc || (type != LUA_TTABLE && simple_body(L, body))) return rc;

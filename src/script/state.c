@@ -183,7 +183,7 @@ int tr_script_state_open(tr_script *script, tr_error *error) {
 void tr_script_init(tr_script *script, tr_mem *mem) {
   script->mem = mem;
   tr_accounts_init(script);
-  script->number = 1;
+  script->number = script->last_number = 1;
   tr_list_init(&script->files);
   tr_list_init(&script->no_more.timers);
   tr_list_init(&script->owns);
@@ -230,6 +230,7 @@ void tr_script_free(tr_script *script) {
   if (script->foreign) tr_foreign_close(script);
   script->closing = true;
   tr_letters_close(script);
+  tr_canary_drop(script);
   while (!tr_list_empty(&script->files)) tr_script_file_free(TR_CONTAINER(script->files.next, tr_script_file, all));
   tr_futures_close(script);
   while (!tr_list_empty(&script->classes)) /* retired ones */

@@ -227,6 +227,12 @@ bool tr_sub_spec_same(const tr_sub_spec *a, const tr_sub_spec *b) {
   return strcmp(a->topic, b->topic) == 0 && (!a->key || strcmp(a->key, b->key) == 0);
 }
 
+bool tr_subs_have(const tr_definition *def, const tr_sub_spec *sub) {
+  for (const tr_link *link = def->subs.next; link != &def->subs; link = link->next)
+    if (tr_sub_spec_same(sub, TR_CONTAINER(link, tr_sub_spec, link))) return true;
+  return false;
+}
+
 int tr_sub_spec_activate(tr_sub_spec *sub, tr_class *class_, tr_error *error) {
   tr_local_sub_options options = {
     .kind = sub->kind,

@@ -44,6 +44,7 @@ static void close_turn(tr_lua_turn *lt) {
   if (lt->call) tr_call_cancel(lt->call);
   lt->call = NULL;
   if (lt->program) tr_exec_stop(lt);
+  if (lt->fetch) tr_http_stop(lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -94,6 +95,7 @@ static TR_COLD void fail_turn(tr_lua_turn *lt, tr_error *error) {
   const tr_script_options *home = &tr_script_home(lt->script)->options;
   if (!closing && !tr_turn_is_visit(turn)) { /* an operator's mistake is no failure of the agent's */
     if (turn->kind == TR_TURN_MESSAGE) tr_instance_failed(lt->instance, error);
+    tr_canary_failed(lt->instance, lt->def->number);
     if (home->failed) home->failed(home->ud, lt->def->number);
   }
   if (turn->kind == TR_TURN_INIT) error->code = TR_ECONSTRUCTION;
@@ -283,6 +285,7 @@ static int init_restored(lua_State *L, int status, lua_KContext extra) {
                     (long long)from, (long long)lt->def->version);
     tr_push_ref(L, lt->def->migrate_ref);
     lua_getiuservalue(L, 1, 1);
+    if (from == tr_class_whole(lt->instance->class_)->def->version) tr_canary_keep(L, lt->instance, lt->def);
     lua_pushinteger(L, from);
     lua_callk(L, 2, 0, 0, init_migrated);
   }
@@ -403,7 +406,7 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
     if (!instance->has_self) tr_instance_make_self(L, instance, at);
     return msg->more && msg->more->visit ? tr_visit_begin(L, instance, at, open_turn(L, turn, instance)) : -1;
   }
-  const tr_handler *handler = tr_handlers_find(msg->kind == TR_MSG_REQUEST ? &def->requests : &def->events, msg->type);
+  const tr_handler *handler = tr_handlers_find(def, msg);
   if (!handler) {
     unhandled(instance->class_, turn);
     return -1;
@@ -438,11 +441,13 @@ static int begin_message(lua_State *L, tr_instance *instance, int at, tr_turn *t
 /* The number of arguments on the new coroutine, or -1: it is over already. */
 static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   tr_instance *instance = turn->agent->user;
+  bool divided = class_->canary != NULL;
+  if (divided && tr_canary_refuses(class_, turn)) return -1;
   if (instance) lua_rawgeti(L, TR_AT_INSTANCES, turn->agent->user_ref);
   else instance = tr_instance_push(L, class_, turn->agent);
   int at = lua_gettop(L);
   class_->script->owner = instance->account;
-  if (instance->def != class_->def) tr_instance_adopt(L, instance, at);
+  if (instance->def != class_->def || divided) tr_instance_adopt(L, instance, at);
   if (instance->def->program) {
     if (turn->kind == TR_TURN_INIT) return begin_program(L, instance, at, turn);
     unhandled(class_, turn);

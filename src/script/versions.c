@@ -37,6 +37,7 @@ static void drop_first(tr_script_file *file) { tr_version_free(file->script->mem
 
 void tr_file_keep(tr_script_file *file, tr_version *version) {
   version->number = file->script->number;
+  if (!version->origin) version->origin = version->number;
   tr_list_push(&file->versions, &version->link);
   while (file->versions.next != &version->link && at(file->versions.next->next)->number <= tr_script_oldest(file->script))
     drop_first(file);
@@ -54,6 +55,11 @@ const tr_version *tr_file_version_at(const tr_script_file *file, uint32_t number
 
 bool tr_file_is_at(const tr_script_file *file, const tr_version *version) { return at(file->versions.prev)->code == version->code; }
 
+void tr_file_undone(tr_script_file *file, const tr_version *bad) {
+  file->undone = tr_code_hash(bad->code);
+  file->undone_number = bad->number;
+}
+
 int tr_version_check(const tr_script *script, uint32_t number, tr_error *error) {
   uint32_t oldest = tr_script_oldest(script);
   if (number > script->number)
@@ -66,8 +72,8 @@ int tr_version_check(const tr_script *script, uint32_t number, tr_error *error) 
 
 /* --- of a type --- */
 
-void tr_class_versions_add(tr_script_class *class_, tr_definition *def) {
-  def->number = class_->script->number;
+void tr_class_versions_add(tr_script_class *class_, tr_definition *def, uint32_t number) {
+  def->number = number;
   tr_list_push(&class_->versions, &def->held);
 }
 
@@ -75,7 +81,7 @@ bool tr_script_class_older(const tr_class *core_class, size_t i, tr_old_code *ou
   const tr_script_class *class_ = tr_script_class_of(core_class);
   for (tr_link *link = class_ ? class_->versions.next : NULL; link && link != &class_->versions; link = link->next) {
     const tr_definition *def = TR_CONTAINER(link, tr_definition, held);
-    if (def == class_->def || i-- > 0) continue;
+    if (def == class_->def || def == class_->canary || i-- > 0) continue;
     *out = (tr_old_code){ def->number, def->instances, def->refs - def->instances };
     return true;
   }

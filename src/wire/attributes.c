@@ -95,7 +95,33 @@ static bool check_message(tr_slice bytes, const struct shape *shape) {
   return more == 0;
 }
 
+/* The same where all text is known to be valid, so that only what is nested has to be well-formed: with the usual fields stepped over
+ * in place, a third of the work, which all that a host sends on for AutoGen's workers has to go through. */
+static bool check_nested(tr_slice bytes, const struct shape *shape) {
+  tr_reader reader = tr_reader_of(bytes);
+  while (reader.p < reader.end) {
+    const uint8_t *p = reader.p;
+    ptrdiff_t left = reader.end - p;
+    size_t number = p[0] >> 3;
+    tr_field field;
+    if (left >= 2 && number && (p[0] & 0x87) == TR_PB_BYTES && p[1] < 0x80 && left - 2 >= p[1]) {
+      field.value = tr_slice_make(p + 2, p[1]);
+      reader.p = p + 2 + p[1];
+    } else {
+      if (tr_read_field_slow(&reader, &field) < 0) return false;
+      if ((field.key & 7) != TR_PB_BYTES) continue;
+      number = field.key >> 3;
+    }
+    if (number > shape->known) continue;
+    unsigned what = (unsigned)shape->of[number - 1] - '0';
+    if (what <= 9 && !check_nested(field.value, &shapes[what])) return false;
+  }
+  return true;
+}
+
 int tr_wire_check(const tr_wire_span *span, tr_error *error) {
-  if (span->kind == TR_WIRE_EMPTY || check_message(span->inner, &shapes[span->kind])) return 0;
+  if (span->kind == TR_WIRE_EMPTY) return 0;
+  const struct shape *shape = &shapes[span->kind];
+  if (span->plain ? check_nested(span->inner, shape) : check_message(span->inner, shape)) return 0;
   return tr_error_set(error, TR_EINVALID, "malformed agents.Message: what is nested in it");
 }

@@ -12,6 +12,7 @@
  * workers with each other.
  *
  * Read next: splice.c, which forwards with another id; decode.c for messages that are read here. */
+#include "base/hint.h"
 #include "base/text.h"
 #include "wire/reader.h"
 #include "wire/wire.h"
@@ -75,6 +76,7 @@ static int walk_request(tr_wire_span *span, tr_reader *reader) {
         if (walk_agent(field.value, &span->target_type, &span->target_key)) return -1;
         break;
       case TR_FIELD_KEY(5): span->has_payload = true; break;
+      case TR_FIELD_KEY(6): span->has_metadata = true; break;
       default: break;
     }
   }
@@ -150,7 +152,9 @@ int tr_wire_walk_inner(tr_wire_span *span) {
 
 /* ---- the whole ---- */
 
+/* Most messages are small and plain ASCII, the lengths in them too: one pass over them is less than a look at each text. */
 static bool texts_valid(const tr_wire_span *span) {
+  if (span->plain) return true;
   if (span->kind == TR_WIRE_EVENT)
     return tr_utf8_valid(span->topic_type) && tr_utf8_valid(span->topic_source) && tr_utf8_valid(span->event_id);
   return tr_utf8_valid(span->request_id) && tr_utf8_valid(span->target_type) && tr_utf8_valid(span->target_key) &&
@@ -174,9 +178,10 @@ static int walk_whole(tr_wire_span *span) {
 }
 
 int tr_wire_walk(tr_slice bytes, tr_wire_span *span, tr_error *error) {
-  memset(span, 0, sizeof *span);
+  tr_clear(span, sizeof *span);
   span->whole = bytes;
   if (walk_whole(span) || tr_wire_walk_inner(span)) return tr_error_set(error, TR_EINVALID, "malformed agents.Message");
+  span->plain = tr_is_ascii(span->inner);
   if (!texts_valid(span)) return tr_error_set(error, TR_EINVALID, "malformed agents.Message: invalid utf8");
   if (span->merged) return tr_error_set(error, TR_EINVALID, "agents.Message in pieces");
   return 0;

@@ -30,9 +30,11 @@ typedef struct tr_wire_span {
   bool merged;             /* the inner message comes in several pieces: see tr_wire_walk */
   size_t inner_at;         /* where in `whole` the field with the inner message begins */
   tr_slice inner;          /* the RpcRequest, RpcResponse or CloudEvent */
+  bool plain;              /* no byte of it is above 127, so all text in it is UTF-8 */
   tr_slice request_id;     /* request, response, note */
   size_t id_at, id_field;  /* where in `inner` the request_id field begins, its whole length (0: absent) */
   bool has_source, has_target;
+  bool has_metadata;       /* request */
   tr_slice target_type, target_key;   /* request */
   tr_slice source_type, source_key;   /* request: the calling agent (an event's: tr_wire_event_attribute) */
   tr_slice error;          /* response */

@@ -111,8 +111,8 @@ static uint64_t mark_of(tr_slice id) {
 }
 
 bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span) {
-  if (!w->acks) return false;
-  owes(w);
+  if (w->acks) owes(w);
+  else if (!w->late) return false; /* late: a troupe host, to which nothing is acknowledged; it may pass on what we have had, all the same */
   if (!span->event_id.n) return false;
   if (!w->seen) w->seen = tr_calloc(w->mem, TR_WORKER_SEEN, sizeof *w->seen);
   if (!w->seen) return false;

@@ -35,7 +35,15 @@ local bare = { type = "bare", on_event = { E = function() log[#log + 1] = "E" en
   L = { { match = function() return false end, handle = error } },
 } }
 
-return { agent, bare, function(ctx)
+-- agents that share tables: all of them, only some, none
+local on = { Who = function(_, _, ctx) return "on " .. ctx.id end }
+local apart = { Who = function(_, _, ctx) return "apart " .. ctx.id end }
+local sharing = {
+  { type = "s1", on = on }, { type = "s2", on = on }, { type = "s3", on = on, on_request = apart }, { type = "s4", on = apart },
+  { type = "s5" }, { type = "s6", on = on },
+}
+
+return { agent, bare, sharing[1], sharing[2], sharing[3], sharing[4], sharing[5], sharing[6], function(ctx)
   local function check(type, body, reply_type)
     local b, t = ctx:call("a", type, {})
     assert(b == body and t == reply_type, type .. ": " .. tostring(b) .. " " .. tostring(t))
@@ -62,6 +70,11 @@ return { agent, bare, function(ctx)
   assert(not ok and e.message == "the reply's type (second value) must be a string, not a number", tostring(e))
   ok, e = ctx:pcall("a", "EmptyType")
   assert(not ok and e.message == "a message type must not be empty", tostring(e))
+
+  for i, word in pairs { "on", "on", "apart", "apart", [6] = "on" } do
+    assert(ctx:call("s" .. i, "Who") == word .. " s" .. i .. "/default", i)
+  end
+  assert(select(2, ctx:pcall("s5", "Who")).code == "cant_handle")
 
   assert(ctx:call("a", "Both") == "request")
   ctx:send("a", "Both")

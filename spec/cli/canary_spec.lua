@@ -1,0 +1,147 @@
+-- troupe reload --canary, --promote, --undo, --drain, and what is not loaded again: as an operator does it.
+-- luacheck: no max line length
+local process = require "spec.support.process"
+local sh = require "spec.support.sh"
+
+local code = [[return { state = { n = 0 }, %s on = {
+  Ask = function(self, m, ctx) self.n = self.n + 1 return "%s" .. self.n end,
+  Fail = function() error "%s fault" end,
+  Slow = function(self, m, ctx) ctx:sleep(m.s) return "%s slow" end } }]]
+local function text(name, more) return (code:format(more or "", name, name, name)) end
+
+local folder, env, door, file
+
+local function ask(...)
+  local status, out, err = sh.troupe({ ... }, { env = env })
+  return (out .. err):gsub("\n$", ""), status
+end
+local function call(id, what, body) return (ask("call", "--host", door, "shop/" .. id, what or "Ask", body or "{}")) end
+
+local function start(...)
+  folder = process.tmpdir()
+  env, door, file = { XDG_RUNTIME_DIR = folder }, "unix:" .. folder .. "/door.sock", folder .. "/shop.lua"
+  process.write_file(file, text "old")
+  local p = process.troupe({ "run", "--listen", door, file, ... }, { env = env })
+  p:wait_line("^listening")
+  return p
+end
+
+local function stop(p)
+  p:kill("sigterm")
+  p:wait()
+end
+
+describe("troupe reload --canary", function()
+  it("serves some keys in every thread, more of them, and then all", function()
+    for _, threads in ipairs { "1", "4" } do
+      local p = start("--threads", threads)
+      for i = 1, 8 do assert.equal('"old1"', call(i)) end
+      process.write_file(file, text "new")
+      assert.matches("^would reload 1 file.*8 instances follow", (ask("reload", "--canary", "50%", "--dry-run")))
+      local out, status = ask("reload", "--canary", "50%", "--errors", "3")
+      assert.equal(0, status)
+      assert.matches("^reloaded 1 file: .*/shop%.lua %(version 2, a canary: 50%%; version 1 serves the others%)$", out)
+      local fresh = {}
+      for i = 1, 8 do fresh[i] = call(i):match("^.new2") ~= nil end
+      local count = 0
+      for i = 1, 8 do count = count + (fresh[i] and 1 or 0) end
+      assert.is_true(count > 0 and count < 8)
+      assert.matches(("8 instances .*code 1  %%(canary, code 2: %d instances?, 0 turns, 0 failed; 0 of code 1%%)"):format(count), (ask("ps")))
+      for i = 1, 8 do
+        local on = fresh[i] and "  code 2 (canary)  " or "  code 1  "
+        if i < 3 then assert.matches(on, (ask("inspect", "shop/" .. i)), 1, true) end
+      end
+      assert.matches("version 2 is a canary (50%): first promote it or undo it", (ask("reload")), 1, true)
+      assert.equal(0, select(2, ask("reload", "--canary", "100%")))
+      for i = 1, 8 do assert.equal('"new3"', call(i)) end
+      out = ask("reload", "--promote")
+      assert.matches("^promoted 1 file: .*/shop%.lua %(version 2%)$", out)
+      assert.matches('"code":{"serves":2,"oldest":1}', (ask("ps", "--json")), 1, true)
+      for i = 1, 9 do assert.equal(i < 9 and '"new4"' or '"new1"', call(i)) end
+      stop(p)
+    end
+  end)
+
+  it("is undone by itself when its own turns fail, not the others'", function()
+    for _, threads in ipairs { "1", "4" } do
+      local p = start("--threads", threads)
+      process.write_file(file, text "new")
+      assert.equal(0, select(2, ask("reload", "--canary", "anna", "--errors", "1")))
+      for _ = 1, 3 do assert.matches("old fault", call("bert", "Fail")) end
+      assert.equal('"new1"', call("anna"))
+      assert.matches("new fault", call("anna", "Fail"))
+      assert.matches("(canary, code 2: 1 instance, 0 turns, 1 failed; 3 of code 1)", (ask("ps")), 1, true)
+      assert.matches("new fault", call("anna", "Fail"))
+      p:wait_line("reload.undone version=2 failures=2 .more than 1: the canary is gone, version 1 serves all", nil, "err")
+      assert.equal('"old2"', call("anna"))
+      -- The file is what it was: not again by accident.
+      local out, status = ask("reload")
+      assert.equal(1, status)
+      assert.matches("shop.lua is still what version 2 was, and that was taken back: change it, or insist (--again)", out, 1, true)
+      assert.equal(0, select(2, ask("reload", "--canary", "anna", "--again")))
+      assert.equal('"new3"', call("anna"))
+      assert.matches("^undone 1 file: .* %(version 1%)$", (ask("reload", "--undo")))
+      assert.equal('"old4"', call("anna"))
+      process.write_file(file, text "newer")
+      assert.equal(0, select(2, ask("reload")))
+      assert.equal('"newer5"', call("anna"))
+      stop(p)
+    end
+  end)
+
+  it("is undone by going back, and then takes no other way", function()
+    local p = start()
+    process.write_file(file, text "second")
+    assert.equal(0, select(2, ask("reload")))
+    process.write_file(file, text "third")
+    assert.equal(0, select(2, ask("reload", "--canary", "=1")))
+    assert.equal('"third1"', call("1"))
+    assert.matches("there is no version 3 to go back to: 2 serves now", (ask("reload", "--to", "3")), 1, true)
+    assert.equal(0, select(2, ask("reload", "--to", "2")))
+    assert.equal('"second2"', call("1"))
+    assert.equal(0, select(2, ask("reload", "--canary", "=1", "--again")))
+    assert.matches("^reloaded 1 file.*%(version 5%)$", (ask("reload", "--to", "1")))
+    assert.equal('"old3"', call("1"))
+    assert.matches("there is no canary", (ask("reload", "--promote")))
+    assert.equal(2, select(2, ask("reload", "--promote", "--undo")))
+    assert.equal(2, select(2, ask("reload", "--undo", "--errors", "1")))
+    assert.matches("a part of all keys is 10%, and this key is =10", (ask("reload", "--canary", "10")), 1, true)
+    stop(p)
+  end)
+end)
+
+describe("troupe reload --drain", function()
+  it("waits for turns of older code, and cuts off those that stay", function()
+    for _, threads in ipairs { "1", "4" } do
+      local p = start("--threads", threads, "--drain", "0")
+      local quick = process.troupe({ "call", "--host", door, "shop/quick", "Slow", '{"s": 0.2}' }, { env = env })
+      local long = process.troupe({ "call", "--host", door, "shop/long", "Slow", '{"s": 100}', "--timeout", "200" }, { env = env })
+      repeat local out = ask("ps") until out:find("2 at work", 1, true)
+      process.write_file(file, text "new")
+      local out, status = ask("reload", "--drain", "0.4")
+      assert.equal(0, status)
+      assert.matches("^reloaded 1 file: .*/shop%.lua %(version 2%)\ndrained: 1 turn of older code ended, 1 was cut off: shop/long Slow$", out)
+      assert.equal(0, (quick:wait()))
+      assert.equal('"old slow"\n', quick.out)
+      assert.equal(1, (long:wait()))
+      assert.matches("cancelled: shop/long, Slow: its code was replaced, version 2 serves, and 0.4 s later it was still open (reload --drain)", long.err, 1, true)
+      p:wait_line("reload.drained version=2 ended=1 cut=1 turns=\"shop/long Slow\"", nil, "err")
+      assert.equal('"new1"', call("long"))
+      assert.matches("drained: 0 turns of older code ended, 0 were cut off$", (ask("reload", "--drain", "0")))
+      stop(p)
+    end
+  end)
+
+  it("cuts off a turn that computes, too", function()
+    local p = start("--drain", "0")
+    process.write_file(file, (text("busy"):gsub("Slow = function%(self, m, ctx%)", "%0 while m.s do end", 1):gsub("^return {", "return { limits = { instructions = 1e15, turn_ms = 3600e3 },")))
+    assert.equal(0, select(2, ask("reload")))
+    local busy = process.troupe({ "call", "--host", door, "shop/busy", "Slow", '{"s": 1}', "--timeout", "200" }, { env = env })
+    repeat local out = ask("ps") until out:find("1 at work", 1, true)
+    process.write_file(file, text "new")
+    assert.matches("0 turns of older code ended, 1 was cut off: shop/busy Slow$", (ask("reload", "--drain", "0.1")))
+    assert.equal(1, (busy:wait()))
+    assert.matches("cancelled: shop/busy, Slow: .*shop.lua:4: its code was replaced, version 3 serves", busy.err)
+    stop(p)
+  end)
+end)
