@@ -99,6 +99,7 @@ typedef struct troupe_reload_options {
   int promote, undo;   /* 1: the canary that runs serves all; serves nobody any more */
   uint32_t to;         /* back to what was when this version served */
   int again;           /* 1: also files that were taken back and have not changed since */
+  int pin, unpin;      /* 1: after this nothing is reloaded any more (alone: nothing now, either); it is again */
   uint32_t failures;   /* take it back by itself at so many failed turns of the new code (0: never) */
   int64_t within_us;   /* in this time (0: a minute; of a canary: while it is one) */
   int64_t drain_us;    /* end turns of older code, with TROUPE_ECANCELLED for their callers, after so long (0: never) */

@@ -408,6 +408,8 @@ function rt:load(...) end
 ---@field undo? boolean the canary is over
 ---@field to? integer back to what was when this version served
 ---@field again? boolean also files that were taken back and have not changed since
+---@field pin? boolean from then on nothing is reloaded
+---@field unpin? boolean from then on it is again
 ---@field errors? integer taken back by itself when more turns of the new code fail
 ---@field within? number in so many seconds (60; of a canary: while it is one)
 ---@field drain? number turns of older code are ended after so many seconds

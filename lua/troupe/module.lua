@@ -123,7 +123,7 @@ function Runtime:load(...)
   kick(self)
 end
 
---- rt:reload([name | { name=, canary=, promote=, undo=, to=, again=, errors=, within=, drain= }]) → how many files
+--- rt:reload([name | { name=, canary=, promote=, undo=, to=, again=, pin=, unpin=, errors=, within=, drain= }]) → how many files
 function Runtime:reload(what)
   if what ~= nil and type(what) ~= "string" and type(what) ~= "table" then
     fail("invalid", "rt:reload takes a file's name or options, not %s", type(what))

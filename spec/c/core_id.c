@@ -58,6 +58,7 @@ CHECK_CASE(keys_are_anything_in_utf8_up_to_a_length) {
   memset(text, 'k', sizeof text);
   CHECK_INT(tr_key_check(tr_slice_make(NULL, 0), NULL), ==, 0);
   CHECK_INT(tr_key_check(tr_slice_of("any thing / at all\n"), NULL), ==, 0);
+  CHECK_INT(tr_key_check(tr_slice_make("a\0b", 3), NULL), ==, TR_EINVALID); /* it would be agent "a" in the end */
   CHECK_INT(tr_key_check(tr_slice_make(text, TR_ID_MAX), NULL), ==, 0);
   CHECK_INT(tr_key_check(tr_slice_make(text, TR_ID_MAX + 1), NULL), ==, TR_EINVALID);
   CHECK_INT(tr_agent_type_check(tr_slice_make(text, TR_ID_MAX), NULL), ==, 0);

@@ -20,9 +20,10 @@ static tr_slice part(tr_slice id, const char *data) {
 static tr_slice credit(const char *id, unsigned parts) {
   return pb_field(15, join(pb_string(1, id), join(number(5, TR_NOTE_CREDIT), number(6, parts))));
 }
-static tr_slice probe(const char *id) {
-  return pb_field(15, join(join(pb_string(1, id), number(5, TR_NOTE_PROBE)), join(number(6, 9), join(number(7, 5), number(8, 6)))));
+static tr_slice probe_as(tr_slice id, unsigned kind) {
+  return pb_field(15, join(join(pb_field(1, id), number(5, kind)), join(number(6, 9), join(number(7, 5), number(8, 6)))));
 }
+static tr_slice probe(const char *id) { return probe_as(tr_slice_of(id), TR_NOTE_PROBE); }
 static tr_slice streamed(const char *id) { return request_with(id, "t", "k", "1", metadata("troupe-stream", "16")); }
 
 static tr_wire_note note_of(tr_slice message, tr_slice *id) {
@@ -53,6 +54,10 @@ CHECK_CASE(parts_credit_and_probes_go_through_under_the_ids_of_each_side) {
   say(a, probe("1"));
   note = note_of(hear(worker), &got);
   CHECK(note.kind == TR_NOTE_PROBE && note.count == 9 && note.goal == 5 && note.call == 6 && tr_slice_equal(got, id));
+  say(worker, probe_as(id, TR_NOTE_BACK)); /* it has no credit */
+  note = note_of(hear(a), &got);
+  CHECK(note.kind == TR_NOTE_BACK && note.count == 9 && note.goal == 5 && note.call == 6);
+  CHECK_SLICE(got, "1");
   say(worker, response(id, "\"end\""));
   expect_answer(a, "1", "\"end\"");
   say(worker, part(id, "4")); /* too late; and what never was */
@@ -71,6 +76,8 @@ CHECK_CASE(only_the_callee_gives_parts_and_only_the_caller_credit) {
   say(b, part(id, "1"));
   say(a, part(id, "1"));
   say(b, credit("1", 1));
+  say(a, probe_as(id, TR_NOTE_BACK));
+  say(b, probe_as(TR_SLICE_LITERAL("1"), TR_NOTE_BACK));
   CHECK(silent(a) && silent(b) && silent(worker));
   stage_free(s);
 }

@@ -24,7 +24,7 @@ static int64_t now(void *ud) {
   return kit_clock;
 }
 
-static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
+void *kit_allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
   tr_mem *mem = check_mem();
   (void)ud;
   if (new_size == 0) {
@@ -37,7 +37,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
 troupe_t *kit_new(void) {
   troupe_t *rt = NULL;
   troupe_options_t options = { .size = sizeof options, .log = kit_on_log, .log_level = TROUPE_LOG_INFO, .seed = ++seed,
-                               .allocate = allocate, .clock_us = kit_clock ? now : NULL };
+                               .allocate = kit_allocate, .clock_us = kit_clock ? now : NULL };
   int rc = troupe_new(&rt, &options);
   if (rc && !check_mem_refused()) CHECK_FAIL("troupe_new: %d", rc);
   return rc ? NULL : rt;

@@ -11,6 +11,7 @@ extern int64_t kit_clock; /* µs; 0: the system's */
 
 void kit_on_log(void *ud, troupe_log_level level, const char *event, const char *text);
 troupe_t *kit_new(void); /* NULL: no memory */
+void *kit_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* of check_mem; options.allocate */
 /* The same with this script loaded. */
 troupe_t *kit_open(const char *source); /* NULL: no memory */
 /* Work until nothing is ready. */

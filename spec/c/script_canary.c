@@ -329,6 +329,57 @@ CHECK_CASE(canary_of_instances_with_states_of_their_own) {
   host_close(&h);
 }
 
+#define IDLE_1 "return { version = 1, idle = 10, state = { n = 1 }, migrate = function(self, from) assert(from == 2) self.n, self.m = self.m, nil end," \
+               " on = { Ask = function(self) self.n = self.n + 1 return self.n end } }"
+#define IDLE_2 "return { version = 2, idle = 10, state = { m = 1 }, migrate = function(self) self.m, self.n = self.n, nil end," \
+               " on = { Ask = function(self) self.m = self.m + 1 return -self.m end } }"
+
+CHECK_CASE(canary_keeps_in_memory_what_only_it_could_read) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", IDLE_1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  ASK(&h, "a/1", "2");
+  ASK(&h, "a/2", "2");
+  ASK(&h, "a/3", "2");
+  host_run(&h, 20);
+  CHECK_INT(tr_script_saved_count(h.script), ==, 3);
+  host_file(&h, "a.lua", IDLE_2);
+  STEP(&h, .canary = "=1");
+  ASK(&h, "a/1", "-3");
+  ASK(&h, "a/2", "3");
+  host_run(&h, 20);
+  CHECK_INT(tr_script_saved_count(h.script), ==, 2);
+  STEP(&h, .undo = true);
+  ASK(&h, "a/1", "4");
+  STEP(&h, .canary = "=1", .again = true);
+  STEP(&h, .promote = true);
+  ASK(&h, "a/1", "-5");
+  ASK(&h, "a/2", "-4");
+  ASK(&h, "a/3", "-3");
+  host_run(&h, 20);
+  CHECK_INT(tr_script_saved_count(h.script), ==, 3);
+  STEP(&h, .to = 1); /* what was stored by the newer code comes back through the old one's migrate, too */
+  ASK(&h, "a/1", "6");
+  host_close(&h);
+}
+
+CHECK_CASE(canary_takes_up_an_old_stored_state_and_knows_the_way_back) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { version = 1, idle = 10, state = { n = 1 }, on = { Ask = function(self) self.n = self.n + 1 return self.n end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  ASK(&h, "a/1", "2");
+  host_run(&h, 20);
+  CHECK_INT(tr_script_saved_count(h.script), ==, 1);
+  host_file(&h, "a.lua", IDLE_2);
+  STEP(&h, .canary = "=1");
+  ASK(&h, "a/1", "-3");
+  STEP(&h, .undo = true);
+  ASK(&h, "a/1", "3");
+  host_close(&h);
+}
+
 /* Whatever is refused: each step is done or not, nothing leaks, and afterwards it works. */
 CHECK_CASE(canary_survives_refused_memory) {
   static const char old[] = "return { { type = 'a', version = 1, state = { n = 1 }, subscriptions = { 'old' }, on = { Ask = function(self) return self.n end } } }";

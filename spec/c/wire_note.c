@@ -19,10 +19,10 @@ static tr_slice content(const tr_blob *frame) {
 CHECK_CASE(wire_notes_come_as_they_were_written) {
   static const tr_wire_note notes[] = {
     { .kind = TR_NOTE_CANCEL }, { .kind = TR_NOTE_CREDIT, .count = 300 },
-    { .kind = TR_NOTE_PROBE, .count = 7, .goal = UINT64_MAX, .call = 1 },
+    { .kind = TR_NOTE_PROBE, .count = 7, .goal = UINT64_MAX, .call = 1 }, { .kind = TR_NOTE_BACK, .count = 7, .goal = UINT64_MAX, .call = 1 },
   };
   static const char *const ids[] = { "", "1", "0123456789abcdef" };
-  for (size_t i = 0; i < 9; i++) {
+  for (size_t i = 0; i < 12; i++) {
     const tr_wire_note *note = &notes[i / 3];
     tr_wire_span span;
     tr_wire_note got;
@@ -43,12 +43,12 @@ CHECK_CASE(wire_notes_come_as_they_were_written) {
 }
 
 CHECK_CASE(wire_notes_of_other_kinds_are_none) {
-  for (uint64_t kind = 0; kind < 14; kind++) {
+  for (uint64_t kind = 0; kind < 16; kind++) {
     tr_wire_span span;
     tr_wire_note got, note = { .kind = kind };
     tr_blob *frame = tr_wire_encode_note(check_mem(), TR_SLICE_LITERAL("1"), &note);
     CHECK_INT(tr_wire_walk(content(frame), &span, NULL), ==, 0);
-    CHECK(tr_wire_read_note(&span, &got) == (kind >= TR_NOTE_CANCEL && kind <= TR_NOTE_ACK));
+    CHECK(tr_wire_read_note(&span, &got) == (kind >= TR_NOTE_CANCEL && kind <= TR_NOTE_BACK));
     tr_blob_unref(frame);
   }
   tr_wire_span response = { .kind = TR_WIRE_RESPONSE };
@@ -78,6 +78,20 @@ CHECK_CASE(wire_parts_are_read_as_bodies) {
     tr_name_unref(type);
     if (mine) tr_core_free(mine);
   }
+}
+
+CHECK_CASE(wire_of_a_key_that_is_there_twice_the_last_counts) { /* as for tr_wire_metadata, by which rights are asked */
+  set();
+  tr_msg *msg = tr_msg_new(core, TR_MSG_REQUEST);
+  static const char *const said[] = { "state", "send", "" };
+  for (int i = 0; i < 3; i++) {
+    CHECK(tr_wire_key_apply(msg, TR_SLICE_LITERAL(TR_KEY_AS), tr_slice_of(said[i])));
+    CHECK(tr_wire_key_apply(msg, TR_SLICE_LITERAL(TR_KEY_ID), tr_slice_of(said[i])));
+    CHECK(tr_slice_is(tr_name_view(msg->more->as), said[i]));
+    CHECK(tr_slice_is(tr_name_view(msg->id), said[i]));
+  }
+  tr_msg_unref(msg);
+  tr_core_free(core);
 }
 
 CHECK_CASE(wire_a_path_goes_with_a_request) {

@@ -11,16 +11,21 @@ static place *h;
 static proc *from, *to;
 static actor *a;
 
-static void set(void) {
+/* NULL: the stage's own memory. False: there is none. */
+static bool set_with(tr_mem *hosts, tr_mem *senders) {
   s = stage_new();
-  h = host_new(s);
-  from = proc_new(s, NULL, h, NULL);
-  to = proc_new(s, NULL, h, NULL);
+  h = hosts ? host_new_of(s, hosts) : host_new(s);
+  from = h ? proc_new(s, senders, h, NULL) : NULL;
+  to = from ? proc_new(s, NULL, h, NULL) : NULL;
+  if (!to) return false;
   a = actor_new(to, "a", "x", NULL);
   tr_worker_start(from->worker);
   tr_worker_start(to->worker);
   stage_sleep(s, TR_SECONDS(1));
+  return true;
 }
+
+static void set(void) { CHECK(set_with(NULL, NULL)); }
 
 static void tell(int first, int last) {
   char json[40];
@@ -81,6 +86,62 @@ CHECK_CASE(events_that_a_dead_link_swallowed_are_sent_again) {
   stage_sleep(s, TR_SECONDS(10));
   expect(1, 40);
   stage_free(s);
+}
+
+/* The first answer of a new host is lost with its connection, and with it what it sent: it says so again, and sends that again. */
+CHECK_CASE(a_host_whose_first_answer_was_lost_sends_again_what_came_with_it) {
+  set();
+  tell(1, 5);
+  stage_sleep(s, TR_SECONDS(1));
+  expect(1, 5);
+  h = host_new(s);
+  from->target = to->target = h;
+  proc_cut(from);
+  proc_cut(to);
+  stage_sleep(s, TR_SECONDS(8)); /* both are back; nothing came from the receiver on its stream */
+  proc_cut(to);
+  stage_sleep(s, TR_SECONDS(8));
+  tell(6, 8);
+  stage_sleep(s, TR_SECONDS(1));
+  expect(1, 8);
+  stage_free(s);
+}
+
+/* Whatever has no memory, nothing comes twice, and all does once there is memory again. Where there was enough all came, in order. */
+static void through_trouble(void) {
+  tell(1, 3);
+  stage_run(s);
+  proc_cut(from);
+  tell(4, 6);
+  stage_sleep(s, TR_SECONDS(3));
+  to->stalled = true;
+  tell(7, 9);
+  stage_sleep(s, TR_SECONDS(45));
+  to->stalled = false;
+  stage_sleep(s, TR_SECONDS(15));
+  bool again = check_mem_refused(); /* there is memory from here on */
+  proc_cut(to);
+  stage_sleep(s, TR_SECONDS(12));
+  tell(10, 10);
+  stage_sleep(s, TR_SECONDS(5));
+  int times[11] = { 0 };
+  for (heard *e = a->first; e; e = e->next) CHECK_INT(++times[atoi(e->body)], ==, 1);
+  if (again) CHECK_INT(times[10], ==, 1);
+  if (!check_mem_refused()) expect(1, 10);
+}
+
+CHECK_CASE(any_allocation_of_a_host_that_resumes_may_fail) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    if (set_with(check_mem(), NULL)) through_trouble();
+    stage_free(s);
+  }
+}
+
+CHECK_CASE(any_allocation_of_a_worker_that_resumes_may_fail) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    if (set_with(NULL, check_mem())) through_trouble();
+    stage_free(s);
+  }
 }
 
 CHECK_CASE(a_restarted_host_gets_what_the_old_one_did_not_acknowledge_and_receivers_know_what_they_have_had) {

@@ -44,13 +44,17 @@ static void add(int i, tr_mem *mem) {
   stage_run(s);
 }
 
-static void set(int workers) {
-  s = stage_new();
-  h = host_new(s);
+static void set_on(place *host, int workers) {
+  h = host;
   left_count = taken_count = 0;
   memset(p, 0, sizeof p);
   memset(a, 0, sizeof a);
   for (int i = 0; i < workers; i++) add(i, NULL);
+}
+
+static void set(int workers) {
+  s = stage_new();
+  set_on(host_new(s), workers);
 }
 
 static const char *key_of(int i) {
@@ -163,6 +167,35 @@ CHECK_CASE(any_allocation_of_a_worker_that_shares_may_fail) {
     answer *got = ask_key(p[0], "t", "k0", "1");
     stage_sleep(s, TR_SECONDS(40));
     CHECK(got->done);
+    stage_free(s);
+  }
+}
+
+/* Ids move to one that joins, back from one that is lost, and away from one that stops. */
+CHECK_CASE(any_allocation_of_a_host_whose_workers_share_may_fail) {
+  CHECK_EACH_ALLOCATION_FAILS {
+    s = stage_new();
+    place *host = host_new_of(s, check_mem());
+    if (host) {
+      set_on(host, 2);
+      for (int i = 0; i < 6; i++) ask_key(p[0], "t", key_of(i), "1");
+      stage_run(s);
+      add(2, NULL);
+      publish(p[0], "x", "Note", "{}");
+      stage_sleep(s, TR_SECONDS(1));
+      proc_cut(p[1]);
+      for (int i = 0; i < 6; i++) ask_key(p[0], "t", key_of(i), "1");
+      stage_sleep(s, TR_SECONDS(5));
+      tr_worker_stop(p[2]->worker, s->now + TR_SECONDS(1));
+      stage_sleep(s, TR_SECONDS(40));
+      bool again = check_mem_refused(); /* there is memory from here on */
+      for (int i = 0; i < 6; i++) {
+        answer *got = ask_key(p[0], "t", key_of(i), "1");
+        stage_sleep(s, TR_SECONDS(40));
+        CHECK(got->done);
+        if ((again || !check_mem_refused()) && got->code) CHECK_FAIL("k%d: %d %s", i, got->code, got->error);
+      }
+    }
     stage_free(s);
   }
 }

@@ -239,15 +239,23 @@ place *place_new(stage *s) {
 
 static void host_dirty(void *ud, tr_host_conn *conn) { (void)ud; (void)conn; }
 
-place *host_new(stage *s) {
+place *host_new_of(stage *s, tr_mem *mem) {
+  tr_core_options options = { .mem = mem, .log = &s->log, .seed = 99, .now = s->now };
+  tr_core *core = tr_core_new(&options);
+  tr_host_options o = { .core = core, .version = "1", .dirty = host_dirty };
+  tr_host *host = core ? tr_host_new(&o) : NULL;
+  if (!host) {
+    if (core) tr_core_free(core);
+    return NULL;
+  }
   place *at = place_new(s);
-  tr_core_options options = { .mem = &s->mem, .log = &s->log, .seed = 99, .now = s->now };
-  at->core = tr_core_new(&options);
-  tr_host_options host = { .core = at->core, .version = "1", .dirty = host_dirty };
-  at->host = tr_host_new(&host);
+  at->core = core;
+  at->host = host;
   at->troupe = true;
   return at;
 }
+
+place *host_new(stage *s) { return host_new_of(s, &s->mem); }
 
 /* ---- processes ---- */
 

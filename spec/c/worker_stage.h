@@ -109,6 +109,7 @@ unsigned stage_logged(const stage *s, const char *event);
 const char *stage_line(const stage *s, const char *event); /* the last one's text */
 
 place *host_new(stage *s);                       /* troupe's */
+place *host_new_of(stage *s, tr_mem *mem);       /* whose memory is this; NULL: out of memory */
 place *fake_new(stage *s, bool troupe);          /* scripted */
 proc *proc_new(stage *s, tr_mem *mem, place *target, const tr_worker_options *tweaks); /* NULL: out of memory; started */
 void proc_free(proc *p);                         /* the socket closes */

@@ -3,10 +3,15 @@
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
 
-local code = [[return { state = { n = 0 }, %s on = {
+local code = [[return { { type = "shop", state = { n = 0 }, %s on = {
   Ask = function(self, m, ctx) self.n = self.n + 1 return "%s" .. self.n end,
   Fail = function() error "%s fault" end,
-  Slow = function(self, m, ctx) ctx:sleep(m.s) return "%s slow" end } }]]
+  Slow = function(self, m, ctx) while not self.go do ctx:sleep(0.01) end return "%s slow" end } },
+  { type = "all", on = { Ask = function(_, m, ctx)
+    local t = {}
+    for i = 1, 8 do t[i] = ctx:call("shop/" .. i, "Ask") end
+    return table.concat(t, " ")
+  end } } }]]
 local function text(name, more) return (code:format(more or "", name, name, name)) end
 
 local folder, env, door, file
@@ -15,6 +20,7 @@ local function ask(...)
   local status, out, err = sh.troupe({ ... }, { env = env })
   return (out .. err):gsub("\n$", ""), status
 end
+local function all() return (ask("call", "--host", door, "all", "Ask")) end
 local function call(id, what, body) return (ask("call", "--host", door, "shop/" .. id, what or "Ask", body or "{}")) end
 
 local function start(...)
@@ -35,29 +41,26 @@ describe("troupe reload --canary", function()
   it("serves some keys in every thread, more of them, and then all", function()
     for _, threads in ipairs { "1", "4" } do
       local p = start("--threads", threads)
-      for i = 1, 8 do assert.equal('"old1"', call(i)) end
+      assert.equal('"' .. ("old1 "):rep(7) .. 'old1"', all())
       process.write_file(file, text "new")
       assert.matches("^would reload 1 file.*8 instances follow", (ask("reload", "--canary", "50%", "--dry-run")))
       local out, status = ask("reload", "--canary", "50%", "--errors", "3")
       assert.equal(0, status)
       assert.matches("^reloaded 1 file: .*/shop%.lua %(version 2, a canary: 50%%; version 1 serves the others%)$", out)
-      local fresh = {}
-      for i = 1, 8 do fresh[i] = call(i):match("^.new2") ~= nil end
-      local count = 0
-      for i = 1, 8 do count = count + (fresh[i] and 1 or 0) end
-      assert.is_true(count > 0 and count < 8)
+      local said = all()
+      local _, count = said:gsub("new2", "%0")
+      assert.equal(8, count + select(2, said:gsub("old2", "%0")))
+      assert.is_true(count > 0 and count < 8, said)
       assert.matches(("8 instances .*code 1  %%(canary, code 2: %d instances?, 0 turns, 0 failed; 0 of code 1%%)"):format(count), (ask("ps")))
-      for i = 1, 8 do
-        local on = fresh[i] and "  code 2 (canary)  " or "  code 1  "
-        if i < 3 then assert.matches(on, (ask("inspect", "shop/" .. i)), 1, true) end
-      end
+      local first = said:match("^.new") ~= nil
+      assert.matches(first and "  code 2 (canary)  " or "  code 1  ", (ask("inspect", "shop/1", "--window", "0.01")), 1, true)
       assert.matches("version 2 is a canary (50%): first promote it or undo it", (ask("reload")), 1, true)
       assert.equal(0, select(2, ask("reload", "--canary", "100%")))
-      for i = 1, 8 do assert.equal('"new3"', call(i)) end
+      assert.equal('"' .. ("new3 "):rep(7) .. 'new3"', all())
       out = ask("reload", "--promote")
       assert.matches("^promoted 1 file: .*/shop%.lua %(version 2%)$", out)
       assert.matches('"code":{"serves":2,"oldest":1}', (ask("ps", "--json")), 1, true)
-      for i = 1, 9 do assert.equal(i < 9 and '"new4"' or '"new1"', call(i)) end
+      assert.equal('"new1"', call("9"))
       stop(p)
     end
   end)
@@ -110,36 +113,74 @@ describe("troupe reload --canary", function()
   end)
 end)
 
+describe("troupe reload --pin", function()
+  it("keeps what serves until it is unpinned", function()
+    local p = start()
+    process.write_file(file, text "second")
+    assert.equal(0, select(2, ask("reload")))
+    assert.matches("^reloaded 1 file: .* %(version 3%)\nversion 3 is pinned$", (ask("reload", "--to", "1", "--pin")))
+    process.write_file(file, text "third")
+    for _, more in ipairs { "--again", "--to=2", "--canary=1%", "--undo", "--dry-run" } do
+      local out, status = ask("reload", more)
+      assert.equal(1, status, more)
+      assert.matches("version 3 is pinned: nothing is reloaded before that is over (--unpin)", out, 1, true)
+    end
+    p:kill("sighup")
+    p:wait_line("reload.failed version 3 is pinned", nil, "err")
+    assert.matches("code 3 is pinned", (ask("ps")), 1, true)
+    assert.equal('"old1"', call("x"))
+    assert.equal(2, select(2, ask("reload", "--pin", "--dry-run")))
+    assert.equal(1, select(2, ask("reload", "--pin", "--unpin")))
+    assert.matches("^reloaded 1 file: .* %(version 4%)$", (ask("reload", "--unpin")))
+    assert.equal('"third2"', call("x"))
+    process.write_file(file, text "fourth")
+    assert.equal(0, select(2, ask("reload", "--canary", "x")))
+    assert.matches("a canary cannot be pinned", (ask("reload", "--pin")))
+    assert.matches("version 4 is pinned$", (ask("reload", "--undo", "--pin")))
+    stop(p)
+  end)
+end)
+
 describe("troupe reload --drain", function()
+  local function open(id)
+    local p = process.troupe({ "call", "--host", door, "shop/" .. id, "Slow", "--timeout", "200" }, { env = env })
+    repeat local out = ask("ps") until out:find("1 at work", 1, true)
+    return p
+  end
+
   it("waits for turns of older code, and cuts off those that stay", function()
     for _, threads in ipairs { "1", "4" } do
       local p = start("--threads", threads, "--drain", "0")
-      local quick = process.troupe({ "call", "--host", door, "shop/quick", "Slow", '{"s": 0.2}' }, { env = env })
-      local long = process.troupe({ "call", "--host", door, "shop/long", "Slow", '{"s": 100}', "--timeout", "200" }, { env = env })
-      repeat local out = ask("ps") until out:find("2 at work", 1, true)
+      local quick = open "quick"
       process.write_file(file, text "new")
-      local out, status = ask("reload", "--drain", "0.4")
-      assert.equal(0, status)
-      assert.matches("^reloaded 1 file: .*/shop%.lua %(version 2%)\ndrained: 1 turn of older code ended, 1 was cut off: shop/long Slow$", out)
+      local drain = process.troupe({ "reload", "--drain", "100" }, { env = env })
+      p:wait_line("reload files=1 by=operator", nil, "err")
+      assert.equal('"new1"', call("other"))
+      ask("repl", "shop/quick", "-e", "self.go = true")
       assert.equal(0, (quick:wait()))
       assert.equal('"old slow"\n', quick.out)
+      assert.equal(0, (drain:wait()))
+      assert.matches("^reloaded 1 file: .*/shop%.lua %(version 2%)\ndrained: 1 turn of older code ended, 0 were cut off\n$", drain.out)
+      local long = open "long"
+      process.write_file(file, text "newer")
+      assert.matches("\ndrained: 0 turns of older code ended, 1 was cut off: shop/long Slow$", (ask("reload", "--drain", "0.1")))
       assert.equal(1, (long:wait()))
-      assert.matches("cancelled: shop/long, Slow: its code was replaced, version 2 serves, and 0.4 s later it was still open (reload --drain)", long.err, 1, true)
-      p:wait_line("reload.drained version=2 ended=1 cut=1 turns=\"shop/long Slow\"", nil, "err")
-      assert.equal('"new1"', call("long"))
-      assert.matches("drained: 0 turns of older code ended, 0 were cut off$", (ask("reload", "--drain", "0")))
+      assert.matches("cancelled: shop/long, Slow: its code was replaced, version 3 serves, and 0.1 s later it was still open (reload --drain)",
+        long.err, 1, true)
+      p:wait_line("reload.drained version=3 ended=0 cut=1 turns=\"shop/long Slow\"", nil, "err")
+      assert.equal('"newer1"', call("long"))
       stop(p)
     end
   end)
 
   it("cuts off a turn that computes, too", function()
     local p = start("--drain", "0")
-    process.write_file(file, (text("busy"):gsub("Slow = function%(self, m, ctx%)", "%0 while m.s do end", 1):gsub("^return {", "return { limits = { instructions = 1e15, turn_ms = 3600e3 },")))
+    local busy = text("busy", "limits = { instructions = 1e15, turn_ms = 3600e3 },")
+    process.write_file(file, (busy:gsub("ctx:sleep%(0.01%)", "")))
     assert.equal(0, select(2, ask("reload")))
-    local busy = process.troupe({ "call", "--host", door, "shop/busy", "Slow", '{"s": 1}', "--timeout", "200" }, { env = env })
-    repeat local out = ask("ps") until out:find("1 at work", 1, true)
+    busy = open "busy"
     process.write_file(file, text "new")
-    assert.matches("0 turns of older code ended, 1 was cut off: shop/busy Slow$", (ask("reload", "--drain", "0.1")))
+    assert.matches("0 turns of older code ended, 1 was cut off: shop/busy Slow$", (ask("reload", "--drain", "0")))
     assert.equal(1, (busy:wait()))
     assert.matches("cancelled: shop/busy, Slow: .*shop.lua:4: its code was replaced, version 3 serves", busy.err)
     stop(p)

@@ -140,18 +140,23 @@ describe("the right", function()
 
   it("goes on to launched processes, no wider than it is; troupe ps shows it", function()
     local env = { XDG_RUNTIME_DIR = folder }
+    uv.fs_symlink(folder, folder .. "/in/out")
     write("w.lua", [[return { type = "w", on = { Read = function(_, m) local ok, r = pcall(troupe.fs.read, m.path) return { ok = ok, text = tostring(r) } end } }]])
     write("main.lua", ("local at = %q\n"):format(folder) .. [[return function(ctx)
       local w = ctx:launch{ file = "w.lua", allow = { "fs.read=" .. at .. "/in/deep" } }
       print(w:Read{ path = at .. "/in/deep/b.txt" }.text)
       print(w:Read{ path = at .. "/in/a.txt" }.text)
       print(pcall(ctx.launch, ctx, { file = "w.lua", key = "2", allow = { "fs.read=" .. at } }))
+      for _, way in ipairs { "/in/out", "/in/out/secret", "/in/deep/../out" } do
+        print((select(2, pcall(ctx.launch, ctx, { file = "w.lua", key = "3", allow = { "fs.read=" .. at .. way } }))))
+      end
       ctx:receive()
     end]])
     local p = process.troupe({ "run", "--allow", "launch", "--allow", "fs.read=" .. folder .. "/in", folder .. "/main.lua" }, { env = env })
     p:wait_line("^of b$")
     p:wait_line("^permission_denied: scripts may not read .*/in/a.txt here %(%-%-allow fs.read=.*/in/a.txt grants it%)$")
     p:wait_line("^false\tpermission_denied: a right that this process has not cannot be handed on")
+    for _ = 1, 3 do p:wait_line("^permission_denied: a right that this process has not") end -- what a link leads to
     local _, out, err = sh.troupe({ "ps", "--pid", tostring(p.pid) }, { env = env })
     assert.matches("\n  allowed  launch\n  allowed  fs.read=" .. folder .. "/in\n", out, 1, true, err)
     p:kill("sigkill")

@@ -145,6 +145,89 @@ describe("troupe replay", function()
   end)
 end)
 
+describe("a record", function()
+  local folder
+  local function file(name, text) return process.write_file(folder .. "/" .. name, text) end
+  local function run(...)
+    local status, out, err = sh.troupe({ ... }, { cwd = folder })
+    assert.equal(0, status, err)
+    return out
+  end
+  before_each(function() folder = process.tmpdir() end)
+
+  it("of a worker has what came by its host, and is run again without one", function()
+    local counter = [[return { type = "counter", state = { n = 0 }, on = {
+      Add = function(self, m, ctx)
+        self.n = self.n + m.by + ctx:call("other", "Twice", m).n
+        return { n = self.n, raw = troupe.bytes "\xff" }
+      end,
+      News = function(self, m) self.n = self.n + m.by end }, subscriptions = { "news" } }]]
+    file("counter.lua", counter)
+    file("other.lua", [[return { type = "other", on = { Twice = function(_, m) return { n = 2 * m.by } end } }]])
+    local address = "unix:" .. folder .. "/h"
+    process.troupe({ "host", "--listen", address }):wait_line("^listening")
+    process.troupe({ "worker", "--host", address, folder .. "/other.lua" }):wait_line("^joined")
+    local worker = process.troupe({ "worker", "--host", address, "--record", "r.jsonl", "counter.lua" }, { cwd = folder })
+    worker:wait_line("^joined")
+    local function call(by)
+      return run("call", "counter/default", "Add", ('{"by":%d}'):format(by), "--raw", "--wait", "other", "--host", address)
+    end
+    call(1)
+    run("publish", "news", "News", '{"by":10}', "--host", address)
+    repeat until call(0):find('"n":13', 1, true)
+    worker:kill()
+    assert.equal(0, (worker:wait()))
+    assert.matches("^equal: %d+ messages of 1 agent\n$", run("replay", "r.jsonl", "--agent", "counter"))
+    file("new.lua", (counter:gsub("m.by end }", "2 * m.by end }")))
+    local status, out = sh.troupe({ "replay", "r.jsonl", "--agent", "counter", "--script", "new.lua" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches('\n-    "n": 13\n+    "n": 23\n', out, 1, true)
+    assert.matches('Add {"by":0} -> Add {"n":23,"raw":bytes:"/w=="}\n', out, 1, true)
+  end)
+
+  it("of several threads is one, each line whole, and each agent's is run again", function()
+    file("a.lua", [[return { { type = "a", state = { n = 0 }, on = { Go = function(self, m, ctx)
+        self.n = self.n + ctx:call("b/" .. m.i % 4, "Add", { by = m.i }).by
+        return { n = self.n }
+      end } }, { type = "b", on = { Add = function(_, m) return m end } },
+      function(ctx)
+        local all = {}
+        for i = 1, 200 do all[i] = ctx:async("a/" .. i % 8, "Go", { i = i }) end
+        for i = 1, 200 do all[i]:await() end
+      end }]])
+    run("run", "--threads", "2", "--record", "r.jsonl", "a.lua")
+    local lines = 0
+    for line in process.read_file(folder .. "/r.jsonl"):gmatch("[^\n]+") do
+      assert.matches('^{"at":"%a+",.*}$', line)
+      lines = lines + 1
+    end
+    assert.is_true(lines > 800, tostring(lines))
+    assert.equal("equal: 200 messages of 8 agents\n", run("replay", "r.jsonl", "--agent", "a"))
+    assert.equal("equal: 25 messages of 1 agent\n", run("replay", "r.jsonl", "--agent", "a/3"))
+    assert.equal("equal: 200 messages of 4 agents\n", run("replay", "r.jsonl", "--agent", "b"))
+  end)
+
+  it("begins with the states that were restored", function()
+    local text = [[return { { type = "a", state = { n = 0 }, shards = { "log" }, on = { Go = function(self, _, ctx)
+        self.n = self.n + 1
+        self.log = (self.log or "") .. self.n
+        if self.n % 2 == 1 then ctx:after(60, "Late", {}) end
+        return { n = self.n, log = self.log }
+      end, Late = function() end } }, function(ctx) print(ctx:call("a/x", "Go", {}).log) end }]]
+    file("a.lua", text)
+    assert.equal("1\n", run("run", "--drain", "0", "--state", "s.state", "a.lua"))
+    for i, log in ipairs { "12", "123" } do
+      assert.equal(log .. "\n", run("run", "--drain", "0", "--state", "s.state", "--record", i .. ".jsonl", "a.lua"))
+      assert.equal("equal: 1 message of 1 agent\n", run("replay", i .. ".jsonl", "--agent", "a"))
+    end
+    file("b.lua", (text:gsub("self.n %+ 1", "self.n + 5")))
+    local status, out = sh.troupe({ "replay", "2.jsonl", "--agent", "a", "--script", "b.lua" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches('\n-  #1 Go {} -> Go {"log":"123","n":3}\n', out, 1, true)
+    assert.matches('\n+  #1 Go {} -> Go {"log":"127","n":7}\n', out, 1, true)
+  end)
+end)
+
 describe("troupe run --record", function()
   it("ends at its limit and says so, and keeps what was there as FILE.old", function()
     local folder = process.tmpdir()

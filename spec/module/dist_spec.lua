@@ -79,6 +79,26 @@ module.describe("rt:to_dist", describe, function(mode)
     many:close()
   end)
 
+  it("goes on with a new process where the last one outlives its stream", function()
+    process.write_file(folder .. "/w.lua", [[return { type = "w", on = {
+      Add = function() return { n = 1 } end, Stop = function(_, _, ctx) ctx:stop() end } }]])
+    local slow = process.write_file(folder .. "/slow", '#!/bin/sh\nend() { sleep 0.2; }\ntrap end EXIT\n"' .. process.program .. '" "$@"\n')
+    assert.equal(0, (require "spec.support.sh" { "chmod", "+x", slow }))
+    local other = open({ program = slow, log = false, allow = { "launch" } }, mode)
+    other:load { type = "main", on = { Go = function(_, _, ctx)
+      local w = ctx:launch { file = folder .. "/w.lua", key = "1" }
+      w:Add {}
+      for _ = 1, 3 do
+        ctx:send("w/1", "Stop")
+        local good
+        repeat ctx:sleep(0.01) good = ctx:pcall("w/1", "Add", nil, { timeout = 5 }) until good
+      end
+      return true
+    end } }
+    assert.is_true(other:call("main", "Go", nil, { timeout = 20 }))
+    other:close()
+  end)
+
   it("leaves it here where that fails", function()
     rt:load { type = "tabled", on = { Ask = function() return 1 end } }
     assert.matches("^not_found: no agent type \"nobody\"", raised(rt.to_dist, rt, "nobody/a"))

@@ -63,6 +63,8 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
     bool host = strcmp(cli_text(door, "kind"), "host") == 0;
     printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
+  const troupe_value_t *code = troupe_value_get(answer, "code");
+  if (code && troupe_value_get(code, "pinned")) printf("  code %lld is pinned", (long long)cli_number(code, "serves"));
   putchar('\n');
   for (size_t i = 0; rights && i < troupe_value_length(rights); i++) {
     const char *right = troupe_value_string(troupe_value_at(rights, i), NULL);

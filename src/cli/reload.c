@@ -56,6 +56,7 @@ static void say_drained(const troupe_value_t *drained) {
 static void say_reload(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *agents = troupe_value_get(answer, "agents"), *drained = troupe_value_get(answer, "drained");
   say_files(op, answer, agents != NULL);
+  if (troupe_value_get(answer, "pinned")) printf("version %lld is pinned\n", (long long)cli_number(answer, "version"));
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
   if (drained) say_drained(drained);
 }
@@ -79,13 +80,15 @@ static int check(const cli_verb *verb, const cli_args *args) {
   }
   if (errors && (cli_get(verb, args, "undo") || cli_get(verb, args, "dry-run")))
     return cli_fail(CLI_USAGE, verb->name, "--errors is for new code that is to serve");
+  if (cli_get(verb, args, "dry-run") && (cli_get(verb, args, "pin") || cli_get(verb, args, "unpin")))
+    return cli_fail(CLI_USAGE, verb->name, "--pin and --unpin change something: not with --dry-run");
   if (cli_get(verb, args, "drain") && cli_get(verb, args, "dry-run")) return cli_fail(CLI_USAGE, verb->name, "--drain and --dry-run: one of them");
   return CLI_OK;
 }
 
 static troupe_value_t *make_body(const cli_verb *verb, const cli_args *args, troupe_t *rt, tr_time within, tr_time drain) {
   static const struct { const char *option, *name; } flags[] = {
-    { "dry-run", "dry_run" }, { "promote", "promote" }, { "undo", "undo" }, { "again", "again" }, { NULL, NULL }
+    { "dry-run", "dry_run" }, { "promote", "promote" }, { "undo", "undo" }, { "again", "again" }, { "pin", "pin" }, { "unpin", "unpin" }, { NULL, NULL }
   };
   const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors");
   troupe_value_t *map = troupe_value_map(rt);
@@ -124,6 +127,8 @@ static const cli_option reload_options[] = {
   { "undo", 0, NULL, "the canary is over: the code before serves all keys", NULL },
   { "to", 0, "VERSION", "go back to what ran then (troupe ps shows the numbers; the last 10 are kept)", NULL },
   { "again", 0, NULL, "also files that were taken back, and have not changed since", NULL },
+  { "pin", 0, NULL, "keep the code that serves (with --to, --promote or --undo: after that): no other reload, until", NULL },
+  { "unpin", 0, NULL, "nothing is pinned any more; what has changed is loaded", NULL },
   { "errors", 0, "N", "go back by itself when more than N turns of the new code fail", NULL },
   { "within", 0, "S", "so many seconds long (60; of a canary: as long as it is one)", NULL },
   { "drain", 0, "S", "wait for turns that run older code, and cut off those still open after so long", NULL },

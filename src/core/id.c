@@ -79,7 +79,9 @@ static int free_check(const char *what, tr_slice text, tr_error *error) {
   if (err) return err;
   for (size_t at = 0; at < text.n;) {
     size_t start = at;
-    if (tr_utf8_next(text, &at) < 0) return refuse(what, text, start, at, -1, "", error);
+    int32_t c = tr_utf8_next(text, &at);
+    if (c < 0) return refuse(what, text, start, at, -1, "", error);
+    if (c == 0) return tr_error_set(error, TR_EINVALID, "the %s has a zero byte at %zu", what, start); /* "type/key" is a C string in many places */
   }
   return 0;
 }

@@ -342,6 +342,7 @@ void tr_waits_starved(tr_turn *turn); /* it has begun to wait for who takes part
 void tr_call_left(tr_call *call); /* its request goes out by a door */
 void tr_probe_agent(tr_agent *agent, const tr_probe *probe); /* follow what its next mail waits for (waits.c) */
 void tr_probe_turn(tr_turn *turn, const tr_probe *probe);
+void tr_probe_taker(tr_call *call, const tr_probe *probe); /* the callee has no credit: follow what waits for other than its parts */
 void tr_probe_is_back(tr_turn *turn, const tr_probe *probe); /* at the turn that sent it */
 typedef enum { TR_PROBE_PASSES, TR_PROBE_STOPS, TR_PROBE_BACK } tr_probe_passes;
 bool tr_probe_at_agent(const tr_agent *agent, const tr_probe *probe); /* which is stalled: may it pass? */

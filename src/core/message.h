@@ -72,12 +72,17 @@ void tr_meta_at(const tr_meta *meta, size_t i, tr_slice *key, tr_slice *value);
 
 /* An answer. Passed by pointer; whoever receives it may take `body` (then sets body.kind = TR_BODY_NONE);
  * everything else is borrowed during the call. */
+typedef struct tr_probe { /* goes after requests, and finds circles: probes.c */
+  uint64_t goal, call; /* whose it is; for that alone */
+  uint32_t steps;      /* doors that it may still pass */
+} tr_probe;
 typedef struct tr_reply {
   int code;         /* 0, or TR_E… */
   tr_slice error;   /* text without the code, when code != 0; never empty then */
   tr_name *type;    /* type of the body; NULL: "null" */
   tr_body body;
   const tr_meta *meta; /* may be NULL */
+  const tr_probe *probe; /* no part, but a probe that goes the way of the parts, to who takes them: probes.c */
   bool unresolved;     /* an error, since a result that the request refers to could not be had there: content may be sent instead */
 } tr_reply;
 
@@ -92,10 +97,6 @@ typedef struct tr_reply_to {
 /* Who has a request in hand: the turn that handles it, or a door that has sent it on. Embedded in its owner, which puts itself into
  * msg->holder and takes itself out again. */
 typedef struct tr_holder tr_holder;
-typedef struct tr_probe { /* goes after requests, and finds circles: probes.c */
-  uint64_t goal, call; /* whose it is; for that alone */
-  uint32_t steps;      /* doors that it may still pass */
-} tr_probe;
 typedef struct tr_holder_ops {
   void (*cancel)(tr_holder *holder, tr_msg *request); /* nobody waits any more. It may let go of the request */
   void (*credit)(tr_holder *holder, tr_msg *request, uint32_t parts); /* so many more parts may come; NULL: none do */
@@ -185,6 +186,7 @@ int tr_msg_part(tr_msg *request, tr_reply *part);
 void tr_msg_credit(tr_msg *request, uint32_t parts);
 /* Circles over several processes (probes.c). */
 void tr_msg_probe(tr_msg *request, const tr_probe *probe);
+void tr_msg_probe_back(tr_msg *request, const tr_probe *probe); /* its callee waits until parts are taken */
 void tr_msg_get_path(const tr_msg *msg, tr_path *path); /* of a request that goes out by a door */
 
 /* Another request of the same, with the same id, to be sent when that one failed; with a copy of its body (a slot, or none) or without.

@@ -16,7 +16,10 @@
 int tr_call_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
   tr_call *call = tr_call_find(ud, token);
   (void)request;
-  if (!call || !call->part) tr_core_late(ud);
+  if (part->probe) {
+    if (call && call->turn) tr_probe_taker(call, part->probe);
+    else if (call && call->relayed && call->part) call->part(call->ud, call, part);
+  } else if (!call || !call->part) tr_core_late(ud);
   else call->part(call->ud, call, part);
   return 0;
 }
@@ -34,6 +37,11 @@ int tr_msg_part(tr_msg *request, tr_reply *part) {
   int err = to->part && !request->cancelled ? to->part(to->ud, to->token, request, part) : 0;
   tr_body_release(request->core, &part->body); /* if nobody took it */
   return err;
+}
+
+void tr_msg_probe_back(tr_msg *request, const tr_probe *probe) {
+  tr_reply back = { .probe = probe };
+  tr_msg_part(request, &back);
 }
 
 void tr_msg_credit(tr_msg *request, uint32_t parts) {

@@ -10,6 +10,9 @@
  * Several of a circle may send theirs at the same time, and one failure is enough to break it. So each has a rank, and a turn lets no probe
  * of a lower one by, and soon sends its own instead. Of those that wait in the circle, all of them since before, the highest one's comes back.
  *
+ * Where a callee has given all the parts of its answer that it has credit for, it waits for its caller, which may wait for something else
+ * meanwhile: then the probe goes back the way of the parts.
+ *
  * With several isolates there is one wait more: what an agent has sent to a full mailbox in another one lies there, and that agent takes
  * nothing until it is in (far.c). Whose delivery lies so in a mailbox here is asked for by the delivery itself, as by a call; where that
  * closes a circle it is refused, as it would be within one isolate.
@@ -42,9 +45,16 @@ static uint64_t next_goal(uint64_t mark, uint64_t last) {
 
 /* ---- sending ---- */
 
-/* Does anybody wait for this turn? Only then can it be part of a circle. */
+static bool takes_parts(const tr_turn *turn) {
+  const tr_link *calls = &((const tr_turn_entry *)turn)->calls;
+  for (const tr_link *link = calls->next; link != calls; link = link->next)
+    if (TR_CONTAINER(link, const tr_call, by_turn)->part) return true;
+  return false;
+}
+
+/* May anybody wait for this turn? Only then can it be part of a circle. */
 static bool is_needed(const tr_turn *turn) {
-  return (turn->msg && turn->msg->kind == TR_MSG_REQUEST) || tr_agent_mail_count(turn->agent) > 0;
+  return (turn->msg && turn->msg->kind == TR_MSG_REQUEST) || tr_agent_mail_count(turn->agent) > 0 || takes_parts(turn);
 }
 
 static bool is_waited_for(const tr_call *call) {
@@ -199,6 +209,11 @@ void tr_msg_probe(tr_msg *request, const tr_probe *probe) {
   tr_class *class_ = holder ? NULL : tr_core_find_class(core, tr_name_view(request->target_type));
   if (holder && holder->ops->probe) holder->ops->probe(holder, request, probe);
   else if (class_ && class_->pool <= 1) probe_mailbox(tr_class_find(class_, tr_name_view(request->target_key)), request, probe);
+}
+
+/* While the turn waits for the next part it is no part of a circle: credit is on its way to the callee. */
+void tr_probe_taker(tr_call *call, const tr_probe *probe) {
+  if (call->background && call->turn->state == TR_TURN_WAITING) tr_probe_turn(call->turn, probe);
 }
 
 void tr_probe_is_back(tr_turn *turn, const tr_probe *probe) {

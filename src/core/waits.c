@@ -59,6 +59,13 @@ static void pass_on(const walk *w, const tr_call *call) {
   holder->ops->probe(holder, call->msg, &next);
 }
 
+/* The same the other way: it waits for who takes its parts behind a door. */
+static void pass_back(const walk *w, const tr_turn *turn) {
+  if (!w->probe || w->probe->steps == 0) return;
+  tr_probe next = { .goal = w->probe->goal, .call = w->probe->call, .steps = w->probe->steps - 1 };
+  tr_msg_probe_back(turn->msg, &next);
+}
+
 static void follow(walk *w, tr_turn *turn) {
   tr_turn_entry *own = tr_turn_own(turn);
   if (turn->state != TR_TURN_WAITING && turn->state != TR_TURN_ENDED) return; /* it can run */
@@ -68,6 +75,7 @@ static void follow(walk *w, tr_turn *turn) {
   if (own->starved) {
     const tr_call *call = tr_call_of(turn->msg);
     if (call && call->turn) visit_turn(w, call->turn);
+    else pass_back(w, turn);
   }
   for (tr_link *link = own->calls.next; link != &own->calls && !w->found; link = link->next) {
     tr_call *call = TR_CONTAINER(link, tr_call, by_turn);

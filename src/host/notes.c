@@ -82,11 +82,22 @@ const tr_holder_ops tr_pending_holder_ops = { .cancel = agent_gave_up, .credit =
 
 static int check_size(const tr_host *host, size_t size) { return size <= host->o.max_message ? 0 : TR_ETOO_LARGE; }
 
+static void probe_caller(tr_pending *pending, const tr_probe *probe) {
+  tr_wire_note note = { .kind = TR_NOTE_BACK, .count = probe->steps, .goal = probe->goal, .call = probe->call };
+  tr_blob *frame = pending->caller->troupe ? tr_wire_encode_note(pending->host->mem, tr_pending_id(pending), &note) : NULL;
+  if (frame) tr_client_send_lane(pending->caller, frame, false, pending->priority);
+  tr_blob_unref(frame);
+}
+
 static int on_local_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
   tr_host *host = ud;
   tr_pending *pending = tr_slots_at(&host->slots, token);
   tr_blob *frame = NULL;
   if (!pending || pending->msg != request) return 0;
+  if (part->probe) {
+    probe_caller(pending, part->probe);
+    return 0;
+  }
   int err = tr_wire_encode_part(host->core, part, tr_pending_id(pending), &frame, NULL);
   if (!err) err = check_size(host, frame->len - TR_WIRE_PREFIX);
   if (!err) err = tr_client_send_lane(pending->caller, frame, false, request->priority);
@@ -117,6 +128,14 @@ static int part_to_agent(tr_pending *pending, tr_slice bytes, tr_error *error) {
   tr_msg_part(pending->msg, &in.reply);
   tr_wire_in_fini(&in);
   return 0;
+}
+
+/* A probe goes the way of the parts. */
+static void pass_back(tr_client *callee, tr_slice id, const tr_probe *probe) {
+  tr_pending *pending = tr_slots_find(&callee->host->slots, id);
+  if (!pending || pending->callee != callee || pending->owed) return;
+  if (pending->kind == TR_PENDING_FROM_LOCAL) tr_msg_probe_back(pending->msg, probe);
+  else probe_caller(pending, probe);
 }
 
 /* One that cannot be passed on ends the request: the rest without it would be another answer. */
@@ -160,6 +179,11 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
     tr_resume_acked(from, note.count);
     return;
   }
+  tr_probe probe = { note.goal, note.call, tr_wire_probe_steps(&note) };
+  if (note.kind == TR_NOTE_BACK) {
+    pass_back(from, span->request_id, &probe);
+    return;
+  }
   if (note.kind >= TR_NOTE_LEAVE) {
     if (note.kind == TR_NOTE_HAVE) tr_share_have(from, note.type, note.content_type);
     else if (note.kind == TR_NOTE_GIVE) tr_share_give(from);
@@ -173,7 +197,6 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
   else if (note.kind == TR_NOTE_CREDIT && pending->callee) send_credit(pending, count);
   else if (note.kind == TR_NOTE_CREDIT && pending->msg) tr_msg_credit(pending->msg, count);
   if (note.kind != TR_NOTE_PROBE) return;
-  tr_probe probe = { note.goal, note.call, tr_wire_probe_steps(&note) };
   if (pending->callee) send_probe(pending, &probe);
   else if (pending->msg) tr_msg_probe(pending->msg, &probe);
 }

@@ -55,11 +55,11 @@ static double number_option(lua_State *L, const char *name, double least) {
 }
 
 static void check_option_names(lua_State *L) {
-  static const char *const names[] = { "name", "canary", "promote", "undo", "to", "again", "errors", "within", "drain", NULL };
+  static const char *const names[] = { "name", "canary", "promote", "undo", "to", "again", "pin", "unpin", "errors", "within", "drain", NULL };
   for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?", *const *known = names;
     while (*known && strcmp(*known, name) != 0) known++;
-    if (!*known) tr_module_raise(L, TR_EINVALID, "rt:reload has no option `%s` (name canary promote undo to again errors within drain)", name);
+    if (!*known) tr_module_raise(L, TR_EINVALID, "rt:reload has no option `%s` (name canary promote undo to again pin unpin errors within drain)", name);
   }
 }
 
@@ -73,7 +73,7 @@ static tr_reload_order order_of(lua_State *L, const char **name) {
     .what = { .names = name, .count = *name ? 1 : 0, .canary = text_option(L, "canary"), .promote = flag_option(L, "promote"),
               .undo = flag_option(L, "undo"), .again = flag_option(L, "again"), .to = to > 0 ? (uint32_t)to : 0 },
     .watched = errors >= 0, .errors = errors >= 0 ? (uint32_t)errors : 0,
-    .within = within >= 0 ? TR_SECONDS(within) : -1, .drain = drain >= 0 ? TR_SECONDS(drain) : -1,
+    .within = within >= 0 ? TR_SECONDS(within) : -1, .drain = drain >= 0 ? TR_SECONDS(drain) : -1, .pin = flag_option(L, "pin"), .unpin = flag_option(L, "unpin"),
   };
 }
 

@@ -74,6 +74,7 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   case TR_PARCEL_ANSWER: tr_away_answered(isolate, parcel); break;
   case TR_PARCEL_PART: tr_away_part(isolate, parcel); break;
   case TR_PARCEL_PROBE: tr_job_probe(isolate, parcel); break;
+  case TR_PARCEL_BACK: tr_away_probed(isolate, parcel); break;
   case TR_PARCEL_CREDIT: tr_job_credit(isolate, parcel); break;
   case TR_PARCEL_CANCEL: tr_job_cancel(isolate, parcel); break;
   case TR_PARCEL_HOLD:

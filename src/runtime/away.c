@@ -132,3 +132,8 @@ void tr_away_part(tr_isolate *isolate, const tr_parcel *parcel) {
   tr_parcel_reply_fini(&part, isolate->core);
   tr_msg_unref(msg);
 }
+
+void tr_away_probed(tr_isolate *isolate, const tr_parcel *parcel) {
+  tr_msg *msg = find(isolate, parcel->token);
+  if (msg) tr_msg_probe_back(msg, &parcel->probe);
+}

@@ -15,6 +15,7 @@ uint64_t tr_away_put(tr_isolate *isolate, tr_msg *msg, unsigned to);
 tr_msg *tr_away_take(tr_isolate *isolate, uint64_t token);
 void tr_away_answered(tr_isolate *isolate, const tr_parcel *parcel);
 void tr_away_part(tr_isolate *isolate, const tr_parcel *parcel);
+void tr_away_probed(tr_isolate *isolate, const tr_parcel *parcel);
 void tr_away_leave(tr_isolate *isolate); /* none is any more */
 
 /* ---- job.c: requests from elsewhere, here ---- */

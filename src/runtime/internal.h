@@ -60,6 +60,7 @@ typedef struct tr_draining { /* drain.c: of older code */
 
 struct troupe {
   tr_probation probation;
+  bool pinned;        /* reloads.c: the code stays what it is */
   tr_draining draining;
   troupe_options_t options;
   tr_mem mem;

@@ -78,6 +78,13 @@ static void on_part(void *ud, tr_call *call, tr_reply *part) {
   tr_error error;
   tr_error_init(&error);
   (void)call;
+  if (part->probe) {
+    tr_draft_begin(&isolate->draft, TR_PARCEL_BACK);
+    isolate->draft.head.token = job->parcel.token;
+    isolate->draft.head.probe = *part->probe;
+    tr_isolate_say(isolate, job->parcel.queued.from);
+    return;
+  }
   int rc = tr_draft_answer(&isolate->draft, isolate->script, part, &error);
   isolate->draft.head.kind = TR_PARCEL_PART;
   isolate->draft.head.token = job->parcel.token;

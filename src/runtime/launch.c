@@ -212,6 +212,7 @@ static void gone(tr_launched *l) {
     timer_at(l, now + delay);
   }
   if (l->stopping) timer_at(l, now);
+  l->dialing = false; /* where it dialed because the stream had ended before the process: it will again, and is not to be served before */
   tr_worker_disconnected(l->worker, l->why);
   if (l->broken) tr_worker_fail_all(l->worker, l->why);
   else if (l->idle && !l->stopping && !tr_worker_idle(l->worker)) tr_launched_want(l); /* something came too late for it */

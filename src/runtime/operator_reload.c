@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The verb "reload" { name?, canary?, promote?, undo?, to?, again?, errors?, within?, drain?, dry_run? } → { files, names, version, canary? =
+ * The verb "reload" { name?, canary?, promote?, undo?, to?, again?, pin?, unpin?, errors?, within?, drain?, dry_run? } → { files, names, version, pinned?, canary? =
  * { version, keys }, drained? = { ended, cut, turns } } or, of a trial, { files, names, dry_run: true, agents }: what would become of each
  * type. An agent there is { type, change: "new" | "gone" | "changed", from, to, instances, busy, subscriptions: [added, removed], timers:
  * [added, removed] }; from and to are versions of its state. With a drain the answer comes when that is over. */
@@ -73,6 +73,7 @@ static void put_answer(tr_buf *out, const troupe_t *rt, int files, const report 
   tr_question_put(out, "\"names\":", files ? tr_script_reloaded(rt->script) : "");
   if (told) tr_buf_text(out, ",\"dry_run\":true");
   else tr_buf_printf(out, ",\"version\":%u", tr_script_number(rt->script));
+  if (rt->pinned) tr_buf_text(out, ",\"pinned\":true");
   if (canary) {
     tr_buf_printf(out, ",\"canary\":{\"version\":%u", canary);
     tr_question_put(out, ",\"keys\":", keys);
@@ -137,9 +138,9 @@ static void answer_drained(tr_question *q, int files) {
 
 /* ---- taking it ---- */
 
-/* Certificates and tokens belong to files as they are; also where scripts are held back because they were taken back before. */
+/* Certificates and tokens belong to files as they are; also where scripts are held back. */
 static int reload_security(troupe_t *rt, int rc, const tr_reload_options *what) {
-  if (what->to || what->promote || what->undo || (rc < 0 && !tr_script_reload_held(rt->script))) return 0;
+  if (what->to || what->promote || what->undo || (rc < 0 && !rt->pinned && !tr_script_reload_held(rt->script))) return 0;
   tr_error error = rt->error;
   int secured = tr_secure_reload(rt);
   if (!secured) rt->error = error;
@@ -181,6 +182,7 @@ void tr_question_reload(tr_question *q) {
               .trial = tr_question_flag(q, "dry_run") },
     .watched = errors >= 0, .errors = errors >= 0 ? (uint32_t)errors : 0,
     .within = tr_question_seconds(within, -1), .drain = tr_question_seconds(drain, -1),
+    .pin = tr_question_flag(q, "pin"), .unpin = tr_question_flag(q, "unpin"),
   };
   if (order.what.trial) try_only(q, &order.what);
   else take(q, &order);

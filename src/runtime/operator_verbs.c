@@ -129,6 +129,7 @@ static void put_code(tr_buf *out, const troupe_t *rt) {
   char keys[TR_CANARY_TEXT];
   uint32_t canary = tr_script_canary(rt->script, keys);
   tr_buf_printf(out, ",\"code\":{\"serves\":%u,\"oldest\":%u", tr_script_number(rt->script), tr_script_oldest(rt->script));
+  if (rt->pinned) tr_buf_text(out, ",\"pinned\":true");
   if (canary) tr_buf_printf(out, ",\"canary\":%u", canary);
   if (canary) tr_question_put(out, ",\"keys\":", keys);
   tr_buf_text(out, "}");

@@ -66,11 +66,6 @@ static const char *find_grant(const troupe_t *rt, const char *right, const char 
   return NULL;
 }
 
-bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path) {
-  char plain[PATH_SIZE], granted[PATH_SIZE];
-  return make_plain(tr_slice_of(path), plain) && find_grant(rt, right, plain, granted);
-}
-
 /* ---- paths as files ---- */
 
 typedef struct place { int folder; char name[PATH_SIZE]; bool granted; } place; /* granted: itself, not something below */
@@ -110,6 +105,19 @@ static int find_place(const troupe_t *rt, const char *right, tr_slice path, plac
   }
   snprintf(out->name, sizeof out->name, "%s", rest);
   return 0;
+}
+
+/* May it be handed on? What the granted path itself leads to is the granter's business, and would be the script's were it a link: it would
+ * be followed there. */
+bool tr_runtime_may_path(const troupe_t *rt, const char *right, const char *path) {
+  place at;
+  tr_error error;
+  struct stat st;
+  tr_error_init(&error);
+  if (find_place(rt, right, tr_slice_of(path), &at, &error)) return error.code == TR_ENOT_FOUND;
+  bool link = !at.granted && fstatat(at.folder, at.name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+  close(at.folder);
+  return !link;
 }
 
 /* ---- the hooks ---- */

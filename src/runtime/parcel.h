@@ -15,6 +15,7 @@ typedef enum {
   TR_PARCEL_PART,        /* of an answer */
   TR_PARCEL_CREDIT,      /* for so many (code) more parts */
   TR_PARCEL_PROBE,       /* core/probes.c */
+  TR_PARCEL_BACK,        /* the same, the way of the parts */
   TR_PARCEL_CANCEL,      /* nobody waits for the answer any more */
   TR_PARCEL_HOLD,        /* an agent's messages wait for room (code 1), or do not any more (0) */
   TR_PARCEL_STALLED,     /* a probe follows what such an agent waits for */

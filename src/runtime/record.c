@@ -108,7 +108,7 @@ static int put_begin(tr_recorder *self, const tr_record_options *options) {
   int rc = put_snapshot(&line, self->rt);
   tr_buf_text(&line, "}");
   const char *why = rc ? NULL : write_line(self, &line);
-  if (why) rc = tr_runtime_fail(self->rt, TR_EIO, "%s: %s", options->path, why);
+  if (why) rc = tr_runtime_fail(self->rt, line.failed ? TR_EMEMORY : TR_EIO, "%s: %s", options->path, why);
   tr_buf_fini(&line);
   return rc;
 }

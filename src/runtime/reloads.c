@@ -27,8 +27,13 @@ static int leave_canary(troupe_t *rt, const tr_reload_options *options, tr_chang
   return rc < 0 || options->to == serves ? rc : reload(rt, options, told, ud);
 }
 
+static int refuse_pinned(troupe_t *rt) {
+  return tr_runtime_fail(rt, TR_EINVALID, "version %u is pinned: nothing is reloaded before that is over (--unpin)", tr_script_number(rt->script));
+}
+
 int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
   tr_runtime_error(rt);
+  if (rt->pinned && !options->to && !options->promote && !options->undo) return refuse_pinned(rt);
   if (options->to && tr_script_canary(rt->script, NULL)) return leave_canary(rt, options, told, ud);
   return reload(rt, options, told, ud);
 }
@@ -38,7 +43,14 @@ int tr_runtime_reload_as(troupe_t *rt, const tr_reload_order *order) {
   const tr_reload_options *what = &order->what;
   if ((what->canary != NULL) + what->promote + what->undo + (what->to != 0) > 1)
     return tr_runtime_fail(rt, TR_EINVALID, "a reload is a canary, or promotes it, or undoes it, or goes back: one of them");
-  int rc = tr_runtime_reload(rt, what, NULL, NULL);
+  if (rt->pinned && !order->unpin && !order->pin) return refuse_pinned(rt);
+  if (order->pin && (order->unpin || what->canary)) return tr_runtime_fail(rt, TR_EINVALID, "what is pinned is the code that serves all, until it is unpinned");
+  if (order->pin && tr_script_canary(rt->script, NULL) && !what->promote && !what->undo && !what->to)
+    return tr_runtime_fail(rt, TR_EINVALID, "a canary cannot be pinned: first promote it or undo it (--promote, --undo)");
+  bool was = rt->pinned, moves = !order->pin || what->to || what->promote || what->undo;
+  rt->pinned = false;
+  int rc = moves ? tr_runtime_reload(rt, what, NULL, NULL) : 0;
+  rt->pinned = rc < 0 && !order->unpin ? was : order->pin;
   if (rc < 0) return rc;
   tr_time within = order->within >= 0 ? order->within : what->canary ? TR_NEVER : TR_SECONDS(60);
   if (rc > 0 && order->watched && !what->undo) tr_probation_begin(rt, before, order->errors, within);
@@ -58,6 +70,7 @@ int troupe_reload_with(troupe_t *rt, const troupe_reload_options_t *options) {
   tr_reload_order order = {
     .what = { .names = &o.name, .count = o.name ? 1 : 0, .canary = o.canary, .promote = o.promote != 0, .undo = o.undo != 0,
               .again = o.again != 0, .to = o.to },
+    .pin = o.pin != 0, .unpin = o.unpin != 0,
     .watched = o.failures > 0, .errors = o.failures ? o.failures - 1 : 0, .within = o.within_us > 0 ? o.within_us : -1,
     .drain = o.drain_us > 0 ? o.drain_us : -1,
   };

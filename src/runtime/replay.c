@@ -243,10 +243,10 @@ static void answer(tr_rerun *self, due *item) {
   tr_reply reply = { .code = 0 };
   tr_slice text = text_of(line, "error"), type = text_of(line, "reply");
   if (text.n) tr_error_parse(&error, text);
-  else read_body(self, line, &reply.body, &error);
+  else if (read_body(self, line, &reply.body, &error) == TR_EMEMORY) self->failed = TR_EMEMORY;
   reply.code = error.code;
   if (reply.code) reply.error = tr_slice_of(error.text);
-  else if (!tr_slice_is(type, "null")) reply.type = tr_name_new(tr_core_names(self->rt->core), type);
+  else if (!tr_slice_is(type, "null") && !(reply.type = tr_name_new(tr_core_names(self->rt->core), type))) self->failed = TR_EMEMORY;
   item->msg->reply_to = item->reply_to;
   tr_msg_answer(item->msg, &reply);
   tr_name_unref(reply.type);

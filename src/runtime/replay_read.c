@@ -168,7 +168,8 @@ int tr_rerun_open(tr_mem *mem, const char *path, const char *agent, tr_rerun **o
   self->agent = tr_strndup(mem, agent, strlen(agent));
   FILE *file = self->path && self->agent ? fopen(path, "rb") : NULL;
   tr_buf_init(&line, mem);
-  int rc = file ? read_file(self, file, &line, error) : tr_error_set(error, TR_EIO, "%s: %s", path, strerror(errno));
+  int rc = file ? read_file(self, file, &line, error) : !self->path || !self->agent ? tr_error_set(error, TR_EMEMORY, "out of memory") :
+                                                        tr_error_set(error, TR_EIO, "%s: %s", path, strerror(errno));
   tr_buf_fini(&line);
   if (file) fclose(file);
   if (!rc) rc = check_agent(self, error);

@@ -9,11 +9,13 @@
  *     {
  *       "count": 1
  *     }
- * Members of maps are in the order of their names, since Lua has none. */
+ * Members of maps are in the order of their names, since Lua has none; so bodies that JSON cannot say (bytes, infinities) are read, too. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/base64.h"
 #include "codec/json.h"
+#include "codec/native.h"
 #include "runtime/replay.h"
 
 /* ---- values ---- */
@@ -29,10 +31,15 @@ static int by_name(const void *a, const void *b) {
 static void put_plain(tr_buf *out, const tr_value *value) {
   tr_error error;
   tr_json_writer writer;
+  double number;
+  size_t begin = out->len;
   tr_error_init(&error);
+  if (tr_value_get_kind(value) == TR_VALUE_BYTES) tr_buf_text(out, "bytes:");
   tr_json_writer_init(&writer, out, &error);
   tr_sink sink = tr_json_sink(&writer);
-  if (tr_value_walk(value, &sink, &error)) tr_buf_text(out, "(not a number)"); /* what JSON has no word for */
+  if (tr_value_walk(value, &sink, &error) == 0 || out->failed) return;
+  out->len = begin;
+  tr_buf_printf(out, "%g", tr_value_as_number(value, &number) ? number : 0.0); /* what JSON has no word for: inf, nan */
 }
 
 static void put_break(tr_buf *out, int indent) {
@@ -88,13 +95,38 @@ static void put_text(tr_buf *out, const tr_value *line, const char *name) {
   if (value && tr_value_as_string(value, &text)) tr_buf_slice(out, text);
 }
 
+static tr_value *read_native(tr_buf *out, tr_slice text) {
+  tr_mem *mem = out->mem;
+  tr_buf bytes;
+  tr_error error;
+  tr_value_builder builder;
+  tr_error_init(&error);
+  tr_buf_init(&bytes, mem);
+  tr_value_builder_init(&builder, mem, &error);
+  tr_sink sink = tr_value_sink(&builder);
+  bool good = tr_base64_read(&bytes, text) == 0 && tr_native_parse(tr_buf_view(&bytes), &sink, &error) == 0;
+  tr_value *value = good ? tr_value_builder_take(&builder) : NULL;
+  if (!good && (bytes.failed || error.code == TR_EMEMORY)) out->failed = true;
+  tr_value_builder_fini(&builder);
+  tr_buf_fini(&bytes);
+  return value;
+}
+
+static void put_native(tr_buf *out, const tr_value *native, int indent) {
+  tr_slice text;
+  tr_value *value = tr_value_as_string(native, &text) ? read_native(out, text) : NULL;
+  if (value) put_value(out, value, indent);
+  else tr_buf_text(out, "(cannot be read)");
+  tr_value_free(value);
+}
+
 static void put_body(tr_buf *out, const tr_value *line, int indent) {
+  const tr_value *native = tr_value_get(line, TR_SLICE_LITERAL("native"));
   const tr_value *body = tr_value_get(line, TR_SLICE_LITERAL("body"));
   if (body) {
     put_value(out, body, indent);
-  } else if (tr_value_get(line, TR_SLICE_LITERAL("native"))) {
-    tr_buf_text(out, "native:");
-    put_text(out, line, "native");
+  } else if (native) {
+    put_native(out, native, indent);
   } else {
     tr_buf_text(out, "(not recorded)");
   }

@@ -119,6 +119,7 @@ typedef struct tr_reload_order {
   uint32_t errors;
   tr_time within;          /* negative: a minute; of a canary: as long as it is one */
   tr_time drain;           /* negative: turns of older code have any time */
+  bool pin, unpin;         /* from now on, after this, no new code; there may be some again */
 } tr_reload_order;
 int tr_runtime_reload_as(troupe_t *rt, const tr_reload_order *order);
 /* Listen there, and lead on to this host what comes. *bound: as of troupe_listen. */

@@ -104,7 +104,7 @@ bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at) {
 
 bool tr_canary_needs(const tr_instance *instance) {
   const tr_script_class *whole = tr_class_whole(instance->class_);
-  return whole->canary && leads_away(whole, instance->def);
+  return whole->canary && instance->def->number == whole->canary->number && instance->def->version != whole->def->version;
 }
 
 /* --- failures --- */

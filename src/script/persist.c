@@ -271,9 +271,11 @@ int tr_script_can_restore(const tr_script *script, tr_slice id, int64_t version,
   tr_agent_id parsed;
   int rc = tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, error);
   const tr_script_class *class_ = rc ? NULL : tr_script_class_find(script, parsed.type);
-  if (!class_ || version <= class_->def->version) return rc;
+  if (!class_) return rc;
+  const tr_definition *def = class_->canary && tr_class_is_canary(class_, parsed.key) ? class_->canary : class_->def;
+  if (version <= def->version) return 0;
   return tr_error_set(error, TR_EINVALID, "the state of %.*s is of version %lld, newer than the code's %lld", TR_SLICE_ARG(id),
-                      (long long)version, (long long)class_->def->version);
+                      (long long)version, (long long)def->version);
 }
 
 static int restore_state(tr_script *script, tr_slice id, int64_t version, tr_slice bytes, tr_error *error) {

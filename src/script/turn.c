@@ -293,7 +293,7 @@ static int init_restored(lua_State *L, int status, lua_KContext extra) {
 }
 
 static int restore(lua_State *L, tr_lua_turn *lt) {
-  if (lua_tointeger(L, 4) > lt->def->version)
+  if (lua_tointeger(L, 4) > lt->def->version && lt->def->migrate_ref == LUA_NOREF) /* put out of memory before the code went back */
     tr_fail_raise(L, TR_EINVALID, "the saved state is of version %lld, newer than the code's %lld",
                   (long long)lua_tointeger(L, 4), (long long)lt->def->version);
   lua_getiuservalue(L, 1, 1);

@@ -60,17 +60,16 @@ static void apply_chain(tr_msg *msg, tr_slice value) {
   msg->path = path;
 }
 
-static void apply_id(tr_msg *msg, tr_slice value) {
-  tr_name *id = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
-  if (!id) return;
-  tr_name_unref(msg->id);
-  msg->id = id;
+/* Of a key that is there twice the last one counts, also where that is empty: whoever looks without decoding, for rights and signatures
+ * (attributes.c), must not have seen another. */
+static void apply_name(tr_msg *msg, tr_slice value, tr_name **to) {
+  tr_name *name = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
+  tr_name_unref(*to);
+  *to = name;
 }
 
 static void apply_as(tr_msg *msg, tr_slice value) {
-  tr_name *as = value.n > 0 ? tr_name_new(tr_core_names(msg->core), value) : NULL;
-  if (as && tr_msg_get_more(msg) && !msg->more->as) msg->more->as = as;
-  else tr_name_unref(as);
+  if (tr_msg_get_more(msg)) apply_name(msg, value, &msg->more->as);
 }
 
 static void apply_oneway(tr_msg *msg, tr_slice value) {
@@ -128,7 +127,7 @@ bool tr_wire_key_apply(tr_msg *msg, tr_slice key, tr_slice value) {
   msg->troupe_peer = true; /* nobody else writes such keys, and every request of ours has one */
   if (tr_slice_is(key, TR_KEY_TIMEOUT)) apply_timeout(msg, value);
   else if (tr_slice_is(key, TR_KEY_CHAIN)) apply_chain(msg, value);
-  else if (tr_slice_is(key, TR_KEY_ID)) apply_id(msg, value);
+  else if (tr_slice_is(key, TR_KEY_ID)) apply_name(msg, value, &msg->id);
   else if (tr_slice_is(key, TR_KEY_ONEWAY)) apply_oneway(msg, value);
   else if (tr_slice_is(key, TR_KEY_AS)) apply_as(msg, value);
   else if (tr_slice_is(key, TR_KEY_STREAM)) apply_stream(msg, value);

@@ -43,7 +43,7 @@ bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note) {
       default: break;
     }
   }
-  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_ACK;
+  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_BACK;
 }
 
 /* ---- writing ---- */
@@ -65,7 +65,7 @@ static uint8_t *put_number(uint8_t *to, unsigned field, uint64_t value) {
   return tr_put_varint(to, value);
 }
 
-static bool has_payload(const tr_wire_note *note) { return note->kind == TR_NOTE_PART || note->kind >= TR_NOTE_LEAVE; }
+static bool has_payload(const tr_wire_note *note) { return note->kind == TR_NOTE_PART || (note->kind >= TR_NOTE_LEAVE && note->kind != TR_NOTE_BACK); }
 
 static size_t payload_size(const tr_wire_note *note) {
   return text_size(note->type) + text_size(note->content_type) + text_size(note->data);

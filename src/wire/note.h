@@ -19,7 +19,8 @@ typedef enum {
   TR_NOTE_DROP = 10,  /* host → worker: it is another's: end it */
   TR_NOTE_GIVE = 11,  /* worker → host: I am about to leave: let others have what I have */
   TR_NOTE_GIVEN = 12, /* host → worker: all that could go has gone */
-  TR_NOTE_ACK = 13    /* either way, about no request (its id is empty): so many messages have come (host/resume.c) */
+  TR_NOTE_ACK = 13,   /* either way, about no request (its id is empty): so many messages have come (host/resume.c) */
+  TR_NOTE_BACK = 14   /* callee → caller: a PROBE; the callee has no credit for another part */
 } tr_note_kind;
 
 typedef struct tr_wire_note {

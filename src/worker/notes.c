@@ -65,6 +65,11 @@ static int on_part(void *ud, uint64_t token, tr_msg *request, tr_reply *part) {
   tr_blob *frame = NULL;
   (void)token;
   if (!w->channel || job->session != w->session) return 0; /* its turn is being ended */
+  if (part->probe) {
+    tr_wire_note note = { .kind = TR_NOTE_BACK, .count = part->probe->steps, .goal = part->probe->goal, .call = part->probe->call };
+    push(w, tr_wire_encode_note(w->mem, tr_slice_make(job->id, job->id_length), &note));
+    return 0;
+  }
   int err = tr_wire_encode_part(w->core, part, tr_slice_make(job->id, job->id_length), &frame, NULL);
   if (!err && frame->len - TR_WIRE_PREFIX > w->o.max_message) err = TR_ETOO_LARGE;
   if (!err) err = tr_worker_push(w, request->priority, frame, NULL, 0, NULL); /* in order with the answer */
@@ -125,6 +130,11 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
   }
   if (note.kind == TR_NOTE_ACK) {
     tr_worker_acked(w, note.count);
+    return;
+  }
+  if (note.kind == TR_NOTE_BACK) {
+    const tr_worker_request *request = tr_slots_find(&w->slots, span->request_id);
+    if (request) tr_msg_probe_back(request->msg, &(tr_probe){ note.goal, note.call, tr_wire_probe_steps(&note) });
     return;
   }
   if (note.kind >= TR_NOTE_LEAVE) {

@@ -21,11 +21,19 @@
 
 /* ---- telling ---- */
 
+/* Until the core knows it, agents here send nothing by it. */
+static void be_known(tr_worker *w) {
+  if (w->uplinked) return;
+  w->uplinked = tr_core_add_uplink(w->core, &w->dest) == 0;
+  if (!w->uplinked) tr_log_write(w->log, TR_LOG_ERROR, "uplink.memory", "host=%s: agents here cannot send to it yet", w->address);
+}
+
 void tr_worker_set_state(tr_worker *w, tr_worker_state state, const char *reason) {
   if (w->state == (uint8_t)state && !reason) return;
   w->state = (uint8_t)state;
   if (reason) w->joins = 0;
   else if (state == TR_WORKER_JOINED && w->joins < 2) w->joins++;
+  if (state == TR_WORKER_JOINED) be_known(w);
   if (w->o.changed) w->o.changed(w->o.ud, w, state, reason);
 }
 
@@ -40,6 +48,7 @@ tr_time tr_worker_backoff(tr_worker *w, unsigned tries, tr_time most) {
 }
 
 static void dial(tr_worker *w) {
+  be_known(w);
   w->link = TR_LINK_DIALING;
   w->o.dial(w->o.ud, w);
 }
@@ -201,12 +210,6 @@ void tr_worker_start(tr_worker *worker) {
   worker->tries = 0;
   worker->told = 0;
   tr_worker_set_state(worker, TR_WORKER_DIALING, NULL);
-  if (tr_core_add_uplink(worker->core, &worker->dest)) {
-    /* Nothing can be sent by it; joining, which needs memory too, will go on to say so. */
-    tr_log_write(worker->log, TR_LOG_ERROR, "uplink.memory", "host=%s: agents here cannot send to it", worker->address);
-  } else {
-    worker->uplinked = true;
-  }
   dial(worker);
 }
 
