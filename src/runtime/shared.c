@@ -60,6 +60,7 @@ static tr_worker *worker_of(const going *g) {
   return NULL;
 }
 
+/* Where it is asked for by another thread, what that sent before goes before. */
 static void tell_now(void *ud) {
   telling *it = ud;
   tr_crew *crew = it->g->rt->crew;
