@@ -71,7 +71,9 @@ describe("a shared type", function()
   end)
 
   local function worker(name, threads)
-    local p = process.troupe({ "worker", "--host", address, folder .. "/counter.lua", threads and "--threads=" .. threads or "--log=info", "--", name })
+    local args = { "worker", "--host", address, folder .. "/counter.lua", "--", name }
+    if threads then table.insert(args, 2, "--threads=" .. threads) end
+    local p = process.troupe(args)
     p:wait_line("^joined ")
     return p
   end
