@@ -118,7 +118,9 @@ lint: ## luacheck and cppcheck
 	@cppcheck -q --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability,performance \
 	  --suppress=missingIncludeSystem --suppress=duplicateAssignExpression -j $$(nproc) -Isrc -Iinclude -DTR_VERSION='""' src include
 
-bench: $(if $(PEERS),deps-interop) all build/bench/load build/bench/turns ## what the runtime and the host cost; PEERS=1: beside others
+bench: ## what the runtime and the host cost; PEERS=1: beside others, which it installs
+	@$(MAKE) $(if $(PEERS),deps-interop,deps)
+	@$(MAKE) all build/bench/load build/bench/turns
 	@bench/turns $(if $(PEERS),--peers) --threads $(or $(THREADS),2)
 	@$(SPEC_ENV) bench/run $(if $(PEERS),,--peer none)
 bench-guard: all build/bench/load build/bench/turns ## instruction counts of the core paths beside the recorded ones

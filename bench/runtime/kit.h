@@ -23,7 +23,7 @@ void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), nor
 troupe_t *bench_open(const char *lua);
 size_t bench_bytes(void); /* in use by all runtimes of this process */
 void bench_send(troupe_t *rt, const char *agent, const char *type, long n); /* { n = n } */
-void bench_settle(troupe_t *rt); /* until nothing is ready */
+void bench_settle(troupe_t *rt); /* until nothing is ready, in no isolate */
 /* Ask `agent` for `Run { n = n }` and wait for the answer. */
 void bench_run(troupe_t *rt, const char *agent, long n);
 

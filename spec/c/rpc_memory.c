@@ -52,6 +52,20 @@ static void unary(struct peer *client, struct peer *server) {
 
 CHECK_CASE(rpc_unary_call_with_failing_allocations) { run_scenario(unary, defaults); }
 
+/* Four kilobytes are nghttp2's map of streams, three its session, one its decoder's table; the encoder's would be another. */
+CHECK_CASE(rpc_an_idle_connection_is_small) {
+  tr_rpc_shared shared = { 0 };
+  struct peer first, second;
+  peer_init(&first, true, (tr_rpc_options){ .shared = &shared });
+  size_t before = check_mem()->used;
+  peer_init(&second, true, (tr_rpc_options){ .shared = &shared });
+  size_t each = check_mem()->used - before;
+  if (each > 9600) CHECK_FAIL("a connection takes %zu bytes", each);
+  peer_fini(&first);
+  peer_fini(&second);
+  tr_rpc_shared_fini(&shared, check_mem());
+}
+
 static void streams(struct peer *client, struct peer *server) {
   int n[3];
   for (int i = 0; i < 3; i++) n[i] = peer_call(client, "/x");

@@ -43,7 +43,7 @@ end
 -- What an agent's table may have is a list in C, a line each; the handlers' three are read by their own names.
 local function keys_of_agents()
   local keys = {}
-  for key in process.read_file("src/script/keys.c"):gmatch('\n  { "([%w_]+)", [A-Z |]+, "') do keys[#keys + 1] = key end
+  for key in process.read_file("src/script/keys.c"):gmatch('\n  [%w_%[%] =]*{ "([%w_]+)", [A-Z |]+, "') do keys[#keys + 1] = key end
   table.sort(keys)
   return keys
 end

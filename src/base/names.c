@@ -19,6 +19,7 @@ struct tr_names {
   bool closed; /* tr_names_free was called: the last name takes the table with it */
 };
 
+static size_t name_size(size_t length) { return offsetof(tr_name, text) + length + 1; }
 static size_t size_of(uint32_t cap) { return cap * (sizeof(tr_name *) + sizeof(uint32_t)); }
 
 static void place(tr_names *names, tr_name *name) {
@@ -90,7 +91,7 @@ tr_name *tr_name_new(tr_names *names, tr_slice text) {
   if (text.n >= UINT32_MAX - sizeof *name) return NULL;
   if ((uint64_t)(names->count + 1) * 5 > (uint64_t)names->cap * 4)
     if (names->cap > UINT32_MAX / 2 || !resize(names, names->cap * 2)) return NULL;
-  name = tr_alloc(names->mem, sizeof *name + text.n + 1);
+  name = tr_alloc(names->mem, name_size(text.n));
   if (!name) return NULL;
   name->refs = 1;
   name->hash = hash;
@@ -117,7 +118,7 @@ void tr_name_free(tr_name *name) {
   names->items[hole] = NULL;
   names->hashes[hole] = 0;
   names->count--;
-  tr_free(names->mem, name, sizeof *name + name->len + 1);
+  tr_free(names->mem, name, name_size(name->len));
   if (names->closed && names->count == 0) destroy(names);
   else if (names->cap > FIRST_CAP && names->count < names->cap / 8) (void)resize(names, names->cap / 2);
 }

@@ -12,11 +12,11 @@
 
 typedef struct tr_names tr_names;
 
-typedef struct tr_name {
+typedef struct tr_name { /* the order leaves no gap: an idle agent has one of its own */
+  tr_names *table;
   uint32_t refs;
   uint32_t hash; /* never 0 */
   uint32_t len;
-  tr_names *table;
   char text[];          /* NUL-terminated */
 } tr_name;
 

@@ -11,7 +11,7 @@
 
 #include "core/internal.h"
 
-_Static_assert(sizeof(tr_agent) <= 128, "a million idle agents should not cost more");
+_Static_assert(sizeof(tr_agent) <= 120, "a million idle agents should not cost more");
 
 tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key) {
   tr_core *core = class_->core;

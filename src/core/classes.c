@@ -29,27 +29,28 @@ static int add_unlisted(tr_core *core, tr_class *class_) {
   return tr_table_add(&core->unlisted, class_);
 }
 
+/* Its name, and its place among the types. */
+static int enlist(tr_core *core, tr_class *class_, tr_slice type) {
+  class_->type = tr_name_new(core->names, type);
+  if (!class_->type) return TR_EMEMORY;
+  return class_->unlisted ? add_unlisted(core, class_) : tr_router_register_name(core->router, class_->type, &core->local, NULL);
+}
+
 int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class **out, tr_error *error) {
-  tr_dest *owner = NULL;
   int err = tr_agent_type_check(options->type, error);
   if (err) return err;
   if (!options->ops || !options->ops->run || !options->ops->cancel)
     return tr_error_set(error, TR_EINVALID, "agent type \"%.*s\" has no run or no cancel", TR_SLICE_ARG(options->type));
   tr_class *class_ = TR_NEW(core->mem, tr_class);
   if (!class_) return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  class_->core = core;
   class_->unlisted = options->unlisted;
-  err = options->unlisted ? 0 : tr_router_register(core->router, options->type, &core->local, &owner);
+  err = enlist(core, class_, options->type);
   if (err) {
+    tr_name_unref(class_->type);
     TR_DELETE(core->mem, class_);
     return tr_error_set(error, err, "agent type \"%.*s\": %s", TR_SLICE_ARG(options->type),
                         err == TR_EEXISTS ? "it is there already" : tr_error_default_text(err));
-  }
-  class_->core = core;
-  class_->type = tr_name_new(core->names, options->type); /* it exists, if the router has it */
-  if (options->unlisted && (!class_->type || add_unlisted(core, class_))) {
-    tr_name_unref(class_->type);
-    TR_DELETE(core->mem, class_);
-    return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
   }
   class_->ops = options->ops;
   set_options(class_, options);

@@ -171,7 +171,7 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   void *user;           /* the class ops' own */
   uint32_t user_ref;    /* likewise (a Lua registry reference) */
   uint32_t state;       /* core */
-  struct tr_mailbox { struct tr_envelope *head, *tail; uint32_t count; uint32_t parked; } mail; /* core */
+  struct tr_mailbox { struct tr_envelope *last; uint32_t count, parked; } mail; /* core; last: of a circle, its `next` is the first */
   tr_turn *turn;        /* core: newest open turn */
   tr_turn *ready_turns; /* core: last of the circular list of turns that may go on */
   tr_agent *next_ready; /* core */

@@ -171,7 +171,7 @@ enum { /* tr_agent.state */
   TR_AGENT_ENDING = TR_AGENT_STOP | TR_AGENT_RESET | TR_AGENT_HALTED,
 };
 
-typedef struct tr_lane { tr_envelope *head, *tail; uint32_t count; } tr_lane;
+typedef struct tr_lane { tr_envelope *last; uint32_t count; } tr_lane; /* last: its `next` is the first */
 
 typedef struct tr_agent_extra { /* what few agents need */
   tr_lane high, low;
@@ -275,7 +275,7 @@ static inline bool tr_mail_open(const tr_agent *agent) {
 }
 static inline bool tr_mail_nested(const tr_agent *agent) {
   const tr_agent_extra *extra = agent->extra;
-  return extra && extra->nested.head && !(agent->state & TR_AGENT_YIELDED);
+  return extra && extra->nested.last && !(agent->state & TR_AGENT_YIELDED);
 }
 /* Has it anything to do now? */
 static inline bool tr_agent_wants(const tr_agent *agent) {

@@ -13,30 +13,28 @@
  * lock the chain up), but has the same bound for itself, for a peer may forge chains. */
 #include "core/internal.h"
 
-/* ---- lanes ---- */
+/* ---- lanes: circles, held by the last one, so that a million idle mailboxes have one pointer each ---- */
 
-static int lane_push(tr_core *core, tr_envelope **head, tr_envelope **tail, tr_msg *msg) {
+static int lane_push(tr_core *core, tr_envelope **last, tr_msg *msg) {
   tr_envelope *envelope = &msg->first;
   if (envelope->msg) { /* in another mailbox */
     envelope = tr_pool_take(&core->envelopes, core->mem);
     if (!envelope) return TR_EMEMORY;
   }
   envelope->msg = tr_msg_ref(msg);
-  envelope->next = NULL;
-  if (*tail) (*tail)->next = envelope;
-  else *head = envelope;
-  *tail = envelope;
+  envelope->next = *last ? (*last)->next : envelope;
+  if (*last) (*last)->next = envelope;
+  *last = envelope;
   core->stats.queued++;
   return 0;
 }
 
-static tr_msg *lane_pop(tr_core *core, tr_envelope **head, tr_envelope **tail) {
-  tr_envelope *envelope = *head;
-  tr_msg *msg;
-  if (!envelope) return NULL;
-  msg = envelope->msg;
-  *head = envelope->next;
-  if (!*head) *tail = NULL;
+static tr_msg *lane_pop(tr_core *core, tr_envelope **last) {
+  if (!*last) return NULL;
+  tr_envelope *envelope = (*last)->next;
+  tr_msg *msg = envelope->msg;
+  if (envelope == *last) *last = NULL;
+  else (*last)->next = envelope->next;
   if (envelope == &msg->first) msg->first.msg = NULL;
   else tr_pool_give(&core->envelopes, core->mem, envelope);
   core->stats.queued--;
@@ -95,7 +93,7 @@ static int push_nested(tr_core *core, tr_agent *to, tr_msg *msg) {
   tr_agent_extra *extra = tr_agent_get_extra(core, to);
   if (!extra) return TR_EMEMORY;
   if (extra->nested.count >= to->class_->mailbox_limit) return TR_EOVERLOADED;
-  int err = lane_push(core, &extra->nested.head, &extra->nested.tail, msg);
+  int err = lane_push(core, &extra->nested.last, msg);
   if (err) return err;
   extra->nested.count++;
   woken_by_mail(core, to);
@@ -107,12 +105,12 @@ int tr_mail_push(tr_core *core, tr_agent *to, tr_msg *msg) {
   uint8_t priority = msg->priority;
   if (priority == TR_PRIORITY_NORMAL && to->class_->priority) priority = to->class_->priority(to->class_->ud, msg->type);
   if (priority == TR_PRIORITY_NORMAL) {
-    err = lane_push(core, &to->mail.head, &to->mail.tail, msg);
+    err = lane_push(core, &to->mail.last, msg);
   } else {
     tr_agent_extra *extra = tr_agent_get_extra(core, to);
     if (!extra) return TR_EMEMORY;
     tr_lane *lane = priority == TR_PRIORITY_HIGH ? &extra->high : &extra->low;
-    err = lane_push(core, &lane->head, &lane->tail, msg);
+    err = lane_push(core, &lane->last, msg);
     if (!err) lane->count++;
   }
   if (err) return err;
@@ -179,16 +177,16 @@ int tr_mail_deliver(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
 /* ---- taking out ---- */
 
 static tr_msg *pop_normal(tr_core *core, tr_agent *agent) {
-  return lane_pop(core, &agent->mail.head, &agent->mail.tail);
+  return lane_pop(core, &agent->mail.last);
 }
 
 static tr_msg *pop_lane(tr_core *core, tr_lane *lane) {
   if (lane->count) lane->count--;
-  return lane_pop(core, &lane->head, &lane->tail);
+  return lane_pop(core, &lane->last);
 }
 
 static tr_msg *pop_by_priority(tr_core *core, tr_agent *agent, tr_agent_extra *extra) {
-  bool high = extra->high.head, normal = agent->mail.head, low = extra->low.head;
+  bool high = extra->high.last, normal = agent->mail.last, low = extra->low.last;
   switch (tr_lane_next(&extra->runs, high, normal, low)) {
     case TR_LANE_HIGH: return pop_lane(core, &extra->high);
     case TR_LANE_NORMAL: return pop_normal(core, agent);
@@ -228,7 +226,7 @@ tr_msg *tr_mail_take(tr_core *core, tr_agent *agent) {
 
 tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) {
   tr_agent_extra *extra = agent->extra;
-  tr_msg *msg = extra && extra->low.head ? pop_lane(core, &extra->low) : pop_normal(core, agent);
+  tr_msg *msg = extra && extra->low.last ? pop_lane(core, &extra->low) : pop_normal(core, agent);
   if (!msg && extra) msg = pop_lane(core, &extra->high);
   if (msg) agent->mail.count--;
   return msg;
@@ -237,7 +235,7 @@ tr_msg *tr_mail_drop_oldest(tr_core *core, tr_agent *agent) {
 void tr_mail_fail_all(tr_core *core, tr_agent *agent, int code, const char *text) {
   tr_agent_extra *extra = agent->extra;
   for (tr_msg *msg;;) {
-    msg = extra && extra->nested.head ? pop_lane(core, &extra->nested) : NULL;
+    msg = extra && extra->nested.last ? pop_lane(core, &extra->nested) : NULL;
     if (!msg && (msg = extra ? pop_by_priority(core, agent, extra) : pop_normal(core, agent))) agent->mail.count--;
     if (!msg) break;
     tr_core_undeliverable(core, msg, code, text);
@@ -269,18 +267,23 @@ size_t tr_agent_mail_count(const tr_agent *agent) {
   return (size_t)agent->mail.count + agent->mail.parked + (extra ? extra->nested.count : 0);
 }
 
-static int each(const tr_envelope *envelope, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
-  int rc = 0;
-  for (; envelope && !rc; envelope = envelope->next) rc = fn(ud, envelope->msg);
+static int each(const tr_envelope *last, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+  if (!last) return 0;
+  const tr_envelope *envelope = last->next;
+  int rc = fn(ud, envelope->msg);
+  while (!rc && envelope != last) {
+    envelope = envelope->next;
+    rc = fn(ud, envelope->msg);
+  }
   return rc;
 }
 
 int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
   const tr_agent_extra *extra = agent->extra;
-  int rc = extra ? each(extra->nested.head, fn, ud) : 0;
-  if (!rc && extra) rc = each(extra->high.head, fn, ud);
-  if (!rc) rc = each(agent->mail.head, fn, ud);
-  if (!rc && extra) rc = each(extra->low.head, fn, ud);
+  int rc = extra ? each(extra->nested.last, fn, ud) : 0;
+  if (!rc && extra) rc = each(extra->high.last, fn, ud);
+  if (!rc) rc = each(agent->mail.last, fn, ud);
+  if (!rc && extra) rc = each(extra->low.last, fn, ud);
   for (const tr_link *link = extra ? extra->parked.next : NULL; link && link != &extra->parked && !rc; link = link->next)
     rc = fn(ud, TR_CONTAINER(link, tr_parking, by_receiver)->msg);
   return rc;

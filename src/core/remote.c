@@ -88,7 +88,7 @@ bool tr_remote_takes(tr_core *core, tr_agent *to, tr_msg *msg, const tr_turn *fr
 
 static bool is_quiet(const tr_agent *agent) {
   const tr_agent_extra *extra = agent->extra;
-  return !agent->turn && !extra->nested.head;
+  return !agent->turn && !extra->nested.last;
 }
 
 static void on_timer(tr_timer *timer) {

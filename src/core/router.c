@@ -102,8 +102,8 @@ static void take_type(tr_router *router, tr_route_type *type) {
   router->generation++;
 }
 
-int tr_router_register(tr_router *router, tr_slice text, tr_dest *dest, tr_dest **owner) {
-  tr_route_type *type = find_type(router, text);
+int tr_router_register_name(tr_router *router, tr_name *name, tr_dest *dest, tr_dest **owner) {
+  tr_route_type *type = tr_router_type(router, name);
   if (type && (type->dest == dest || !type->dest->away)) {
     if (owner) *owner = type->dest;
     return TR_EEXISTS;
@@ -117,14 +117,21 @@ int tr_router_register(tr_router *router, tr_slice text, tr_dest *dest, tr_dest 
   if (scratch_reserve(router, router->types.count + 1)) return TR_EMEMORY;
   type = TR_NEW(router->mem, tr_route_type);
   if (!type) return TR_EMEMORY;
-  type->name = tr_name_new(router->names, text);
-  if (!type->name || tr_table_add(&router->types, type)) {
-    tr_name_unref(type->name);
+  type->name = name;
+  if (tr_table_add(&router->types, type)) {
     TR_DELETE(router->mem, type);
     return TR_EMEMORY;
   }
+  tr_name_ref(name);
   give_type(router, type, dest);
   return 0;
+}
+
+int tr_router_register(tr_router *router, tr_slice text, tr_dest *dest, tr_dest **owner) {
+  tr_name *name = tr_name_new(router->names, text);
+  int err = name ? tr_router_register_name(router, name, dest, owner) : TR_EMEMORY;
+  tr_name_unref(name);
+  return err;
 }
 
 static void type_free(tr_router *router, tr_route_type *type) {

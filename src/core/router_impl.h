@@ -46,7 +46,8 @@ static inline tr_route_type *tr_router_type(const tr_router *router, const tr_na
 tr_route_type *tr_router_direct_type(const tr_router *router, tr_slice topic);
 void tr_subs_init(tr_router *router, uint64_t seed);
 void tr_subs_fini(tr_router *router);
-/* tr_router_match where the caller has the topic's name: no hashing. */
+/* The same as without _name, where the caller has the name: no hashing. */
+int tr_router_register_name(tr_router *router, tr_name *type, tr_dest *dest, tr_dest **owner);
 tr_dest *const *tr_router_match_name(tr_router *router, tr_name *topic, size_t *count);
 
 #endif

@@ -209,6 +209,7 @@ struct tr_rpc_conn {
   bool odd_goodbye;      /* …in a form that nghttp2 ends the connection for */
   bool tableless;        /* tr_rpc_no_header_table was called */
   bool shares;           /* options.shared is its frame buffer */
+  bool ringless;         /* what nghttp2 takes for its encoder's table is no memory (session.c) */
   bool moved;            /* DATA went either way since the last PING */
   int code;
   char *why;             /* TR_RPC_WHY bytes, or NULL */

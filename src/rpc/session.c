@@ -226,6 +226,18 @@ void tr_rpc_shared_fini(tr_rpc_shared *shared, tr_mem *mem) {
   *shared = (tr_rpc_shared){ 0 };
 }
 
+/* The encoder's table of headers stays empty (set_options), but nghttp2 makes the kilobyte for its entries all the same, and frees it
+ * unread. It is known by its size, and as the first such block that a session asks for, of the version that was looked at;
+ * and it is constant, so that writing to it would be seen at once. */
+#define ENCODER_RING (128 * sizeof(void *))
+#define ENCODER_VERSION 0x0134 /* 1.52 */
+static const char no_ring[ENCODER_RING];
+
+static bool is_encoder_ring(tr_rpc_conn *conn, size_t size) {
+  if (conn->ringless || size != ENCODER_RING || nghttp2_version(0)->version_num >> 8 != ENCODER_VERSION) return false;
+  return conn->ringless = true;
+}
+
 static bool is_shared(const tr_rpc_conn *conn, const void *p) { return conn->options.shared && conn->options.shared->block == p; }
 
 static void *take(size_t size, void *ud) {
@@ -234,6 +246,7 @@ static void *take(size_t size, void *ud) {
     void *buffer = take_frame_buffer(conn, size);
     if (buffer) return buffer;
   }
+  if (is_encoder_ring(conn, size)) return (void *)no_ring;
   size_before *block = size < SIZE_MAX - sizeof *block ? tr_alloc(conn->mem, size + sizeof *block) : NULL;
   if (!block) return NULL;
   block->size = size;
@@ -242,7 +255,7 @@ static void *take(size_t size, void *ud) {
 
 static void give(void *p, void *ud) {
   tr_rpc_conn *conn = ud;
-  if (!p || is_shared(conn, p)) return;
+  if (!p || p == no_ring || is_shared(conn, p)) return;
   size_before *block = (size_before *)p - 1;
   tr_free(conn->mem, block, block->size + sizeof *block);
 }
@@ -264,7 +277,7 @@ static void *leave_shared(tr_rpc_conn *conn, const void *p, size_t size) {
 
 static void *resize(void *p, size_t size, void *ud) {
   tr_rpc_conn *conn = ud;
-  if (!p) return take(size, ud);
+  if (!p || p == no_ring) return take(size, ud);
   if (is_shared(conn, p)) return leave_shared(conn, p, size);
   size_before *block = (size_before *)p - 1;
   if (size >= SIZE_MAX - sizeof *block) return NULL;

@@ -93,11 +93,13 @@ static const tr_address *remember(lua_State *L, int at, int table, tr_slice type
   return address;
 }
 
-/* Did this string come before? The last few are known by where they lie; a wrong yes does no harm. */
+/* Did this string come before? The last few are known by where they lie, two in a place: of two that come in turn, each would push the
+ * other out for ever, and both would be read anew each time. A wrong yes does no harm. */
 static bool came_before(lua_State *L, tr_script *script, int at) {
-  const void *text = lua_topointer(L, at), **seen = &script->seen[((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % TR_RECENT];
-  bool same = *seen == text;
-  *seen = text;
+  const void *text = lua_topointer(L, at), **seen = script->seen[((uintptr_t)text >> 4 ^ (uintptr_t)text >> 10) % TR_RECENT / 2];
+  bool same = seen[0] == text || seen[1] == text;
+  seen[1] = seen[0];
+  seen[0] = text;
   return same;
 }
 

@@ -32,7 +32,7 @@ struct tr_chunk { tr_chunk *next; size_t used; _Alignas(16) char bytes[]; };
 /* ---- accounts ---- */
 
 static void account_free(tr_script *script, uint32_t id) {
-  script->accounts[id].next = script->account_first_free;
+  script->accounts[id].parent = script->account_first_free;
   script->account_first_free = id;
 }
 
@@ -40,7 +40,7 @@ static void account_free(tr_script *script, uint32_t id) {
 static uint32_t account_new(tr_script *script) {
   uint32_t id = script->account_first_free;
   if (id) {
-    script->account_first_free = script->accounts[id].next;
+    script->account_first_free = script->accounts[id].parent;
   } else if (script->accounts == script->no_accounts) {
     return 0; /* a state of somebody else's: he counts its memory, if anybody does */
   } else {
@@ -54,7 +54,7 @@ static uint32_t account_new(tr_script *script) {
     }
     id = script->account_count++;
   }
-  script->accounts[id] = (tr_account){ 0, 0, 0, false };
+  script->accounts[id] = (tr_account){ 0 };
   return id;
 }
 
@@ -90,7 +90,7 @@ static void hang(tr_script *script, uint32_t id, uint32_t parent) {
 
 void tr_account_leave(tr_script *script, uint32_t id) {
   if (id == script->base_owner) return;
-  if (script->accounts[id].used == 0) account_free(script, id);
+  if (script->accounts[id].used == 0 && id != script->owner) account_free(script, id);
   else hang(script, id, TR_ACCOUNT_TRANSIT);
 }
 

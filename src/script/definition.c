@@ -84,11 +84,17 @@ void tr_type_from_name(const char *name, char *out, size_t size) {
   out[end] = 0;
 }
 
-static int read_type(lua_State *L, int table, tr_definition *def, const tr_place *place, const char *default_type) {
+static int read_type(lua_State *L, int table, tr_definition *def, const tr_place *place) {
+  char name[256];
   tr_error error;
-  tr_slice type = tr_slice_of(default_type);
+  tr_slice type;
   tr_error_init(&error);
-  if (tr_raw_field(L, table, "type") == LUA_TSTRING) type.p = lua_tolstring(L, -1, &type.n);
+  if (tr_raw_field(L, table, "type") == LUA_TSTRING) {
+    type.p = lua_tolstring(L, -1, &type.n);
+  } else {
+    tr_type_from_name(place->name, name, sizeof name);
+    type = tr_slice_of(name);
+  }
   if (tr_agent_type_check(type, &error)) return tr_definition_error(place, NULL, "type", "`type`: %s", error.text);
   def->type = tr_strndup(def->script->mem, type.p, type.n);
   if (!def->type) tr_raise_memory(L);
@@ -105,6 +111,7 @@ static void warn(const tr_place *place, const tr_definition *def, const char *na
 }
 
 static void warn_later(lua_State *L, int table, const tr_place *place, const tr_definition *def) {
+  if (!tr_later_keys[0]) return;
   for (const char *const *name = tr_later_keys; *name; name++) {
     if (tr_raw_field(L, table, *name) != LUA_TNIL) warn(place, def, *name);
     lua_pop(L, 1);
@@ -119,16 +126,15 @@ static void warn_later(lua_State *L, int table, const tr_place *place, const tr_
   lua_pop(L, 1);
 }
 
-int tr_definition_read(lua_State *L, tr_definition *def, const tr_definition *before, const tr_place *place,
-                       const char *default_type) {
+int tr_definition_read(lua_State *L, tr_definition *def, const tr_definition *before, const tr_place *place) {
   int table = lua_gettop(L);
   uint64_t present;
   tr_need_stack(L, 40);
   int rc = tr_keys_check(L, table, place, &present);
-  if (!rc) rc = read_type(L, table, def, place, default_type);
+  if (!rc) rc = read_type(L, table, def, place);
   if (!rc) rc = tr_keys_read(L, table, present, def, place);
   lua_settop(L, table);
-  if (!rc) rc = tr_handlers_read(L, table, def, before, place);
+  if (!rc) rc = tr_handlers_read(L, table, present, def, before, place);
   if (!rc) warn_later(L, table, place, def);
   lua_settop(L, table);
   if (!rc) def->table_ref = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -86,8 +86,7 @@ tr_definition *tr_definition_new(tr_script *script);
 void tr_definition_unref(tr_definition *definition); /* does not raise */
 /* Read the agent's table on the top into `definition`. `before`: another of the same reading of the file, or NULL.
  * 0 or a code naming file, line, what was expected. [-1, +0, m] */
-int tr_definition_read(lua_State *L, tr_definition *definition, const tr_definition *before, const tr_place *place,
-                       const char *default_type);
+int tr_definition_read(lua_State *L, tr_definition *definition, const tr_definition *before, const tr_place *place);
 tr_priority tr_definition_priority(const tr_definition *definition, const tr_name *type);
 int tr_definition_error(const tr_place *place, const char *parent, const char *key, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -100,10 +99,12 @@ int tr_fields_known(lua_State *L, int at, const tr_place *place, const char *par
                     const char *const *names);
 /* ":12" or "" */
 void tr_fields_line(const tr_place *place, const char *parent, const char *key, char *out, size_t size);
+enum { TR_KEY_ON = 1, TR_KEY_ON_EVENT, TR_KEY_ON_REQUEST }; /* their bits, below */
 /* keys.c: are all keys known, and their values of the right type? A bit for each that is there. Then read those. */
 int tr_keys_check(lua_State *L, int table, const tr_place *place, uint64_t *present);
 int tr_keys_read(lua_State *L, int table, uint64_t present, tr_definition *definition, const tr_place *place);
-int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_definition *before, const tr_place *place);
+int tr_handlers_read(lua_State *L, int table, uint64_t present, tr_definition *definition, const tr_definition *before,
+                     const tr_place *place);
 void tr_handlers_unref(tr_script *script, tr_handler_set *set); /* does not raise; NULL is fine */
 const tr_handler *tr_handlers_find(const tr_definition *definition, const tr_msg *msg); /* NULL: none */
 int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);

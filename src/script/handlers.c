@@ -192,6 +192,8 @@ static void fill(lua_State *L, tr_definition *definition, tr_handlers *handlers,
 
 /* --- the set --- */
 
+static const char *const sections[] = { "on", "on_event", "on_request" }; /* in the order of their bits */
+
 static tr_handler_set *set_new(lua_State *L, tr_definition *definition) {
   tr_handler_set *set = TR_NEW(definition->script->mem, tr_handler_set);
   if (!set) tr_raise_memory(L);
@@ -201,11 +203,21 @@ static tr_handler_set *set_new(lua_State *L, tr_definition *definition) {
   return definition->handlers = set;
 }
 
-int tr_handlers_read(lua_State *L, int table, tr_definition *definition, const tr_definition *before, const tr_place *place) {
-  static const char *const sections[] = { "on", "on_event", "on_request" };
+/* The tables on the stack, nil where there is none; in `from`, which they are. */
+static void push_sections(lua_State *L, int table, uint64_t present, const void *from[3]) {
+  for (int i = 0; i < 3; i++) {
+    bool there = present >> (TR_KEY_ON + i) & 1;
+    if (there) tr_raw_field(L, table, sections[i]);
+    else lua_pushnil(L);
+    from[i] = there ? lua_topointer(L, -1) : NULL;
+  }
+}
+
+int tr_handlers_read(lua_State *L, int table, uint64_t present, tr_definition *definition, const tr_definition *before,
+                     const tr_place *place) {
   int top = lua_gettop(L), on = top + 1, on_event = top + 2, on_request = top + 3, rc = 0;
   const void *from[3];
-  for (int i = 0; i < 3; i++) from[i] = tr_raw_field(L, table, sections[i]) == LUA_TTABLE ? lua_topointer(L, -1) : NULL;
+  push_sections(L, table, present, from);
   if (before && before->handlers && memcmp(before->handlers->from, from, sizeof from) == 0) {
     definition->handlers = before->handlers;
     definition->handlers->refs++;

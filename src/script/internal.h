@@ -158,7 +158,7 @@ struct tr_script {
   tr_recent recent[3][TR_RECENT]; /* by the string's place: agents, topics, types */
   size_t recent_most;   /* longer strings are not in it */
   tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
-  const void *seen[TR_RECENT]; /* strings of those */
+  const void *seen[TR_RECENT / 2][2]; /* strings of those */
   tr_link files, classes;
   tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */

@@ -395,10 +395,10 @@ typedef int (*read_fn)(lua_State *L, int at, tr_definition *def, const tr_place 
 /* In the order of reading. Without a reader: definition.c, describe.c and handlers.c look at them. */
 static const struct key { const char *name; int types; const char *expected; read_fn read; } keys[] = {
   { "type", STRING, "a string", NULL },
+  [TR_KEY_ON] = { "on", TABLE, "a table of handlers by message type", NULL },
+  [TR_KEY_ON_EVENT] = { "on_event", TABLE, "a table of handlers by message type", NULL },
+  [TR_KEY_ON_REQUEST] = { "on_request", TABLE, "a table of handlers by message type", NULL },
   { "description", STRING, "a string", NULL },
-  { "on", TABLE, "a table of handlers by message type", NULL },
-  { "on_event", TABLE, "a table of handlers by message type", NULL },
-  { "on_request", TABLE, "a table of handlers by message type", NULL },
   { "subscriptions", TABLE, "a list", tr_subs_read },
   { "autostart", BOOLEAN | STRING | TABLE, "true, a key or a list of keys", read_autostart },
   { "state", TABLE | FUNCTION, "a table or a function", read_state },

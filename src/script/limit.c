@@ -150,11 +150,11 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
 /* Once at half the limit, and again at each doubling. */
 static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) {
   tr_account *account = &script->accounts[lt->instance->account];
-  size_t mark = (lt->def->memory / 2) << account->next;
+  size_t mark = (lt->def->memory / 2) << account->told;
   char agent[160];
   lua_Debug ar;
-  if (account->next > 8 || account->used <= mark) return;
-  account->next++;
+  if (account->told > 8 || account->used <= mark) return;
+  account->told++;
   tr_handler_place(L, lt->def, lt->turn->msg, &ar);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,

@@ -51,7 +51,12 @@ typedef struct tr_chunk tr_chunk;
 void *tr_script_allocate(void *ud, void *ptr, size_t old_size, size_t new_size); /* a lua_Alloc */
 void tr_script_free_chunks(tr_script *script);
 /* Whose memory it is. Numbers; 0 is the runtime itself. None of these raises. */
-typedef struct tr_account { size_t used; uint32_t parent, next; uint8_t heavy; } tr_account;
+typedef struct tr_account {
+  size_t used;
+  uint32_t parent; /* of a free one: the next free one */
+  uint8_t heavy;
+  uint8_t told;    /* how often the log told of it */
+} tr_account;
 /* Who made a block of this size may have strings so long that an instruction takes milliseconds: `heavy` is above 0, and the hook comes more
  * often, the more so the higher it is. */
 #define TR_HEAVY (1u << 20)

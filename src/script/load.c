@@ -46,13 +46,11 @@ static bool note_type(lua_State *L, const char *type, int types) {
 
 /* types: index of the table of those that the file has already; 0: it holds only this one. */
 static int read_agent(lua_State *L, tr_stage *stage, int types) {
-  char type[256];
   tr_place place = { stage->name, stage->source, stage->error };
-  tr_type_from_name(stage->name, type, sizeof type);
   const tr_link *last = stage->definitions.prev;
   const tr_definition *before = last == &stage->definitions ? NULL : TR_CONTAINER(last, tr_definition, link);
   tr_definition *def = add_definition(L, stage);
-  int rc = tr_definition_read(L, def, before, &place, type);
+  int rc = tr_definition_read(L, def, before, &place);
   if (!rc && types && note_type(L, def->type, types))
     rc = tr_definition_error(&place, NULL, "type", "two agents of type `%s` in one file", def->type);
   return rc;
