@@ -29,7 +29,7 @@ local rows = {
     { "return #(''):rep(1 << 50)", "^0$" }, { "return ('x'):rep(1 << 50)", "would be larger" }, { "while true do local _ = ('x'):rep(1 << 20) end", limit },
   },
   ["table.move"] = { { "table.move({}, 1, 1 << 50, 2, {})", limit }, { "table.move({}, 1, math.maxinteger, 2)", limit }, { "table.move({}, math.mininteger, math.maxinteger, 2)", limit },
-    { "for _ = 1, 100 do for _ = 1, 1e5 do end pcall(table.move, {}, math.mininteger, math.maxinteger - 85000, 1) end", limit .. ".*instructions" }, -- bought back
+    { "for _ = 1, 100 do for _ = 1, 1e5 do end pcall(table.move, {}, math.mininteger, math.maxinteger - 85000, 1) end", limit }, -- bought back
   },
   ["table.sort, and other ranges"] = {
     { "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)", "__len is not taken" },
@@ -42,7 +42,7 @@ local rows = {
     { "return table.concat(setmetatable({}, { __index = function() return 'x' end }), '', 1, 1 << 50)", limit },
     { "return table.concat({}, '', 1, 1 << 60)", "invalid value" },
     { "return table.concat(setmetatable({}, { __index = table.concat }), '', math.mininteger, math.maxinteger)", limit },
-    { "return #os.date(('%n'):rep(4e6))", limit .. ".*instructions" },
+    { "return #os.date(('%n'):rep(1000):rep(2000))", limit },
     { "return table.unpack({}, 1, 1e8)", "too many results" },
     { "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 'x')", "__len is not taken" },
   },
@@ -90,7 +90,9 @@ local rows = {
   },
   ["placeholders"] = { { "local after = pairs(ctx:agent('a/list'):List()) return tostring(pcall(after, 4096)) .. tostring(pcall(after, 'x'))", "^falsefalse$" } },
   ["floods"] = {
-    { "local t = {} for i = 1, 4e4 do t['k' .. i] = i end ctx:log('error', 'many fields', t) return 'cut'", "^cut$" },
+    { "local s, t = ('x'):rep(1 << 20), {} for i = 1, 10000 do t[i] = s end return troupe.json.encode(t)", "too_large: value: more than 4000000 values, or 256 MB of text" },
+    { "local s, t = troupe.bytes(('x'):rep(1 << 20)), {} for i = 1, 10000 do t['a' .. i] = s end ctx:send('quick', 'Ping', t)", "too_large: body: more than 4000000 values, or 256 MB of text" },
+    { "local t = {} for i = 1, 6e4 do t['k' .. i] = i end ctx:log('error', 'many fields', t)", "" },
     { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end for _ = 1, 100 do ctx:send('quick', 'Ping', many) end", limit },
     { "local t, many = {}, {} for i = 1, 50 do t['k' .. i] = i end for i = 1, 3000 do many[i] = t end many[3001] = print for _ = 1, 100 do pcall(ctx.send, ctx, 'quick', 'Ping', many) end", limit },
     { "while true do print(('x'):rep(50)) end", limit }, { "while true do ctx:log('warn', 'flood') end", limit }, { "while true do ctx:after(1000, 'Never') end", limit .. ".*timers" },

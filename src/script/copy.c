@@ -22,6 +22,7 @@
 #define BATCH 40
 #endif
 
+#define TEXT_A_VALUE 64 /* bytes of text that count as one value more: 256 MB are as much as TR_COPY_MAX */
 #define PATH_LEVELS 8 /* of a body that is too deep */
 
 /* --- what went wrong, and where --- */
@@ -114,10 +115,11 @@ static inline bool plain(const char *p, size_t n) {
   return (bits & UINT64_C(0x8080808080808080)) == 0;
 }
 
-/* The string at `at`. */
-static inline bool is_text(lua_State *L, int at) {
+/* The string at `at`. The same one may be in a body a million times, and is written out as often: so its length counts. */
+static inline bool is_text(tr_copy *copy, int at) {
   tr_slice text;
-  text.p = lua_tolstring(L, at, &text.n);
+  text.p = lua_tolstring(copy->L, at, &text.n);
+  copy->left -= (long)(text.n / TEXT_A_VALUE);
   return plain(text.p, text.n) || tr_utf8_valid(text);
 }
 
@@ -171,7 +173,10 @@ static bool check_other(tr_copy *copy, int type) {
   lua_State *L = copy->L;
   tr_slice bytes;
   if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, -1)) return true;
-  if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) return true;
+  if (type == LUA_TUSERDATA && tr_bytes_get(L, -1, &bytes)) {
+    copy->left -= (long)(bytes.n / TEXT_A_VALUE);
+    return true;
+  }
   if (type == LUA_TUSERDATA && tr_placeholder_is(L, -1)) {
     if (!copy->check) return copy_placeholder(copy, tr_future_at(L, -1));
     copy->held++; /* its content would have to be put in its place */
@@ -184,7 +189,7 @@ static bool check_other(tr_copy *copy, int type) {
 /* Count what a container held. */
 static bool count_values(tr_copy *copy, long count) {
   copy->left -= count;
-  return copy->left >= 0 || wrong_as(copy, TR_ETOO_LARGE, "more than %d values in one body", TR_COPY_MAX);
+  return copy->left >= 0 || wrong_as(copy, TR_ETOO_LARGE, "more than %d values, or %d MB of text, in one body", TR_COPY_MAX, TR_COPY_MAX / 1000000 * TEXT_A_VALUE);
 }
 
 /* --- maps: the source at `from`, the copy at from + 1, the first pair above --- */
@@ -224,7 +229,7 @@ static bool copy_map(tr_copy *copy, int from, int to) {
   bool made = false, trusted = copy->trusted;
   do {
     int type = lua_type(L, -1);
-    if (!trusted && (lua_type(L, -2) != LUA_TSTRING || !is_text(L, -2))) return wrong_key(copy);
+    if (!trusted && (lua_type(L, -2) != LUA_TSTRING || !is_text(copy, -2))) return wrong_key(copy);
     if (type == LUA_TLIGHTUSERDATA) { /* null, or refused below */
       copy->nulls = true;
       if (copy->drop) {
@@ -232,7 +237,7 @@ static bool copy_map(tr_copy *copy, int from, int to) {
         continue;
       }
     }
-    bool plain_value = type == LUA_TBOOLEAN || (type == LUA_TSTRING && (trusted || is_text(L, -1))) ||
+    bool plain_value = type == LUA_TBOOLEAN || (type == LUA_TSTRING && (trusted || is_text(copy, -1))) ||
                        (type == LUA_TNUMBER && (trusted || lua_isinteger(L, -1)));
     if (!plain_value && !copy_value(copy, type, to + 2 + 2 * count)) return below(copy, to + 1 + 2 * count);
     if (copy->check) {
@@ -346,7 +351,7 @@ static bool copy_value(tr_copy *copy, int type, int at) {
   lua_State *L = copy->L;
   switch (type) {
   case LUA_TBOOLEAN: return true;
-  case LUA_TSTRING: return copy->trusted || is_text(L, at) || not_text(copy);
+  case LUA_TSTRING: return copy->trusted || is_text(copy, at) || not_text(copy);
   case LUA_TTABLE:
     if (!copy_table(copy, at, at + 1)) return false;
     lua_replace(L, at);

@@ -54,8 +54,11 @@ static int drive(lua_State *L, lua_State *co, int nargs, lua_KContext wrapped) {
     lua_pop(co, count);
     return luaL_error(L, "too many results to resume");
   }
-  if (!wrapped) lua_pushboolean(L, good);
-  lua_xmove(co, L, count);
+  lua_xmove(co, L, count); /* they are there already where it resumed itself, which was refused */
+  if (!wrapped) {
+    lua_pushboolean(L, good);
+    lua_insert(L, -count - 1);
+  }
   if (wrapped && !good) {
     reset(script, co);
     if (lua_type(L, -1) == LUA_TSTRING) { /* say where, as Lua's own does */

@@ -111,6 +111,7 @@ static int start_timer(lua_State *L, bool repeat) {
   tr_error_init(&error);
   if (repeat && wait < TR_MILLISECONDS(1)) tr_fail_raise(L, TR_EINVALID, "every must be at least a millisecond");
   if (tr_body_from(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", &body, &error)) tr_fail_raise_error(L, &error);
+  if (body.kind == TR_BODY_SLOT && !lt->script->home) tr_parcel_take(lt->script, lt->script->slots.next[body.slot] >> TR_SLOT_PARCEL); /* it holds it */
   int rc = tr_script_timer_start(lt->instance, type, tr_core_now(lt->script->core) + wait, repeat ? wait : 0, false,
                                  &body, &id);
   if (rc == TR_EOVERLOADED) tr_limit_raise(L, lt, "timers", lt->def->timer_limit, "at a time");

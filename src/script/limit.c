@@ -20,6 +20,7 @@
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
+#define CALL_MOST TR_SECONDS(30) /* for code that is no turn: loading, save, migrate */
 #define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
 #define TICK_HEAVY 500
@@ -91,8 +92,9 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
   int line = tr_fail_line(L, &ar);
   tr_error_init(error);
   if (!lt) {
-    tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line,
-                 (unsigned long long)meter->limit, meter->what ? meter->what : "closing");
+    const char *doing = meter->what ? meter->what : "closing";
+    if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %d s while %s", ar.short_src, line, (int)(CALL_MOST / TR_SECONDS(1)), doing);
+    else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
     return;
   }
   if (script->refused) snprintf(asked, sizeof asked, ", %zu KB more were asked for", script->refused >> 10);
@@ -242,6 +244,13 @@ static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
                tr_turn_what(turn), (long long)(meter->spent / 1000), ar.short_src, line, stack);
 }
 
+/* Of code that is no turn. */
+static void look_at_call(lua_State *L, tr_script *script, tr_meter *meter) {
+  tr_time now = script->options.clock(script->options.ud);
+  if (!meter->since) meter->since = now;
+  if (now - meter->since > CALL_MOST) kill_at(L, script, meter, OVER_TIME);
+}
+
 static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
   tr_time now = script->options.clock(script->options.ud);
   if (meter->since && now > meter->since) meter->spent += now - meter->since;
@@ -286,7 +295,7 @@ static void count(lua_State *L, tr_script *script, tr_meter *meter) {
   if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   if (!meter->killed && script->running) look_at_memory(L, script, meter);
   tr_time before = meter->spent;
-  if (!meter->killed && script->running && script->options.clock) look_at_clock(L, script, meter);
+  if (!meter->killed && script->options.clock) (script->running ? look_at_clock : look_at_call)(L, script, meter);
   if (meter->killed) return;
   bool other = meter->heavy && adapt(script, meter, meter->spent - before);
   if (other || ticks == 1 || meter->limit - meter->used < (uint64_t)ticks) /* 1: after an alarm */

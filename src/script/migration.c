@@ -48,7 +48,10 @@ static void migrate_agent(lua_State *L, plan *p, const pair *self, tr_agent *age
   tr_push_ref(L, def->migrate_ref);
   lua_pushvalue(L, top + 2);
   lua_pushinteger(L, instance->def->version);
-  if (tr_metered_call(L, 2, "migrating", def->instructions, &error) < 0) {
+  p->script->owner = instance->account;
+  int n = tr_metered_call(L, 2, "migrating", def->instructions, &error);
+  p->script->owner = p->script->base_owner;
+  if (n < 0) {
     char name[200];
     tr_agent_name(agent, name, sizeof name);
     tr_error_set(p->error, error.code, "%s: migrating %s from version %lld to %lld: %s", self->file->name, name,

@@ -64,6 +64,7 @@ void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
   if (!meter->killed) {
     script->meter = meter;
     script->can_wait = false;
+    meter->since = 0;
     lua_resetthread(turn->co);
     script->meter = outer;
     script->can_wait = could_wait;
@@ -73,12 +74,16 @@ void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
 
 /* --- code that is not a turn --- */
 
+#define MEMORY_MOST ((size_t)64 << 20) /* that it may take beyond what its owner has */
+
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
   tr_script *script = tr_script_of(L);
   tr_lua_turn *lt = tr_lua_turn_take(L, script);
   tr_error why;
   tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why }, *outer_meter = script->meter;
   tr_lua_turn *outer = script->running;
+  lua_State *active = script->active;
+  size_t hard = script->memory_hard;
   bool could_wait = script->can_wait;
   tr_pause pause = script->pause;
   int count = 0;
@@ -87,8 +92,13 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
   script->running = NULL;
   script->meter = &meter;
   script->can_wait = false;
+  script->active = lt->co;
+  if (script->owner) script->memory_hard = script->accounts[script->owner].used + MEMORY_MOST;
   tr_meter_arm(&meter, lt->co);
   int status = lua_resume(lt->co, L, nargs, &count);
+  script->active = active;
+  script->memory_hard = hard;
+  if (!script->own) script->refused = 0; /* there it is the state's limit, and told by who called */
   script->running = outer;
   script->meter = outer_meter;
   script->can_wait = could_wait;

@@ -55,8 +55,13 @@ static int save_main(lua_State *L, void *ud) {
 }
 
 int tr_instance_save(tr_instance *instance, tr_buf *out, tr_error *error) {
+  tr_script *script = instance->class_->script;
   save_call call = { instance, out, error };
-  return tr_script_protect(instance->class_->script, save_main, &call, error);
+  uint32_t owner = script->owner;
+  script->owner = instance->account;
+  int rc = tr_script_protect(script, save_main, &call, error);
+  script->owner = owner;
+  return rc;
 }
 
 /* --- kept states --- */

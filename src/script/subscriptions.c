@@ -15,9 +15,14 @@ static void push_topic(lua_State *L, const tr_msg *event) {
 }
 
 static int ask(lua_State *L, int ref, const tr_msg *event, const char *what, tr_error *error) {
+  tr_script *script = tr_script_of(L);
+  uint32_t owner = script->owner;
   tr_push_ref(L, ref);
   push_topic(L, event);
-  return tr_metered_call(L, 1, what, TR_INSTRUCTIONS, error);
+  script->owner = TR_ACCOUNT_TRANSIT; /* not of whoever publishes */
+  int n = tr_metered_call(L, 1, what, TR_INSTRUCTIONS, error);
+  script->owner = owner;
+  return n;
 }
 
 static int choose_agent(lua_State *L, match_call *call, tr_error *error) {

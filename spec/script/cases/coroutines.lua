@@ -55,6 +55,7 @@ local a = { type = "a", on = {
     local r = { coroutine.resume(co, 1, nil, 3) }
     assert(r[1] == true and r[2] == 1 and r[3] == nil and r[4] == 3)
     assert(select(2, coroutine.resume(co, 1, 2)) == 2 and coroutine.status(co) == "dead")
+    assert(select("#", coroutine.wrap(function() local got, why = coroutine.resume(coroutine.running()) assert(got == false and why:find "non%-suspended") end)()) == 0)
     assert(not coroutine.resume(co) and not pcall(coroutine.resume, 5) and not pcall(coroutine.create, 5))
     local closed = false
     co = coroutine.create(function()

@@ -1,6 +1,6 @@
 -- What a script can prepare for the runtime to do with hooks off, or on somebody else's account.
 -- luacheck: no max line length
-local meta, ran = {}, false
+local meta, ran, tried = {}, false, nil
 local kept = setmetatable({}, meta)
 meta.__gc = function() ran = true end
 meta.__index = function() return "kept" end
@@ -31,12 +31,23 @@ local miser = { type = "miser", limits = { memory = "100M", turn_ms = 60000, ins
   end,
 } }
 
-return { a, miser, function(ctx)
+-- A hook that is no turn has no limit of its own; it is bounded all the same.
+local saver = { type = "saver", idle = 0.01, on = { Try = function() return 1 end, Tried = function() return tried end }, save = function()
+  local s = ("x"):rep(1e6)
+  local ok, e = pcall(function() for _ = 1, 10 do s = s .. s end end)
+  tried = ok and "took a gigabyte" or e
+  return {}
+end }
+
+return { a, miser, saver, function(ctx)
   assert(ctx:call("a", "Part") == "kept", "a state's metatables are kept")
   ctx:call("a", "Drop")
   for _ = 1, 1e6 do local _ = {} end
   assert(not ran and meta.__gc, "a script's __gc ran")
   local ok, e = ctx:pcall("miser", "Hoard")
   assert(not ok and e.code == "limit_exceeded" and e.message:find "limits.memory", tostring(e))
+  ctx:call("saver", "Try")
+  ctx:sleep(0.1)
+  assert(ctx:call("saver", "Tried") == "not enough memory")
   return 0
 end }

@@ -2,12 +2,17 @@
 -- luacheck: read globals troupe, no max line length
 -- luacheck: ignore 511 542 211 241
 --? handler.failed agent=a/Table type=Table error="limit_exceeded: a/Table, Table: spec/script/cases/limits_memory.lua:
---? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:30 kb=
+--? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:35 kb=
 local function text(n) return ("x"):rep(n) end
 local a = { type = "a", limits = { memory = "1M" }, on = {
   Table = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,
   String = function() local s = "x" while true do s = s .. s end end,
   Pcall = function() while true do pcall(function() local t = {} for i = 1, 1e9 do t[i] = { i } end end) end end,
+  Timers = function(_, _, ctx)
+    local body = {}
+    for i = 1, 200 do body[i] = { i } end
+    for _ = 1, 200 do ctx:after(1000, "Fine", body) end
+  end,
   Once = function() pcall(function() local s = "x" while true do s = s .. s end end) return "survived" end,
   Large = function() while true do pcall(text, 3000000) end end,
   Xpcall = function() while true do xpcall(text, function() return text(3000000) end, 3000000) end end,
@@ -50,6 +55,8 @@ return { a, keeper, giver, rich, function(ctx)
     assert(ctx:call("a/" .. type, "Fine") == "fine", "the agent goes on")
     assert(ctx:call("a/other", "Fine") == "fine")
   end
+  local held, why = ctx:pcall("a/Timers", "Timers")
+  assert(not held and why.message:find "more than 1024 KB of memory", "what waits in its timers is the agent's")
   assert(ctx:call("a/churn", "Churn") == "fine", "garbage is no memory")
   -- What a receiver keeps is the receiver's.
   assert(ctx:call("giver", "Give", { n = 20000, to = "rich" }) == "given")
