@@ -65,7 +65,9 @@ static int put_about(lua_State *L, inspecting *self) {
   tr_json_writer_init(&writer, self->out, self->error);
   tr_sink sink = tr_json_sink(&writer);
   tr_buf_text(self->out, ",\"about\":");
-  return tr_describe(L, tr_script_class_of(self->agent->class_), &sink);
+  const tr_script_class *class_ = tr_script_class_of(self->agent->class_);
+  const tr_instance *instance = self->agent->user;
+  return tr_describe(L, class_, instance ? instance->def : tr_class_code(class_, self->agent), &sink);
 }
 
 static void on_timer(void *ud, const tr_name *type, tr_time in, tr_time period) {

@@ -69,8 +69,7 @@ static int put_subs(const tr_script_class *class_, const tr_sink *sink) {
 
 /* --- the whole --- */
 
-int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink) {
-  const tr_definition *def = class_->def;
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_definition *def, const tr_sink *sink) {
   int rc = sink->begin_map(sink->ud, TR_SIZE_UNKNOWN);
   if (!rc) rc = put_text(sink, "type", tr_slice_of(def->type));
   if (!rc) rc = put_text(sink, "where", tr_slice_of(class_->script->home ? "table" : "file"));
@@ -84,7 +83,7 @@ int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink
 
 static int describe(lua_State *L, void *ud) {
   const describe_call *call = ud;
-  return tr_describe(L, call->class_, call->sink);
+  return tr_describe(L, call->class_, call->class_->def, call->sink);
 }
 
 tr_value *tr_script_describe(tr_script *script, tr_slice type, tr_error *error) {

@@ -456,7 +456,7 @@ void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key"
 /* The class that the core's is, if it is one of this room's. */
 tr_script_class *tr_script_class_of(const tr_class *class_);
 
-int tr_describe(lua_State *L, const tr_script_class *class_, const tr_sink *sink); /* describe.c: what the type says of itself, a map */
+int tr_describe(lua_State *L, const tr_script_class *class_, const tr_definition *def, const tr_sink *sink); /* describe.c: what this code says of itself, a map */
 
 /* --- contract.c: where schemas are applied; 0, or a code with the field named --- */
 int tr_contract_sent(lua_State *L, const tr_lua_turn *turn, const tr_msg *msg, int slots, tr_error *error);
