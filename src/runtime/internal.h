@@ -82,6 +82,10 @@ struct troupe {
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
   tr_link going;      /* shared.c */
+  tr_link steps;      /* staged.c: what a host asked for */
+  unsigned step_count;
+  struct tr_staged *staged;       /* NULL: nothing is */
+  struct tr_gathering *gathering; /* operator_workers.c; NULL: no such reload is under way */
   uint32_t giving;    /* uplinks that have not said yet that all was given */
   tr_host_conn *parent; /* leaf.c: this process was launched */
   tr_class *leaf_class;

@@ -292,7 +292,7 @@ bool tr_operator_right(tr_slice verb, tr_right *right) {
   return found != NULL;
 }
 
-static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
+tr_value *tr_operator_parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder builder;
   tr_value_builder_init(&builder, &rt->mem, error);
   tr_sink sink = tr_value_sink(&builder);
@@ -301,7 +301,7 @@ static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder_fini(&builder);
   if (value && tr_value_get_kind(value) == TR_VALUE_MAP) return value;
   tr_value_free(value);
-  if (!error->code) tr_error_set(error, TR_EINVALID, "the question's body must be a JSON object");
+  if (!error->code) tr_error_set(error, TR_EINVALID, "it must be a JSON object");
   return NULL;
 }
 
@@ -316,7 +316,7 @@ static void answer(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_sli
     tr_admin_fail(call, error.code, error.text);
     return;
   }
-  tr_value *args = parse(rt, body, &error);
+  tr_value *args = tr_operator_parse(rt, body, &error);
   tr_question *q = args ? TR_NEW(&rt->mem, tr_question) : NULL;
   if (!q) {
     tr_value_free(args);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/staged.h"
 #include "runtime/isolate.h"
 #include "runtime/record.h"
 #include "runtime/secure.h"
@@ -182,6 +183,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
   tr_list_init(&rt->going);
+  tr_list_init(&rt->steps);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
@@ -205,6 +207,7 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
   if (rt->core) tr_shared_end(rt);
+  if (rt->core) tr_staged_end(rt);
   if (rt->core) tr_runtime_leave_moves(rt);
   if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
