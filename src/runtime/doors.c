@@ -226,6 +226,7 @@ static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_o
   options->take = tr_shared_take;
   options->drop = tr_shared_drop;
   options->given = tr_shared_given;
+  options->have = tr_shared_have;
   options->ud = uplink;
   uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {

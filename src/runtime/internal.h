@@ -258,13 +258,14 @@ void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
 /* carry.c: one agent's state, for another process. */
-int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
+int tr_carry_save(tr_script *script, const char *id, tr_buf *out, tr_error *error);
 int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error);
 /* shared.c: hooks of uplinks (ud: the tr_uplink). */
 void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
 int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
 void tr_shared_drop(void *ud, tr_slice type, tr_slice key);
 void tr_shared_given(void *ud);
+void tr_shared_have(void *ud, tr_worker *worker);
 bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is nothing to wait for */
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);

@@ -110,7 +110,7 @@ static void take_in(troupe_t *rt, tr_time now) {
   tr_core_set_now(rt->core, now);
   tr_crew_serve(rt->crew);
   tr_crew_look_at_clock(rt->crew);
-  atomic_store_explicit(&rt->crew->outward, tr_core_has_others(rt->core), memory_order_relaxed);
+  tr_crew_look_outward(rt->crew);
   tr_isolate_receive(rt->crew->isolates[0]);
 }
 

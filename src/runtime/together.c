@@ -143,6 +143,7 @@ int tr_together_start(troupe_t *rt, tr_error *error) {
   int first = rt->crew ? tr_crew_start(rt->crew) : 0;
   if (first && error) *error = rt->error;
   tr_crew_pause(rt->crew);
+  if (rt->crew) tr_crew_look_outward(rt->crew);
   for (unsigned i = 0; i < count_of(rt); i++) {
     int rc = tr_script_start(script_of(rt, i), error);
     if (rc && !first) first = rc;

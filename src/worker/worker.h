@@ -59,6 +59,7 @@ typedef struct tr_worker_options {
   int (*take)(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
   void (*drop)(void *ud, tr_slice type, tr_slice key); /* it is another worker's: end it here */
   void (*given)(void *ud);  /* after tr_worker_give */
+  void (*have)(void *ud, tr_worker *worker); /* please say what is live here: tr_worker_have of each core. NULL: there is but this one */
   /* The host asks for a step of a reload; answered by tr_worker_reloaded, but for LET_GO. keep_ms: of STAGE. NULL: it is not answered. */
   void (*reload)(void *ud, tr_worker *worker, tr_slice id, unsigned step, uint64_t keep_ms);
   void *ud;
@@ -79,9 +80,10 @@ int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negat
 int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
 /* Send a control message (wire.h); lost where the host has no such channel. */
 void tr_worker_control(tr_worker *worker, tr_blob *frame);
-/* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
 /* This process is about to leave: the host is asked to give its agents of shared types to others. false: it cannot be. */
 bool tr_worker_give(tr_worker *worker);
+void tr_worker_have(tr_worker *worker, const tr_core *core);
+/* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
 bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_slice state);
 /* who: of which process an operator would look for. code 0: it is done, text is JSON; else why not. false: it cannot be said. */
 bool tr_worker_reloaded(tr_worker *worker, tr_slice id, unsigned step, tr_slice who, int code, tr_slice text);
