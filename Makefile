@@ -17,7 +17,7 @@ OPTIMIZE  ?= -O2
 VERSION   := 0.1.0
 
 # ---- what there is: lists of words ------------------------------------------------------------------------------
-ROOMS     := base core codec wire rpc host worker script store net ops runtime module cli
+ROOMS     := base core codec wire rpc web host worker script store net ops runtime module cli
 LIB_ROOMS := $(filter-out module cli,$(ROOMS))
 PROTOS    := agent_worker cloudevent google/protobuf/any google/protobuf/timestamp
 SERVED    := agent_worker grpc/health/v1/health grpc/reflection/v1/reflection grpc/reflection/v1alpha/reflection#  told by reflection

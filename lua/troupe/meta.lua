@@ -274,6 +274,10 @@ local token = {}
 function token:cancel() end
 
 ---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
+---@class troupe.json values as JSON text, and back
+---@field encode fun(value: any): string as a body may be
+---@field decode fun(text: string): any
+
 ---@class troupe.fs for scripts with the rights fs.read=PATH and fs.write=PATH
 ---@field read fun(path: string): string a plain file, up to 16 MiB
 ---@field write fun(path: string, text: string) all of it, or nothing
@@ -281,6 +285,7 @@ function token:cancel() end
 
 ---@class troupelib
 ---@field fs troupe.fs
+---@field json troupe.json
 ---@field null troupe.null
 ---@field version string
 troupe = {}
@@ -344,6 +349,40 @@ function troupe.env(name) end
 ---@param program troupe.program
 ---@return troupe.program_result
 function troupe.exec(program) end
+
+---@class troupe.http_request
+---@field url string http: or https:, of a host and port that net=HOST:PORT grants; the same for each that a redirect leads to
+---@field method string? default GET
+---@field headers table<string, string>?
+---@field body string|troupe.bytes? up to 16 MiB
+---@field timeout number? seconds, for all of it; default 30
+---@field most integer? bytes of the answer's body; default 1 MiB, 16 MiB at most
+---@field redirects integer? to follow at most; default 5
+
+---@class troupe.http_answer
+---@field status integer
+---@field headers table<string, string> names in lower case
+---@field body string
+---@field url string where it came from
+
+---Ask a web server while the turn waits, for scripts with the right net=HOST:PORT.
+---@param request troupe.http_request
+---@return troupe.http_answer
+function troupe.http(request) end
+
+---@class troupe.server
+---@field address string "127.0.0.1:8080", "unix:PATH": one that listen=ADDRESS grants
+---@field type string? of the messages that requests become; default "Http"
+---@field secret string? requests must be signed with it, by HMAC-SHA256 of the body
+---@field signature string? the header that has the signature; default "X-Hub-Signature-256"
+---@field most integer? bytes of a request's body; default 1 MiB, 16 MiB at most
+---@field timeout number? seconds for an answer; default 30
+
+---Serve HTTP/1.1: each request is a request message { method, path, query, headers, body, peer } to this agent, its reply
+---{ status, headers, body } the answer. Belongs into `init`.
+---@param server troupe.server
+---@return string address with the real port
+function troupe.serve(server) end
 
 -- the library in a Lua program ----------------------------------------------------------------------------------------------------
 

@@ -186,4 +186,37 @@ describe("agents/", function()
     server:close()
     assert.matches("^POST{'n':1}\n404\tno\t2\ttrue\n255\nfalse\tpermission_denied: .-%-%-allow net=127.0.0.1:1 grants it.-\nfalse\tinvalid: [^\n]*one of them\n4\t1\t0\n$", out)
   end)
+
+  it("webhook turns posts into messages, and answers with their replies", function()
+    local shop = process.write_file(process.tmpdir() .. "/shop.lua", [[return { { type = "shop", messages = { Order = { item = "string" } }, on = {
+      Order = function(_, m, ctx) if m.item == "lamp" then error { code = "not_found", message = "secret" } end return { ordered = m.item, key = ctx.key } end } },
+      { type = "ci", subscriptions = { { "builds", key = "default" } }, on = { Pushed = function(_, m) print("pushed", m.branch) end } } }]])
+    local args = { "run", "--allow", "listen=127.0.0.1:0", "--allow", "env=WEBHOOK_SECRET", shop, "agents/webhook.lua", "--", "127.0.0.1:0",
+      "/orders=shop/main:Order", "/push=@builds:Pushed", "/gone=nobody:X" }
+    local p = process.troupe(args)
+    local at = select(2, p:wait_line("address=\"(127[^\"]*)\"", 10, "err"))
+    local function post(path, body, ...)
+      return (select(2, sh { "curl", "-s", "-m", "5", "-w", " %{http_code}", "-H", "Content-Type: application/json", "-d", body, "http://" .. at .. path, ... }):gsub("\n", ""))
+    end
+    assert.equal('{"key":"main","ordered":"tea"} 200', (post("/orders", '{"item":"tea"}'):gsub('{"ordered":"tea","key":"main"}', '{"key":"main","ordered":"tea"}')))
+    assert.equal('{"error":"invalid"} 400', post("/orders", '{"itm":"tea"}'))
+    assert.equal('{"error":"invalid"} 400', post("/orders", '{'))
+    assert.equal('{"error":"not_found"} 404', post("/orders", '{"item":"lamp"}'))
+    assert.equal('{"error":"not_found"} 404', post("/gone", "{}"))
+    assert.equal('{"error":"not_found"} 404', post("/other", "{}"))
+    assert.equal('{"error":"invalid"} 405', post("/push", "{}", "-X", "GET"))
+    assert.equal('{"error":"invalid"} 415', post("/push", "{}", "-H", "Content-Type: text/plain"))
+    assert.equal(" 202", post("/push", '{"branch":"main"}'))
+    p:wait_line "^pushed\tmain"
+    p:kill "sigterm"
+    assert.equal(0, p:wait())
+    p = process.troupe(args, { env = { WEBHOOK_SECRET = "key" } })
+    at = select(2, p:wait_line("address=\"(127[^\"]*)\"", 10, "err"))
+    assert.equal('{"error":"unauthenticated"} 401', post("/push", "{}"))
+    local sum = select(2, sh "printf {} | openssl dgst -sha256 -hmac key -r"):match "^%x+"
+    assert.equal(" 202", post("/push", "{}", "-H", "X-Hub-Signature-256: sha256=" .. sum))
+    p:kill "sigterm"
+    assert.equal(0, p:wait())
+    assert.matches("expected /PATH=AGENT:TYPE", (select(3, sh.troupe { "run", "agents/webhook.lua", "--", "127.0.0.1:0", "orders" })), 1, true)
+  end)
 end)

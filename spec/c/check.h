@@ -77,6 +77,9 @@ bool check_mem_refused(void); /* was one refused since? */
 /* The same for long runs: where each of Lua's blocks is an allocation (ASan, HOSTILE), only every `step`-th. */
 #define CHECK_ALLOCATIONS_FAIL(step) for (check_each_begin(step); check_each_next(__FILE__, __LINE__);)
 
+/* How many runs that means at least: n, or none where only some allocations are tried (TROUPE_ALLOCATION_STEP). */
+int check_each_least(int n);
+
 /* ---- data ---- */
 
 /* The bytes of a file, with a NUL behind them; freed at the end of the case. */

@@ -11,8 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "net/internal.h"
 #include "net/watch.h"
+#include "net_kit.h"
 
 /* ---- addresses ---- */
 
@@ -67,139 +67,17 @@ CHECK_CASE(a_number_is_known_without_asking) {
   }
 }
 
-/* ---- two ends: a client that sends `total` bytes, a server that sends all back ---- */
-
-typedef struct end {
-  struct world *world;
-  tr_net_conn *conn;
-  tr_buf queue;         /* to be sent */
-  size_t sent, received, total;
-  bool echo, opened, closed, bad;
-  char reason[96];
-} end;
-
-typedef struct world {
-  uv_loop_t loop;
-  tr_net *net;
-  end server, client;
-  tr_net_dial *dial;
-  bool dialed, refuse;
-  char failure[96], bound[TR_ADDRESS_MAX];
-} world;
-
-static uint8_t byte_at(size_t i) { return (uint8_t)(i * 31 + i / 251); }
-
-static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
-  end *self = ud;
-  for (size_t i = 0; i < bytes.n; i++)
-    if ((uint8_t)bytes.p[i] != byte_at(self->received + i)) self->bad = true;
-  self->received += bytes.n;
-  if (self->echo) {
-    tr_buf_slice(&self->queue, bytes);
-    tr_net_conn_dirty(conn);
-  } else if (self->received == self->total) {
-    return -1; /* done: close */
-  }
-  return 0;
-}
-
-static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
-  end *self = ud;
-  (void)conn;
-  if (self->echo) {
-    size_t n = self->queue.len < limit ? self->queue.len : limit;
-    tr_buf_append(out, self->queue.data, n);
-    tr_buf_consume(&self->queue, n);
-    return 0;
-  }
-  for (size_t n = 0; n < limit && self->sent < self->total; n++) tr_buf_byte(out, byte_at(self->sent++));
-  return 0;
-}
-
-static bool on_finished(void *ud, tr_net_conn *conn) {
-  (void)ud;
-  (void)conn;
-  return false;
-}
-
-static void on_closed(void *ud, tr_net_conn *conn, const char *reason) {
-  end *self = ud;
-  (void)conn;
-  CHECK(!self->closed);
-  self->closed = true;
-  snprintf(self->reason, sizeof self->reason, "%s", reason ? reason : "");
-}
-
-static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_closed };
-
-static void *on_accept(void *ud, tr_net_conn *conn, tr_slice peer, const tr_net_handlers **out) {
-  world *w = ud;
-  CHECK(peer.n > 0);
-  *out = &handlers;
-  w->server.conn = conn;
-  w->server.opened = !w->refuse;
-  return w->refuse ? NULL : &w->server;
-}
-
-static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
-  world *w = ud;
-  CHECK(!w->dialed);
-  w->dialed = true;
-  w->client.conn = conn;
-  w->client.opened = conn != NULL;
-  snprintf(w->failure, sizeof w->failure, "%s", reason ? reason : "");
-}
-
-static void world_open(world *w, const char *address) {
-  memset(w, 0, sizeof *w);
-  CHECK_INT(uv_loop_init(&w->loop), ==, 0);
-  w->net = tr_net_new(check_mem(), NULL, &w->loop);
-  CHECK(w->net != NULL);
-  tr_buf_init(&w->server.queue, check_mem());
-  tr_buf_init(&w->client.queue, check_mem());
-  w->server.world = w->client.world = w;
-  w->server.echo = true;
-  if (!address) return;
-  tr_error error;
-  tr_error_init(&error);
-  tr_net_listener *listener;
-  if (tr_net_listen(w->net, tr_slice_of(address), on_accept, w, w->bound, &listener, &error)) CHECK_FAIL("%s", error.text);
-}
-
-static void world_dial(world *w, const char *address) {
-  tr_error error;
-  tr_error_init(&error);
-  int rc = tr_net_connect(w->net, tr_slice_of(address), &handlers, &w->client, on_dialed, w, &w->dial, &error);
-  if (rc) CHECK_FAIL("%s", error.text);
-  CHECK(!w->dialed);
-}
-
-static void world_close(world *w) {
-  tr_net_close(w->net);
-  uv_run(&w->loop, UV_RUN_DEFAULT);
-  CHECK(tr_net_idle(w->net));
-  CHECK_INT(w->server.opened, ==, w->server.closed);
-  CHECK_INT(w->client.opened, ==, w->client.closed);
-  tr_net_free(w->net);
-  tr_buf_fini(&w->server.queue);
-  tr_buf_fini(&w->client.queue);
-  CHECK_INT(uv_loop_close(&w->loop), ==, 0);
-}
-
-static void run_until(world *w, const bool *flag) {
-  for (int i = 0; i < 100000 && !*flag; i++) uv_run(&w->loop, UV_RUN_ONCE);
-  CHECK(*flag);
-}
+/* ---- two ends ---- */
 
 static void echo_over(const char *address, size_t total) {
   world w;
-  world_open(&w, address);
+  world_open(&w, address, NULL, NULL);
   w.client.total = total;
   world_dial(&w, w.bound);
-  run_until(&w, &w.client.closed);
+  world_until(&w, &w.client.closed);
   CHECK_INT(w.client.received, ==, total);
   CHECK(!w.client.bad && !w.server.bad);
-  run_until(&w, &w.server.closed);
+  world_until(&w, &w.server.closed);
   CHECK_STR(w.server.reason, "closed by the peer");
   world_close(&w);
 }
@@ -219,11 +97,11 @@ static int option_of(const tr_net_conn *conn, int level, int option) {
 
 CHECK_CASE(both_ends_of_a_tcp_connection_are_kept_alive_without_delay) {
   world w;
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   w.client.total = 1u << 20;
   world_dial(&w, w.bound);
-  run_until(&w, &w.dialed);
-  run_until(&w, &w.server.opened);
+  world_until(&w, &w.dialed);
+  world_until(&w, &w.server.opened);
   const tr_net_conn *const ends[] = { w.client.conn, w.server.conn };
   for (int i = 0; i < 2; i++) {
     CHECK_INT(option_of(ends[i], SOL_SOCKET, SO_KEEPALIVE), ==, 1);
@@ -244,10 +122,10 @@ CHECK_CASE(bytes_come_back_over_a_unix_socket) {
 
 CHECK_CASE(a_name_is_resolved) {
   world w;
-  world_open(&w, "localhost:0");
+  world_open(&w, "localhost:0", NULL, NULL);
   w.client.total = 10;
   world_dial(&w, w.bound);
-  run_until(&w, &w.client.closed);
+  world_until(&w, &w.client.closed);
   world_close(&w);
 }
 
@@ -270,20 +148,20 @@ __attribute__((visibility("default"))) int getaddrinfo(const char *name, const c
 CHECK_CASE(a_name_with_several_addresses_has_each_tried_in_turn) {
   world w;
   char address[60];
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   w.client.total = 10;
   snprintf(address, sizeof address, "two.example%s", strrchr(w.bound, ':'));
   world_dial(&w, address);
-  run_until(&w, &w.client.closed);
+  world_until(&w, &w.client.closed);
   CHECK(w.client.opened);
   world_close(&w);
 }
 
 CHECK_CASE(a_port_that_nobody_listens_on_is_refused) {
   world w;
-  world_open(&w, NULL);
+  world_open(&w, NULL, NULL, NULL);
   world_dial(&w, "127.0.0.1:1");
-  run_until(&w, &w.dialed);
+  world_until(&w, &w.dialed);
   CHECK(w.client.conn == NULL);
   CHECK_STR(w.failure, "connection refused");
   world_close(&w);
@@ -291,21 +169,21 @@ CHECK_CASE(a_port_that_nobody_listens_on_is_refused) {
 
 CHECK_CASE(a_unix_path_that_is_not_there_is_an_error) {
   world w;
-  world_open(&w, NULL);
+  world_open(&w, NULL, NULL, NULL);
   world_dial(&w, "unix:/tmp/troupe-check-nowhere");
-  run_until(&w, &w.dialed);
+  world_until(&w, &w.dialed);
   CHECK_STR(w.failure, "no such file or directory");
   world_close(&w);
 }
 
 CHECK_CASE(a_cancelled_dial_calls_nobody) {
   world w;
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   world_dial(&w, w.bound);
   tr_net_dial_cancel(w.dial);
   world_close(&w);
   CHECK(!w.dialed);
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   world_dial(&w, w.bound);
   world_close(&w); /* closed while resolving */
   CHECK(!w.dialed);
@@ -313,20 +191,20 @@ CHECK_CASE(a_cancelled_dial_calls_nobody) {
 
 CHECK_CASE(a_refused_connection_is_closed) {
   world w;
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   w.refuse = true;
   w.client.total = 10;
   world_dial(&w, w.bound);
-  run_until(&w, &w.client.closed);
+  world_until(&w, &w.client.closed);
   world_close(&w);
 }
 
 CHECK_CASE(an_address_in_use_is_an_error_that_says_so) {
   world w;
-  world_open(&w, "127.0.0.1:0");
+  world_open(&w, "127.0.0.1:0", NULL, NULL);
   tr_error error;
   tr_error_init(&error);
-  CHECK_INT(tr_net_listen(w.net, tr_slice_of(w.bound), on_accept, &w, NULL, NULL, &error), ==, TR_EIO);
+  CHECK_INT(tr_net_listen(w.net, tr_slice_of(w.bound), world_accept, &w, NULL, NULL, &error), ==, TR_EIO);
   CHECK(strstr(error.text, "address already in use") != NULL);
   world_close(&w);
 }
@@ -340,10 +218,10 @@ CHECK_CASE(a_stale_unix_socket_is_replaced_and_a_live_one_is_not) {
   CHECK_INT(bind(fd, (struct sockaddr *)&addr, sizeof addr), ==, 0);
   close(fd); /* the file stays, nobody listens: as after SIGKILL */
   world w;
-  world_open(&w, path);
+  world_open(&w, path, NULL, NULL);
   tr_error error;
   tr_error_init(&error);
-  CHECK_INT(tr_net_listen(w.net, tr_slice_of(path), on_accept, &w, NULL, NULL, &error), ==, TR_EIO);
+  CHECK_INT(tr_net_listen(w.net, tr_slice_of(path), world_accept, &w, NULL, NULL, &error), ==, TR_EIO);
   world_close(&w);
 }
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "net/cert.h"
-#include "net/internal.h"
+#include "net_kit.h"
 
 /* ---- certificates, in a folder of the case ---- */
 
@@ -84,122 +84,7 @@ static tr_tls *tls_of(bool server, const char *cert, const char *ca) {
   return tls;
 }
 
-/* ---- two ends: what the client sends comes back ---- */
-
-typedef struct end {
-  tr_net_conn *conn;
-  tr_buf queue;
-  size_t sent, received, total;
-  bool echo, opened, closed, resumed;
-  char reason[200], names[200];
-} end;
-
-typedef struct world {
-  uv_loop_t loop;
-  tr_net *net;
-  end server, client;
-  bool dialed;
-  char failure[200], bound[100];
-} world;
-
-static int on_data(void *ud, tr_net_conn *conn, tr_slice bytes) {
-  end *self = ud;
-  self->received += bytes.n;
-  if (self->echo) {
-    tr_buf names;
-    tr_buf_init(&names, check_mem());
-    if (!self->names[0] && tr_net_conn_names(conn, &names)) snprintf(self->names, sizeof self->names, "%.*s", (int)names.len, (char *)names.data);
-    tr_buf_fini(&names);
-    tr_buf_slice(&self->queue, bytes);
-    tr_net_conn_dirty(conn);
-    return 0;
-  }
-  self->resumed = tr_net_conn_resumed(conn);
-  return self->received == self->total ? -1 : 0;
-}
-
-static int on_output(void *ud, tr_net_conn *conn, tr_buf *out, size_t limit) {
-  end *self = ud;
-  (void)conn;
-  size_t n = self->echo ? self->queue.len : self->total - self->sent;
-  if (n > limit) n = limit;
-  if (self->echo) {
-    tr_buf_append(out, self->queue.data, n);
-    tr_buf_consume(&self->queue, n);
-  } else {
-    for (size_t i = 0; i < n; i++) tr_buf_byte(out, (uint8_t)(self->sent + i));
-    self->sent += n;
-  }
-  return 0;
-}
-
-static bool on_finished(void *ud, tr_net_conn *conn) {
-  (void)ud; (void)conn;
-  return false;
-}
-
-static void on_closed(void *ud, tr_net_conn *conn, const char *reason) {
-  end *self = ud;
-  (void)conn;
-  CHECK(!self->closed);
-  self->closed = true;
-  snprintf(self->reason, sizeof self->reason, "%s", reason ? reason : "");
-}
-
-static const tr_net_handlers handlers = { on_data, on_output, on_finished, on_closed };
-
-static void *on_accept(void *ud, tr_net_conn *conn, tr_slice peer, const tr_net_handlers **out) {
-  world *w = ud;
-  (void)peer;
-  *out = &handlers;
-  w->server.conn = conn;
-  w->server.opened = true;
-  w->server.closed = false;
-  return &w->server;
-}
-
-static void on_dialed(void *ud, tr_net_conn *conn, const char *reason) {
-  world *w = ud;
-  CHECK(!w->dialed);
-  w->dialed = true;
-  w->client.conn = conn;
-  w->client.opened = conn != NULL;
-  snprintf(w->failure, sizeof w->failure, "%s", reason ? reason : "");
-}
-
-/* own: takes both settings. */
-static void world_open(world *w, const char *address, tr_tls *server, tr_tls *client) {
-  tr_error error;
-  tr_error_init(&error);
-  memset(w, 0, sizeof *w);
-  CHECK_INT(uv_loop_init(&w->loop), ==, 0);
-  w->net = tr_net_new(check_mem(), NULL, &w->loop);
-  CHECK(w->net != NULL);
-  tr_net_set_tls(w->net, server, client);
-  tr_tls_unref(server);
-  tr_tls_unref(client);
-  tr_buf_init(&w->server.queue, check_mem());
-  w->server.echo = true;
-  char bound[TR_ADDRESS_MAX];
-  if (tr_net_listen(w->net, tr_slice_of(address), on_accept, w, bound, NULL, &error)) CHECK_FAIL("%s", error.text);
-  snprintf(w->bound, sizeof w->bound, "%.80s", bound);
-}
-
-static void world_close(world *w) {
-  tr_net_close(w->net);
-  uv_run(&w->loop, UV_RUN_DEFAULT);
-  CHECK(tr_net_idle(w->net));
-  CHECK_INT(w->server.opened, ==, w->server.closed);
-  CHECK_INT(w->client.opened, ==, w->client.closed);
-  tr_net_free(w->net);
-  tr_buf_fini(&w->server.queue);
-  CHECK_INT(uv_loop_close(&w->loop), ==, 0);
-}
-
-static void run_until(world *w, const bool *flag) {
-  for (int i = 0; i < 100000 && !*flag; i++) uv_run(&w->loop, UV_RUN_ONCE);
-  CHECK(*flag);
-}
+/* ---- two ends ---- */
 
 /* Dial, send `total` bytes and get them back; or why not. */
 static const char *echo(world *w, const char *address, size_t total) {
@@ -208,11 +93,11 @@ static const char *echo(world *w, const char *address, size_t total) {
   w->dialed = false;
   memset(&w->client, 0, sizeof w->client);
   w->client.total = total;
-  if (tr_net_connect(w->net, tr_slice_of(address), &handlers, &w->client, on_dialed, w, NULL, &error)) CHECK_FAIL("%s", error.text);
-  run_until(w, &w->dialed);
+  if (tr_net_connect(w->net, tr_slice_of(address), &world_handlers, &w->client, world_dialed, w, NULL, &error)) CHECK_FAIL("%s", error.text);
+  world_until(w, &w->dialed);
   if (!w->client.conn) return w->failure;
-  run_until(w, &w->client.closed);
-  run_until(w, &w->server.closed);
+  world_until(w, &w->client.closed);
+  world_until(w, &w->server.closed);
   if (w->client.received != total) return w->client.reason;
   return "";
 }
@@ -292,7 +177,7 @@ CHECK_CASE(a_peer_that_speaks_plaintext_is_told) {
   world_open(&w, "127.0.0.1:0", tls_of(true, "host", NULL), tls_of(false, NULL, "ca"));
   tr_buf_text(&w.server.queue, "PRI * HTTP/2.0\r\n"); /* as a host's first word would be: no TLS */
   char to[TR_ADDRESS_MAX];
-  snprintf(to, sizeof to, "tls:%s", w.bound);
+  snprintf(to, sizeof to, "tls:%.100s", w.bound);
   const char *why = echo(&w, to, 10);
   if (!strstr(why, "does not speak TLS at this port")) CHECK_FAIL("%s", why);
   world_close(&w);
@@ -320,7 +205,7 @@ static void raw_closed(void *ud, tr_net_conn *conn, const char *reason) {
 }
 
 CHECK_CASE(a_plaintext_client_at_a_port_of_tls_is_told_in_its_language) {
-  static const tr_net_handlers raw = { raw_data, raw_output, on_finished, raw_closed };
+  static const tr_net_handlers raw = { raw_data, raw_output, world_finished, raw_closed };
   world w;
   tr_buf got;
   tr_error error;
@@ -328,15 +213,15 @@ CHECK_CASE(a_plaintext_client_at_a_port_of_tls_is_told_in_its_language) {
   tr_error_init(&error);
   tr_buf_init(&got, check_mem());
   world_open(&w, "tls:127.0.0.1:0", tls_of(true, "host", NULL), tls_of(false, NULL, "ca"));
-  CHECK_INT(tr_net_connect(w.net, tr_slice_of(w.bound + 4), &raw, &got, on_dialed, &w, NULL, &error), ==, 0);
-  run_until(&w, &raw_gone);
+  CHECK_INT(tr_net_connect(w.net, tr_slice_of(w.bound + 4), &raw, &got, world_dialed, &w, NULL, &error), ==, 0);
+  world_until(&w, &raw_gone);
   w.client.opened = false;
   static const uint8_t settings[] = { 0, 0, 0, 4, 0, 0, 0, 0, 0 };
   CHECK(got.len > 26 && memcmp(got.data, settings, 9) == 0 && got.data[9 + 3] == 7); /* GOAWAY */
   CHECK_INT(got.len, ==, 9 + 9 + (size_t)got.data[9 + 2]);
   tr_buf_byte(&got, 0);
   CHECK(strstr((char *)got.data + 26, "this port speaks TLS") != NULL);
-  run_until(&w, &w.server.closed);
+  world_until(&w, &w.server.closed);
   if (!strstr(w.server.reason, "in plaintext")) CHECK_FAIL("%s", w.server.reason);
   tr_buf_fini(&got);
   world_close(&w);
@@ -350,9 +235,9 @@ CHECK_CASE(a_handshake_that_does_not_end_is_given_up) {
   char to[TR_ADDRESS_MAX];
   tr_error error;
   tr_error_init(&error);
-  snprintf(to, sizeof to, "tls:%s", w.bound);
+  snprintf(to, sizeof to, "tls:%.100s", w.bound);
   w.server.echo = false;
-  CHECK_INT(tr_net_connect(w.net, tr_slice_of(to), &handlers, &w.client, on_dialed, &w, NULL, &error), ==, 0);
+  CHECK_INT(tr_net_connect(w.net, tr_slice_of(to), &world_handlers, &w.client, world_dialed, &w, NULL, &error), ==, 0);
   while (tr_list_empty(&w.net->handshakes)) uv_run(&w.loop, UV_RUN_ONCE);
   CHECK(!w.dialed && uv_is_active((uv_handle_t *)&w.net->late));
   CHECK_INT(uv_timer_get_due_in(&w.net->late), <=, 10000);
@@ -362,7 +247,7 @@ CHECK_CASE(a_handshake_that_does_not_end_is_given_up) {
   w.loop.time += 10000; /* instead of waiting */
   uv_timer_start(&w.net->late, w.net->late.timer_cb, 0, 0);
   w.net->late.timer_cb(&w.net->late);
-  run_until(&w, &w.dialed);
+  world_until(&w, &w.dialed);
   CHECK(strstr(w.failure, "not done in time") != NULL);
   world_close(&w);
   clean();
@@ -409,16 +294,16 @@ CHECK_CASE(plaintext_where_others_reach_it_is_refused) {
   tr_error error;
   tr_error_init(&error);
   world_open(&w, "127.0.0.1:0", NULL, NULL);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("0.0.0.0:0"), on_accept, &w, NULL, NULL, &error), ==, TR_EPERMISSION);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("0.0.0.0:0"), world_accept, &w, NULL, NULL, &error), ==, TR_EPERMISSION);
   CHECK(strstr(error.text, "--insecure") != NULL);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("[::]:0"), on_accept, &w, NULL, NULL, NULL), ==, TR_EPERMISSION);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("[::1]:0"), on_accept, &w, NULL, NULL, NULL), !=, TR_EPERMISSION);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("localhost:0"), on_accept, &w, NULL, NULL, NULL), ==, 0);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("[::]:0"), world_accept, &w, NULL, NULL, NULL), ==, TR_EPERMISSION);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("[::1]:0"), world_accept, &w, NULL, NULL, NULL), !=, TR_EPERMISSION);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("localhost:0"), world_accept, &w, NULL, NULL, NULL), ==, 0);
   tr_error_init(&error);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("tls:127.0.0.1:0"), on_accept, &w, NULL, NULL, &error), ==, TR_EINVALID);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("tls:127.0.0.1:0"), world_accept, &w, NULL, NULL, &error), ==, TR_EINVALID);
   CHECK(strstr(error.text, "--tls-cert") != NULL);
   tr_net_set_insecure(w.net, true);
-  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("0.0.0.0:0"), on_accept, &w, NULL, NULL, NULL), ==, 0);
+  CHECK_INT(tr_net_listen(w.net, TR_SLICE_LITERAL("0.0.0.0:0"), world_accept, &w, NULL, NULL, NULL), ==, 0);
   world_close(&w);
 }
 
@@ -448,8 +333,8 @@ static void try_all(void) {
   uv_timer_start(&timer, on_tick, 5, 5);
   if (w.net && server && client) {
     tr_net_set_tls(w.net, server, client);
-    if (tr_net_listen(w.net, TR_SLICE_LITERAL("tls:127.0.0.1:0"), on_accept, &w, bound, NULL, &error) == 0 &&
-        tr_net_connect(w.net, tr_slice_of(bound), &handlers, &w.client, on_dialed, &w, NULL, &error) == 0)
+    if (tr_net_listen(w.net, TR_SLICE_LITERAL("tls:127.0.0.1:0"), world_accept, &w, bound, NULL, &error) == 0 &&
+        tr_net_connect(w.net, tr_slice_of(bound), &world_handlers, &w.client, world_dialed, &w, NULL, &error) == 0)
       while (ticks < 4 && !(w.dialed && (!w.client.conn || w.client.closed)) && !w.server.closed) uv_run(&loop, UV_RUN_ONCE);
   }
   tr_tls_unref(server);

@@ -1,5 +1,6 @@
 -- troupe.http and troupe.json: what scripts may ask of web servers.
 -- luacheck: no max line length
+local module = require "spec.support.troupe"
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
 local web = require "spec.support.web"
@@ -151,6 +152,18 @@ describe("troupe.http", function()
       end }]], nil, "--threads", "3", "--drain", "0")
     assert.matches("^hello\tAsk\nfalse\ttimeout: [^\n]*\nhello\tAsk\n$", out)
   end)
+
+  if not module.sanitized then it("is waited for on the spot in a test", function() -- plain lua5.4 has no sanitizer in it
+    local agent = process.write_file(folder .. "/asker.lua", ([[return { type = "asker", on = { Ask = function(_, _, ctx)
+      return { troupe.http{ url = "http://127.0.0.1:%d/plain" }.body, ctx:now() } end } }]]):format(server.port))
+    local main = process.write_file(folder .. "/test.lua", ([[
+      local t <close> = require "troupe.testing".new { %q, allow = { "net=127.0.0.1:%d" } }
+      local r = t:call("asker", "Ask")
+      print(r[1], r[2] == t:now())]]):format(agent, server.port))
+    local status, out, err = sh({ "lua5.4", main }, { env = { LUA_CPATH = (os.getenv "TROUPE_BUILD" or "build") .. "/?.so;;" } })
+    assert.equal("hello\ttrue\n", out, err)
+    assert.equal(0, status)
+  end) end
 
   it("checks certificates, by --tls-ca", function()
     assert.equal(0, (sh.troupe({ "cert", "host", "--name", "localhost" }, { cwd = folder })))

@@ -15,6 +15,7 @@ return { type = "counter", shared = true, mailbox = { limit = 100 }, subscriptio
   Ask = function(_, message, ctx) return ctx:call("counter/" .. message.of, "Get") end,
   Get = function(self, _, ctx) return { n = self.n, ticks = self.ticks, rings = self.rings, id = ctx.id } end,
   Tick = function(self) self.ticks = self.ticks + 1 end,
+  Shout = function(_, message, ctx) ctx:publish("tick/" .. message.to, "Tick", {}) end,
 } }]]
 
 -- Three calls a key are always open, and an event goes to each: until three workers have answered, and a while longer.
@@ -47,6 +48,16 @@ return function(ctx)
     assert(body.rings == (body.n + 19) // 20, body.id .. " rang " .. body.rings .. " times of " .. (body.n + 19) // 20)
     assert(body.ticks == rounds, body.id .. " heard " .. body.ticks .. " of " .. rounds)
   end
+  for key = 1, keys do ctx:call("counter/k" .. key, "Shout", { to = "k" .. key % keys + 1 }) end
+  for key = 1, keys do -- an event of theirs goes by the host, too
+    local body
+    for _ = 1, 100 do
+      body = ctx:call("counter/k" .. key, "Get")
+      if body.ticks > rounds then break end
+      ctx:sleep(0.05)
+    end
+    assert(body.ticks == rounds + 1, body.id .. " heard " .. body.ticks - rounds .. " of its neighbour")
+  end
   print(workers .. " workers")
 end]]
 
@@ -59,25 +70,26 @@ describe("a shared type", function()
     address = select(2, host:wait_line("^listening (.*)$"))
   end)
 
-  local function worker(name, ...)
-    -- With several threads they are as any others.
-    local p = process.troupe({ "worker", "--threads", "1", "--host", address, folder .. "/counter.lua", "--", name, ... })
+  local function worker(name, threads)
+    local args = { "worker", "--host", address, folder .. "/counter.lua", "--", name }
+    if threads then table.insert(args, 2, "--threads=" .. threads) end
+    local p = process.troupe(args)
     p:wait_line("^joined ")
     return p
   end
 
   it("moves ids to a worker that joins: no call is lost, doubled or out of order, no event is heard twice or not at all", function()
     worker "one"
-    worker "two"
+    worker("two", 4)
     local caller = process.troupe { "run", "--host", address, process.write_file(folder .. "/load.lua", load) }
     caller:wait_line("^under load$")
-    worker "three"
+    worker("three", 2)
     caller:wait_line("^3 workers$", 20)
     caller:wait_ok()
   end)
 
   it("gives its ids away when it is told to stop: its callers do not notice", function()
-    local one = worker "one"
+    local one = worker("one", 3)
     worker "two"
     local caller = process.troupe { "run", "--host", address, process.write_file(folder .. "/load.lua", load) }
     caller:wait_line("^under load$")
@@ -101,7 +113,7 @@ describe("a shared type", function()
   end)
 
   it("keeps the ids where they are live over a restart of the host", function()
-    local one, two = worker "one", worker "two"
+    local one, two = worker "one", worker("two", 2)
     for i = 1, 8 do process.troupe({ "call", "counter/k" .. i, "Add", "--host", address }):wait_ok() end
     host:kill("sigkill")
     host:wait()
@@ -115,15 +127,6 @@ describe("a shared type", function()
       assert.equal(0, status)
       assert.matches('"n":2', out)
     end
-  end)
-
-  it("is not shared by a worker with several threads, which says so", function()
-    local p = process.troupe { "worker", "--host", address, "--threads", "2", folder .. "/counter.lua", "--", "one" }
-    p:wait_line("^joined ")
-    assert.matches("type.not_shared agent_type=counter", p.err)
-    local status, out = sh.troupe { "call", "counter/a", "Add", "--host", address }
-    assert.equal(0, status)
-    assert.matches('"n":1', out)
   end)
 
   it("refuses what would make an instance without the host's word", function()
@@ -141,7 +144,7 @@ end)
 
 describe("examples/balance", function()
   it("spreads ninety counters, moves a part to a third worker, and goes on when one is killed", function()
-    local status, out, err = sh({ "examples/balance/run.sh" }, { env = { TROUPE = process.program, TROUPE_THREADS = "1" }, seconds = 60 })
+    local status, out, err = sh({ "examples/balance/run.sh" }, { env = { TROUPE = process.program }, seconds = 60 })
     assert.equal(0, status, err)
     local one, two = out:match("^# two workers:\none has (%d+), two has (%d+); asked 90 times in all\n")
     assert.is_true(tonumber(one) > 30 and tonumber(two) > 30, out)

@@ -71,7 +71,7 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
   it("has the library and its runtimes", function()
     local library, rt = names_of(module.troupe), module.open(nil, mode)
     -- of scripts only; a program has rt:protobuf, io and os
-    for _, name in ipairs { "protobuf", "fs", "env", "exec" } do table.insert(library, name) end
+    for _, name in ipairs { "protobuf", "fs", "env", "exec", "http", "serve", "json" } do table.insert(library, name) end
     table.sort(library)
     assert.same(library, known.troupelib)
     assert.same(names_of(debug.getmetatable(rt)), known["troupe.runtime"])

@@ -11,20 +11,20 @@ local function fault(f) faults[#faults + 1] = f end
 local workers, anybody = { "echo", "one", "two" }, { "echo", "one", "two", "caller1", "caller2" }
 local function one_of(world, names) return names[world.random(#names)] end
 
+-- One of these is ended in this way ("kill", "end_in_order"; "stop", which only freezes it), and is there again after so many seconds.
+local function gone(how, names, seconds)
+  return function(world)
+    local name = one_of(world, names)
+    world[how](world, name)
+    world:run(seconds)
+    world[how == "stop" and "continue" or "start"](world, name)
+  end
+end
+
 -- ---- processes ----
 
-fault { name = "host killed and started again", act = function(world)
-  world:kill "host"
-  world:run(0.3)
-  world:start "host"
-end }
-
-fault { name = "worker killed and started again", act = function(world)
-  local name = one_of(world, workers)
-  world:kill(name)
-  world:run(0.5)
-  world:start(name)
-end }
+fault { name = "host killed and started again", act = gone("kill", { "host" }, 0.3) }
+fault { name = "worker killed and started again", act = gone("kill", workers, 0.5) }
 
 fault { name = "worker of a shared type killed", act = function(world)
   world:kill "one"
@@ -34,11 +34,7 @@ fault { name = "worker of a shared type killed", act = function(world)
 end }
 
 fault { name = "worker of a shared type stopped (SIGTERM) and started again", never = { "unavailable", "timeout", "not_found" },
-  act = function(world)
-    world:end_in_order "one"
-    world:run(0.2)
-    world:start "one"
-  end }
+  act = gone("end_in_order", { "one" }, 0.2) }
 
 fault { name = "ids move away from a worker that is frozen", act = function(world)
   world:kill "one"
@@ -57,43 +53,12 @@ fault { name = "a worker of a shared type comes and is killed at once, three tim
   end
 end }
 
-fault { name = "host stopped (SIGTERM) and started again", act = function(world)
-  world:end_in_order "host"
-  world:run(0.2)
-  world:start "host"
-end }
-
-fault { name = "caller killed", act = function(world)
-  world:kill "caller2"
-  world:run(0.3)
-  world:start "caller2"
-end }
-
-fault { name = "worker frozen (SIGSTOP) for a second", act = function(world)
-  local name = one_of(world, workers)
-  world:stop(name)
-  world:run(1)
-  world:continue(name)
-end }
-
-fault { name = "worker frozen for longer than deadlines", long = 4, act = function(world)
-  local name = one_of(world, workers)
-  world:stop(name)
-  world:run(4)
-  world:continue(name)
-end }
-
-fault { name = "host frozen (SIGSTOP) for a second", act = function(world)
-  world:stop "host"
-  world:run(1)
-  world:continue "host"
-end }
-
-fault { name = "caller frozen for a second", act = function(world)
-  world:stop "caller1"
-  world:run(1)
-  world:continue "caller1"
-end }
+fault { name = "host stopped (SIGTERM) and started again", act = gone("end_in_order", { "host" }, 0.2) }
+fault { name = "caller killed", act = gone("kill", { "caller2" }, 0.3) }
+fault { name = "worker frozen (SIGSTOP) for a second", act = gone("stop", workers, 1) }
+fault { name = "worker frozen for longer than deadlines", long = 4, act = gone("stop", workers, 4) }
+fault { name = "host frozen (SIGSTOP) for a second", act = gone("stop", { "host" }, 1) }
+fault { name = "caller frozen for a second", act = gone("stop", { "caller1" }, 1) }
 
 -- ---- links ----
 
@@ -109,34 +74,23 @@ fault { name = "all links cut at once", act = function(world)
   for _, link in pairs(world.links) do link:cut() end
 end }
 
-fault { name = "link refuses connections for a second", act = function(world)
-  local link = world.links[one_of(world, anybody)]
+-- Something is wrong with somebody's link for so long.
+local function bad_link(seconds, spoil)
+  return function(world)
+    local link = world.links[one_of(world, anybody)]
+    spoil(link)
+    world:run(seconds)
+    link:heal()
+  end
+end
+
+fault { name = "link refuses connections for a second", act = bad_link(1, function(link)
   link.refuses = true
   link:cut()
-  world:run(1)
-  link:heal()
-end }
-
-fault { name = "link delayed by 100 ms", never = { "unavailable", "timeout" }, act = function(world)
-  local link = world.links[one_of(world, anybody)]
-  link.delay = 100
-  world:run(1)
-  link:heal()
-end }
-
-fault { name = "link throttled to 30 kB/s", act = function(world)
-  local link = world.links[one_of(world, anybody)]
-  link.rate = 30000
-  world:run(1.5)
-  link:heal()
-end }
-
-fault { name = "link frozen for a second", act = function(world)
-  local link = world.links[one_of(world, anybody)]
-  link:freeze(true)
-  world:run(1)
-  link:heal()
-end }
+end) }
+fault { name = "link delayed by 100 ms", never = { "unavailable", "timeout" }, act = bad_link(1, function(link) link.delay = 100 end) }
+fault { name = "link throttled to 30 kB/s", act = bad_link(1.5, function(link) link.rate = 30000 end) }
+fault { name = "link frozen for a second", act = bad_link(1, function(link) link:freeze(true) end) }
 
 fault { name = "link of a worker silent until it is given up", long = 35, within = 20, act = function(world)
   local link = world.links[one_of(world, workers)]

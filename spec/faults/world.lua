@@ -82,7 +82,6 @@ function World:start_worker(name)
   local type = name == "echo" and { "echo", "alone" } or { "spread", "shared" }
   local args = { "worker", "--host", self.links[name].address, "--log", "warn", file, "--", name,
     table.unpack(type) }
-  if name ~= "echo" then table.insert(args, 2, "--threads=1") end -- with more its type would not be shared
   follow(self, name, process.troupe(args, { env = { XDG_RUNTIME_DIR = self.folder }, name = name }))
 end
 

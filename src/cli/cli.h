@@ -73,7 +73,7 @@ troupe_t *cli_runtime_logged(const char *log_level, unsigned threads, cli_log_fn
 void cli_log(void *ud, troupe_log_level level, const char *event, const char *text);
 /* --allow RIGHT…: CLI_OK, or told. */
 int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args);
-#define CLI_ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM; may be given several times", NULL }
+#define CLI_ALLOW_OPTION { "allow", 0, "RIGHT…", "let scripts do this: launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM, listen=ADDRESS, luv; may be given several times", NULL }
 /* ": TYPE, TYPE" and the line's end: the agent types of this process. */
 void cli_print_types(troupe_t *rt);
 /* socket.c: a running process's operator's socket is opened (in the log if it cannot be); and those there are, sorted. */

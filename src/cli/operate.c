@@ -60,8 +60,9 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *rights = troupe_value_get(answer, "rights");
   for (size_t i = 0; doors && i < troupe_value_length(doors); i++) {
     const troupe_value_t *door = troupe_value_at(doors, i);
-    bool host = strcmp(cli_text(door, "kind"), "host") == 0;
-    printf("  %s %s%s%s%s", host ? "host" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
+    const char *kind = cli_text(door, "kind");
+    bool host = strcmp(kind, "host") == 0;
+    printf("  %s %s%s%s%s", host ? kind : strcmp(kind, "serve") == 0 ? "serving" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
   }
   const troupe_value_t *code = troupe_value_get(answer, "code");
   if (code && troupe_value_get(code, "pinned")) printf("  code %lld is pinned", (long long)cli_number(code, "serves"));

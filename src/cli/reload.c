@@ -32,6 +32,55 @@ static void say_change(const troupe_value_t *agent) {
   putchar('\n');
 }
 
+/* ---- of all workers of a type ---- */
+
+static void say_worker(const troupe_value_t *it) {
+  const troupe_value_t *said = troupe_value_get(it, "said"), *error = troupe_value_get(it, "error"), *agents = troupe_value_get(said, "agents");
+  const char *worker = cli_text(it, "worker"), *state = cli_text(it, "state");
+  int64_t files = cli_number(said, "files");
+  const char *who = *cli_text(it, "who") ? cli_text(it, "who") : cli_text(it, "address");
+  printf("%s", *worker ? worker : "the host itself");
+  if (*who) printf(" (%s)", who);
+  printf("  %s", state);
+  if (error) printf(": %s", cli_text(error, "text"));
+  else if (said && files == 0) printf(", nothing has changed");
+  else if (said) printf("  %lld file%s: %s", (long long)files, plural(files), cli_text(said, "names"));
+  if (strcmp(state, "reloaded") == 0 && files) printf(" (version %lld)", (long long)cli_number(said, "version"));
+  putchar('\n');
+  for (size_t i = 0; agents && strcmp(state, "ready") == 0 && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
+}
+
+static void say_workers(cli_operate *op, const troupe_value_t *answer) {
+  const troupe_value_t *workers = troupe_value_get(answer, "workers");
+  (void)op;
+  for (size_t i = 0; i < cli_count(workers); i++) say_worker(troupe_value_at(workers, i));
+}
+
+static int reload_workers(const cli_verb *verb, const cli_args *args, const char *type) {
+  static const char *const alone[] = { "to", "errors", "within", "canary", "promote", "undo", "drain", "pin", "unpin" };
+  cli_operate op;
+  for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+    if (cli_get(verb, args, alone[i]))
+      return cli_fail(CLI_USAGE, verb->name, "--%s goes with one process, not with --type: each worker has versions of its own", alone[i]);
+  int rc = cli_ask_begin(&op, verb, args);
+  if (rc) return rc;
+  troupe_value_t *map = troupe_value_map(op.rt);
+  cli_set(map, op.rt, "type", type);
+  if (op.timeout > 0) cli_set_number(map, op.rt, "timeout", (double)op.timeout / 1e6);
+  if (cli_has(&op, "dry-run")) troupe_value_set(map, "dry_run", troupe_value_from_json(op.rt, "true", 4));
+  if (cli_has(&op, "again")) troupe_value_set(map, "again", troupe_value_from_json(op.rt, "true", 4));
+  if (cli_has(&op, "skip-foreign")) troupe_value_set(map, "skip_foreign", troupe_value_from_json(op.rt, "true", 4));
+  op.say = say_workers;
+  if (op.timeout > 0) op.timeout += TR_SECONDS(10); /* the host says itself when its time is up */
+  rc = cli_take_body(&op, map);
+  if (rc == CLI_OK) rc = cli_ask_choose(&op);
+  if (rc == CLI_OK) rc = cli_ask_one(&op, "reload");
+  troupe_free(op.rt);
+  return rc;
+}
+
+/* ---- of one process ---- */
+
 static void say_files(cli_operate *op, const troupe_value_t *answer, bool trial) {
   int64_t files = cli_number(answer, "files");
   const char *done = cli_has(op, "promote") ? "promote" : cli_has(op, "undo") ? "undo" : "reload";
@@ -103,9 +152,12 @@ static troupe_value_t *make_body(const cli_verb *verb, const cli_args *args, tro
 }
 
 static int run_reload(const cli_verb *verb, cli_args *args) {
+  const char *type = cli_get(verb, args, "type");
   cli_operate op;
   tr_time within, drain;
   if (check(verb, args)) return CLI_USAGE;
+  if (type) return reload_workers(verb, args, type);
+  if (cli_get(verb, args, "skip-foreign")) return cli_fail(CLI_USAGE, verb->name, "--skip-foreign goes with --type");
   if (!cli_seconds(verb, args, "within", -1, &within) || !cli_seconds(verb, args, "drain", -1, &drain)) return CLI_USAGE;
   int rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
@@ -122,6 +174,8 @@ static const cli_option reload_options[] = {
   CLI_WHICH_OPTIONS,
   { "timeout", 't', "S", "give up after so many seconds (30)", NULL },
   { "dry-run", 'n', NULL, "change nothing: say what would change, or why it would fail", NULL },
+  { "type", 0, "TYPE", "ask a host: all its workers that have this agent type reload their own files, or none", NULL },
+  { "skip-foreign", 0, NULL, "with --type: leave workers as they are that are not troupe's", NULL },
   { "canary", 0, "KEY|N%", "the new code serves only this key (=KEY, whatever it looks like), or so many of all; again: other keys", NULL },
   { "promote", 0, NULL, "the canary's code serves all keys", NULL },
   { "undo", 0, NULL, "the canary is over: the code before serves all keys", NULL },
@@ -136,7 +190,7 @@ static const cli_option reload_options[] = {
 };
 
 const cli_verb cli_reload = {
-  "reload", "[--pid PID] [--dry-run] [--canary KEY|N%] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
+  "reload", "[--pid PID | --host ADDRESS] [--type TYPE] [--dry-run] [--canary KEY|N%] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
   "  troupe reload --dry-run && troupe reload\n  troupe reload --canary 10% --errors 5\n  troupe reload --promote\n  troupe reload --drain 30\n"
-  "  troupe reload --to 3", reload_options, 0, 0, run_reload,
+  "  troupe reload --to 3\n  troupe reload --host 127.0.0.1:50051 --type greeter", reload_options, 0, 0, run_reload,
 };

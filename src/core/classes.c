@@ -64,9 +64,6 @@ int tr_core_add_class(tr_core *core, const tr_class_options *options, tr_class *
   tr_table_init(&class_->by_key, core->mem, offsetof(tr_agent, key));
   tr_list_push(&core->classes, &class_->link);
   core->pinned += class_->pinned;
-  if (class_->shared && core->far && core->index == 0)
-    tr_log_write(core->log, TR_LOG_WARN, "type.not_shared", "agent_type=%s reason=\"not with several threads\"",
-                 class_->type->text);
   if (!options->unlisted) tr_router_type(core->router, class_->type)->user = class_;
   err = options->direct_topics ? tr_direct_hear(class_) : 0;
   if (err) tr_error_set(error, err, "%s", tr_error_default_text(err));

@@ -113,6 +113,7 @@ void tr_class_revive(tr_class *class_) {
 /* ---- the end of all ---- */
 
 void tr_core_drain(tr_core *core) { core->draining = true; }
+bool tr_core_is_draining(const tr_core *core) { return core->draining; }
 
 static void close_class(tr_core *core, tr_class *class_) {
   uint64_t freed = core->agents_freed;

@@ -138,7 +138,7 @@ uint64_t tr_class_mailbox_bytes(const tr_class *class_);
 #define TR_MAILBOX_BYTES_MOST (UINT64_C(32) << 30)
 tr_agent *tr_class_next_agent(const tr_class *class_, tr_agent *after); /* iterate live instances: NULL starts and ends */
 size_t tr_class_agent_count(const tr_class *class_);
-bool tr_class_is_shared(const tr_class *class_); /* and it can be */
+bool tr_class_is_shared(const tr_class *class_);
 bool tr_core_has_shared(const tr_core *core);
 
 /* --- local subscriptions of a class: every form of api.md --- */
@@ -216,6 +216,7 @@ void tr_agent_halt(tr_core *core, tr_agent *agent, const char *text);
 void tr_class_revive(tr_class *class_); /* halted instances are forgotten: the next message makes them anew */
 /* From now on mail from doors is refused with `unavailable`. */
 void tr_core_drain(tr_core *core);
+bool tr_core_is_draining(const tr_core *core);
 /* Close every instance (TR_CLOSE_DRAIN); their calls inherit the deadline. From now on nobody makes a new one. */
 void tr_core_close_agents(tr_core *core, tr_time deadline);
 bool tr_core_closed(const tr_core *core); /* none is closing any more */
@@ -405,6 +406,7 @@ typedef struct tr_far_ops {
   int (*receiver)(void *ud, void **list, const tr_class *class_, const tr_name *key, int isolate);
   int (*publish)(void *ud, void *list, tr_msg *event, tr_turn *from, bool *heard);
   bool (*wanted)(void *ud); /* might somebody whom only the first isolate knows hear an event from here? */
+  bool (*has_way_up)(void *ud); /* tr_core_has_way_up of the first isolate */
   /* A message that came from a turn in another isolate began (or ceased) to wait for room in a mailbox here: its sender is to be held. */
   void (*waits)(void *ud, tr_msg *msg, bool waiting);
   /* Let the probe follow what an agent of this isolate waits for that is held so: tr_core_probe_stalled in the others. */
@@ -462,6 +464,7 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
 /* What comes in by a door for a type that nobody here has: may anybody it can be sent on to have it? (A launched agent of this type, or an
  * uplink that takes such.) Then msg->more->hops, counted by each host on the way, lets it go out by an uplink. */
 bool tr_core_may_reach(const tr_core *core, tr_slice type);
+bool tr_core_has_way_up(const tr_core *core); /* is there an uplink for what nobody here has? */
 #define TR_HOPS_MOST 8 /* hosts that send one message on, upwards; hosts may be joined in a circle */
 /* What hosts say of a type that nobody has registered: into `out` (TR_ERROR_TEXT bytes). */
 const char *tr_core_unregistered(tr_slice type, char *out);

@@ -93,10 +93,7 @@ tr_dest *tr_uplink_named(const tr_core *core, uint32_t number) {
 
 bool tr_core_may_reach(const tr_core *core, tr_slice type) {
   tr_name *name = core->unlisted.count ? tr_name_find(core->names, type) : NULL;
-  if (name && tr_table_get(&core->unlisted, name)) return true;
-  for (uint32_t i = 0; i < core->uplink_count; i++)
-    if (!core->uplinks[i]->bound) return true;
-  return false;
+  return (name && tr_table_get(&core->unlisted, name)) || tr_core_has_way_up(core);
 }
 
 const char *tr_core_unregistered(tr_slice type, char *out) {

@@ -231,6 +231,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   stream->client = client;
   client->dest.away = false;
   client->generation++;
+  client->left = false;
   client->host->stats.streams++;
   client->told = false;
   forget_confirmed(client);

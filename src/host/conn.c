@@ -170,7 +170,8 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
   if (client) {
     tr_client_tell_left(client, status);
     if (status->status != TR_GRPC_CANCELLED || client->dotnet) tr_resume_salvage(client, call); /* else it has left for good */
-    if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client); /* it will not try again */
+    client->left = status->status == TR_GRPC_CANCELLED && !client->dotnet; /* it will not try again */
+    if (status->status == TR_GRPC_CANCELLED) tr_replay_forget(client);
     tr_client_lost(client);
   }
   tr_asked_closed(stream);

@@ -17,6 +17,7 @@
 #include "rpc/rpc.h"
 
 struct tr_wire_control;
+struct tr_wire_note;
 
 typedef struct tr_host tr_host;
 typedef struct tr_host_conn tr_host_conn; /* one connection from outside */
@@ -66,6 +67,8 @@ typedef struct tr_host_options {
    * returned (NULL: refused) is handed to unasked, once, when the visitor is not to be spoken of any more. */
   void *(*asked)(void *ud, tr_visitor *visitor, tr_slice bytes);
   void (*unasked)(void *ud, void *question);
+  /* A worker says how far it is with a reload (tr_host_tell_worker): its client-id, the reload's id, STAGED or DECIDED. May be NULL. */
+  void (*worker_says)(void *ud, tr_slice client, tr_slice id, const struct tr_wire_note *note);
   /* What operators may do who come from this machine, or show who they are, where there is no file of rights: TR_RIGHT_OBSERVE and more; 0: nothing. */
   tr_right operators;
   /* A control message for an agent of this process (borrowed); NULL: such are dropped. */
@@ -114,6 +117,14 @@ void tr_host_control(tr_host *host, const struct tr_wire_control *message);
 
 /* The dead letter that the core is told of just now was told by `dead` before. */
 bool tr_host_is_telling(const tr_host *host);
+
+/* Who has an agent type, shared or not; true: this process itself (among others). The texts live during the call; fn returns false for enough. */
+typedef struct tr_host_owner { tr_slice client; const char *address; bool troupe, connected; } tr_host_owner;
+bool tr_host_each_owner(tr_host *host, tr_slice type, bool (*fn)(void *ud, const tr_host_owner *owner), void *ud);
+/* Another number with each stream of this client-id; 0: it has none. *left: and it will not come back. */
+uint32_t tr_host_session(const tr_host *host, tr_slice client_id, bool *left);
+/* STAGE or DECIDE, about the reload `id`. false: it has no stream, is not troupe, or no memory. */
+bool tr_host_tell_worker(tr_host *host, tr_slice client_id, tr_slice id, const struct tr_wire_note *note);
 
 /* What the operator may ask about clients (inspect.c); the texts live during the call. */
 typedef struct tr_host_client {

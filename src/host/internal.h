@@ -98,6 +98,8 @@ bool tr_host_stream_answer(tr_host_stream *stream, tr_blob *frame);
 
 void tr_asked_serve(tr_host_stream *stream);  /* asked.c */
 void tr_asked_closed(tr_host_stream *stream);
+struct tr_wire_note;
+void tr_owners_note(tr_client *from, tr_slice id, const struct tr_wire_note *note); /* owners.c */
 void tr_health_serve(tr_host_stream *stream);
 void tr_health_drain(tr_host_conn *conn); /* who watches hears that the end has begun */
 
@@ -134,6 +136,7 @@ struct tr_client {
   uint32_t generation;      /* how many streams it has opened */
   bool dotnet;              /* user-agent grpc-dotnet/…: quirks.c */
   bool troupe;              /* announced troupe-version */
+  bool left;                /* its last stream was ended by itself: it does not come back */
   bool told;                /* its stream is in the log: it has a type */
   bool speaks_native, format_told; /* transcode.c: it may send the native format; the operator said what it takes */
   uint8_t takes, published; /* formats (bits by tr_format) that it is given, and that it published in */

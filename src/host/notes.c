@@ -179,6 +179,10 @@ void tr_notes_take(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
     tr_resume_acked(from, note.count);
     return;
   }
+  if (note.kind >= TR_NOTE_STAGE) {
+    tr_owners_note(from, span->request_id, &note);
+    return;
+  }
   tr_probe probe = { note.goal, note.call, tr_wire_probe_steps(&note) };
   if (note.kind == TR_NOTE_BACK) {
     pass_back(from, span->request_id, &probe);

@@ -93,7 +93,7 @@ int tr_module_fabric(lua_State *L) {
     lua_setfield(L, -2, "__gc");
   }
   lua_setmetatable(L, -2);
-  self->fabric = tr_fabric_new((uint64_t)seed);
+  self->fabric = tr_fabric_new(NULL, (uint64_t)seed);
   if (!self->fabric) tr_module_raise(L, TR_EMEMORY, "out of memory");
   return 1;
 }

@@ -50,7 +50,7 @@ struct tr_fetcher {
   size_t count, handles; /* handles: of libuv that are not closed */
   tr_fetch_may_fn may;
   void *ud;
-  bool closing;
+  bool closing, starved; /* starved: a request is */
 };
 
 typedef struct watched { tr_fetcher *fetcher; uv_poll_t poll; curl_socket_t socket; } watched;
@@ -60,7 +60,7 @@ struct tr_fetch {
   tr_mem *mem;
   tr_link all;
   CURL *easy;
-  bool added;
+  bool added, starved;
   struct curl_slist *headers;
   tr_buf sent, got_headers, got; /* sent: the request's body */
   bool has_body;
@@ -99,10 +99,23 @@ static int load(tr_curl *curl, tr_error *error) {
 
 static void finish(tr_fetch *fetch, int code, const char *text);
 static void take_answer(tr_fetch *fetch, CURLcode result);
+static void take_off(tr_fetch *fetch);
 static void detach(tr_fetch *fetch);
 
 static void release(tr_fetcher *fetcher) {
   if (--fetcher->handles == 0) TR_DELETE(fetcher->mem, fetcher);
+}
+
+/* Those whose sockets could not be watched. */
+static void end_starved(tr_fetcher *fetcher) {
+  fetcher->starved = false;
+  for (tr_link *l = fetcher->fetches.next; l != &fetcher->fetches; l = l->next) {
+    tr_fetch *fetch = TR_CONTAINER(l, tr_fetch, all);
+    if (!fetch->starved) continue;
+    fetch->starved = false;
+    take_off(fetch);
+    finish(fetch, TR_EMEMORY, "out of memory");
+  }
 }
 
 /* Which requests have ended. */
@@ -115,6 +128,7 @@ static void collect(tr_fetcher *fetcher) {
     fetcher->curl.easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
     take_answer((tr_fetch *)private, result);
   }
+  if (fetcher->starved) end_starved(fetcher);
 }
 
 static void act(tr_fetcher *fetcher, curl_socket_t socket, int events) {
@@ -163,11 +177,17 @@ static watched *watch(tr_fetcher *fetcher, curl_socket_t socket) {
   return self;
 }
 
-/* -1 makes curl give up what it was about to do. */
+/* An error would make curl give up everything; this ends the one request. */
+static int starve(tr_fetcher *fetcher, CURL *easy) {
+  char *private = NULL;
+  fetcher->curl.easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+  if (private) ((tr_fetch *)private)->starved = fetcher->starved = true;
+  return 0;
+}
+
 static int set_socket(CURL *easy, curl_socket_t socket, int what, void *ud, void *of_socket) {
   tr_fetcher *fetcher = ud;
   watched *self = of_socket;
-  (void)easy;
   if (what == CURL_POLL_REMOVE) {
     if (!self) return 0;
     uv_poll_stop(&self->poll);
@@ -177,11 +197,11 @@ static int set_socket(CURL *easy, curl_socket_t socket, int what, void *ud, void
   }
   if (!self) {
     self = watch(fetcher, socket);
-    if (!self) return -1;
+    if (!self) return starve(fetcher, easy);
     fetcher->curl.multi_assign(fetcher->multi, socket, self);
   }
   int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-  return uv_poll_start(&self->poll, events, on_poll) ? -1 : 0;
+  return uv_poll_start(&self->poll, events, on_poll) ? starve(fetcher, easy) : 0;
 }
 
 int tr_fetcher_new(tr_mem *mem, uv_loop_t *loop, tr_fetch_may_fn may, void *ud, tr_fetcher **out, tr_error *error) {

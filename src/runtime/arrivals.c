@@ -91,15 +91,21 @@ static void take(tr_isolate *isolate, tr_parcel *parcel) {
   tr_parcel_free(&isolate->parcels, &parcel->queued);
 }
 
-void tr_isolate_receive(tr_isolate *isolate) {
-  tr_queued *next;
-  for (tr_queued *item = tr_inbox_take(&isolate->inbox); item; item = next) {
-    next = item->next;
+/* What a parcel leads to may let all stand still, and so lead here again: then what lies before goes first. */
+static void take_arrived(tr_isolate *isolate) {
+  for (tr_queued *item; (item = isolate->arrived);) {
+    isolate->arrived = item->next;
     unsigned from = item->from;
     if (tr_inbox_taken(&isolate->inbox, item)) tr_isolate_wake(isolate->crew->isolates[from]);
     take(isolate, (tr_parcel *)item);
     atomic_store(&isolate->taken, atomic_load_explicit(&isolate->taken, memory_order_relaxed) + 1);
   }
+}
+
+void tr_isolate_receive(tr_isolate *isolate) {
+  if (isolate->arrived) take_arrived(isolate);
+  isolate->arrived = tr_inbox_take(&isolate->inbox);
+  take_arrived(isolate);
   for (unsigned i = 0; i < isolate->crew->count; i++)
     if (!tr_list_empty(&isolate->gates[i].gate.parked)) tr_gate_pump(isolate->core, &isolate->gates[i].gate);
   if (atomic_load_explicit(&isolate->let_go, memory_order_relaxed) && atomic_exchange(&isolate->let_go, false)) tr_core_let_go(isolate->core);

@@ -21,10 +21,10 @@ static int on_failed(void *ud, tr_slice id, const tr_error *why) {
 
 static bool is_it(void *ud, tr_slice key) { return tr_slice_is(key, ((collecting *)ud)->id); }
 
-int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error) {
+int tr_carry_save(tr_script *script, const char *id, tr_buf *out, tr_error *error) {
   collecting self = { id, out, error };
   tr_state_out records = { .record = on_record, .failed = on_failed, .wanted = is_it, .ud = &self };
-  return tr_script_save(rt->script, &records);
+  return tr_script_save(script, &records);
 }
 
 /* ---- taking it up ---- */

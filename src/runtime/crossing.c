@@ -159,6 +159,7 @@ static int publish(void *ud, void *receivers, tr_msg *event, tr_turn *from, bool
 }
 
 static bool wanted(void *ud) { return atomic_load(&((tr_isolate *)ud)->crew->outward); }
+static bool has_way_up(void *ud) { return atomic_load(&((tr_isolate *)ud)->crew->way_up); }
 
 static void message_waits(void *ud, tr_msg *msg, bool waiting) {
   tr_isolate *isolate = ud;
@@ -188,7 +189,7 @@ static void agent_stalled(void *ud, const tr_agent *agent, const tr_probe *probe
     if (i != isolate->index) tr_isolate_say(isolate, i); /* or the next one */
 }
 
-static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, message_waits, agent_stalled };
+static const tr_far_ops far_ops = { home, send_message, add_receiver, publish, wanted, has_way_up, message_waits, agent_stalled };
 
 /* ---- an agent that lives elsewhere now ---- */
 
@@ -208,6 +209,16 @@ void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent)
   if (!rc) rc = push_event(isolate, 0, msg, NULL, tr_buf_view(&receivers), false);
   tr_buf_fini(&receivers);
   if (rc) tr_core_dead_letter(isolate->core, msg, rc, error.code ? error.text : NULL);
+}
+
+void tr_isolate_send_up(tr_isolate *isolate, tr_msg *request) {
+  if (!has_way_up(isolate)) {
+    tr_msg_fail(request, TR_EUNAVAILABLE, "the agent was moved");
+    return;
+  }
+  request->inside = true; /* also one that came down */
+  if (request->more) request->more->keep_ms = 0; /* as in forward.c */
+  send_message(isolate, 0, request, NULL);
 }
 
 /* ---- opened and closed ---- */

@@ -169,7 +169,7 @@ static void on_quiet(tr_remote *remote) {
   tr_error error;
   tr_error_init(&error);
   if (m->sent || m->settled) return;
-  int rc = tr_carry_save(m->rt, m->id, &m->state, &error);
+  int rc = tr_carry_save(m->rt->script, m->id, &m->state, &error);
   if (!rc) rc = find_there(m, &error);
   tr_msg *msg = rc ? NULL : state_message(m);
   if (!msg) {

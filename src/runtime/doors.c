@@ -7,6 +7,7 @@
 #include "runtime/fabric.h"
 #include "runtime/operator.h"
 #include "runtime/secure.h"
+#include "runtime/staged.h"
 #include "wire/wire.h"
 
 /* ---- listeners ---- */
@@ -81,6 +82,7 @@ int tr_runtime_open_host(troupe_t *rt) {
   rt->host_options.control = host_control;
   rt->host_options.asked = tr_operator_asked;
   rt->host_options.unasked = tr_operator_unasked;
+  rt->host_options.worker_says = tr_operator_worker_says;
   rt->host_options.identify = tr_secure_identify;
   rt->host_options.dead = host_dead;
   rt->host_options.unheard = host_unheard;
@@ -219,10 +221,12 @@ static tr_uplink *start_uplink(troupe_t *rt, const tr_uplink *shape, tr_worker_o
   options->dirty = worker_dirty;
   options->changed = worker_changed;
   if (!options->bound) options->control = worker_control;
+  if (!options->bound) options->reload = tr_staged_asked;
   options->leave = tr_shared_leave;
   options->take = tr_shared_take;
   options->drop = tr_shared_drop;
   options->given = tr_shared_given;
+  options->have = tr_shared_have;
   options->ud = uplink;
   uplink->worker = tr_worker_new(options);
   if (!uplink->worker) {

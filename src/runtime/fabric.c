@@ -47,7 +47,7 @@ typedef struct wire {
   tr_fabric_link *link; /* NULL: the worker hung up; what it had sent still arrives */
   place *to;
   tr_host_conn *conn;
-  bool stalled;
+  bool stalled, broken; /* broken: bytes were taken and there was no memory for them */
   lane ways[2];
 } wire;
 
@@ -61,12 +61,13 @@ struct tr_fabric {
   tr_link places, links, wires;
 };
 
-tr_fabric *tr_fabric_new(uint64_t seed) {
+tr_fabric *tr_fabric_new(const tr_mem *given, uint64_t seed) {
   tr_mem mem;
   tr_mem_init(&mem);
+  if (given) mem = *given;
   tr_fabric *fabric = TR_NEW(&mem, tr_fabric);
   if (!fabric) return NULL;
-  tr_mem_init(&fabric->mem);
+  fabric->mem = mem;
   fabric->refs = 1;
   tr_random_init(&fabric->random, seed);
   tr_list_init(&fabric->places);
@@ -81,8 +82,7 @@ void tr_fabric_unref(tr_fabric *fabric) {
     place *at = TR_CONTAINER(l, place, all);
     TR_DELETE(&fabric->mem, at);
   }
-  tr_mem mem;
-  tr_mem_init(&mem);
+  tr_mem mem = fabric->mem;
   TR_DELETE(&mem, fabric); /* wires and links went with their nodes */
 }
 
@@ -193,7 +193,8 @@ static bool pull(tr_fabric *fabric, wire *w, int direction) {
     tr_buf_clear(&out);
     if (direction == UP) tr_worker_output(w->link->uplink->worker, &out, PACKET_MAX);
     else tr_host_output(w->conn, &out, PACKET_MAX);
-    if (!put_packet(fabric, way, tr_buf_view(&out))) break;
+    w->broken = out.failed || (!put_packet(fabric, way, tr_buf_view(&out)) && out.len);
+    if (w->broken || !out.len) break;
     moved = true;
   }
   tr_buf_fini(&out);
@@ -242,7 +243,11 @@ static bool deliver(tr_fabric *fabric, wire *w, int direction, bool *ended) {
 
 static bool step_wire(tr_fabric *fabric, wire *w) {
   bool moved = pull(fabric, w, UP), ended = false;
-  moved |= pull(fabric, w, DOWN);
+  if (!w->broken) moved |= pull(fabric, w, DOWN);
+  if (w->broken) {
+    end_wire(fabric, w, "out of memory");
+    return true;
+  }
   while (!ended && deliver(fabric, w, UP, &ended)) moved = true;
   while (!ended && deliver(fabric, w, DOWN, &ended)) moved = true;
   if (ended) return true;

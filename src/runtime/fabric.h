@@ -17,7 +17,7 @@ typedef struct tr_fabric_weather {
 
 typedef struct tr_fabric_stats { uint64_t packets, bytes, dials, refused, cuts; } tr_fabric_stats;
 
-tr_fabric *tr_fabric_new(uint64_t seed); /* NULL: out of memory */
+tr_fabric *tr_fabric_new(const tr_mem *mem, uint64_t seed); /* mem: copied; NULL: the usual. NULL: out of memory */
 void tr_fabric_unref(tr_fabric *fabric); /* its nodes keep it as long as they live */
 void tr_fabric_set_weather(tr_fabric *fabric, const tr_fabric_weather *weather);
 void tr_fabric_get_stats(const tr_fabric *fabric, tr_fabric_stats *stats);

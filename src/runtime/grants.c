@@ -18,8 +18,8 @@ struct tr_grant {
   char text[];
 };
 
-static const char *const names[] = { "launch", "net", "fs.read", "fs.write", "env", "exec", "luv", NULL };
-static const char *const narrow[] = { "fs.read", "fs.write", "env", "exec", NULL }; /* never for everything */
+static const char *const names[] = { "launch", "net", "fs.read", "fs.write", "env", "exec", "listen", "luv", NULL };
+static const char *const narrow[] = { "fs.read", "fs.write", "env", "exec", "listen", NULL }; /* never for everything */
 static const char *const bare[] = { "launch", "luv", NULL };
 
 static bool is_one_of(const char *const *list, const char *text, size_t n) {
@@ -36,10 +36,10 @@ static int check(troupe_t *rt, const char *text, size_t size) {
   if (!is_one_of(names, text, n)) {
     const char *nearest = tr_text_nearest(tr_slice_make(text, n), names);
     return tr_runtime_fail(rt, TR_EINVALID, "`%.*s` is not a right%s%s%s", (int)n, text, nearest ? "; did you mean `" : "",
-                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM, luv)");
+                           nearest ? nearest : "", nearest ? "`?" : " (launch, net=HOST:PORT, fs.read=PATH, fs.write=PATH, env=NAME, exec=PROGRAM, listen=ADDRESS, luv)");
   }
   if (is_one_of(narrow, text, n) && (!equals || n + 1 == size))
-    return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` needs a value: %.*s=%s", (int)n, text, (int)n, text, text[0] == 'f' ? "PATH" : n == 3 ? "NAME" : "PROGRAM");
+    return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` needs a value: %.*s=%s", (int)n, text, (int)n, text, text[0] == 'f' ? "PATH" : n == 3 ? "NAME" : n == 6 ? "ADDRESS" : "PROGRAM");
   if (equals && (is_one_of(bare, text, n))) return tr_runtime_fail(rt, TR_EINVALID, "the right `%.*s` takes no value", (int)n, text);
   return 0;
 }

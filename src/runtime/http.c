@@ -8,22 +8,51 @@ typedef struct fetch_errand { troupe_t *rt; const tr_script_fetch *asked; void *
 
 static bool may(void *ud, const char *where) { return tr_runtime_may(ud, "net", where); }
 
+/* Where requests run: on the runtime's loop; or, in a test, whose clock stands still, on one that is run on the spot. */
+static int open_fetcher(troupe_t *rt, tr_error *error) {
+  int rc = tr_runtime_loop_open(rt);
+  if (rc) return tr_error_set(error, rc, "%s", rt->error.text);
+  if (rt->fetcher) return 0;
+  if (rt->still && !rt->fetch_loop) {
+    rt->fetch_loop = TR_NEW(&rt->mem, uv_loop_t);
+    if (!rt->fetch_loop || uv_loop_init(rt->fetch_loop)) {
+      if (rt->fetch_loop) TR_DELETE(&rt->mem, rt->fetch_loop);
+      rt->fetch_loop = NULL;
+      return tr_error_set(error, TR_EMEMORY, "out of memory");
+    }
+  }
+  return tr_fetcher_new(&rt->mem, rt->fetch_loop ? rt->fetch_loop : rt->loop, may, rt, &rt->fetcher, error);
+}
+
+void tr_runtime_close_fetcher(troupe_t *rt) {
+  if (rt->fetcher) tr_fetcher_close(rt->fetcher);
+  rt->fetcher = NULL;
+  if (!rt->fetch_loop) return;
+  uv_run(rt->fetch_loop, UV_RUN_DEFAULT);
+  uv_loop_close(rt->fetch_loop);
+  TR_DELETE(&rt->mem, rt->fetch_loop);
+  rt->fetch_loop = NULL;
+}
+
+static void wait_here(troupe_t *rt, tr_fetch *fetch) {
+  tr_fetch_answer answer;
+  tr_error unused;
+  tr_error_init(&unused);
+  while (tr_fetch_look(fetch, &answer, &unused) == 0 && uv_run(rt->fetch_loop, UV_RUN_ONCE)) continue;
+}
+
 static void start(void *ud) {
   fetch_errand *self = ud;
   troupe_t *rt = self->rt;
   const tr_script_fetch *asked = self->asked;
   tr_fetch *fetch = NULL;
-  self->rc = tr_runtime_loop_open(rt);
-  if (self->rc) {
-    tr_error_set(self->error, self->rc, "%s", rt->error.text);
-    return;
-  }
-  if (!rt->fetcher) self->rc = tr_fetcher_new(&rt->mem, rt->loop, may, rt, &rt->fetcher, self->error);
+  self->rc = open_fetcher(rt, self->error);
   if (self->rc) return;
   tr_fetch_request request = { .method = asked->method, .url = asked->url, .headers = asked->headers, .body = asked->body, .timeout_us = asked->timeout,
                                .most = asked->most, .redirects = asked->redirects, .ca = rt->secure ? rt->secure->texts[TR_SECURE_CA] : NULL };
-  self->rc = tr_fetch_start(rt->fetcher, &request, asked->done, asked->done_ud, &fetch, self->error);
+  self->rc = tr_fetch_start(rt->fetcher, &request, rt->fetch_loop ? NULL : asked->done, asked->done_ud, &fetch, self->error);
   *self->out = fetch;
+  if (!self->rc && rt->fetch_loop) wait_here(rt, fetch);
 }
 
 int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **out, tr_error *error) {

@@ -79,9 +79,14 @@ struct troupe {
   tr_link uplinks;
   tr_link pools;      /* pool.c */
   tr_link tunnels;    /* tunnel.c */
+  tr_link servers;    /* serve.c */
   tr_link launched;   /* launch.c */
   tr_link moves;      /* dist.c */
   tr_link going;      /* shared.c */
+  tr_link steps;      /* staged.c: what a host asked for */
+  unsigned step_count;
+  struct tr_staged *staged;       /* NULL: nothing is */
+  struct tr_gathering *gathering; /* operator_workers.c; NULL: no such reload is under way */
   uint32_t giving;    /* uplinks that have not said yet that all was given */
   tr_host_conn *parent; /* leaf.c: this process was launched */
   tr_class *leaf_class;
@@ -99,6 +104,7 @@ struct troupe {
   uv_loop_t *loop; /* NULL until a door, a watch or a blocking run needs it */
   tr_net *net;
   struct tr_fetcher *fetcher; /* http.c; NULL until a script asks */
+  uv_loop_t *fetch_loop; /* its own, in tests */
   tr_watch *watch;
   uint32_t watch_hash;  /* contents that were tried last */
   bool watch_failed;
@@ -226,6 +232,13 @@ void tr_runtime_free_grants(troupe_t *rt);
 int tr_runtime_fetch(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error);
 int tr_runtime_fetched(void *ud, void *fetch, tr_script_answer *answer, tr_error *error);
 void tr_runtime_unfetch(void *ud, void *fetch);
+void tr_runtime_close_fetcher(troupe_t *rt); /* before its loop */
+/* serve.c: two of the script's hooks; those that listen. Before the sockets are closed, and after the scripts have gone. */
+int tr_runtime_serve(void *ud, const tr_script_serve *asked, void **server, char *bound, tr_error *error);
+void tr_runtime_unserve(void *ud, void *server);
+const char *tr_runtime_next_served(const troupe_t *rt, const char *after); /* its address; NULL starts and ends */
+void tr_runtime_close_servers(troupe_t *rt);
+void tr_runtime_free_servers(troupe_t *rt);
 /* luv.c: one of the script's hooks; and does a handle or request of theirs keep the runtime at work? */
 int tr_runtime_luv(void *ud, tr_script_luv *out, tr_error *error);
 bool tr_runtime_luv_alive(troupe_t *rt);
@@ -245,13 +258,14 @@ void tr_runtime_on_stopped(void *ud, const tr_agent *agent);
 int tr_runtime_take_state(void *ud, tr_slice type, tr_slice key, tr_slice bytes, tr_error *error);
 /* Before the doors are closed, and after: the agents that were moved leave, and what is known of them is freed. */
 /* carry.c: one agent's state, for another process. */
-int tr_carry_save(troupe_t *rt, const char *id, tr_buf *out, tr_error *error);
+int tr_carry_save(tr_script *script, const char *id, tr_buf *out, tr_error *error);
 int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error);
 /* shared.c: hooks of uplinks (ud: the tr_uplink). */
 void tr_shared_leave(void *ud, tr_worker *worker, tr_slice type, tr_slice key, const tr_worker_move *move);
 int tr_shared_take(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
 void tr_shared_drop(void *ud, tr_slice type, tr_slice key);
 void tr_shared_given(void *ud);
+void tr_shared_have(void *ud, tr_worker *worker);
 bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is nothing to wait for */
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);

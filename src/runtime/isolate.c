@@ -200,6 +200,12 @@ void tr_crew_look_at_clock(tr_crew *crew) {
     if (atomic_load(&crew->isolates[i]->next) <= now) tr_nap_wake(&crew->isolates[i]->nap);
 }
 
+/* In this order: who sees an uplink sees that it hears events, too. */
+void tr_crew_look_outward(tr_crew *crew) {
+  atomic_store_explicit(&crew->outward, tr_core_has_others(crew->rt->core), memory_order_relaxed);
+  atomic_store_explicit(&crew->way_up, tr_core_has_way_up(crew->rt->core), memory_order_release);
+}
+
 bool tr_crew_is(tr_crew *crew, uint64_t what) {
   uint64_t statuses[TR_ISOLATES_MOST], sent = 0, taken = 0;
   atomic_fetch_or(&crew->watching, what); /* before the look: whoever becomes so after it wakes us */
@@ -273,6 +279,7 @@ static tr_isolate *add(tr_crew *crew, unsigned index) {
   isolate->mem = index ? &isolate->own_mem : &rt->mem;
   isolate->log = index ? &isolate->own_log : &rt->log;
   tr_buf_init(&isolate->draft.data, isolate->mem);
+  tr_list_init(&isolate->going);
   isolate->parcels.mem = isolate->mem;
   tr_nap_init(&isolate->nap);
   tr_tally_init(&isolate->letters, isolate->mem, index);

@@ -54,6 +54,8 @@ struct tr_isolate {
   tr_parcels parcels;
   tr_far_list *spare;
   tr_job_table *jobs;        /* by caller's isolate */
+  tr_queued *arrived;        /* arrivals.c: what was taken out of the inbox, and is not done with yet */
+  tr_link going;             /* shared.c; not of isolate 0 */
 };
 
 enum { /* tr_isolate.status */
@@ -84,6 +86,7 @@ struct tr_crew {
   _Atomic bool pausing, ending;
   _Atomic uint64_t watching; /* isolate 0 wants to know once when another one says one of these */
   _Atomic bool outward;      /* somebody whom only isolate 0 knows may hear events */
+  _Atomic bool way_up;       /* it has an uplink for what nobody here has */
 };
 
 /* n - 1 isolates beside the runtime's own, not started. */
@@ -102,6 +105,7 @@ bool tr_crew_is(tr_crew *crew, uint64_t what);
 void tr_crew_settle(tr_crew *crew);
 /* The embedder's clock moves by its own laws: wake those whose timers are due. */
 void tr_crew_look_at_clock(tr_crew *crew);
+void tr_crew_look_outward(tr_crew *crew); /* who is there beside us; from isolate 0 */
 void tr_isolate_wake(tr_isolate *isolate);
 /* errand.c: call fn in the thread of isolate 0, and wait for it; there, or without a crew, at once. TR_EUNAVAILABLE: all ends, fn was not
  * called. thr: any. */
@@ -118,6 +122,8 @@ void tr_isolate_leave(tr_isolate *isolate); /* before its core goes, after its s
 void tr_isolate_close_crossing(tr_isolate *isolate); /* after it */
 /* To the same agent in isolate 0, whatever the message is. While all stand still, from there: so there is always room. */
 void tr_isolate_forward(tr_isolate *isolate, tr_msg *msg, const tr_agent *agent);
+/* One for an agent of a shared type that is not here any more: by the first isolate's uplink. */
+void tr_isolate_send_up(tr_isolate *isolate, tr_msg *request);
 /* arrivals.c: take what others sent */
 void tr_isolate_receive(tr_isolate *isolate);
 bool tr_isolate_is_stalled(const tr_isolate *isolate); /* something waits for room in a link: it will be woken when there is */

@@ -4,7 +4,6 @@
  * Agents run in the prepare handle, just before the loop would sleep: everything that a batch of socket reads brought is handled
  * together, and what it caused is written once. An idle handle keeps the loop awake only while agents are ready; the core's next timer
  * is the loop's one timer. So nothing polls, and an idle runtime uses no CPU. */
-#include "net/fetch.h"
 #include "runtime/isolate.h"
 #include "runtime/record.h"
 #include "runtime/secure.h"
@@ -111,7 +110,7 @@ static void take_in(troupe_t *rt, tr_time now) {
   tr_core_set_now(rt->core, now);
   tr_crew_serve(rt->crew);
   tr_crew_look_at_clock(rt->crew);
-  atomic_store_explicit(&rt->crew->outward, tr_core_has_others(rt->core), memory_order_relaxed);
+  tr_crew_look_outward(rt->crew);
   tr_isolate_receive(rt->crew->isolates[0]);
 }
 
@@ -192,8 +191,8 @@ void tr_runtime_loop_close(troupe_t *rt) {
   tr_sigpipe_hold(rt, &held);
   uv_prepare_stop(&rt->prepare);
   tr_script_luv_close(rt->script);
-  if (rt->fetcher) tr_fetcher_close(rt->fetcher);
-  rt->fetcher = NULL;
+  tr_runtime_close_fetcher(rt);
+  tr_runtime_close_servers(rt);
   if (rt->watch) tr_watch_close(rt->watch);
   tr_net_close(rt->net);
   for (int i = 0; i < CLOSE_ROUNDS && !tr_net_idle(rt->net); i++) uv_run(rt->loop, UV_RUN_ONCE);
@@ -209,7 +208,7 @@ void tr_runtime_loop_close(troupe_t *rt) {
 }
 
 bool tr_runtime_has_door(const troupe_t *rt) {
-  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched);
+  return rt->listeners > 0 || !tr_list_empty(&rt->uplinks) || rt->watch || !tr_list_empty(&rt->launched) || tr_runtime_next_served(rt, NULL);
 }
 
 /* One turn of the loop; callbacks of sockets and timers run inside it. */
@@ -340,7 +339,7 @@ bool tr_runtime_stopping(const troupe_t *rt) { return rt->stage != TR_STAGE_RUNN
 /* ---- for those that wait in a way of their own ---- */
 
 bool tr_runtime_working(const troupe_t *rt) { return rt->in_poll || rt->in_loop; }
-bool tr_runtime_has_doors(const troupe_t *rt) { return tr_runtime_has_door(rt); }
+bool tr_runtime_has_doors(troupe_t *rt) { return tr_runtime_has_door(rt) || tr_runtime_luv_alive(rt); }
 int tr_runtime_exit_status(const troupe_t *rt) { return rt->exit_status; }
 bool tr_runtime_ended(troupe_t *rt) { return rt->stage == TR_STAGE_DONE || at_end(rt); }
 

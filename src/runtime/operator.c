@@ -151,6 +151,7 @@ void tr_watcher_end(tr_watcher *watcher, int code, const char *text) {
 void tr_runtime_free_operator(troupe_t *rt) {
   tr_operator *self = rt->operator;
   if (!self) return;
+  tr_operator_end_workers(rt);
   while (!tr_list_empty(&self->watchers)) tr_watcher_end(TR_CONTAINER(self->watchers.next, tr_watcher, link), 0, NULL);
   for (tr_link *link; (link = tr_list_pop(&self->staying));) {
     stayer *at = TR_CONTAINER(link, stayer, link);

@@ -25,6 +25,7 @@ tr_operator *tr_operator_get(troupe_t *rt); /* made at first use; NULL: out of m
 /* operator_verbs.c: answers, now or later. */
 void tr_operator_answer(void *ud, tr_admin_call *call, tr_slice verb, tr_slice body);
 void tr_operator_answer_distant(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_slice body); /* of one who came by a door */
+tr_value *tr_operator_parse(troupe_t *rt, tr_slice json, tr_error *error); /* an object, or NULL */
 bool tr_operator_right(tr_slice verb, tr_right *right); /* that it needs there; false: there is no such verb */
 /* operator_door.c: tr_host_options.asked and unasked. */
 void *tr_operator_asked(void *ud, tr_visitor *visitor, tr_slice bytes);
@@ -62,6 +63,20 @@ void tr_question_shared(tr_buf *out, const troupe_t *rt); /* a member of an obje
 const tr_undelivered *tr_undelivered_of(const troupe_t *rt, unsigned isolate);
 void tr_question_letters(tr_question *q);
 void tr_question_reload(tr_question *q); /* operator_reload.c */
+/* Its report: what a reload that is tried would do, a type at a time (tr_changes_fn). mem is set first. */
+typedef struct tr_report {
+  tr_mem *mem;
+  struct tr_report_row *rows;
+  size_t count, cap, at; /* at: of the isolate that is told of */
+  unsigned isolate;
+  bool failed;           /* out of memory */
+} tr_report;
+void tr_report_plan(void *ud, unsigned isolate, const tr_reloading *plan);
+void tr_report_put(tr_buf *out, const tr_report *self); /* a member of an object */
+void tr_report_fini(tr_report *self);
+void tr_question_workers(tr_question *q, const char *type); /* operator_workers.c */
+void tr_operator_worker_says(void *ud, tr_slice client, tr_slice id, const struct tr_wire_note *note); /* tr_host_options.worker_says */
+void tr_operator_end_workers(troupe_t *rt);
 void tr_question_doctor(tr_question *q); /* doctor.c */
 
 /* --- operator.c: answers that go on --- */

@@ -9,14 +9,8 @@
 #include "runtime/operator.h"
 #include "runtime/secure.h"
 
-typedef struct row { tr_change change; char type[256]; } row;
-typedef struct report {
-  tr_mem *mem;
-  row *rows;
-  size_t count, cap, at; /* at: of the isolate that is told of */
-  unsigned isolate;
-  bool failed;
-} report;
+typedef struct tr_report_row { tr_change change; char type[256]; } row;
+typedef tr_report report;
 
 /* Isolate 0 makes the rows, the others add their instances. */
 static void note(void *ud, const tr_change *change) {
@@ -41,14 +35,14 @@ static void note(void *ud, const tr_change *change) {
   }
 }
 
-static void on_plan(void *ud, unsigned isolate, const tr_reloading *plan) {
+void tr_report_plan(void *ud, unsigned isolate, const tr_reloading *plan) {
   report *self = ud;
   self->isolate = isolate;
   self->at = 0;
   if (plan) tr_script_reload_changes(plan, note, self);
 }
 
-static void put_agents(tr_buf *out, const report *self) {
+void tr_report_put(tr_buf *out, const report *self) {
   tr_buf_text(out, ",\"agents\":[");
   for (size_t i = 0; i < self->count; i++) {
     const tr_change *c = &self->rows[i].change;
@@ -59,6 +53,8 @@ static void put_agents(tr_buf *out, const report *self) {
   }
   tr_buf_text(out, "]");
 }
+
+void tr_report_fini(report *self) { tr_free(self->mem, self->rows, self->cap * sizeof *self->rows); }
 
 static void put_drained(tr_buf *out, const troupe_t *rt) {
   tr_buf_printf(out, ",\"drained\":{\"ended\":%zu,\"cut\":%zu", rt->draining.ended, rt->draining.cut);
@@ -79,7 +75,7 @@ static void put_answer(tr_buf *out, const troupe_t *rt, int files, const report 
     tr_question_put(out, ",\"keys\":", keys);
     tr_buf_text(out, "}");
   }
-  if (told) put_agents(out, told);
+  if (told) tr_report_put(out, told);
 }
 
 static void answer(tr_question *q, int files, const report *told) {
@@ -93,10 +89,10 @@ static void answer(tr_question *q, int files, const report *told) {
 static void try_only(tr_question *q, const tr_reload_options *options) {
   troupe_t *rt = q->self->rt;
   report told = { .mem = &rt->mem };
-  int rc = tr_runtime_reload(rt, options, on_plan, &told);
+  int rc = tr_runtime_reload(rt, options, tr_report_plan, &told);
   if (rc >= 0 && !told.failed) answer(q, rc, &told);
   else tr_question_fail(q, rc < 0 ? rc : TR_EMEMORY, rc < 0 ? rt->error.text : NULL);
-  tr_free(&rt->mem, told.rows, told.cap * sizeof *told.rows);
+  tr_report_fini(&told);
 }
 
 /* ---- with a drain: the answer comes when that is over, and the drain does not need anybody who waits for it ---- */
@@ -165,6 +161,11 @@ static void take(tr_question *q, const tr_reload_order *order) {
 }
 
 void tr_question_reload(tr_question *q) {
+  const char *type = tr_question_text(q, "type");
+  if (type) {
+    tr_question_workers(q, type);
+    return;
+  }
   const char *name = tr_question_text(q, "name");
   double to = tr_question_number(q, "to", 0), errors = tr_question_number(q, "errors", -1);
   double within = tr_question_number(q, "within", -1), drain = tr_question_number(q, "drain", -1);

@@ -24,6 +24,12 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
     tr_buf_text(out, "}");
     comma = ",";
   }
+  for (const char *address = NULL; (address = tr_runtime_next_served(rt, address));) {
+    tr_buf_text(out, comma);
+    tr_question_put(out, "{\"kind\":\"serve\",\"address\":", address);
+    tr_buf_text(out, "}");
+    comma = ",";
+  }
   for (const tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next) {
     static const char *const states[] = { "off", "dialing", "joining", "joined" };
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
@@ -292,7 +298,7 @@ bool tr_operator_right(tr_slice verb, tr_right *right) {
   return found != NULL;
 }
 
-static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
+tr_value *tr_operator_parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder builder;
   tr_value_builder_init(&builder, &rt->mem, error);
   tr_sink sink = tr_value_sink(&builder);
@@ -301,7 +307,7 @@ static tr_value *parse(troupe_t *rt, tr_slice body, tr_error *error) {
   tr_value_builder_fini(&builder);
   if (value && tr_value_get_kind(value) == TR_VALUE_MAP) return value;
   tr_value_free(value);
-  if (!error->code) tr_error_set(error, TR_EINVALID, "the question's body must be a JSON object");
+  if (!error->code) tr_error_set(error, TR_EINVALID, "it must be a JSON object");
   return NULL;
 }
 
@@ -316,7 +322,7 @@ static void answer(tr_operator *self, tr_admin_call *call, tr_slice verb, tr_sli
     tr_admin_fail(call, error.code, error.text);
     return;
   }
-  tr_value *args = parse(rt, body, &error);
+  tr_value *args = tr_operator_parse(rt, body, &error);
   tr_question *q = args ? TR_NEW(&rt->mem, tr_question) : NULL;
   if (!q) {
     tr_value_free(args);

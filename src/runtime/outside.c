@@ -286,4 +286,4 @@ static void stop(void *ud, void *program) {
 
 void tr_runtime_stand_still(troupe_t *rt) { rt->still = true; }
 
-void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_fetch, tr_runtime_fetched, tr_runtime_unfetch, tr_runtime_luv, rt }; }
+void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_fetch, tr_runtime_fetched, tr_runtime_unfetch, tr_runtime_serve, tr_runtime_unserve, tr_runtime_luv, rt }; }

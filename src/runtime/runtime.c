@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "runtime/staged.h"
 #include "runtime/isolate.h"
 #include "runtime/record.h"
 #include "runtime/secure.h"
@@ -171,6 +172,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->uplinks);
   tr_list_init(&rt->pools);
   tr_list_init(&rt->tunnels);
+  tr_list_init(&rt->servers);
   tr_list_init(&rt->calls);
   tr_tally_init(&rt->letters, &rt->mem, copy.seed ? copy.seed : (uint64_t)(uintptr_t)rt);
   tr_undelivered_init(&rt->undelivered, &rt->mem);
@@ -182,6 +184,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->launched);
   tr_list_init(&rt->moves);
   tr_list_init(&rt->going);
+  tr_list_init(&rt->steps);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
   int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
@@ -205,6 +208,7 @@ void troupe_free(troupe_t *rt) {
   if (rt->core) tr_runtime_store_last(rt);
   tr_state_end_drop(rt->ending);
   if (rt->core) tr_shared_end(rt);
+  if (rt->core) tr_staged_end(rt);
   if (rt->core) tr_runtime_leave_moves(rt);
   if (rt->core) tr_runtime_drop_processes(rt);
   tr_runtime_close_doors(rt);
@@ -217,6 +221,7 @@ void troupe_free(troupe_t *rt) {
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
+  tr_runtime_free_servers(rt);
   if (rt->crew && rt->core && rt->crew->count > 0) tr_isolate_leave(rt->crew->isolates[0]);
   tr_name_unref(rt->leaf_key);
   tr_runtime_free_subscriptions(rt);

@@ -107,7 +107,7 @@ int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happe
 void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
 bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */
 int64_t tr_runtime_next(troupe_t *rt);   /* µs until troupe_poll is due, if nothing comes by a socket before; -1: it is not */
-bool tr_runtime_has_doors(const troupe_t *rt);
+bool tr_runtime_has_doors(troupe_t *rt);
 int tr_runtime_exit_status(const troupe_t *rt);
 /* Before and after agents are added by tr_runtime_script. */
 void tr_runtime_tick(troupe_t *rt);

@@ -54,11 +54,13 @@ static int load_new(troupe_t *rt, const char *name, tr_slice source, const tr_sl
 
 static int swap_all(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_reloading *plans[TR_ISOLATES_MOST] = { NULL };
+  tr_reload_options each = *options;
   size_t first = 0;
   int rc = 0;
   for (unsigned i = 0; !rc && i < count_of(rt); i++) {
     if (i) rt->crew->isolates[i]->muted = true;
-    rc = tr_script_reload_begin(script_of(rt, i), options, changed, &plans[i], error);
+    if (options->prepared) each.prepared = options->prepared + i;
+    rc = tr_script_reload_begin(script_of(rt, i), &each, changed, &plans[i], error);
     if (i) rt->crew->isolates[i]->muted = false;
     if (i == 0) first = *changed;
     if (!rc && *changed != first) rc = tr_error_set(error, TR_EUNAVAILABLE, "a file changed again while it was being read");
@@ -141,6 +143,7 @@ int tr_together_start(troupe_t *rt, tr_error *error) {
   int first = rt->crew ? tr_crew_start(rt->crew) : 0;
   if (first && error) *error = rt->error;
   tr_crew_pause(rt->crew);
+  if (rt->crew) tr_crew_look_outward(rt->crew);
   for (unsigned i = 0; i < count_of(rt); i++) {
     int rc = tr_script_start(script_of(rt, i), error);
     if (rc && !first) first = rc;

@@ -212,6 +212,7 @@ static void drop(void *class_ud, tr_agent *agent) {
   if (tr_script_home(script)->keep) tr_instance_keep(instance);
   if (!instance->live && instance->more->timer_count && tr_script_home(script)->saved.count) tr_sleepers_return(instance);
   tr_script_timers_stop(instance);
+  if (instance->more->server) tr_serve_stop(instance);
   tr_instance_forget(instance);
   if (script->luv) tr_luv_leave(script, instance);
   instance->def->instances--;

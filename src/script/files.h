@@ -20,6 +20,10 @@ uint64_t tr_code_hash(const tr_code *code);
 const char *tr_code_next(const tr_code *code, const char *after, tr_slice *text); /* its paths: NULL starts and ends */
 void tr_file_undone(tr_script_file *file, const tr_version *bad); /* it served, and was taken back */
 
+tr_script *tr_reloading_script(const tr_reloading *reloading); /* reload.c */
+size_t tr_reloading_texts(const tr_reloading *reloading, tr_code **out, size_t room); /* of the files that it stages: how many there are; borrowed */
+tr_code *tr_prepared_find(const tr_prepared *prepared, const char *name); /* prepared.c; prepared may be NULL. NULL: that file has not changed */
+
 /* --- load.c, reload.c --- */
 typedef struct tr_stage { /* one version of a file, compiled, run and checked */
   tr_script *script;

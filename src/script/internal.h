@@ -111,6 +111,7 @@ typedef struct tr_instance_more { /* what few instances need */
   tr_buf *before;       /* requeue: its state when its open turn began; NULL or empty: it does not count */
   tr_time output_from;  /* output.c: the second that is counted, and its lines */
   uint64_t output_lines;
+  void *server;         /* serve.c: of the runtime; NULL: none */
 } tr_instance_more;
 
 /* --- state.c --- */
@@ -389,6 +390,8 @@ int tr_exec(lua_State *L);
 void tr_exec_stop(tr_lua_turn *lt); /* the program that its turn waits for */
 int tr_http(lua_State *L); /* http.c */
 void tr_http_stop(tr_lua_turn *lt); /* the request that its turn waits for */
+int tr_serve(lua_State *L); /* serve.c */
+void tr_serve_stop(tr_instance *instance); /* its server; it has one */
 void tr_json_install(lua_State *L); /* json.c: into the table on the top */
 void tr_turn_sleep(tr_lua_turn *lt, tr_time wait); /* ctx_time.c: its timer wakes it, with timed_out */
 void tr_outside_install(lua_State *L, int env); /* outside.c: fs and env, into the table on the top */

@@ -232,7 +232,6 @@ static int on_callback(lua_State *L, int nargs, int nresults, int flags) {
   lua_pushcfunction(L, run_callback);
   lua_insert(L, -nargs - 2);
   int status = lua_pcall(L, nargs + 1, 0, 0);
-  const owner *whose = script->luv->current;
   script->luv->current = NULL;
   if (status == LUA_OK) return 0;
   tr_error error;
@@ -242,7 +241,7 @@ static int on_callback(lua_State *L, int nargs, int nresults, int flags) {
   script->running = NULL;
   script->can_wait = false;
   tr_script_caught(L, status, &error);
-  tell(script, whose, &error);
+  tell(script, NULL, &error); /* out of memory */
   return -status;
 }
 

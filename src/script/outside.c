@@ -99,5 +99,7 @@ void tr_outside_install(lua_State *L, int env_at) {
   lua_setfield(L, -2, "exec");
   lua_pushcfunction(L, tr_http);
   lua_setfield(L, -2, "http");
+  lua_pushcfunction(L, tr_serve);
+  lua_setfield(L, -2, "serve");
   tr_json_install(L);
 }

@@ -45,20 +45,31 @@ static int stage(swap *self, tr_slice source, tr_error *error) {
   return tr_stage_run(&self->stage);
 }
 
-/* Stage what the file was, from the texts of then. */
-static int stage_version(swap *self, uint32_t number, tr_error *error) {
-  const tr_version *then = tr_file_version_at(self->file, number);
+/* From texts that are kept. */
+static int stage_code(swap *self, tr_code *code, tr_error *error) {
   tr_slice source = { NULL, 0 };
-  if (!then || tr_file_is_at(self->file, then)) return 0;
-  tr_code_find(then->code, then->code->name, &source);
-  self->file->script->code = then->code;
+  tr_code_find(code, code->name, &source);
+  self->file->script->code = code;
   int rc = stage(self, source, error);
   self->file->script->code = NULL;
   if (rc) return rc;
   tr_code_unref(self->stage.version->code); /* it is the same text: kept once */
-  self->stage.version->code = tr_code_ref(then->code);
-  self->stage.version->origin = then->origin;
+  self->stage.version->code = tr_code_ref(code);
   return 0;
+}
+
+/* Stage what the file was, from the texts of then. */
+static int stage_version(swap *self, uint32_t number, tr_error *error) {
+  const tr_version *then = tr_file_version_at(self->file, number);
+  if (!then || tr_file_is_at(self->file, then)) return 0;
+  int rc = stage_code(self, then->code, error);
+  if (!rc) self->stage.version->origin = then->origin;
+  return rc;
+}
+
+static int stage_prepared(swap *self, const tr_prepared *prepared, tr_error *error) {
+  tr_code *code = tr_prepared_find(prepared, self->file->name);
+  return code ? stage_code(self, code, error) : 0;
 }
 
 /* Stage the file if it changed. */
@@ -324,17 +335,19 @@ static int begin(tr_script *script, tr_script_file *const *files, size_t count, 
   plan *p = plan_new(script, count, error);
   if (!p) return tr_error_set(error, TR_EMEMORY, "out of memory");
   p->trial = options->trial;
-  p->going_back = options->to != 0;
+  p->going_back = options->to != 0 && !options->again;
   if (options->canary) {
     p->reach = TR_FOR_SOME;
     rc = tr_canary_read(options->canary, &p->next, error);
   }
   for (size_t i = 0; i < count && !rc; i++) {
     p->swaps[i].file = files[i];
-    rc = options->to ? stage_version(&p->swaps[i], options->to, error) : stage_file(&p->swaps[i], options->source, error);
+    rc = options->prepared ? stage_prepared(&p->swaps[i], *options->prepared, error)
+       : options->to       ? stage_version(&p->swaps[i], options->to, error)
+                           : stage_file(&p->swaps[i], options->source, error);
     if (p->swaps[i].staged) ++*changed;
   }
-  if (!rc && !options->to && !options->again) rc = check_undone(p);
+  if (!rc && !options->to && !options->again && !options->prepared) rc = check_undone(p);
   if (!rc && *changed > 0) rc = prepare_all(p);
   if (rc) *changed = 0;
   if (rc || *changed == 0) {
@@ -344,6 +357,17 @@ static int begin(tr_script *script, tr_script_file *const *files, size_t count, 
   note_names(p);
   *out = p;
   return 0;
+}
+
+tr_script *tr_reloading_script(const tr_reloading *p) { return p->script; }
+
+size_t tr_reloading_texts(const tr_reloading *p, tr_code **out, size_t room) {
+  size_t n = 0;
+  for (size_t i = 0; i < p->swap_count; i++) {
+    if (!p->swaps[i].staged || !p->swaps[i].stage.version) continue;
+    if (n++ < room) out[n - 1] = p->swaps[i].stage.version->code;
+  }
+  return n;
 }
 
 /* The step of a canary leaves the plan; the last one ends it. */

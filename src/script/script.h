@@ -45,6 +45,14 @@ typedef struct tr_script_fetch { /* a request of HTTP; texts without zero bytes,
   void *done_ud;
 } tr_script_fetch;
 typedef struct tr_script_answer { int status; tr_slice headers, body; const char *url; } tr_script_answer; /* headers: "Name: value\n…" */
+typedef struct tr_script_serve { /* a door for HTTP; borrowed */
+  tr_slice address;
+  const char *agent, *type; /* who gets its requests, as messages of this type */
+  tr_slice secret;          /* p NULL: none; else what requests are signed with, */
+  const char *signature;    /* in this header, in lower case */
+  size_t most;              /* bytes of a request's body */
+  tr_time timeout;          /* for an answer */
+} tr_script_serve;
 /* luv, and the loop that scripts may share by it (luv.c). */
 struct lua_State;
 struct uv_loop_s;
@@ -70,6 +78,8 @@ typedef struct tr_script_outside {
   int (*fetch)(void *ud, const tr_script_fetch *asked, void **fetch, tr_error *error); /* also TR_EOVERLOADED, TR_EUNAVAILABLE */
   int (*fetched)(void *ud, void *fetch, tr_script_answer *answer, tr_error *error); /* 1: it is there; 0: not yet; also TR_ETIMEOUT */
   void (*unfetch)(void *ud, void *fetch);                                /* in any case, once */
+  int (*serve)(void *ud, const tr_script_serve *asked, void **server, char *bound, tr_error *error); /* bound: at least 300 bytes */
+  void (*unserve)(void *ud, void *server);                               /* in any case, once */
   int (*luv)(void *ud, struct tr_script_luv *out, tr_error *error);      /* out NULL: only whether they may; also TR_EUNAVAILABLE */
   void *ud;
 } tr_script_outside;
@@ -118,6 +128,10 @@ int tr_script_reload(tr_script *script, const char *const *names, size_t count, 
 /* The same in two steps, for several isolates: all that can fail, then the swap or back to what was. No turn may run in between. *out is
  * NULL where nothing changed. error lives until the end. */
 typedef struct tr_reloading tr_reloading;
+/* prepared.c: the texts of a reload that is tried, so that just these can be taken later. */
+typedef struct tr_prepared tr_prepared;
+tr_prepared *tr_script_prepared(const tr_reloading *reloading); /* NULL: out of memory */
+void tr_prepared_free(tr_prepared *prepared); /* before its script goes; may be NULL */
 typedef struct tr_reload_options {
   const char *const *names; /* of loaded files; count 0: all */
   size_t count;
@@ -125,8 +139,9 @@ typedef struct tr_reload_options {
   uint32_t to;     /* go back to what was when this number served; 0: what the files say now */
   const char *canary; /* the new code is for these keys alone ("10%", "KEY", "=KEY"); of one that runs: for these from now on. NULL: for all */
   bool promote, undo; /* the canary that runs: it is for all; it is gone */
-  bool again;      /* also what was undone, or gone back from, and has not changed since */
+  bool again;      /* also what was undone, or gone back from, and has not changed since; with `to`: what is left may come again as it is */
   bool trial;      /* it will not be taken: instances are migrated as copies */
+  const tr_prepared *const *prepared; /* the texts of a trial, of each isolate, instead of what the files say; NULL: none */
 } tr_reload_options;
 int tr_script_reload_begin(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error);
 /* What it would do, a type at a time: the same types in the same order in all isolates. */

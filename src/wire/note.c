@@ -43,7 +43,7 @@ bool tr_wire_read_note(const tr_wire_span *span, tr_wire_note *note) {
       default: break;
     }
   }
-  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_BACK;
+  return note->kind >= TR_NOTE_CANCEL && note->kind <= TR_NOTE_DECIDED;
 }
 
 /* ---- writing ---- */

@@ -20,14 +20,19 @@ typedef enum {
   TR_NOTE_GIVE = 11,  /* worker → host: I am about to leave: let others have what I have */
   TR_NOTE_GIVEN = 12, /* host → worker: all that could go has gone */
   TR_NOTE_ACK = 13,   /* either way, about no request (its id is empty): so many messages have come (host/resume.c) */
-  TR_NOTE_BACK = 14   /* callee → caller: a PROBE; the callee has no credit for another part */
+  TR_NOTE_BACK = 14,  /* callee → caller: a PROBE; the callee has no credit for another part */
+  /* About a reload of all workers of an agent type, whose id it is (host/owners.c). Never handed on. */
+  TR_NOTE_STAGE = 15,   /* host → worker: make your changed files ready; count: ms to wait for what is decided; goal 1: also what was taken back */
+  TR_NOTE_STAGED = 16,  /* worker → host; count: a code; data: JSON of what would come of it, or why it cannot be */
+  TR_NOTE_DECIDE = 17,  /* host → worker; count: 0 let go of it, 1 take it, 2 go back to what was before */
+  TR_NOTE_DECIDED = 18  /* worker → host, but for 0; as STAGED */
 } tr_note_kind;
 
 typedef struct tr_wire_note {
   uint64_t kind;
   uint64_t count;      /* CREDIT: parts; PROBE: steps that are left; ACK: messages */
   uint64_t goal, call; /* PROBE: whose turn, and which call of it */
-  tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it. From LEAVE on: agent type, key, state */
+  tr_slice type, content_type, data; /* PART, for writing; tr_wire_decode reads it. From LEAVE to DROP: agent type, key, state */
 } tr_wire_note;
 
 /* Metadata of OpenChannel, both ways: how many messages of the other side this one has had, of the same client-id. */

@@ -160,6 +160,7 @@ extern const tr_holder_ops tr_worker_holder_ops;
 
 /* ---- moves.c: agents of shared types go to other workers, and come ---- */
 
+void tr_worker_reload_note(tr_worker *w, const tr_wire_span *span, const struct tr_wire_note *note); /* reload.c */
 void tr_worker_move_note(tr_worker *w, const tr_wire_span *span, const struct tr_wire_note *note);
 void tr_worker_forget_leaves(tr_worker *w); /* the session has ended */
 void tr_worker_tell_have(tr_worker *w);     /* what is live here of shared types */

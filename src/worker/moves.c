@@ -91,13 +91,18 @@ bool tr_worker_give(tr_worker *w) {
          tell(w, TR_NOTE_GIVE, TR_SLICE_LITERAL("give"), &note);
 }
 
-void tr_worker_tell_have(tr_worker *w) {
-  if (!w->troupe || !w->channel || w->over || !tr_core_has_shared(w->core)) return;
-  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(w->core, class_));) {
+void tr_worker_have(tr_worker *w, const tr_core *core) {
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(core, class_));) {
     if (!tr_class_is_shared(class_)) continue;
     for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_, agent));) {
       tr_wire_note note = { .type = tr_name_view(tr_class_type(class_)), .content_type = tr_name_view(agent->key) };
       tell(w, TR_NOTE_HAVE, TR_SLICE_LITERAL("have"), &note);
     }
   }
+}
+
+void tr_worker_tell_have(tr_worker *w) {
+  if (!w->troupe || !w->channel || w->over || !tr_core_has_shared(w->core)) return;
+  if (w->o.have) w->o.have(w->o.ud, w);
+  else tr_worker_have(w, w->core);
 }

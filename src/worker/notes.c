@@ -132,6 +132,10 @@ void tr_worker_note(tr_worker *w, const tr_wire_span *span) {
     tr_worker_acked(w, note.count);
     return;
   }
+  if (note.kind >= TR_NOTE_STAGE) {
+    tr_worker_reload_note(w, span, &note);
+    return;
+  }
   if (note.kind == TR_NOTE_BACK) {
     const tr_worker_request *request = tr_slots_find(&w->slots, span->request_id);
     if (request) tr_msg_probe_back(request->msg, &(tr_probe){ note.goal, note.call, tr_wire_probe_steps(&note) });

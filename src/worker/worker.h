@@ -15,6 +15,10 @@
 
 typedef struct tr_worker tr_worker;
 
+/* Steps of a reload of all workers of an agent type; the first three are numbers on the wire (wire/note.h). */
+enum { TR_RELOAD_LET_GO = 0, TR_RELOAD_TAKE, TR_RELOAD_BACK, TR_RELOAD_STAGE, TR_RELOAD_STAGE_AGAIN };
+#define TR_RELOAD_ID 16 /* bytes of its id */
+
 typedef struct tr_worker_move { char id[16]; uint32_t session; uint8_t priority; } tr_worker_move; /* one that the host asked for */
 
 typedef enum {
@@ -55,6 +59,9 @@ typedef struct tr_worker_options {
   int (*take)(void *ud, tr_slice type, tr_slice key, tr_slice state, tr_error *error);
   void (*drop)(void *ud, tr_slice type, tr_slice key); /* it is another worker's: end it here */
   void (*given)(void *ud);  /* after tr_worker_give */
+  void (*have)(void *ud, tr_worker *worker); /* please say what is live here: tr_worker_have of each core. NULL: there is but this one */
+  /* The host asks for a step of a reload; answered by tr_worker_reloaded, but for LET_GO. keep_ms: of STAGE. NULL: it is not answered. */
+  void (*reload)(void *ud, tr_worker *worker, tr_slice id, unsigned step, uint64_t keep_ms);
   void *ud;
 } tr_worker_options;
 
@@ -73,10 +80,13 @@ int tr_worker_feed(tr_worker *worker, tr_slice bytes, tr_error *error); /* negat
 int tr_worker_output(tr_worker *worker, tr_buf *out, size_t limit);
 /* Send a control message (wire.h); lost where the host has no such channel. */
 void tr_worker_control(tr_worker *worker, tr_blob *frame);
-/* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
 /* This process is about to leave: the host is asked to give its agents of shared types to others. false: it cannot be. */
 bool tr_worker_give(tr_worker *worker);
+void tr_worker_have(tr_worker *worker, const tr_core *core);
+/* code 0: the agent was let go of, this is its state (n 0: it had none). false: the state cannot be sent, the agent must stay. */
 bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_slice state);
+/* who: of which process an operator would look for. code 0: it is done, text is JSON; else why not. false: it cannot be said. */
+bool tr_worker_reloaded(tr_worker *worker, tr_slice id, unsigned step, tr_slice who, int code, tr_slice text);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
