@@ -92,7 +92,7 @@ CHECK_CASE(operator_top_goes_on_until_its_count) {
   for (uint64_t end = uv_hrtime() + UINT64_C(5000000000); !a.over && uv_hrtime() < end;) tr_runtime_turn(rt);
   CHECK_INT(a.count, ==, 2);
   CHECK_INT(a.code, ==, 0);
-  CHECK(strstr(a.text, "\"rows\":[{\"id\":\"a/1\",\"state\":\"idle\",\"queued\":0,\"open\":0,\"turns\":1,"));
+  CHECK(strstr(a.text, "\"rows\":[{\"id\":\"a/1\",\"state\":\"idle\",\"queued\":0,\"queued_bytes\":0,\"open\":0,\"turns\":1,"));
   troupe_free(rt);
 }
 
