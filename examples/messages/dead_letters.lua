@@ -20,6 +20,7 @@ local clerk = {
 
 local function program(ctx)
   ctx:send("nobody", "Hello", { text = "is anybody there?" })
+  ctx:sleep(0.05)
   ctx:publish("desk", "Form", { number = "seven" })
   ctx:sleep(0.05)
   for number = 1, 3 do

@@ -162,7 +162,7 @@ describe("--allow luv", function()
         own:start(0, 5, function() print("own", n) end)
       end }]]
     local path = process.write_file(folder .. "/main.lua", (text:gsub("VERSION", "1")))
-    local p = process.troupe { "run", "--allow", "luv", path }
+    local p = process.troupe { "run", "--threads", "1", "--allow", "luv", path }
     p:wait_line "^top\t1"
     p:wait_line "^own\t1"
     process.write_file(path, (text:gsub("VERSION", "2"):gsub("return {", "return { typo = 1,")))
@@ -203,7 +203,11 @@ describe("--allow luv", function()
     out = run([[return { { type = "late", on = { Ask = function() return require "luv" and 1 end } },
       function(ctx) for i = 1, 3 do print(ctx:pcall("late/" .. i, "Ask")) end end }]], "--threads", "3")
     assert.equal(3, select(2, out:gsub("require \"luv\" at the top of the file", "")))
-    local _, _, err = sh.troupe { "run", "--allow", "luv", process.write_file(folder .. "/own.lua", [[
+    local _, _, err = sh.troupe { "run", "--threads", "2", "--allow", "luv", process.write_file(folder .. "/top.lua", [[
+      require "luv".new_timer()
+      return { type = "a" }]]) }
+    assert.match("luv: with several threads handles are made in handlers, not at the file's top", err, 1, true)
+    _, _, err = sh.troupe { "run", "--allow", "luv", process.write_file(folder .. "/own.lua", [[
       require "luv"
       return { type = "a", vm = "own" }]]) }
     assert.match("`vm = \"own\"` does not go with luv", err, 1, true)

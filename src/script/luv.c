@@ -298,7 +298,7 @@ static void open_luv(lua_State *L, tr_script *script, const tr_script_luv *given
 
 /* In a thread that has no loop: the file may be loaded there, but its agents live elsewhere. */
 static int elsewhere(lua_State *L) {
-  tr_fail_raise(L, TR_EINVALID, "luv: its loop is the first thread's, where the agents of a file live that requires it at its top");
+  tr_fail_raise(L, TR_EINVALID, "luv: with several threads handles are made in handlers, not at the file's top, which runs in each of them");
   return 0;
 }
 
