@@ -41,6 +41,8 @@
 ---@field memory integer|string? what the agent holds: bytes, or "64M"
 ---@field timers integer? (10000)
 ---@field messages integer? that one turn may send (no limit)
+---@field subscriptions integer? made by ctx:subscribe, of the type (10000)
+---@field instances integer? in memory at a time, of the type (1000000)
 
 ---@class troupe.failures
 ---@field limit integer? so many failed turns (5)

@@ -152,6 +152,30 @@ CHECK_CASE(no_more_than_half_a_mailbox_is_on_its_way) {
   kit_close();
 }
 
+CHECK_CASE(no_more_than_half_of_its_bytes_is_on_its_way) {
+  place p = { .remote.ops = &ops };
+  kit_open();
+  kit_class("a", kit_run_says, &(kit_class_options){ .bytes = 64000, .overflow = TR_OVERFLOW_REFUSE });
+  kit_send("a/1", "One");
+  kit_step();
+  CHECK_INT(tr_agent_hold(K.core, kit_agent("a/1"), &p.remote, false, NULL), ==, 0);
+  tr_agent_go(K.core, kit_agent("a/1"));
+  kit_send_sized("a/1", "S", 100000); /* one may be as large as it likes */
+  kit_send_sized("a/1", "S", 16000);
+  CHECK_INT(p.open, ==, 1);
+  done(&p, 1);
+  for (int i = 0; i < 4; i++) kit_send_sized("a/1", "S", 16000);
+  CHECK_INT(p.open, ==, 2);
+  done(&p, 1);
+  CHECK_INT(p.open, ==, 1); /* what has come through counts until all has */
+  done(&p, 1);
+  CHECK_INT(p.open, ==, 2);
+  CHECK_INT(K.dead_letters, ==, 0);
+  while (p.open > 0) done(&p, p.open);
+  CHECK(tr_core_idle(K.core));
+  kit_close();
+}
+
 CHECK_CASE(an_id_whose_type_is_not_here_is_found_and_the_others_are_not) {
   place p = { .remote.ops = &ops, .done_at_once = true }, q = { .remote.ops = &ops };
   tr_error error;

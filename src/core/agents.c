@@ -17,7 +17,7 @@ tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key) {
   tr_core *core = class_->core;
   tr_agent *agent = tr_table_get(&class_->by_key, key);
   if (agent) return agent;
-  agent = tr_pool_take_zeroed(&core->agents, core->mem);
+  agent = class_->agent_count < class_->instances ? tr_pool_take_zeroed(&core->agents, core->mem) : NULL;
   if (!agent) return NULL;
   agent->class_ = class_;
   agent->key = key;
@@ -30,6 +30,13 @@ tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key) {
   class_->agent_count++;
   core->stats.agents++;
   return agent;
+}
+
+int tr_agent_none(const tr_class *class_, tr_error *error) {
+  if (class_->agent_count < class_->instances) return tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+  class_->core->stats.overloaded++;
+  return tr_error_set(error, TR_EOVERLOADED, "there are %zu instances of \"%.200s\", as many as limits.instances allows (`idle` puts unused ones out of memory)",
+                      class_->agent_count, class_->type->text);
 }
 
 int tr_agent_make(tr_core *core, tr_agent *agent, tr_error *error) {
@@ -61,7 +68,8 @@ tr_agent *tr_class_get(tr_class *class_, tr_slice key_text, tr_error *error) {
   tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
   tr_name_unref(key);
   if (!agent) {
-    tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
+    if (key) tr_agent_none(class_, error);
+    else tr_error_set(error, TR_EMEMORY, "%s", tr_error_default_text(TR_EMEMORY));
     return NULL;
   }
   if (agent->state & TR_AGENT_HALTED) {

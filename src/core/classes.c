@@ -14,6 +14,7 @@ static void set_options(tr_class *class_, const tr_class_options *options) {
   class_->ud = options->ud;
   class_->mailbox_limit = options->mailbox_limit ? options->mailbox_limit : TR_MAILBOX_DEFAULT;
   class_->mailbox_weight = weight_of(options->mailbox_bytes ? options->mailbox_bytes : TR_MAILBOX_BYTES);
+  class_->instances = options->instances ? options->instances : TR_INSTANCES_DEFAULT;
   class_->overflow = options->overflow;
   class_->priority = options->priority;
   class_->reentrant = options->reentrant;

@@ -100,6 +100,7 @@ typedef struct tr_class_options {
   void *ud;
   uint32_t mailbox_limit;   /* 0: 10 000 */
   uint64_t mailbox_bytes;   /* of bodies; what lies in it already is looked at, so that one of any size finds room. 0: 64 MiB */
+  uint32_t instances;       /* that may be in memory at a time, in this isolate; 0: 1 000 000 */
   tr_overflow overflow;
   bool reentrant;           /* several turns of one instance may be open; they interleave at waits */
   bool has_init;            /* run a TR_TURN_INIT before the first message */
@@ -186,7 +187,8 @@ struct tr_agent { /* public to class ops: type, key and user; the rest is the co
   void *extra;          /* core: rarely used parts (lanes of priorities, chain calls, parked senders) */
   uint64_t turns;       /* core: how many it has begun */
 };
-/* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY. */
+/* The instance with this key, made (but not yet initialised) if there is none. err: as make, TR_EMEMORY, TR_EOVERLOADED: there are as many
+ * as there may be. */
 tr_agent *tr_class_get(tr_class *class_, tr_slice key, tr_error *error);
 tr_agent *tr_class_find(const tr_class *class_, tr_slice key); /* NULL: not live */
 tr_agent *tr_class_find_mailbox(const tr_class *class_, tr_slice key); /* made or not; NULL: nothing was sent to it */

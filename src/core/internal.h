@@ -38,6 +38,7 @@
 #define TR_PLANS_MOST 4096
 #endif
 #define TR_MAILBOX_BYTES (UINT64_C(64) << 20)
+#define TR_INSTANCES_DEFAULT 1000000u
 
 typedef struct tr_envelope tr_envelope;
 
@@ -131,7 +132,7 @@ struct tr_class {
   tr_name *type;
   const tr_class_ops *ops;
   void *ud;
-  uint32_t mailbox_limit, mailbox_weight;
+  uint32_t mailbox_limit, mailbox_weight, instances;
   tr_overflow overflow;
   uint8_t (*priority)(void *ud, const tr_name *type);
   uint32_t pool;
@@ -187,7 +188,8 @@ typedef struct tr_agent_extra { /* what few agents need */
   tr_agent *head, *next_member; /* of a pool's members; the head's next_member is the first */
 } tr_agent_extra;
 
-tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key); /* find, or a new one not yet made; NULL: out of memory */
+tr_agent *tr_agent_obtain(tr_class *class_, tr_name *key); /* find, or a new one not yet made; NULL: tr_agent_none says why */
+int tr_agent_none(const tr_class *class_, tr_error *error) TR_COLD; /* TR_EOVERLOADED or TR_EMEMORY; error may be NULL */
 int tr_agent_make(tr_core *core, tr_agent *agent, tr_error *error);
 tr_agent_extra *tr_agent_get_extra(tr_core *core, tr_agent *agent); /* NULL: out of memory */
 void tr_agent_release(tr_core *core, tr_agent *agent); /* its memory, once it has left and is not in the ready list */
@@ -444,6 +446,8 @@ void tr_uplinks_fini(tr_core *core);
 /* Hand msg to a door. */
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* The same with the text for a refused delivery. */
+/* The same where there is no instance for it, nor can one be made. */
+int tr_core_no_agent(tr_core *core, tr_msg *msg, const tr_class *class_) TR_COLD;
 int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
 
 /* ---- results.c, refs.c ---- */

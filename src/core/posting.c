@@ -62,6 +62,13 @@ int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) {
   return tr_core_undeliverable(core, msg, code, text[0] ? text : NULL);
 }
 
+int tr_core_no_agent(tr_core *core, tr_msg *msg, const tr_class *class_) {
+  tr_error why;
+  tr_error_init(&why);
+  int code = tr_agent_none(class_, &why);
+  return tr_core_undeliverable(core, msg, code, why.text);
+}
+
 /* "(did you mean …)" is worth the search: a misspelt type is the commonest mistake. */
 static int unknown_type(tr_core *core, tr_msg *msg) {
   enum { MOST = 200 };
@@ -97,7 +104,7 @@ static int to_class(tr_core *core, tr_class *class_, tr_msg *msg, tr_turn *from)
   int home = core->far && !class_->pinned ? core->far->home(core->far_ud, class_, msg->target_key) : -1;
   if (home >= 0) return to_isolate(core, home, msg, from);
   tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
-  return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
+  return agent ? to_agent(core, agent, msg, from) : tr_core_no_agent(core, msg, class_);
 }
 
 /* An agent whose type is not here, but elsewhere (remote.c); or NULL. */
@@ -231,8 +238,9 @@ int tr_core_route(tr_core *core, tr_msg *msg, tr_turn *from) {
   if (!type || type->dest != &core->local || ((const tr_class *)type->user)->partial) return route_any(core, msg, from);
   if (msg->kind == TR_MSG_REQUEST) core->stats.requests++;
   else core->stats.sends++;
-  tr_agent *agent = tr_agent_obtain(type->user, msg->target_key);
-  return agent ? to_agent(core, agent, msg, from) : tr_core_undeliverable(core, msg, TR_EMEMORY, NULL);
+  tr_class *class_ = type->user;
+  tr_agent *agent = tr_agent_obtain(class_, msg->target_key);
+  return agent ? to_agent(core, agent, msg, from) : tr_core_no_agent(core, msg, class_);
 }
 
 int tr_core_post(tr_core *core, tr_msg *msg) {
@@ -246,6 +254,12 @@ int tr_core_post(tr_core *core, tr_msg *msg) {
 int tr_core_give(tr_core *core, tr_class *class_, tr_slice key_text, tr_msg *msg) {
   tr_name *key = tr_name_new(core->names, key_text);
   tr_agent *agent = key ? tr_agent_obtain(class_, key) : NULL;
+  if (key && !agent) {
+    int none = tr_core_no_agent(core, msg, class_);
+    tr_name_unref(key);
+    tr_msg_unref(msg);
+    return none;
+  }
   int err = !agent ? TR_EMEMORY : core->ended || (agent->state & TR_AGENT_HALTED) ? TR_EUNAVAILABLE : tr_mail_push(core, agent, msg);
   if (err && agent) tr_core_refused(core, msg, agent, err);
   else if (err) tr_core_undeliverable(core, msg, err, NULL);

@@ -51,7 +51,7 @@ static void give_key(giving *g, tr_class *class_, tr_name *key) {
   }
   tr_agent *agent = tr_agent_obtain(class_, key);
   if (agent) give(g, agent);
-  else failed(g, tr_core_undeliverable(g->core, g->msg, TR_EMEMORY, NULL));
+  else failed(g, tr_core_no_agent(g->core, g->msg, class_));
 }
 
 /* Every live instance. Where giving made one leave, the walk begins anew; who has it already is passed over. */

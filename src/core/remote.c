@@ -213,7 +213,7 @@ int tr_core_add_remote(tr_core *core, tr_slice type, tr_slice key_text, tr_remot
     rc = tr_error_set(error, TR_EEXISTS, "%.200s/%.200s is an agent of this process already", class_->type->text, key->text);
   } else {
     if (!agent) agent = key ? tr_agent_obtain(class_, key) : NULL;
-    rc = agent ? attach(core, agent, remote, error) : tr_error_set(error, TR_EMEMORY, "out of memory");
+    rc = agent ? attach(core, agent, remote, error) : key ? tr_agent_none(class_, error) : tr_error_set(error, TR_EMEMORY, "out of memory");
   }
   tr_name_unref(key);
   if (rc) return rc;

@@ -138,6 +138,13 @@ static inline void discharge(tr_script *script, uint32_t id, size_t size) {
   }
 }
 
+uint32_t tr_account_charge(tr_script *script, size_t size) {
+  charge(script, script->owner, size);
+  return script->owner;
+}
+
+void tr_account_discharge(tr_script *script, uint32_t id, size_t size) { discharge(script, id, size); }
+
 /* ---- blocks; sizes with their head ---- */
 
 static size_t rounded(size_t size) { return size <= SMALL_MAX ? (size + 15u) & ~(size_t)15 : size; }

@@ -269,6 +269,7 @@ tr_class_options tr_script_class_options(tr_script_class *class_, const tr_defin
     .ud = class_,
     .mailbox_limit = def->mailbox_limit,
     .mailbox_bytes = def->mailbox_bytes,
+    .instances = def->instance_limit,
     .overflow = def->overflow,
     .reentrant = def->reentrant,
     .requeue = def->requeue,

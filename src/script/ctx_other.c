@@ -29,6 +29,7 @@ static int ctx_subscribe(lua_State *L) {
   tr_script_class *class_ = tr_class_whole(lt->instance->class_);
   tr_sub_spec *sub = NULL;
   tr_error error;
+  if (class_->run_sub_count >= lt->def->sub_limit) tr_limit_raise(L, lt, "subscriptions", lt->def->sub_limit, "of its type at a time");
   tr_error_init(&error);
   int rc = tr_sub_spec_read(L, 2, &sub, &error);
   if (!rc && sub->custom && lt->script->options.subscribed)
@@ -44,7 +45,7 @@ static int ctx_subscribe(lua_State *L) {
     tr_fail_raise_error(L, &error);
   }
   sub->number = ++tr_script_home(lt->script)->next_sub;
-  tr_list_push(&class_->run_subs, &sub->link);
+  tr_run_sub_add(class_, sub);
   share(lt, sub, true);
   changed(lt->script);
   lua_pushinteger(L, (lua_Integer)sub->number);
@@ -60,9 +61,7 @@ static int ctx_unsubscribe(lua_State *L) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
     if (sub->number != id) continue;
     share(lt, sub, false);
-    tr_class_unsubscribe(class_->core_class, sub->id);
-    tr_link_remove(link);
-    tr_sub_spec_free(sub);
+    tr_run_sub_drop(class_, sub);
     changed(lt->script);
     return 0;
   }

@@ -24,6 +24,7 @@ tr_definition *tr_definition_new(tr_script *script) {
   def->turn_time = TR_MILLISECONDS(5000);
   def->memory = (size_t)64 << 20;
   def->timer_limit = TR_TIMERS_MAX;
+  def->sub_limit = TR_SUBS_MAX;
   tr_list_init(&def->subs);
   return def;
 }

@@ -57,6 +57,8 @@ struct tr_definition {
   tr_time turn_time;
   size_t memory;
   uint32_t timer_limit;
+  uint32_t sub_limit;      /* made by ctx:subscribe, of the type */
+  uint32_t instance_limit; /* 0: the core's own */
   uint32_t mailbox_limit; /* these two: 0: the core's own */
   uint64_t mailbox_bytes;
   tr_overflow overflow;
@@ -109,6 +111,9 @@ int tr_handlers_read(lua_State *L, int table, uint64_t present, tr_definition *d
 void tr_handlers_unref(tr_script *script, tr_handler_set *set); /* does not raise; NULL is fine */
 const tr_handler *tr_handlers_find(const tr_definition *definition, const tr_msg *msg); /* NULL: none */
 int tr_subs_read(lua_State *L, int at, tr_definition *definition, const tr_place *place);
+/* Of the whole type's, made while it runs: an active one becomes its; one of its is given up, and freed. */
+void tr_run_sub_add(tr_script_class *class_, tr_sub_spec *sub);
+void tr_run_sub_drop(tr_script_class *class_, tr_sub_spec *sub);
 /* One form at `at`: *out, or a code with text in *error (no place). */
 int tr_sub_spec_read(lua_State *L, int at, tr_sub_spec **out, tr_error *error);
 void tr_sub_spec_free(tr_sub_spec *sub); /* does not raise */

@@ -26,6 +26,9 @@ static void on_reply(void *ud, tr_call *call, tr_reply *reply);
 
 /* --- life --- */
 
+/* What one is charged to its agent as memory: itself, its message, and the call. */
+#define COST (sizeof(tr_future) + sizeof(tr_msg) + 256)
+
 tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   tr_script *script = lt->script;
   tr_need_stack(L, 6);
@@ -38,6 +41,7 @@ tr_future *tr_future_new(lua_State *L, tr_lua_turn *lt, int meta_ref) {
   if (!f) tr_raise_memory(L);
   *box = f;
   f->refs = 1;
+  f->owner = tr_account_charge(script, COST);
   f->script = script;
   f->turn = lt;
   f->nulls_keep = lt->def->nulls_keep;
@@ -92,6 +96,7 @@ void tr_future_unref(tr_future *f) {
                             f->from_type };
   for (size_t i = 0; i < sizeof held / sizeof *held; i++) tr_name_unref(held[i]);
   tr_free(script->mem, f->error, f->error_size);
+  tr_account_discharge(script, f->owner, COST);
   TR_DELETE(script->mem, f);
 }
 

@@ -8,6 +8,7 @@
 typedef struct tr_edge { tr_link link; tr_future *need, *to; struct tr_edge *next; } tr_edge; /* link: need->dependents, while it is waited for */
 struct tr_future {
   unsigned refs;
+  uint32_t owner;      /* to whom it is charged */
   tr_script *script;
   tr_lua_turn *turn;   /* NULL: it is over */
   tr_link open, by_turn, by_token;

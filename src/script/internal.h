@@ -29,6 +29,7 @@
 #define TR_TICK_INNER 1000
 #endif
 #define TR_TIMERS_MAX 10000 /* default of limits.timers */
+#define TR_SUBS_MAX 10000   /* of limits.subscriptions */
 #define TR_INSTRUCTIONS 100000000u /* default of limits.instructions */
 #define TR_STREAM_WINDOW 16  /* parts of an answer that wait for who reads them */
 #define TR_COPY_MAX 4000000  /* values in one body */
@@ -413,6 +414,7 @@ struct tr_script_class {
   tr_link versions; /* tr_definition: those that something still holds, the oldest first */
   tr_link subs;     /* of the definition, active */
   tr_link run_subs; /* made by ctx:subscribe */
+  uint32_t run_sub_count;
   bool started;
   bool reloaded;    /* since its program began */
   bool restores;    /* there is, or was, saved state for it: its instances begin with an INIT turn */

@@ -6,7 +6,7 @@
 #include "script/internal.h"
 
 static const char *const mailbox_names[] = { "limit", "bytes", "overflow", NULL };
-static const char *const limit_names[] = { "instructions", "turn_ms", "memory", "timers", "messages", NULL };
+static const char *const limit_names[] = { "instructions", "turn_ms", "memory", "timers", "messages", "subscriptions", "instances", NULL };
 static const char *const failure_names[] = { "limit", "within", "action", NULL };
 static const char *const action_names[] = { "continue", "restart", "stop", NULL };
 static const char *const overflow_names[] = { "wait", "refuse", "drop_oldest", NULL };
@@ -238,15 +238,19 @@ static int read_limit(lua_State *L, int at, const tr_place *place, const char *n
 }
 
 static int read_limits(lua_State *L, int at, tr_definition *def, const tr_place *place) {
-  uint64_t ms = (uint64_t)def->turn_time / 1000, timers = def->timer_limit;
+  uint64_t ms = (uint64_t)def->turn_time / 1000, timers = def->timer_limit, subs = def->sub_limit, instances = def->instance_limit;
   int rc = tr_fields_known(L, at, place, "limits", "limits", limit_names);
   if (!rc) rc = read_limit(L, at, place, "instructions", UINT64_MAX, &def->instructions);
   if (!rc) rc = read_limit(L, at, place, "turn_ms", INT64_MAX / 1000, &ms);
   if (!rc) rc = read_limit(L, at, place, "timers", 1000000, &timers);
   if (!rc) rc = read_limit(L, at, place, "messages", UINT64_MAX, &def->messages);
+  if (!rc) rc = read_limit(L, at, place, "subscriptions", 10000000, &subs);
+  if (!rc) rc = read_limit(L, at, place, "instances", UINT32_MAX, &instances);
   if (rc) return rc;
   def->turn_time = (tr_time)ms * 1000;
   def->timer_limit = (uint32_t)timers;
+  def->sub_limit = (uint32_t)subs;
+  def->instance_limit = (uint32_t)instances;
   if (tr_raw_field(L, at, "memory") == LUA_TNIL) return 0;
   def->memory = (size_t)bytes_at(L, -1);
   if (def->memory >= 16384 && def->memory < SIZE_MAX / 4) return 0;

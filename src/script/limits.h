@@ -66,6 +66,9 @@ bool tr_accounts_open(tr_script *script);
 void tr_accounts_close(tr_script *script);
 uint32_t tr_account_new(tr_script *script);               /* of an agent */
 void tr_account_leave(tr_script *script, uint32_t id);    /* the agent is gone */
+/* What C holds for an agent, as if it were a block of Lua's: to whoever runs, who is returned and is to be discharged of it. */
+uint32_t tr_account_charge(tr_script *script, size_t size);
+void tr_account_discharge(tr_script *script, uint32_t id, size_t size);
 uint32_t tr_parcel_begin(tr_script *script);              /* for a body; make it script->owner while it is copied */
 uint32_t tr_parcel_end(tr_script *script, uint32_t id);   /* the same, or 0 where nothing was charged to it */
 void tr_parcel_take(tr_script *script, uint32_t id);      /* script->owner has it now */

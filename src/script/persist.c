@@ -140,7 +140,7 @@ static int restore_sub(tr_script *script, tr_slice type, tr_slice bytes, tr_erro
     if (rc == TR_EEXISTS) tr_error_init(error); /* the definition has it now */
     return rc == TR_EEXISTS ? 0 : rc;
   }
-  tr_list_push(&class_->run_subs, &sub->link);
+  tr_run_sub_add(class_, sub);
   if (script->options.classes_changed) script->options.classes_changed(script->options.ud);
   return 0;
 }

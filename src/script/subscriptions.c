@@ -276,6 +276,18 @@ static tr_sub_spec *copy_shared(tr_script *script, const tr_shared_sub *shared) 
   return NULL;
 }
 
+void tr_run_sub_add(tr_script_class *class_, tr_sub_spec *sub) {
+  tr_list_push(&class_->run_subs, &sub->link);
+  class_->run_sub_count++;
+}
+
+void tr_run_sub_drop(tr_script_class *class_, tr_sub_spec *sub) {
+  tr_class_unsubscribe(class_->core_class, sub->id);
+  tr_link_remove(&sub->link);
+  tr_sub_spec_free(sub);
+  class_->run_sub_count--;
+}
+
 static void add_shared(tr_script *script, tr_script_class *class_, const tr_shared_sub *shared) {
   tr_error error;
   tr_error_init(&error);
@@ -286,7 +298,7 @@ static void add_shared(tr_script *script, tr_script_class *class_, const tr_shar
   if (rc && sub) tr_sub_spec_free(sub);
   if (rc) return;
   sub->number = shared->id;
-  tr_list_push(&class_->run_subs, &sub->link);
+  tr_run_sub_add(class_, sub);
 }
 
 void tr_script_share(tr_script *script, const tr_shared_sub *shared, bool added) {
@@ -295,9 +307,7 @@ void tr_script_share(tr_script *script, const tr_shared_sub *shared, bool added)
   for (tr_link *link = class_ && !added ? class_->run_subs.next : NULL; link && link != &class_->run_subs; link = link->next) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
     if (sub->number != shared->id) continue;
-    tr_class_unsubscribe(class_->core_class, sub->id);
-    tr_link_remove(link);
-    tr_sub_spec_free(sub);
+    tr_run_sub_drop(class_, sub);
     return;
   }
 }

@@ -2,7 +2,7 @@
 -- luacheck: read globals troupe, no max line length
 -- luacheck: ignore 511 542 211 241
 --? handler.failed agent=a/Table type=Table error="limit_exceeded: a/Table, Table: spec/script/cases/limits_memory.lua:
---? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:35 kb=
+--? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:40 kb=
 local function text(n) return ("x"):rep(n) end
 local a = { type = "a", limits = { memory = "1M" }, on = {
   Table = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,
@@ -29,6 +29,11 @@ local a = { type = "a", limits = { memory = "1M" }, on = {
     while true do pcall(ctx.send, ctx, "keeper/other", "Drop", u) end
   end,
   Churn = function() for i = 1, 200 do local s = text(100000) .. i assert(s) end return "fine" end,
+  Async = function(_, m, ctx)
+    local held = {}
+    for i = 1, m.n do held[i] = ctx:async("keeper/asked", "Drop") end
+    return #held
+  end,
   Fine = function() return "fine" end,
 } }
 local keeper = { type = "keeper", limits = { memory = 400000 }, state = { list = {} }, on = {
@@ -55,6 +60,9 @@ return { a, keeper, giver, rich, function(ctx)
     assert(ctx:call("a/" .. type, "Fine") == "fine", "the agent goes on")
     assert(ctx:call("a/other", "Fine") == "fine")
   end
+  for _ = 1, 3 do assert(ctx:call("a/Async", "Async", { n = 500 }) == 500, "what is done with is given back") end
+  local many, much = ctx:pcall("a/Async", "Async", { n = 4000 })
+  assert(not many and much.message:find "more than 1024 KB of memory", "open calls are the agent's, too")
   local held, why = ctx:pcall("a/Timers", "Timers")
   assert(not held and why.message:find "more than 1024 KB of memory", "what waits in its timers is the agent's")
   assert(ctx:call("a/churn", "Churn") == "fine", "garbage is no memory")
