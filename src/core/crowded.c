@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * A line in the log when a mailbox gets crowded: how much is in it, who sent most of it, what type, and where that is handled.
  *
- * It comes at TR_CROWDED messages (or at the mailbox's bound, if that is less), then at twice as many, and so on: each step once in an
+ * It comes at TR_CROWDED messages (or at the mailbox's bound, if that is less), then at twice as many, and so on; and when the mailbox is
+ * first full of bytes, where it has fewer: each step once in an
  * instance's life, so looking through the whole mailbox is paid for by the messages that filled it. Who sent most is found in one pass with
  * a few counters (Misra and Gries): whoever sent more than a ninth of the mail is among what is left, and a second pass counts exactly. */
 #include <stdio.h>
@@ -73,7 +74,8 @@ void tr_mail_tell_crowded(tr_core *core, tr_agent *agent) {
   if (top.count) tr_agent_each_mail(agent, find_first, &search);
   if (search.msg && class_->ops->place) class_->ops->place(class_->ud, search.msg, place, sizeof place);
   tr_log_write(core->log, TR_LOG_WARN, "mailbox.crowded",
-               "agent=%s/%s messages=%u limit=%u top_sender=%s%s%s sent=%u type=%s handler=%s", class_->type->text, agent->key->text,
+               "agent=%s/%s messages=%u limit=%u top_sender=%s%s%s sent=%u type=%s handler=%s bytes=%llu", class_->type->text, agent->key->text,
                agent->mail.count, class_->mailbox_limit, top.type ? top.type->text : "(outside)", top.key ? "/" : "",
-               top.key ? top.key->text : "", top.count, top.message ? top.message->text : "(many)", place);
+               top.key ? top.key->text : "", top.count, top.message ? top.message->text : "(many)", place,
+               (unsigned long long)tr_agent_mail_bytes(agent));
 }

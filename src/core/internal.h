@@ -446,9 +446,9 @@ void tr_uplinks_fini(tr_core *core);
 /* Hand msg to a door. */
 int tr_core_to_door(tr_core *core, tr_dest *dest, tr_msg *msg);
 /* The same with the text for a refused delivery. */
+int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
 /* The same where there is no instance for it, nor can one be made. */
 int tr_core_no_agent(tr_core *core, tr_msg *msg, const tr_class *class_) TR_COLD;
-int tr_core_refused(tr_core *core, tr_msg *msg, tr_agent *to, int code) TR_COLD;
 
 /* ---- results.c, refs.c ---- */
 

@@ -156,6 +156,7 @@ static int push_dropping(tr_core *core, tr_agent *to, tr_msg *msg) {
 
 /* The mailbox is full: what its policy says. */
 static int deliver_to_full(tr_core *core, tr_agent *to, tr_msg *msg, tr_turn *from) {
+  if (!to->crowded) tr_mail_tell_crowded(core, to); /* by bytes: else it was told as it became so */
   switch (to->class_->overflow) {
   case TR_OVERFLOW_DROP_OLDEST: return push_dropping(core, to, msg);
   case TR_OVERFLOW_WAIT:

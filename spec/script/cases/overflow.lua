@@ -1,6 +1,7 @@
 -- A full mailbox under each policy, and two agents with full mailboxes that send to each other: an error or a dead letter
 -- each, and nothing waits for good.
 -- luacheck: no max line length
+--? warn mailbox.crowded agent=by_bytes/default messages=3 limit=10000 top_sender=overflow/default sent=3 type=Work
 local lost = {}
 local letters = { type = "letters", mailbox = { limit = 100 }, subscriptions = { "troupe.dead_letter" }, on = {
   DeadLetter = function(_, m) lost[#lost + 1] = m end } }
