@@ -144,13 +144,18 @@ return {
   reentrant = true, -- events are shown while an answer is awaited
   init = function(self, ctx)
     self._queue, self._rest, self._heard, self._busy = {}, "", {}, false
-    self._wake = ctx:callback "Input"
+    local post = ctx:callback "Input"
+    self._wake = function() -- one is enough, however much comes before it is handled
+      if not self._woken then post() end
+      self._woken = true
+    end
     read(self, self._wake)
     prompt(self)
   end,
   on_event = {
     -- There are lines, or the input has ended. What it is sent by others does no more than look.
     Input = function(self, _, ctx)
+      self._woken = false
       if self._busy then return end
       self._busy = true
       for _ = 1, 100 do

@@ -45,6 +45,13 @@ static troupe_t *make(unsigned threads, uint64_t seed) {
   return rt;
 }
 
+/* What comes by a door does not wait for room: not for links that hold two parcels. */
+static void need_room(void) {
+#ifdef TR_HOSTILE
+  check_skip("what comes by a door does not wait for room, and a link holds two parcels");
+#endif
+}
+
 static void begin(void) {
   snprintf(folder, sizeof folder, "/tmp/troupe-shared-XXXXXX");
   CHECK(mkdtemp(folder) != NULL);
@@ -198,10 +205,14 @@ static void move_about(unsigned threads) {
 }
 
 CHECK_CASE(shared_ids_move_between_workers_with_one_thread) { move_about(1); }
-CHECK_CASE(shared_ids_move_between_workers_with_four_threads) { move_about(4); }
+CHECK_CASE(shared_ids_move_between_workers_with_four_threads) {
+  need_room();
+  move_about(4);
+}
 
 /* Which of two workers has it is the host's to say: for agents in other threads than the first, too. */
 CHECK_CASE(shared_ids_are_asked_by_agents_of_all_threads_by_way_of_the_host) {
+  need_room();
   begin();
   join(0, 4);
   join(1, 3);
@@ -239,6 +250,7 @@ CHECK_CASE(shared_ids_without_a_host_are_like_all_others_in_all_threads) {
 }
 
 CHECK_CASE(a_shared_id_that_cannot_be_saved_stays_in_its_thread) {
+  need_room();
   begin();
   join(0, 4);
   CHECK_INT(ask(host, "counter/" STUCK, "Add", NULL), ==, 1);
@@ -253,6 +265,7 @@ CHECK_CASE(a_shared_id_that_cannot_be_saved_stays_in_its_thread) {
 
 /* Its turn waits while it is to go: it ends first, and what came meanwhile is handled where the agent went. */
 CHECK_CASE(a_shared_id_leaves_its_thread_when_its_turn_is_over) {
+  need_room();
   begin();
   join(0, 4);
   unsigned before = answered;
@@ -272,6 +285,7 @@ CHECK_CASE(a_shared_id_leaves_its_thread_when_its_turn_is_over) {
 
 /* What is under way between threads, and to the host, when all is let go of. */
 CHECK_CASE(shared_ids_may_be_on_their_way_when_a_runtime_with_threads_is_freed) {
+  need_room();
   for (int rounds = 0; rounds < 6; rounds++) {
     begin();
     join(0, 3);

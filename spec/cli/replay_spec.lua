@@ -4,7 +4,7 @@ local process = require "spec.support.process"
 
 local agents = [[
 return {
-  { type = "greeter", state = { count = 0 }, on = {
+  { type = "greeter", state = { count = 0 }, mailbox = { limit = 100 }, on = {
     Greeting = function(self, m, ctx)
       self.count = self.count + 1
       ctx:publish("chat", "Said", { text = m.name })
@@ -186,10 +186,10 @@ describe("a record", function()
   end)
 
   it("of several threads is one, each line whole, and each agent's is run again", function()
-    file("a.lua", [[return { { type = "a", state = { n = 0 }, on = { Go = function(self, m, ctx)
+    file("a.lua", [[return { { type = "a", state = { n = 0 }, mailbox = { limit = 300 }, on = { Go = function(self, m, ctx)
         self.n = self.n + ctx:call("b/" .. m.i % 4, "Add", { by = m.i }).by
         return { n = self.n }
-      end } }, { type = "b", on = { Add = function(_, m) return m end } },
+      end } }, { type = "b", mailbox = { limit = 300 }, on = { Add = function(_, m) return m end } },
       function(ctx)
         local all = {}
         for i = 1, 200 do all[i] = ctx:async("a/" .. i % 8, "Go", { i = i }) end

@@ -32,7 +32,7 @@ end
 local left, right = flooder("right"), flooder("left")
 left.type, right.type = "left", "right"
 
-local by_bytes = { mailbox = { bytes = "100K", overflow = "refuse" }, type = "by_bytes", state = { seen = {} }, on = {
+local by_bytes = { mailbox = { limit = 10000, bytes = "100K", overflow = "refuse" }, type = "by_bytes", state = { seen = {} }, on = {
   Work = work, Seen = function(self) return self.seen end } }
 
 return { letters, by_bytes, receiver "wait", receiver "refuse", receiver "drop_oldest", left, right, function(ctx)
