@@ -78,6 +78,23 @@ describe("troupe doctor", function()
     assert.matches("not_joined: host " .. address .. " has not taken all that this worker has: type w is held by another worker", out, 1, true)
   end)
 
+  it("does not recommend to hold back senders where that is done", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = start("^listening", "host", "--listen", address, "--session-bytes", "64K", "--slow-consumer", "block")
+    local slow = start("^joined", "worker", "--host", address, script("w.lua", "return { type = 'w', subscriptions = { 'news' }, on = { Ping = function() end } }"))
+    slow:kill("sigstop")
+    start("^sent", "run", "--host", address, script("p.lua", [[return function(ctx)
+      for _ = 1, 40 do ctx:publish("news/k", "Ping", { text = ("x"):rep(50000) }) end
+      print("sent")
+      ctx:sleep(60)
+    end]]))
+    local _, out
+    repeat _, out = doctor("--pid", tostring(host.pid)) until out:find("slow_receiver", 1, true)
+    slow:kill("sigcont")
+    assert.matches("its senders are held back meanwhile", out, 1, true)
+    assert.is_nil(out:find("--slow-consumer", 1, true))
+  end)
+
   it("names a worker that takes too little, and a mailbox that is full", function()
     local address = "unix:" .. folder .. "/h"
     local host = start("^listening", "host", "--listen", address, "--session-bytes", "64K")

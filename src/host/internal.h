@@ -77,7 +77,8 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_rpc_call *call;
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
-  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
+  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake; */
+  uint64_t since_held; /* so many bytes of messages have come nevertheless */
   size_t untaken;     /* its part of conn->untaken */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end; what is left to read of one that has ended */
   tr_host_method method;
@@ -160,6 +161,7 @@ struct tr_client {
   tr_link holding;          /* block.c: streams that are held back for it */
   tr_timer patience;
   size_t stuck_at;          /* what it had queued when that began, or when it last took something */
+  uint64_t past_bound;      /* so much more than twice its bound it was given, of what senders had on their way */
   bool given_up;            /* it takes nothing: its senders are not held any more */
   uint64_t held_back;       /* logged with doubling */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
@@ -214,6 +216,7 @@ uint32_t tr_client_count_subs(tr_client *client);
 
 /* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
 bool tr_block_holds(tr_client *to, uint64_t queued);
+void tr_block_sends(tr_client *from, size_t size); /* its message is about to be handled; only where o.block_senders */
 void tr_block_release(tr_client *to); /* it has room again, or is gone */
 
 /* ---- resume.c ---- */
@@ -298,6 +301,8 @@ void tr_deliver_held(tr_client *to, struct tr_share *share, tr_msg *msg); /* lik
 int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error);
 /* An event that a client will not get: counted, logged with doubling, and told (span NULL: it is not, or the core does it). */
 void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
+/* Publish it as a dead letter, where somebody listens for those; once an event, beside tr_deliver_dead for each who did not get it. */
+void tr_deliver_tell(tr_host *host, tr_slice bytes, int code, const char *why);
 
 void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter);
 

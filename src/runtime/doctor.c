@@ -133,6 +133,8 @@ static void look_at_client(void *ud, const tr_host_client *client) {
 }
 
 static void look_for_slow(doctor *d) {
+  if (d->rt->host_options.block_senders)
+    d->remedy = "see what its handlers wait for; its senders are held back meanwhile; give it more room (--session-bytes) where they come in bursts";
   if (d->rt->host) tr_host_each_client(d->rt->host, look_at_client, d);
 }
 

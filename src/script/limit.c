@@ -86,8 +86,14 @@ void tr_meter_raise(lua_State *L, tr_meter *meter) {
 
 /* ---- who, and where ---- */
 
+/* The last straw: left out where it was less than a KB. */
+static void tell_asked(const tr_script *script, char *text, size_t size) {
+  text[0] = 0;
+  if (script->refused >> 10) snprintf(text, size, ", %zu KB more were asked for", script->refused >> 10);
+}
+
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
-  char agent[160], asked[60] = "";
+  char agent[160], asked[60];
   lua_Debug ar;
   int line = tr_fail_line(L, &ar);
   tr_error_init(error);
@@ -97,7 +103,7 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
     else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
     return;
   }
-  if (script->refused) snprintf(asked, sizeof asked, ", %zu KB more were asked for", script->refused >> 10);
+  tell_asked(script, asked, sizeof asked);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   const char *type = tr_turn_what(lt->turn);
   if (what == OVER_INSTRUCTIONS)
@@ -163,6 +169,11 @@ static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) 
                tr_turn_what(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
 }
 
+void tr_meter_memory_tell(lua_State *L, const tr_lua_turn *lt) {
+  const tr_script *script = lt->script;
+  if (lt->instance->account && script->accounts[lt->instance->account].used > lt->def->memory / 2) tell_memory(L, lt->script, lt);
+}
+
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
   tr_script *script = lt->script;
   uint32_t id = lt->instance->account;
@@ -180,13 +191,14 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
     if (more) more->over_memory = 0;
     return true;
   }
-  char agent[160];
+  char agent[160], place[LUA_IDSIZE + 20] = "";
   lua_Debug ar;
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  if (ar.linedefined > 0) snprintf(place, sizeof place, "%s:%d: ", ar.short_src, ar.linedefined); /* a console's Lua has no handler */
   tr_error_init(error);
-  tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: it keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
-               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);
+  tr_error_set(error, TR_ELIMIT, "%s, %s: %sit keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
+               tr_turn_what(lt->turn), place, limit >> 10, used >> 10);
   return false;
 }
 
@@ -210,10 +222,12 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
 }
 
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error) {
+  char asked[60];
   if (!script->own || !script->refused) return false;
+  tell_asked(script, asked, sizeof asked);
   tr_error_init(error);
-  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use, %zu KB more were asked for)",
-               def->type, def->memory >> 10, doing, script->used >> 10, script->refused >> 10);
+  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use%s)",
+               def->type, def->memory >> 10, doing, script->used >> 10, asked);
   script->refused = 0;
   return true;
 }
