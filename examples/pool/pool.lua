@@ -16,8 +16,8 @@ for _ = 1, 10 do pool:publish("orders/today", "Order", { n = 2 }) end
 local done, sum = 0, 0
 for n = 1, 20 do
   coroutine.wrap(function()
-    sum = sum + pool:call("shop/" .. n, "Price", { n = n }, { timeout = 10 }).total
-    done = done + 1
+    local total = pool:call("shop/" .. n, "Price", { n = n }, { timeout = 10 }).total -- others go on meanwhile
+    done, sum = done + 1, sum + total
   end)()
 end
 print(pool:stats().open .. " calls are open")

@@ -155,18 +155,25 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
   if (handler->list) lua_pop(L, 1);
 }
 
+/* Where its handler begins, for the log or an error; "" where it has none (what a console evaluates). */
+static void place_of(lua_State *L, const tr_lua_turn *lt, bool log, char *out, size_t size) {
+  lua_Debug ar;
+  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  out[0] = 0;
+  if (ar.linedefined > 0) snprintf(out, size, log ? " at=%s:%d" : "%s:%d: ", ar.short_src, ar.linedefined);
+}
+
 /* Once at half the limit, and again at each doubling. */
 static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) {
   tr_account *account = &script->accounts[lt->instance->account];
   size_t mark = (lt->def->memory / 2) << account->told;
-  char agent[160];
-  lua_Debug ar;
+  char agent[160], place[LUA_IDSIZE + 20];
   if (account->told > 8 || account->used <= mark) return;
   account->told++;
-  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  place_of(L, lt, true, place, sizeof place);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,
-               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s%s kb=%zu limit_kb=%zu (limits.memory)", agent,
+               tr_turn_what(lt->turn), place, account->used >> 10, lt->def->memory >> 10);
 }
 
 void tr_meter_memory_tell(lua_State *L, const tr_lua_turn *lt) {
@@ -191,11 +198,9 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
     if (more) more->over_memory = 0;
     return true;
   }
-  char agent[160], place[LUA_IDSIZE + 20] = "";
-  lua_Debug ar;
+  char agent[160], place[LUA_IDSIZE + 20];
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
-  if (ar.linedefined > 0) snprintf(place, sizeof place, "%s:%d: ", ar.short_src, ar.linedefined); /* a console's Lua has no handler */
+  place_of(L, lt, false, place, sizeof place);
   tr_error_init(error);
   tr_error_set(error, TR_ELIMIT, "%s, %s: %sit keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
                tr_turn_what(lt->turn), place, limit >> 10, used >> 10);
