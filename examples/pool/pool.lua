@@ -3,9 +3,9 @@
 local uv = require "luv" -- loaded first: its loop is everybody's here
 local troupe = require "troupe"
 
-local address, server = arg[1], nil
-if not address then
-  server = troupe.runtime {}
+local address = arg[1]
+local server <close> = not address and troupe.runtime {} or nil
+if server then
   server:load "examples/pool/shop.lua"
   address = server:listen "127.0.0.1:0"
 end
