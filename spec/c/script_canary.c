@@ -179,6 +179,35 @@ CHECK_CASE(canary_takes_states_there_and_back_again) {
   host_close(&h);
 }
 
+CHECK_CASE(canary_has_its_busy_instances_when_their_turns_end) {
+  host h = { 0 };
+  tr_canary_about about;
+  host_open(&h);
+  host_file(&h, "a.lua", STATE_1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a/1", "Wait", NULL);
+  host_send(&h, "a/2", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", STATE_2);
+  STEP(&h, .canary = "=1");
+  const tr_class *class_ = tr_core_find_class(h.core, TR_SLICE_LITERAL("a"));
+  CHECK(tr_script_class_canary(class_, &about));
+  CHECK_INT(about.instances, ==, 0);
+  host_run(&h, 10);
+  CHECK(tr_script_class_canary(class_, &about));
+  CHECK_INT(about.instances, ==, 1);
+  host_send(&h, "a/2", "Wait", NULL);
+  host_settle(&h);
+  STEP(&h, .promote = true);
+  tr_old_code old;
+  CHECK(tr_script_class_older(class_, 0, &old));
+  host_run(&h, 10);
+  CHECK(!tr_script_class_older(class_, 0, &old));
+  ASK(&h, "a/1", "101");
+  ASK(&h, "a/2", "101");
+  host_close(&h);
+}
+
 CHECK_CASE(canary_going_back_asks_migrate_where_there_is_one) {
   host h = { 0 };
   host_open(&h);

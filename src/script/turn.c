@@ -51,6 +51,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_name_unref(lt->reply_type);
   lt->reply_type = NULL;
   tr_definition_unref(lt->def);
+  if (lt->instance->late) tr_instance_list_late(lt->instance);
   tr_lua_turn_give(script, lt);
 }
 
