@@ -456,7 +456,7 @@ void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
 void tr_instance_left_behind(tr_instance *instance, const tr_definition *def);
 void tr_instance_list_late(tr_instance *instance) TR_COLD; /* a turn of one that is late has ended */
 int tr_instance_catch_up(tr_instance *instance, tr_error *error); /* in its state; it may be gone then */
-bool tr_script_catch_up(tr_script *home) TR_COLD; /* some of those; true: there are more */
+void tr_script_catch_up(tr_script *home) TR_COLD; /* some of those */
 /* Make `self` from the default state (not a function). */
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */

@@ -66,10 +66,9 @@ static void bring(tr_instance *instance) {
                  tr_error_name(rc), error.text);
 }
 
-bool tr_script_catch_up(tr_script *home) {
+void tr_script_catch_up(tr_script *home) {
   for (int i = 0; i < STEP_MOST && !tr_list_empty(&home->late); i++) {
     const tr_instance_more *more = TR_CONTAINER(tr_list_pop(&home->late), tr_instance_more, late);
     bring(more->late_instance);
   }
-  return !tr_list_empty(&home->late);
 }

@@ -120,8 +120,9 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   lua_pushlightuserdata(L, &call);
   int status = lua_pcall(L, 1, 0, 0);
   if (status == LUA_OK) {
-    if (!tr_list_empty(&script->late) && tr_script_catch_up(script)) return 1;
-    return call.more;
+    if (tr_list_empty(&script->late)) return call.more;
+    tr_script_catch_up(script);
+    return 1;
   }
   tr_error error;
   tr_error_init(&error);
