@@ -35,6 +35,7 @@ struct tr_instance { /* a userdata; its user value is `self`. A million of them 
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+  bool late; /* a reload left it behind, with an open turn: its end lists it (late.c) */
   bool anew; /* its canary was undone, and there is no way back for its state: it begins anew */
   uint32_t account; /* of its memory */
 };
@@ -51,6 +52,11 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
 void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
 /* Bring it to the class' definition before a turn. lua: the instance at `at` */
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
+/* late.c: a reload leaves it as it is, and this is to be its code: it follows when its open turns have ended. None of these raises. */
+void tr_instance_left_behind(tr_instance *instance, const tr_definition *def);
+void tr_instance_list_late(tr_instance *instance) TR_COLD; /* a turn of one that is late has ended */
+int tr_instance_catch_up(tr_instance *instance, tr_error *error); /* in its state; it may be gone then */
+void tr_script_catch_up(tr_script *home) TR_COLD; /* some of those */
 /* Make `self` from the default state (not a function). */
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */

@@ -93,6 +93,7 @@ bool tr_code_find(const tr_code *code, const char *path, tr_slice *text);
 /* --- own.c: a state of its own for each instance (vm = "own") --- */
 typedef struct tr_own tr_own;
 int tr_own_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
+int tr_own_catch_up(tr_own *own, tr_instance *instance, tr_error *error); /* after a reload: its new version runs; does not raise */
 void tr_own_leave(tr_own *own); /* its instance has left memory */
 void tr_owns_close(tr_script *script); /* all of a home */
 void tr_owns_plug(tr_script *script);  /* they have serializers now */
@@ -113,6 +114,8 @@ typedef struct tr_instance_more { /* what few instances need */
   tr_time output_from;  /* output.c: the second that is counted, and its lines */
   uint64_t output_lines;
   void *server;         /* serve.c: of the runtime; NULL: none */
+  tr_link late;         /* late.c: of the home's */
+  tr_instance *late_instance;
 } tr_instance_more;
 
 /* --- state.c --- */
@@ -162,6 +165,7 @@ struct tr_script {
   tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
   const void *seen[TR_RECENT / 2][2]; /* strings of those */
   tr_link files, classes;
+  tr_link late;         /* late.c: tr_instance_more of those that are to come to their code; of a home */
   tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
   int exit_status;
