@@ -180,7 +180,7 @@ CHECK_CASE(what_is_refused_is_in_the_log_by_who_and_right_with_doubling) {
 }
 
 CHECK_CASE(the_nearest_type_is_named_to_who_may_call_it) {
-  set("[token:w]\nregister = *\n[token:c]\ncall = greetr/* greeter/1\n");
+  set("[token:w]\nregister = *\n[token:c]\ncall = greetr/* greeter/1\nsender = asker\n");
   channel(worker, "w");
   pcall *c = channel(caller, "c");
   reg(worker, "w", "greeter");

@@ -25,7 +25,7 @@ typedef struct cli_ask {
   void (*go)(struct cli_ask *ask);
 } cli_ask;
 
-static void go_subscribe(cli_ask *ask);
+static void go_subscribe(cli_ask *ask); /* it alone registers something that may be refused */
 
 static void finish(cli_ask *ask, int status) {
   if (ask->done) return;
@@ -77,7 +77,8 @@ static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const 
   if (state == TR_WORKER_DIALING && reason && !ask->joined && !ask->wait_count) {
     char text[700];
     const char *address = tr_uplink_address(uplink);
-    if (strstr(reason, "certificate") || strstr(reason, "unauthenticated") || strstr(reason, "permission_denied")) /* somebody is there, and the reason says what to do */
+    bool there = strstr(reason, "certificate") || strstr(reason, "unauthenticated") || strstr(reason, "permission_denied");
+    if (there) /* and the reason says what to do */
       snprintf(text, sizeof text, "%s: %s", address, reason);
     else
       snprintf(text, sizeof text, "%s: %s (is a host there? troupe host --listen %s starts one; --wait TYPE waits for it)", address, reason, address);

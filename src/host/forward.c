@@ -13,6 +13,8 @@
 #include "wire/keys.h"
 #include "wire/reader.h"
 
+#include <stdio.h>
+
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
 typedef struct terms { tr_time deadline; bool oneway, refers, resends; uint8_t priority; } terms;
