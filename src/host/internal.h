@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/slots.h"
+#include "base/tally.h"
 #include "base/text.h"
 #include "host/host.h"
 #include "wire/keys.h"
@@ -404,6 +405,7 @@ void tr_access_forget(tr_client *client);
 tr_slice tr_who_names(const tr_who *who);
 /* All of these only where the host has rights (tr_guarded). False: it may not, and which right is missing is in `why`. */
 bool tr_access_check(tr_client *client, tr_right right, tr_slice type, tr_slice key);
+void tr_access_tell(const tr_client *client, tr_right right, const char *why); /* in the log */
 void tr_access_explain(const tr_client *client, tr_right right, tr_slice type, tr_slice key, char *why, size_t size);
 bool tr_access_request(tr_client *caller, const tr_wire_span *span, char *why, size_t size);
 bool tr_access_event(tr_client *from, const tr_wire_span *span, char *why, size_t size);
@@ -453,6 +455,7 @@ struct tr_host {
   tr_rights *rights;     /* access.c; NULL: all may do everything */
   bool guarded;          /* callers are identified */
   uint32_t access_stamp; /* counts changes of these */
+  tr_tally refusals;     /* by right and who */
 };
 
 /* What comes from a client (NULL: an agent of this process) and may have to be changed for some receiver: bits by tr_format. */
