@@ -22,7 +22,7 @@ describe("troupe doctor", function()
     local p = start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "a", autostart = true, subscriptions = { "news" }, on = { Ping = function() end },
       init = function(_, ctx) ctx:publish("news/b", "Ping") print("up") end } }]]))
     local status, out, err = doctor()
-    assert.equal(p.pid .. "  nothing wrong was found (9 checks)\n", out, err)
+    assert.equal(p.pid .. "  nothing wrong was found (10 checks)\n", out, err)
     assert.equal(0, status)
   end)
 
@@ -78,6 +78,23 @@ describe("troupe doctor", function()
     assert.matches("not_joined: host " .. address .. " has not taken all that this worker has: type w is held by another worker", out, 1, true)
   end)
 
+  it("does not recommend to hold back senders where that is done", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = start("^listening", "host", "--listen", address, "--session-bytes", "64K", "--slow-consumer", "block")
+    local slow = start("^joined", "worker", "--host", address, script("w.lua", "return { type = 'w', subscriptions = { 'news' }, on = { Ping = function() end } }"))
+    slow:kill("sigstop")
+    start("^sent", "run", "--host", address, script("p.lua", [[return function(ctx)
+      for _ = 1, 40 do ctx:publish("news/k", "Ping", { text = ("x"):rep(50000) }) end
+      print("sent")
+      ctx:sleep(60)
+    end]]))
+    local _, out
+    repeat _, out = doctor("--pid", tostring(host.pid)) until out:find("slow_receiver", 1, true)
+    slow:kill("sigcont")
+    assert.matches("its senders are held back meanwhile", out, 1, true)
+    assert.is_nil(out:find("--slow-consumer", 1, true))
+  end)
+
   it("names a worker that takes too little, and a mailbox that is full", function()
     local address = "unix:" .. folder .. "/h"
     local host = start("^listening", "host", "--listen", address, "--session-bytes", "64K")
@@ -110,6 +127,20 @@ describe("troupe doctor", function()
     assert.matches("full_mailbox: the mailbox of f/1 has [12] messages, of 2 that it holds", out) -- with threads it may not have begun yet
   end)
 
+  it("names an agent that computes and does not end", function()
+    local p = start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "busy", limits = { turn_ms = 60000, instructions = 1e12 }, on = {
+      Spin = function() while true do end end } },
+      { type = "a", autostart = true, on = {}, init = function(_, ctx) ctx:send("busy/1", "Spin") ctx:sleep(0) print("up") end } }]]))
+    p:wait_line("turn.stuck agent=busy/1", nil, "err")
+    local status, out = doctor()
+    assert.equal(1, status)
+    assert.matches("stuck_turn: busy/1 has computed for %d+ s in Spin, now at %S*a.lua:2, and takes nothing else\n      do: troupe break AGENT ends that turn", out)
+    assert.equal(0, (sh.troupe({ "break", "busy/1" }, { env = env })))
+    status, out = doctor()
+    assert.equal(p.pid .. "  nothing wrong was found (10 checks)\n", out)
+    assert.equal(0, status)
+  end)
+
   it("looks at a host elsewhere", function()
     local _, address = process.troupe({ "host", "--listen", "127.0.0.1:0" }):wait_line("^listening (.*)$")
     local status, out = doctor("--host", address)
@@ -131,11 +162,44 @@ describe("troupe doctor", function()
     status, out = doctor("--host", "tls:" .. address)
     assert.equal(1, status)
     assert.matches("^host_away: .*not to be believed.*\n +do: correct %-%-host, or its certificates", out)
-    local _, _, err = sh.troupe { "call", "a", "Ask", "--host", "tls:" .. address }
+    local err = select(3, sh.troupe { "call", "a", "Ask", "--host", address, "--wait", "a", "--timeout", "0.5" })
+    assert.matches("^troupe: call: timeout: not there: a %(127.*this port speaks TLS: connect to tls:HOST:PORT%)\n$", err)
+    err = select(3, sh.troupe { "call", "a", "Ask", "--host", "tls:" .. address, "--wait", "a", "--timeout", "0.5" })
+    assert.matches("^troupe: call: timeout: could not join tls:127.* in time: .*not to be believed", err)
+    err = select(3, sh.troupe { "call", "a", "Ask", "--host", "tls:" .. address })
     assert.matches("%-%-tls%-ca names the CA that signed it%)\n$", err)
     status, out = doctor("--host", "tls:" .. address, "--tls-ca", certs .. "/ca.pem")
     assert.equal("host tls:" .. address .. " answers\n", out)
     assert.equal(0, status)
+  end)
+
+  it("says to correct a token that is refused", function()
+    local tokens = script("tokens", "ci ci-token-0123456789\n")
+    sh { "chmod", "600", tokens }
+    local _, address = process.troupe({ "host", "--listen", "127.0.0.1:0", "--tokens", tokens }):wait_line("^listening (.*)$")
+    env.TROUPE_TOKEN = "another-token-0123456789"
+    local status, out = doctor("--host", address)
+    assert.equal(1, status)
+    assert.matches("^host_away: .*unauthenticated: .*\n +do: correct the token %(%-%-token%-file, TROUPE_TOKEN%)", out)
+    local _, _, err = sh.troupe({ "call", "a", "Ask", "--host", address, "--wait", "a", "--timeout", "0.5" }, { env = env })
+    assert.matches("^troupe: call: timeout: not there: a %(127.*unauthenticated: ", err)
+  end)
+
+  it("asks a host at a Unix socket as it does one at a port, and an operator's socket about its process", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = start("^listening", "host", "--listen", address)
+    local status, out = doctor("--host", address)
+    assert.equal("host " .. address .. " answers\n", out)
+    assert.equal(0, status)
+    status, out = doctor("--host", ("unix:%s/troupe/%d.sock"):format(folder, host.pid))
+    assert.equal(host.pid .. "  nothing wrong was found (10 checks)\n", out)
+    assert.equal(0, status)
+    host:kill()
+    host:wait()
+    assert.is_nil(host.err:find("refused"), host.err)
+    status, out = doctor("--host", address)
+    assert.equal(1, status)
+    assert.matches("^host_away: host unix:.* is away: ", out)
   end)
 
   it("says when there is nobody to look at", function()
@@ -154,7 +218,7 @@ describe("troupe doctor", function()
     for line in process.read_file("docs/doctor.md"):gmatch("[^\n]+") do
       if line:find("^| `%S+` | [^|]* | ") then written[#written + 1] = line end
     end
-    assert.equal(9, #rows)
+    assert.equal(10, #rows)
     assert.same(rows, written)
   end)
 end)

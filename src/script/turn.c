@@ -51,6 +51,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_name_unref(lt->reply_type);
   lt->reply_type = NULL;
   tr_definition_unref(lt->def);
+  if (lt->instance->late) tr_instance_list_late(lt->instance);
   tr_lua_turn_give(script, lt);
 }
 
@@ -210,7 +211,10 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
     bool small = !script->owner || script->accounts[script->owner].used <= lt->def->memory / 2;
     return small || tr_meter_memory_fine(L, lt, &error) ? done(L, lt, count) : failed_by_memory(lt, &error);
   }
-  if (status != LUA_YIELD) return failed(lt, status);
+  if (status != LUA_YIELD) {
+    tr_meter_memory_tell(L, lt);
+    return failed(lt, status);
+  }
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
   if (pause == TR_PAUSE_FLUSH && tr_turn_cancelled(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */
@@ -447,7 +451,7 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   else instance = tr_instance_push(L, class_, turn->agent);
   int at = lua_gettop(L);
   class_->script->owner = instance->account;
-  if (instance->def != class_->def || divided) tr_instance_adopt(L, instance, at);
+  if ((instance->def != class_->def || divided) && !(turn->below && tr_turn_is_visit(turn))) tr_instance_adopt(L, instance, at); /* a console waits for nobody */
   if (instance->def->program) {
     if (turn->kind == TR_TURN_INIT) return begin_program(L, instance, at, turn);
     unhandled(class_, turn);
