@@ -64,7 +64,7 @@ CHECK_CASE(reload_with_goes_back_at_so_many_failures) {
   CHECK_STR(ask(rt, "a/x"), "new\tx");
   troupe_send(rt, "a/y", "Bad", NULL);
   kit_work(rt);
-  CHECK(strstr(kit_log, "reload.undone version=2 failures=2 (more than 1: version 1 serves again, as 3)"));
+  CHECK(strstr(kit_log, "reload.undone code=2 failures=2 (more than 1: code 1 serves again, as 3)"));
   CHECK_STR(ask(rt, "a/x"), "old\tx");
   /* Later failures are no longer counted. */
   code("newer");
@@ -105,7 +105,7 @@ CHECK_CASE(reload_with_ends_turns_of_older_code_after_a_time) {
   CHECK_STR(kit_printed(), "slow");
   CHECK(!strstr(kit_log, "reload.drained"));
   for (int i = 0; i < 4; i++) kit_pass(rt, 1);
-  CHECK(strstr(kit_log, "reload.drained version=2 ended=1 cut=1 turns=\"a/y Slow\""));
+  CHECK(strstr(kit_log, "reload.drained code=2 ended=1 cut=1 turns=\"a/y Slow\""));
   CHECK_STR(ask(rt, "a/y"), "new\ty");
   for (int i = 0; i < 100; i++) kit_pass(rt, 1);
   CHECK_STR(kit_printed(), "slow"); /* that of the new code */

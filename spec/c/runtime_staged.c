@@ -101,7 +101,7 @@ CHECK_CASE(staged_code_is_not_taken_after_another_reload) {
   write_file(CODE("three", "3"));
   CHECK_INT(troupe_reload(rt, NULL), ==, 1);
   CHECK_INT(step(ONE, TR_RELOAD_TAKE), ==, TR_EUNAVAILABLE);
-  CHECK_STR(error.text, "version 2 was loaded meanwhile: what was staged for after 1 is let go");
+  CHECK_STR(error.text, "code 2 was loaded meanwhile: what was staged for after 1 is let go");
   CHECK_STR(ask(), "three1");
   CHECK_INT(step(ONE, TR_RELOAD_TAKE), ==, TR_ENOT_FOUND); /* what was not taken is let go of: others may stage */
   CHECK_INT(step(TWO, TR_RELOAD_STAGE), ==, 0); /* nothing has changed */

@@ -55,8 +55,8 @@ CHECK_CASE(canary_serves_a_key_until_it_is_promoted) {
   CHECK(!tr_script_class_older(class_, 0, &older)); /* neither of the two is old */
   /* No other reload meanwhile, and what is promoted is what was tried. */
   host_file(&h, "a.lua", "return { on = { Ask = function() return 'newer' end } }");
-  REFUSED(&h, "version 2 is a canary (key anna): first promote it or undo it (--promote, --undo)", .names = NULL);
-  REFUSED(&h, "a.lua has changed since version 2 began as a canary: first promote that or undo it (--promote, --undo)", .canary = "50%");
+  REFUSED(&h, "code 2 is a canary (key anna): first promote it or undo it (--promote, --undo)", .names = NULL);
+  REFUSED(&h, "a.lua has changed since code 2 began as a canary: first promote that or undo it (--promote, --undo)", .canary = "50%");
   CHECK_INT(host_load(&h, "a.lua"), ==, TR_EINVALID);
   STEP(&h, .promote = true, .trial = true);
   CHECK_STR(which(&h), "key anna");
@@ -66,8 +66,8 @@ CHECK_CASE(canary_serves_a_key_until_it_is_promoted) {
   ASK(&h, "a/anna", "\"new35\"");
   ASK(&h, "a/bert", "\"new35\"");
   ASK(&h, "a/dora", "\"new15\"");
-  REFUSED(&h, "there is no canary: version 2 serves all", .promote = true);
-  REFUSED(&h, "there is no canary: version 2 serves all", .undo = true);
+  REFUSED(&h, "there is no canary: code 2 serves all", .promote = true);
+  REFUSED(&h, "there is no canary: code 2 serves all", .undo = true);
   STEP(&h, .again = false); /* now the newer text */
   CHECK_INT(tr_script_number(h.script), ==, 3);
   ASK(&h, "a/anna", "\"newer\"");
@@ -108,8 +108,8 @@ CHECK_CASE(canary_of_a_part_grows_by_keys_and_is_undone) {
   STEP(&h, .undo = true);
   ASK(&h, "a/7", "5");
   CHECK_INT(tr_script_number(h.script), ==, 1);
-  REFUSED(&h, "a.lua is still what version 2 was, and that was taken back: change it, or insist (--again)", .names = NULL);
-  REFUSED(&h, "a.lua is still what version 2 was, and that was taken back: change it, or insist (--again)", .canary = "1%");
+  REFUSED(&h, "a.lua is still what code 2 was, and that was taken back: change it, or insist (--again)", .names = NULL);
+  REFUSED(&h, "a.lua is still what code 2 was, and that was taken back: change it, or insist (--again)", .canary = "1%");
   STEP(&h, .canary = "=7", .again = true);
   CHECK_INT(tr_script_canary(h.script, NULL), ==, 3); /* 2 was that other one */
   ASK(&h, "a/7", "-6");
@@ -173,9 +173,37 @@ CHECK_CASE(canary_takes_states_there_and_back_again) {
   ASK(&h, "a/4", "2"); /* nothing is known of before: it begins anew, */
   CHECK(host_logged(&h, "warn canary.anew agent=a/4"));
   ASK(&h, "a/2", "4"); /* busy ones when their turns have ended */
-  host_call(&h, "a/3", "Ask", NULL);
   ASK(&h, "a/3", "2");
   CHECK(host_logged(&h, "warn canary.anew agent=a/3"));
+  host_close(&h);
+}
+
+CHECK_CASE(canary_has_its_busy_instances_when_their_turns_end) {
+  host h = { 0 };
+  tr_canary_about about;
+  host_open(&h);
+  host_file(&h, "a.lua", STATE_1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a/1", "Wait", NULL);
+  host_send(&h, "a/2", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", STATE_2);
+  STEP(&h, .canary = "=1");
+  const tr_class *class_ = tr_core_find_class(h.core, TR_SLICE_LITERAL("a"));
+  CHECK(tr_script_class_canary(class_, &about));
+  CHECK_INT(about.instances, ==, 0);
+  host_run(&h, 10);
+  CHECK(tr_script_class_canary(class_, &about));
+  CHECK_INT(about.instances, ==, 1);
+  host_send(&h, "a/2", "Wait", NULL);
+  host_settle(&h);
+  STEP(&h, .promote = true);
+  tr_old_code old;
+  CHECK(tr_script_class_older(class_, 0, &old));
+  host_run(&h, 10);
+  CHECK(!tr_script_class_older(class_, 0, &old));
+  ASK(&h, "a/1", "101");
+  ASK(&h, "a/2", "101");
   host_close(&h);
 }
 
@@ -245,7 +273,7 @@ CHECK_CASE(canary_has_subscriptions_timers_and_types_of_its_own) {
   }
   CHECK_STR(h.printed, "new\tin\tboth\nold\tout\tboth\nold\tout\told\nnew\tin\tNew\ncomes\tin\tNew\nnew\tin\tall\nnew\tin\tall\n");
   CHECK_STR(host_call(&h, "comes/in", "Ask", NULL), "Ask \"in\"");
-  CHECK_STR(host_call(&h, "comes/out", "Ask", NULL), "not_found: no agent type \"comes\" here for this key: it is of a canary, version 2");
+  CHECK_STR(host_call(&h, "comes/out", "Ask", NULL), "not_found: no agent type \"comes\" here for this key: it is of a canary, code 2");
   CHECK_STR(host_call(&h, "leaves/in", "Ask", NULL), "Ask 1"); /* types leave when it is promoted */
   h.printed[h.printed_size = 0] = 0;
   host_run(&h, 11);
@@ -319,7 +347,6 @@ CHECK_CASE(canary_of_instances_with_states_of_their_own) {
   STEP(&h, .undo = true);
   ASK(&h, "a/1", "3");
   ASK(&h, "a/2", "4");
-  host_call(&h, "a/3", "Ask", NULL);
   ASK(&h, "a/3", "2");
   STEP(&h, .canary = "=1", .again = true);
   ASK(&h, "a/1", "301");

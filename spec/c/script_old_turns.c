@@ -53,6 +53,8 @@ CHECK_CASE(old_turns_are_counted_and_cut_off_with_an_error_for_who_waits) {
     CHECK_STR(old.text, "a/old, Wait: too late");
     CHECK_INT(fresh.count, ==, 0);
     CHECK_INT(tr_script_old_turns(h.script, NULL, NULL), ==, 0);
+    tr_old_code left; /* its agent is on the new code by itself */
+    CHECK(!tr_script_class_older(tr_core_find_class(h.core, TR_SLICE_LITERAL("a")), 0, &left));
     ask(&h, "old", "Ask", &other); /* it goes on, on the new code */
     CHECK_INT(other.count, ==, 1);
     CHECK_INT(other.code, ==, 0);

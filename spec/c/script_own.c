@@ -27,7 +27,7 @@ static void open_counter(host *h) {
   CHECK_INT(host_load(h, "a.lua"), ==, 0);
 }
 
-CHECK_CASE(own_states_take_new_code_at_their_next_message) {
+CHECK_CASE(own_states_take_new_code_after_a_reload) {
   host h = { 0 };
   size_t changed;
   open_counter(&h);

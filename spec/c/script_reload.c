@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Reload: new code for the next message, state kept, all or nothing. */
 #include <stdio.h>
+#include <string.h>
 
 #include "script_host.h"
 
@@ -121,6 +122,89 @@ CHECK_CASE(reload_migrates_all_or_none) {
   CHECK_STR(host_call(&h, "a/1", "Get", NULL), "Get \"101default\"");
   CHECK_STR(host_call(&h, "a/4", "Get", NULL), "Get \"0default\"");
   CHECK_STR(host_call(&h, "a/3", "Get", NULL), "Get \"101default\"");
+  host_close(&h);
+}
+
+static uint32_t on_old_code(host *h) {
+  const tr_class *class_ = tr_core_find_class(h->core, TR_SLICE_LITERAL("a"));
+  tr_old_code old;
+  uint32_t sum = 0;
+  for (size_t i = 0; tr_script_class_older(class_, i, &old); i++) sum += old.instances + old.turns;
+  return sum;
+}
+
+#define V2_TOLD(kind) "return { " kind " version = 2, migrate = function(self, from) print('from ' .. from) self.n = self.n * 10 end," \
+                      " on = { Get = function(self) return self.n end, Wait = function(_, _, ctx) ctx:sleep(5) end } }"
+#define V1_OF(kind) "return { " kind " version = 1, state = { n = 1 }, on = { Get = function(self) return self.n end," \
+                    " Wait = function(_, _, ctx) ctx:sleep(5) end, Fail = function(_, _, ctx) ctx:sleep(5) error('no') end } }"
+
+/* No message comes: the end of the turn, or of the last one, brings it to the new code. */
+static void check_late(const char *v1, const char *v2, const char *type, unsigned turns) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", v1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a", type, NULL);
+  host_settle(&h);
+  if (turns > 1) {
+    host_run(&h, 2);
+    host_send(&h, "a", type, NULL);
+    host_settle(&h);
+  }
+  host_file(&h, "a.lua", v2);
+  RELOAD(&h, 1);
+  host_settle(&h);
+  CHECK_INT(tr_script_old_turns(h.script, NULL, NULL), ==, turns);
+  CHECK_STR(h.printed ? h.printed : "", "");
+  if (turns > 1) host_run(&h, 4); /* one is over */
+  CHECK_STR(h.printed ? h.printed : "", "");
+  host_run(&h, 10);
+  CHECK_STR(h.printed, "from 1\n");
+  CHECK_INT(on_old_code(&h), ==, 0);
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 10");
+  CHECK_STR(h.printed, "from 1\n");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_migrates_an_instance_when_its_open_turn_ends) {
+  check_late(V1_OF(""), V2_TOLD(""), "Wait", 1);
+  check_late(V1_OF(""), V2_TOLD(""), "Fail", 1);
+  check_late(V1_OF("reentrant = true,"), V2_TOLD("reentrant = true,"), "Wait", 2);
+  check_late(V1_OF("vm = 'own',"), V2_TOLD("vm = 'own',"), "Wait", 1);
+  check_late(V1_OF("vm = 'own',"), V2_TOLD("vm = 'own',"), "Fail", 1);
+}
+
+CHECK_CASE(reload_brings_idle_states_of_their_own_to_new_code_too) {
+  host h = { 0 };
+  char id[20];
+  host_open(&h);
+  host_file(&h, "a.lua", V1_OF("vm = 'own',"));
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  for (int i = 0; i < 40; i++) { /* more than one step brings */
+    snprintf(id, sizeof id, "a/%d", i);
+    CHECK_STR(host_call(&h, id, "Get", NULL), "Get 1");
+  }
+  host_file(&h, "a.lua", V2_TOLD("vm = 'own',"));
+  RELOAD(&h, 1);
+  host_settle(&h);
+  CHECK_INT(strlen(h.printed), ==, 40 * strlen("from 1\n"));
+  CHECK_STR(host_call(&h, "a/39", "Get", NULL), "Get 10");
+  host_close(&h);
+}
+
+CHECK_CASE(reload_tells_of_a_late_migration_that_fails_when_the_turn_ends) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", V1);
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+  host_send(&h, "a", "Wait", NULL);
+  host_settle(&h);
+  host_file(&h, "a.lua", "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
+  RELOAD(&h, 1);
+  host_run(&h, 10);
+  CHECK_INT(host_log_count(&h, "error migrate.failed agent=a/default from=1 to=2"), ==, 1);
+  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
+  CHECK_INT(host_log_count(&h, "migrate.failed"), ==, 1);
   host_close(&h);
 }
 
@@ -312,10 +396,10 @@ CHECK_CASE(reload_goes_back_to_the_texts_of_then) {
   CHECK_INT(go_back(&h, 6, &changed), ==, 0);
   CHECK_INT(changed, ==, 0);
   CHECK_INT(go_back(&h, 7, &changed), ==, TR_ENOT_FOUND);
-  CHECK_STR(h.error.text, "there is no version 7: 6 serves now");
+  CHECK_STR(h.error.text, "there is no code 7: 6 serves now");
   RELOAD(&h, 0); /* the files say the same */
   CHECK_INT(go_back(&h, 1, &changed), ==, 0);
-  REFUSED(&h, "a.lua is still what version 6 was, and that was taken back: change it, or insist (--again)");
+  REFUSED(&h, "a.lua is still what code 6 was, and that was taken back: change it, or insist (--again)");
   CHECK(tr_script_reload_held(h.script));
   host_file(&h, "c.lua", "return { on = { Ask = function() return 'c1' end } }");
   CHECK_INT(host_load(&h, "c.lua"), ==, 0);
@@ -350,7 +434,7 @@ CHECK_CASE(reload_keeps_a_bounded_number_of_versions) {
   }
   CHECK_INT(tr_script_oldest(h.script), ==, 3);
   CHECK_INT(go_back(&h, 2, &changed), ==, TR_ENOT_FOUND);
-  CHECK_STR(h.error.text, "version 2 is not kept any more: 12 serves now, and the oldest that is kept is 3");
+  CHECK_STR(h.error.text, "code 2 is not kept any more: 12 serves now, and the oldest that is kept is 3");
   CHECK_INT(go_back(&h, 3, &changed), ==, 0);
   CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask 3");
   CHECK_STR(host_call(&h, "still", "Ask", NULL), "Ask \"still\"");

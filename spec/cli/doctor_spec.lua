@@ -22,7 +22,7 @@ describe("troupe doctor", function()
     local p = start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "a", autostart = true, subscriptions = { "news" }, on = { Ping = function() end },
       init = function(_, ctx) ctx:publish("news/b", "Ping") print("up") end } }]]))
     local status, out, err = doctor()
-    assert.equal(p.pid .. "  nothing wrong was found (9 checks)\n", out, err)
+    assert.equal(p.pid .. "  nothing wrong was found (10 checks)\n", out, err)
     assert.equal(0, status)
   end)
 
@@ -110,6 +110,20 @@ describe("troupe doctor", function()
     assert.matches("full_mailbox: the mailbox of f/1 has [12] messages, of 2 that it holds", out) -- with threads it may not have begun yet
   end)
 
+  it("names an agent that computes and does not end", function()
+    local p = start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "busy", limits = { turn_ms = 60000, instructions = 1e12 }, on = {
+      Spin = function() while true do end end } },
+      { type = "a", autostart = true, on = {}, init = function(_, ctx) ctx:send("busy/1", "Spin") ctx:sleep(0) print("up") end } }]]))
+    p:wait_line("turn.stuck agent=busy/1", nil, "err")
+    local status, out = doctor()
+    assert.equal(1, status)
+    assert.matches("stuck_turn: busy/1 has computed for %d+ s in Spin, now at %S*a.lua:2, and takes nothing else\n      do: troupe break AGENT ends that turn", out)
+    assert.equal(0, (sh.troupe({ "break", "busy/1" }, { env = env })))
+    status, out = doctor()
+    assert.equal(p.pid .. "  nothing wrong was found (10 checks)\n", out)
+    assert.equal(0, status)
+  end)
+
   it("looks at a host elsewhere", function()
     local _, address = process.troupe({ "host", "--listen", "127.0.0.1:0" }):wait_line("^listening (.*)$")
     local status, out = doctor("--host", address)
@@ -154,7 +168,7 @@ describe("troupe doctor", function()
     for line in process.read_file("docs/doctor.md"):gmatch("[^\n]+") do
       if line:find("^| `%S+` | [^|]* | ") then written[#written + 1] = line end
     end
-    assert.equal(9, #rows)
+    assert.equal(10, #rows)
     assert.same(rows, written)
   end)
 end)

@@ -61,7 +61,7 @@ describe("all workers of a type reload their own files, or none", function()
     serves("version 1  code 1", a, b)
     status, out = reload()
     assert.equal(0, status)
-    assert.equal(2, select(2, out:gsub("reloaded  1 file: " .. folder:gsub("%-", "%%-") .. "/[ab]/greeter.lua %(version 2%)", "")))
+    assert.equal(2, select(2, out:gsub("reloaded  1 file: " .. folder:gsub("%-", "%%-") .. "/[ab]/greeter.lua %(code 2%)", "")))
     serves("version 2  code 2", a, b)
     local got = {}
     for i = 1, 8 do got[hi("k" .. i)] = true end
@@ -114,7 +114,7 @@ describe("all workers of a type reload their own files, or none", function()
     assert.equal(1, status)
     assert.same({ [a.pid] = "went back", [b.pid] = "failed" }, states(out))
     assert.matches("nothing was changed: 1 of 2 workers cannot: .*pid " .. b.pid .. ": .*the second time", err)
-    a:wait_line("reload.undone version=2 by=host", nil, "err")
+    a:wait_line("reload.undone code=2 by=host", nil, "err")
     serves("version 1", a, b)
     assert.matches('"one%d"', hi("k1"))
     write("b", greeter(2, "two")) -- the fault was there: a's files may come again as they are
@@ -217,7 +217,7 @@ describe("all workers of a type reload their own files, or none", function()
     write("h", (greeter(2, "two"):gsub("shared = true,", "")))
     local status, out = reload()
     assert.equal(0, status)
-    assert.matches("^the host itself %(.*pid " .. host.pid .. "%)  reloaded  1 file: .*%(version 2%)\n$", out)
+    assert.matches("^the host itself %(.*pid " .. host.pid .. "%)  reloaded  1 file: .*%(code 2%)\n$", out)
     assert.equal('"two2"\n', hi("k"))
     assert.equal(0, (sh.troupe { "reload", "--pid", tostring(host.pid), "--type", "greeter" })) -- by its own socket
     local other = process.troupe { "host", "--listen", "127.0.0.1:0", "--operators", "observe" }

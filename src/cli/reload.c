@@ -45,7 +45,7 @@ static void say_worker(const troupe_value_t *it) {
   if (error) printf(": %s", cli_text(error, "text"));
   else if (said && files == 0) printf(", nothing has changed");
   else if (said) printf("  %lld file%s: %s", (long long)files, plural(files), cli_text(said, "names"));
-  if (strcmp(state, "reloaded") == 0 && files) printf(" (version %lld)", (long long)cli_number(said, "version"));
+  if (strcmp(state, "reloaded") == 0 && files) printf(" (code %lld)", (long long)cli_number(said, "version"));
   putchar('\n');
   for (size_t i = 0; agents && strcmp(state, "ready") == 0 && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
 }
@@ -61,7 +61,7 @@ static int reload_workers(const cli_verb *verb, const cli_args *args, const char
   cli_operate op;
   for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
     if (cli_get(verb, args, alone[i]))
-      return cli_fail(CLI_USAGE, verb->name, "--%s goes with one process, not with --type: each worker has versions of its own", alone[i]);
+      return cli_fail(CLI_USAGE, verb->name, "--%s goes with one process, not with --type: each worker counts its code by itself", alone[i]);
   int rc = cli_ask_begin(&op, verb, args);
   if (rc) return rc;
   troupe_value_t *map = troupe_value_map(op.rt);
@@ -93,9 +93,9 @@ static void say_files(cli_operate *op, const troupe_value_t *answer, bool trial)
   if (files) printf(": %s", cli_text(answer, "names"));
   const troupe_value_t *canary = troupe_value_get(answer, "canary");
   if (files && !trial && canary)
-    printf(" (version %lld, a canary: %s; version %lld serves the others)", (long long)cli_number(canary, "version"), cli_text(canary, "keys"),
+    printf(" (code %lld, a canary: %s; code %lld serves the others)", (long long)cli_number(canary, "version"), cli_text(canary, "keys"),
            (long long)cli_number(answer, "version"));
-  else if (files && !trial) printf(" (version %lld)", (long long)cli_number(answer, "version"));
+  else if (files && !trial) printf(" (code %lld)", (long long)cli_number(answer, "version"));
   putchar('\n');
 }
 
@@ -109,7 +109,7 @@ static void say_drained(const troupe_value_t *drained) {
 static void say_reload(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *agents = troupe_value_get(answer, "agents"), *drained = troupe_value_get(answer, "drained");
   say_files(op, answer, agents != NULL);
-  if (troupe_value_get(answer, "pinned")) printf("version %lld is pinned\n", (long long)cli_number(answer, "version"));
+  if (troupe_value_get(answer, "pinned")) printf("code %lld is pinned\n", (long long)cli_number(answer, "version"));
   for (size_t i = 0; agents && i < troupe_value_length(agents); i++) say_change(troupe_value_at(agents, i));
   if (drained) say_drained(drained);
 }
@@ -124,7 +124,7 @@ static long whole(const char *text) {
 static int check(const cli_verb *verb, const cli_args *args) {
   static const char *const ways[] = { "canary", "promote", "undo", "to", NULL };
   const char *to = cli_get(verb, args, "to"), *errors = cli_get(verb, args, "errors"), *first = NULL;
-  if (to && whole(to) < 1) return cli_fail(CLI_USAGE, verb->name, "--to %s: expected the number of a version (see troupe ps)", to);
+  if (to && whole(to) < 1) return cli_fail(CLI_USAGE, verb->name, "--to %s: expected the number of code (see troupe ps)", to);
   if (errors && whole(errors) < 0) return cli_fail(CLI_USAGE, verb->name, "--errors %s: expected how many turns may fail", errors);
   for (const char *const *way = ways; *way; way++) {
     if (!cli_get(verb, args, *way)) continue;
@@ -183,7 +183,7 @@ static const cli_option reload_options[] = {
   { "canary", 0, "KEY|N%", "the new code serves only this key (=KEY, whatever it looks like), or so many of all; again: other keys", NULL },
   { "promote", 0, NULL, "the canary's code serves all keys", NULL },
   { "undo", 0, NULL, "the canary is over: the code before serves all keys", NULL },
-  { "to", 0, "VERSION", "go back to what ran then (troupe ps shows the numbers; the last 10 are kept)", NULL },
+  { "to", 0, "CODE", "go back to what ran then (troupe ps shows the numbers; the last 10 are kept)", NULL },
   { "again", 0, NULL, "also files that were taken back, and have not changed since", NULL },
   { "pin", 0, NULL, "keep the code that serves (with --to, --promote or --undo: after that): no other reload, until", NULL },
   { "unpin", 0, NULL, "nothing is pinned any more; what has changed is loaded", NULL },
@@ -194,7 +194,7 @@ static const cli_option reload_options[] = {
 };
 
 const cli_verb cli_reload = {
-  "reload", "[--pid PID | --host ADDRESS] [--type TYPE] [--dry-run] [--canary KEY|N%] [--to VERSION]", "Let a running process reload its files that have changed, all or none; or go back.",
+  "reload", "[--pid PID | --host ADDRESS] [--type TYPE] [--dry-run] [--canary KEY|N%] [--to CODE]", "Let a running process reload its files that have changed, all or none; or go back.",
   "  troupe reload --dry-run && troupe reload\n  troupe reload --canary 10% --errors 5\n  troupe reload --promote\n  troupe reload --drain 30\n"
   "  troupe reload --to 3\n  troupe reload --host 127.0.0.1:50051 --type greeter", reload_options, 0, 0, run_reload,
 };

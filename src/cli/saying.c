@@ -113,12 +113,12 @@ void cli_say_top(const troupe_value_t *answer, int rows_most) {
   printf("%lld agents  %lld queued  %.0f turns/s  %.0f %% of a processor  %s\n", (long long)cli_number(answer, "agents"),
          (long long)cli_number(answer, "queued"), cli_real(answer, "turns_s"), 100 * cli_real(answer, "cpu"),
          size_text(cli_real(answer, "memory"), size));
-  printf("%-32s %-8s %8s %9s %10s %6s %9s %8s %5s\n", "AGENT", "STATE", "QUEUED", "BYTES", "TURNS/S", "CPU%", "MEMORY", "FAILED", "VERS");
+  printf("%-32s %-8s %8s %9s %10s %6s %9s %8s %5s\n", "AGENT", "STATE", "QUEUED", "BYTES", "TURNS/S", "CPU%", "MEMORY", "FAILED", "CODE");
   for (size_t i = 0; i < cli_count(rows) && (rows_most <= 0 || (int)i < rows_most); i++) {
     const troupe_value_t *row = troupe_value_at(rows, i);
     printf("%-32s %-8s %8lld %9s %10.1f %6.1f %9s %8lld %5lld\n", cli_text(row, "id"), cli_text(row, "state"), (long long)cli_number(row, "queued"),
            size_text(cli_real(row, "queued_bytes"), waiting), cli_real(row, "turns_s"), 100 * cli_real(row, "cpu"), size_text(cli_real(row, "memory"), size), (long long)cli_number(row, "failures"),
-           (long long)cli_number(row, "version"));
+           (long long)cli_number(row, "code"));
   }
 }
 

@@ -71,6 +71,7 @@ void tr_core_freeze(tr_core *core, bool frozen);
 /* Fire due timers and run ready agents until none is ready or `turns` were run (0: no bound).
  * Returns 1 when work is left, else 0. Not re-entrant: from inside ops->run it does nothing. */
 int tr_core_step(tr_core *core, tr_time now, unsigned turns);
+void tr_core_wake(tr_core *core); /* a step is needed soon: the hook, unless one is under way */
 /* After a longjmp out of ops->run: fail the served turn with `code` and `text`; its ops->cancel is called. */
 void tr_core_recover(tr_core *core, int code, const char *text) TR_COLD;
 tr_time tr_core_next_deadline(const tr_core *core); /* of the timers; `now` while agents are ready */

@@ -291,7 +291,6 @@ static inline bool tr_agent_wants(const tr_agent *agent) {
 }
 
 void tr_agent_ready(tr_core *core, tr_agent *agent); /* into the ready list, if it is not there */
-void tr_core_wake(tr_core *core);                    /* a step is needed soon */
 /* frozen.c: may it be served now; if not, keep it; those that it is found out about are ready again. */
 bool tr_frozen_serves(const tr_agent *agent);
 void tr_frozen_hold(tr_core *core, tr_agent *agent);

@@ -136,7 +136,7 @@ static void look_for_slow(doctor *d) {
   if (d->rt->host) tr_host_each_client(d->rt->host, look_at_client, d);
 }
 
-static void look_at_class(doctor *d, const tr_class *class_) {
+static void look_at_mail(doctor *d, const tr_class *class_) {
   for (tr_agent *agent = NULL; class_ && (agent = tr_class_next_mailbox(class_, agent));) {
     char id[300];
     size_t mail = tr_agent_mail_count(agent);
@@ -150,13 +150,26 @@ static void look_at_class(doctor *d, const tr_class *class_) {
   }
 }
 
-static void look_for_full(doctor *d) {
-  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(d->rt->core, class_));) {
-    look_at_class(d, class_);
-    for (unsigned i = 1; d->rt->crew && i < d->rt->crew->count; i++)
-      look_at_class(d, tr_core_find_class(d->rt->crew->isolates[i]->core, tr_name_view(tr_class_type(class_))));
+static void look_at_turns(doctor *d, const tr_class *class_) {
+  for (tr_agent *agent = NULL; class_ && (agent = tr_class_next_agent(class_, agent));) {
+    char id[300];
+    tr_stuck stuck;
+    if (!tr_script_stuck(agent, &stuck)) continue;
+    snprintf(id, sizeof id, "%.140s/%.140s", tr_class_type(class_)->text, agent->key->text);
+    tell(d, id, "%s has computed for %.0f s in %s, now at %s, and takes nothing else", id, (double)stuck.ran / 1e6, stuck.type, stuck.at);
   }
 }
+
+static void look_at_classes(doctor *d, void (*look)(doctor *d, const tr_class *class_)) {
+  for (tr_class *class_ = NULL; (class_ = tr_core_next_class(d->rt->core, class_));) {
+    look(d, class_);
+    for (unsigned i = 1; d->rt->crew && i < d->rt->crew->count; i++)
+      look(d, tr_core_find_class(d->rt->crew->isolates[i]->core, tr_name_view(tr_class_type(class_))));
+  }
+}
+
+static void look_for_full(doctor *d) { look_at_classes(d, look_at_mail); }
+static void look_for_stuck(doctor *d) { look_at_classes(d, look_at_turns); }
 
 /* ---- doubled messages ---- */
 
@@ -239,6 +252,8 @@ static const struct check { const char *name, *sign, *remedy; void (*look)(docto
     "see what its handlers wait for; give it more room (--session-bytes), or hold its senders back (--slow-consumer block)", look_for_slow },
   { "full_mailbox", "an agent that does not keep up with its mail",
     "let it handle more at once (`reentrant`, `pool`), share its keys, or send less; `mailbox` says what happens when it is full", look_for_full },
+  { "stuck_turn", "an agent that computes without an end",
+    "troupe break AGENT ends that turn, and troupe inspect AGENT shows where it is; let it do less at once, or bound it (`limits.turn_ms`)", look_for_stuck },
   { "doubled", "an event that comes to an agent twice",
     "remove one of the two subscriptions, or one of the two --host", look_for_doubled },
   { "content_type", "a body in a format that its receiver cannot take",

@@ -36,7 +36,7 @@ static void over(troupe_t *rt, size_t open) {
   char why[160];
   tr_buf who;
   tr_buf_init(&who, &rt->mem);
-  snprintf(why, sizeof why, "its code was replaced, version %u serves, and %g s later it was still open (reload --drain)", self->version,
+  snprintf(why, sizeof why, "its code was replaced, code %u serves, and %g s later it was still open (reload --drain)", self->version,
            (double)self->wait / 1e6);
   self->cut = open ? old_turns(rt, why, &who) : 0;
   self->ended = self->open > open ? self->open - open : 0;
@@ -44,7 +44,7 @@ static void over(troupe_t *rt, size_t open) {
   snprintf(self->who, sizeof self->who, "%s", who.failed ? "" : (const char *)who.data);
   tr_buf_fini(&who);
   self->on = false;
-  tr_log_write(&rt->log, self->cut ? TR_LOG_WARN : TR_LOG_INFO, "reload.drained", "version=%u ended=%zu cut=%zu%s%s%s", self->version, self->ended,
+  tr_log_write(&rt->log, self->cut ? TR_LOG_WARN : TR_LOG_INFO, "reload.drained", "code=%u ended=%zu cut=%zu%s%s%s", self->version, self->ended,
                self->cut, self->cut ? " turns=\"" : "", self->who, self->cut ? "\"" : "");
   if (self->cut && rt->options.wake) rt->options.wake(rt->options.userdata);
 }

@@ -152,7 +152,7 @@ static void take(tr_question *q, const tr_reload_order *order) {
   }
   char keys[TR_CANARY_TEXT] = "";
   uint32_t canary = tr_script_canary(rt->script, keys);
-  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s version=%u%s%s%s", rc, rc ? " names=\"" : "",
+  tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=operator%s%s%s code=%u%s%s%s", rc, rc ? " names=\"" : "",
                rc ? tr_script_reloaded(rt->script) : "", rc ? "\"" : "", canary ? canary : tr_script_number(rt->script),
                canary ? " canary=\"" : order->what.promote ? " promoted=" : order->what.undo ? " undone=" : "", canary ? keys : order->what.promote || order->what.undo ? "true" : "",
                canary ? "\"" : "");
@@ -170,7 +170,7 @@ void tr_question_reload(tr_question *q) {
   double to = tr_question_number(q, "to", 0), errors = tr_question_number(q, "errors", -1);
   double within = tr_question_number(q, "within", -1), drain = tr_question_number(q, "drain", -1);
   if (!(to >= 0 && to < UINT32_MAX)) {
-    tr_question_fail(q, TR_EINVALID, "`to` is not the number of a version");
+    tr_question_fail(q, TR_EINVALID, "`to` is not the number of code");
     return;
   }
   if (!(errors < 1e9 && within < 1e9 && drain < 1e9)) {

@@ -2,7 +2,7 @@
  * Which agents are busy: at each interval the difference of what each one has counted.
  *
  * "top" { interval?, count?, limit?, sort? } → each interval { interval_s, agents, queued, turns_s, cpu, memory, rows = [ { id, state,
- * queued, queued_bytes, open, turns, turns_s, cpu, memory, failures, version } ] }: the `limit` rows with the most of `sort`, as many answers as `count`
+ * queued, queued_bytes, open, turns, turns_s, cpu, memory, failures, version, code } ] }: the `limit` rows with the most of `sort`, as many answers as `count`
  * says (0: until the asker leaves). cpu is the part of one processor: 0.25.
  *
  * How long turns run is measured while somebody asks, and by nobody else. What an agent had counted the time before is kept by its place
@@ -118,8 +118,8 @@ static void put_row(tr_buf *out, const row *r, const char *comma) {
   tr_question_put(out, "{\"id\":", id);
   tr_buf_printf(out, ",\"state\":\"%s\",\"queued\":%zu,\"queued_bytes\":%llu,\"open\":%zu,\"turns\":%llu,\"turns_s\":%.1f,\"cpu\":%.4f", tr_agent_doing(r->agent),
                 tr_agent_mail_count(r->agent), (unsigned long long)tr_agent_mail_bytes(r->agent), tr_agent_turn_count(r->agent), (unsigned long long)r->agent->turns, r->turns_s, r->cpu);
-  tr_buf_printf(out, ",\"memory\":%zu,\"failures\":%u,\"version\":%lld,\"isolate\":%u}", r->about.memory, r->about.failures,
-                (long long)r->about.version, r->isolate);
+  tr_buf_printf(out, ",\"memory\":%zu,\"failures\":%u,\"version\":%lld,\"code\":%u,\"isolate\":%u}", r->about.memory, r->about.failures,
+                (long long)r->about.version, r->about.number, r->isolate);
 }
 
 static void tell(top *t) {

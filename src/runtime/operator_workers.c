@@ -346,7 +346,7 @@ static int check(const tr_question *q, const char *type, tr_error *error) {
   static const char *const alone[] = { "to", "errors", "canary", "promote", "undo", "drain", "pin", "unpin" };
   for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
     if (tr_value_get(q->args, tr_slice_of(alone[i])))
-      return tr_error_set(error, TR_EINVALID, "with an agent type there is no `%s`: each worker has versions of its own", alone[i]);
+      return tr_error_set(error, TR_EINVALID, "with an agent type there is no `%s`: each worker counts its code by itself", alone[i]);
   if (strlen(type) > TR_ID_MAX) return tr_error_set(error, TR_EINVALID, "the agent type is longer than %d bytes", TR_ID_MAX);
   if (other) return tr_error_set(error, TR_EUNAVAILABLE, "another reload of workers is under way, of the type \"%s\"", other->type);
   return 0;

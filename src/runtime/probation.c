@@ -39,12 +39,12 @@ void tr_probation_go_back(troupe_t *rt) {
   tr_probation_end(rt);
   int rc = tr_runtime_reload(rt, &options, NULL, NULL);
   if (rc < 0)
-    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.stays", "version=%u failures=%u error=\"%s\" (it could not go back)", number, failures,
+    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.stays", "code=%u failures=%u error=\"%s\" (it could not go back)", number, failures,
                  rt->error.text);
   else if (canary)
-    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.undone", "version=%u failures=%u (more than %u: the canary is gone, version %u serves all)", number,
+    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.undone", "code=%u failures=%u (more than %u: the canary is gone, code %u serves all)", number,
                  failures, rt->probation.limit, before);
   else
-    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.undone", "version=%u failures=%u (more than %u: version %u serves again, as %u)", number,
+    tr_log_write(&rt->log, TR_LOG_ERROR, "reload.undone", "code=%u failures=%u (more than %u: code %u serves again, as %u)", number,
                  failures, rt->probation.limit, before, tr_script_number(rt->script));
 }

@@ -19,16 +19,16 @@ static int reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn 
 static int leave_canary(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {
   tr_reload_options undo = { .undo = true, .trial = options->trial };
   uint32_t serves = tr_script_number(rt->script);
-  if (options->to > serves) return tr_runtime_fail(rt, TR_ENOT_FOUND, "there is no version %u to go back to: %u serves now", options->to, serves);
+  if (options->to > serves) return tr_runtime_fail(rt, TR_ENOT_FOUND, "there is no code %u to go back to: %u serves now", options->to, serves);
   if (options->trial && options->to < serves)
-    return tr_runtime_fail(rt, TR_EINVALID, "version %u is a canary: what going back to %u would do can be told once it is undone (--undo)",
+    return tr_runtime_fail(rt, TR_EINVALID, "code %u is a canary: what going back to %u would do can be told once it is undone (--undo)",
                            tr_script_canary(rt->script, NULL), options->to);
   int rc = reload(rt, &undo, told, ud);
   return rc < 0 || options->to == serves ? rc : reload(rt, options, told, ud);
 }
 
 static int refuse_pinned(troupe_t *rt) {
-  return tr_runtime_fail(rt, TR_EINVALID, "version %u is pinned: nothing is reloaded before that is over (--unpin)", tr_script_number(rt->script));
+  return tr_runtime_fail(rt, TR_EINVALID, "code %u is pinned: nothing is reloaded before that is over (--unpin)", tr_script_number(rt->script));
 }
 
 int tr_runtime_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud) {

@@ -110,11 +110,11 @@ static int take(tr_staged *self, tr_buf *out, tr_error *error) {
   uint32_t now = tr_script_number(rt->script);
   tr_reload_options options = { .prepared = (const tr_prepared *const *)self->prepared };
   if (!self->taken && now != self->before)
-    return tr_error_set(error, TR_EUNAVAILABLE, "version %u was loaded meanwhile: what was staged for after %u is let go", now, self->before);
+    return tr_error_set(error, TR_EUNAVAILABLE, "code %u was loaded meanwhile: what was staged for after %u is let go", now, self->before);
   if (!self->taken && self->files) {
     int rc = tr_runtime_reload(rt, &options, NULL, NULL);
     if (rc < 0) return tr_error_set(error, rc, "%s", rt->error.text);
-    tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=host names=\"%s\" version=%u", rc, tr_script_reloaded(rt->script), tr_script_number(rt->script));
+    tr_log_write(&rt->log, TR_LOG_INFO, "reload", "files=%d by=host names=\"%s\" code=%u", rc, tr_script_reloaded(rt->script), tr_script_number(rt->script));
   }
   if (!self->taken) drop_texts(self);
   self->taken = true;
@@ -128,10 +128,10 @@ static int go_back(tr_staged *self, tr_buf *out, tr_error *error) {
   uint32_t now = tr_script_number(rt->script);
   tr_reload_options options = { .to = self->before, .again = true }; /* nothing was wrong with it here */
   if (self->taken && !self->went_back && self->files) {
-    if (now != self->after) return tr_error_set(error, TR_EUNAVAILABLE, "version %u was loaded meanwhile, it stays", now);
+    if (now != self->after) return tr_error_set(error, TR_EUNAVAILABLE, "code %u was loaded meanwhile, it stays", now);
     int rc = tr_runtime_reload(rt, &options, NULL, NULL);
     if (rc < 0) return tr_error_set(error, rc, "%s", rt->error.text);
-    tr_log_write(&rt->log, TR_LOG_WARN, "reload.undone", "version=%u by=host (another worker could not; version %u serves again, as %u)", self->after,
+    tr_log_write(&rt->log, TR_LOG_WARN, "reload.undone", "code=%u by=host (another worker could not; code %u serves again, as %u)", self->after,
                  self->before, tr_script_number(rt->script));
   }
   self->went_back = self->taken = true; /* TAKE that comes late is not to be followed */

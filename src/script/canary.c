@@ -132,7 +132,7 @@ bool tr_script_class_canary(const tr_class *core_class, tr_canary_about *out) {
 bool tr_canary_refuses(const tr_script_class *class_, tr_turn *turn) {
   char text[300];
   if (!class_->fresh || tr_class_is_canary(class_, tr_name_view(turn->agent->key))) return false;
-  snprintf(text, sizeof text, "no agent type \"%.100s\" here for this key: it is of a canary, version %u", class_->def->type, class_->canary->number);
+  snprintf(text, sizeof text, "no agent type \"%.100s\" here for this key: it is of a canary, code %u", class_->def->type, class_->canary->number);
   tr_turn_fail(turn, TR_ENOT_FOUND, text);
   return true;
 }
@@ -271,15 +271,15 @@ static bool is_still(tr_script *script, const tr_swap *swap) {
 static int check_files(tr_script *script, const tr_reloading *p, tr_error *error) {
   for (size_t i = 0; i < p->swap_count; i++)
     if (p->swaps[i].staged && !is_still(script, &p->swaps[i]))
-      return tr_error_set(error, TR_EINVALID, "%s has changed since version %u began as a canary: first promote that or undo it (--promote, --undo)",
+      return tr_error_set(error, TR_EINVALID, "%s has changed since code %u began as a canary: first promote that or undo it (--promote, --undo)",
                           p->swaps[i].file->name, script->last_number);
   return 0;
 }
 
 static int refuse(const tr_script *script, tr_error *error) {
   char which[TR_CANARY_TEXT];
-  if (!tr_script_canary(script, which)) return tr_error_set(error, TR_ENOT_FOUND, "there is no canary: version %u serves all", script->number);
-  return tr_error_set(error, TR_EINVALID, "version %u is a canary (%s): first promote it or undo it (--promote, --undo)", script->last_number, which);
+  if (!tr_script_canary(script, which)) return tr_error_set(error, TR_ENOT_FOUND, "there is no canary: code %u serves all", script->number);
+  return tr_error_set(error, TR_EINVALID, "code %u is a canary (%s): first promote it or undo it (--promote, --undo)", script->last_number, which);
 }
 
 int tr_canary_step(tr_script *script, const tr_reload_options *options, size_t *changed, tr_reloading **out, tr_error *error) {

@@ -160,6 +160,20 @@ static void tell(lua_State *L, breaking *self, const tr_turn *turn) {
 
 static bool computes(const tr_turn *turn) { return turn->user && strcmp(tr_turn_doing(turn), "computing") == 0; }
 
+bool tr_script_stuck(const tr_agent *agent, tr_stuck *out) {
+  if (!tr_script_class_of(agent->class_)) return false;
+  for (const tr_turn *turn = agent->turn; turn; turn = turn->below) {
+    const tr_lua_turn *lt = turn->user;
+    lua_Debug ar;
+    if (!computes(turn) || lt->def->program || lt->meter.spent < TR_STUCK) continue;
+    int line = tr_fail_line(lt->co, &ar);
+    *out = (tr_stuck){ .type = tr_turn_what(turn), .ran = lt->meter.spent };
+    snprintf(out->at, sizeof out->at, "%s:%d", ar.short_src, line);
+    return true;
+  }
+  return false;
+}
+
 static int break_off(lua_State *L, void *ud) {
   breaking *self = ud;
   int count = 0;

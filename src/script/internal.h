@@ -93,6 +93,7 @@ bool tr_code_find(const tr_code *code, const char *path, tr_slice *text);
 /* --- own.c: a state of its own for each instance (vm = "own") --- */
 typedef struct tr_own tr_own;
 int tr_own_run(tr_script_class *class_, tr_turn *turn); /* as tr_lua_run; does not raise */
+int tr_own_catch_up(tr_own *own, tr_instance *instance, tr_error *error); /* after a reload: its new version runs; does not raise */
 void tr_own_leave(tr_own *own); /* its instance has left memory */
 void tr_owns_close(tr_script *script); /* all of a home */
 void tr_owns_plug(tr_script *script);  /* they have serializers now */
@@ -113,6 +114,8 @@ typedef struct tr_instance_more { /* what few instances need */
   tr_time output_from;  /* output.c: the second that is counted, and its lines */
   uint64_t output_lines;
   void *server;         /* serve.c: of the runtime; NULL: none */
+  tr_link late;         /* late.c: of the home's */
+  tr_instance *late_instance;
 } tr_instance_more;
 
 /* --- state.c --- */
@@ -162,6 +165,7 @@ struct tr_script {
   tr_address passing[2]; /* an agent's and a topic's that is not remembered: until the next one */
   const void *seen[TR_RECENT / 2][2]; /* strings of those */
   tr_link files, classes;
+  tr_link late;         /* late.c: tr_instance_more of those that are to come to their code; of a home */
   tr_instance_more no_more; /* of instances that have none of their own */
   unsigned programs;    /* running ones */
   int exit_status;
@@ -431,6 +435,7 @@ struct tr_instance { /* a userdata; its user value is `self`. A million of them 
   bool live;   /* it was brought to its state: its INIT turn went well, or it needed none */
   bool stored; /* in the file of the end already */
   bool has_self, pinned; /* pinned: its migration failed, so it stays on its version */
+  bool late; /* a reload left it behind, with an open turn: its end lists it (late.c) */
   bool anew; /* its canary was undone, and there is no way back for its state: it begins anew */
   uint32_t account; /* of its memory */
 };
@@ -447,6 +452,11 @@ tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *a
 void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
 /* Bring it to the class' definition before a turn. lua: the instance at `at` */
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
+/* late.c: a reload leaves it as it is, and this is to be its code: it follows when its open turns have ended. None of these raises. */
+void tr_instance_left_behind(tr_instance *instance, const tr_definition *def);
+void tr_instance_list_late(tr_instance *instance) TR_COLD; /* a turn of one that is late has ended */
+int tr_instance_catch_up(tr_instance *instance, tr_error *error); /* in its state; it may be gone then */
+void tr_script_catch_up(tr_script *home) TR_COLD; /* some of those */
 /* Make `self` from the default state (not a function). */
 void tr_instance_make_self(lua_State *L, tr_instance *instance, int at);
 /* The table on the top becomes `self`: methods behind it; a clash is an error text, else NULL. [-1, +0, m] */

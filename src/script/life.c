@@ -115,6 +115,7 @@ void tr_instance_forget(tr_instance *instance) {
     if (life->failed) tr_free(mem, life->failed, strlen(life->failed) + 1);
     TR_DELETE(mem, life);
   }
+  tr_link_remove(&more->late);
   if (more->before_ref && lua_checkstack(instance->class_->script->L, 4))
     luaL_unref(instance->class_->script->L, LUA_REGISTRYINDEX, more->before_ref);
   if (more->before) {

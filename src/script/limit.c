@@ -21,7 +21,6 @@
 #include "script/internal.h"
 
 #define CALL_MOST TR_SECONDS(30) /* for code that is no turn: loading, save, migrate */
-#define STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 
 #define TICK_HEAVY 500
 #define HEAVY_MOST 8 /* then it is 3 */
@@ -59,7 +58,7 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
   meter->spent = 0;
   meter->time_limit = def->turn_time;
   meter->since = 0;
-  meter->warn_at = STUCK;
+  meter->warn_at = TR_STUCK;
   meter->waits = 0;
   meter->preempted = meter->killed = meter->closely = false;
   meter->heavy = def->script->accounts[def->script->owner].heavy;

@@ -4,6 +4,7 @@
 #define TR_SCRIPT_LIMITS_H
 
 /* --- limit.c: what bounds the running code --- */
+#define TR_STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 typedef struct tr_meter {
   uint64_t used, limit;  /* instructions */
   tr_time spent, time_limit; /* of running time; looked at where the hook comes, and at waits */

@@ -3,7 +3,7 @@
  *
  * An idle instance is migrated on itself, with a clone kept to go back to until the reload is taken; in a trial it is the copy that is
  * migrated. Then, when nothing can fail any more, it settles: new methods, defaults, timers. One with an open turn is left alone; it
- * comes to its code at its next turn (class.c). What is special where a canary is undone: canary.c. */
+ * comes to its code when that has ended (late.c). What is special where a canary is undone: canary.c. */
 #include "script/reloading.h"
 
 #define GARBAGE_MOST (32u << 20)
@@ -73,7 +73,7 @@ static int migrate_class(lua_State *L, plan *p, const pair *self) {
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(self->class_->core_class, agent));) {
     const tr_instance *instance = agent->user;
     const tr_definition *def = tr_reloading_target(p, self, agent);
-    if (!is_idle(agent) || instance->def->version == def->version || def->own) continue; /* own.c: at its next message */
+    if (!is_idle(agent) || instance->def->version == def->version || def->own) continue; /* own.c: soon after */
     if (def->migrate_ref == LUA_NOREF) {
       if (def == self->def) return no_migrate(p, self, instance->def);
       continue; /* out of a canary: it is told when it settles */
@@ -145,7 +145,7 @@ static int settle(lua_State *L, void *ud) {
   const settling *call = ud;
   const pair *self = call->pair;
   tr_need_stack(L, 16);
-  if (self->def->own) return 0; /* they run it in states of their own, before their next message */
+  if (self->def->own) return 0; /* they run it in states of their own (late.c) */
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(self->class_->core_class, agent));) {
     tr_instance *instance = agent->user;
     tr_definition *def = tr_reloading_target(call->p, self, agent);
@@ -187,6 +187,7 @@ void tr_reloading_settle(plan *p, pair *self) {
     const tr_definition *def = tr_reloading_target(p, self, agent);
     if (instance->def != def || p->reach == TR_FOR_ALL) instance->pinned = false;
     tr_script_timers_sync(instance, def);
+    tr_instance_left_behind(instance, def);
   }
   if (tr_script_protect(p->script, settle, &call, NULL))
     tr_log_write(tr_core_log(p->script->core), TR_LOG_WARN, "reload.late",

@@ -12,7 +12,8 @@
  * above it, and only this agent ever collects this garbage.
  *
  * The instance knows its type by a tr_script_class of its own (`part`), whose `whole` is that of the home. After a reload the new
- * version is run here before the instance's next message; what fails then leaves this one instance on the old code. */
+ * version is run here when no turn of the instance is open (late.c), at the latest before its next message; what fails then leaves this one
+ * instance on the old code. */
 #include "script/internal.h"
 
 struct tr_own {
@@ -132,7 +133,7 @@ static tr_own *own_new(tr_script_class *class_, const tr_definition *model, tr_e
   return NULL;
 }
 
-static void follow(tr_own *own, const tr_definition *model, tr_turn *turn) {
+static void follow(tr_own *own, const tr_definition *model, const tr_agent *agent) {
   tr_error error;
   char name[200];
   tr_error_init(&error);
@@ -140,9 +141,21 @@ static void follow(tr_own *own, const tr_definition *model, tr_turn *turn) {
     own->script.options.memory_limit = own->part.def->memory + own->part.def->memory / 16;
     return;
   }
-  tr_agent_name(turn->agent, name, sizeof name);
+  tr_agent_name(agent, name, sizeof name);
   tr_log_write(tr_core_log(own->script.core), TR_LOG_ERROR, "reload.failed", "agent=%s error=\"%s: %s\" (it stays on the old version)", name,
                tr_error_name(error.code), error.text);
+}
+
+int tr_own_catch_up(tr_own *own, tr_instance *instance, tr_error *error) {
+  const tr_definition *model = tr_class_code(own->part.whole, instance->agent);
+  own->entered++;
+  if (own->script.code != model->code) follow(own, model, instance->agent);
+  int rc = tr_instance_catch_up(instance, error);
+  if (rc && tr_meter_own_refused(&own->script, model, "its state was brought to new code", error)) rc = error->code;
+  own->script.refused = 0;
+  own->entered--;
+  if (!own->entered && own->left) own_free(own);
+  return rc;
 }
 
 /* --- a turn --- */
@@ -163,7 +176,7 @@ int tr_own_run(tr_script_class *class_, tr_turn *turn) {
   tr_own *own = instance ? instance->class_->script->own : own_new(class_, model, &error);
   if (!own) return cannot_be_made(class_->script, turn, &error);
   own->entered++;
-  if (!turn->user && own->script.code != model->code) follow(own, model, turn);
+  if (!turn->user && own->script.code != model->code) follow(own, model, turn->agent);
   int result = tr_foreign_run(&own->part, turn);
   own->entered--;
   if (!own->entered && (own->left || (!instance && !turn->agent->user))) own_free(own);

@@ -99,7 +99,7 @@ static int check_undone(const plan *p) {
   }
   if (!same) return 0;
   p->script->held = true;
-  return tr_error_set(p->error, TR_EINVALID, "%s is still what version %u was, and that was taken back: change it, or insist (--again)",
+  return tr_error_set(p->error, TR_EINVALID, "%s is still what code %u was, and that was taken back: change it, or insist (--again)",
                       same->name, same->undone_number);
 }
 

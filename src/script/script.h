@@ -292,6 +292,9 @@ bool tr_script_agent_about(const tr_agent *agent, tr_script_agent *about);
 /* Append members of a JSON object, each with a comma before it: type, messages, subscriptions; timers; open turns with their tracebacks;
  * state (about `limit` bytes of it). Runs none of its code. err: TR_EINVALID, TR_EMEMORY. */
 int tr_script_inspect(const tr_agent *agent, size_t limit, tr_buf *out, tr_error *error);
+/* Its turn that computes for so long that the log tells of it (turn.stuck); at: "file:line". False: there is none. */
+typedef struct tr_stuck { const char *type; tr_time ran; char at[200]; } tr_stuck;
+bool tr_script_stuck(const tr_agent *agent, tr_stuck *out);
 /* End its turn that computes; where there is none, and `waiting`, those that wait: their number. Their traceback is appended to out. err:
  * TR_EINVALID where there is none, TR_EMEMORY. */
 int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error);

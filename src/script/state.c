@@ -119,7 +119,11 @@ int tr_script_step(tr_script *script, tr_time now, unsigned turns) {
   lua_pushcfunction(L, step_main);
   lua_pushlightuserdata(L, &call);
   int status = lua_pcall(L, 1, 0, 0);
-  if (status == LUA_OK) return call.more;
+  if (status == LUA_OK) {
+    if (tr_list_empty(&script->late)) return call.more;
+    tr_script_catch_up(script);
+    return 1;
+  }
   tr_error error;
   tr_error_init(&error);
   script->running = NULL;
@@ -191,6 +195,7 @@ void tr_script_init(tr_script *script, tr_mem *mem) {
   tr_list_init(&script->letters);
   tr_list_init(&script->futures);
   tr_list_init(&script->settled);
+  tr_list_init(&script->late);
 }
 
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error) {

@@ -51,6 +51,7 @@ static void close_turn(tr_lua_turn *lt) {
   tr_name_unref(lt->reply_type);
   lt->reply_type = NULL;
   tr_definition_unref(lt->def);
+  if (lt->instance->late) tr_instance_list_late(lt->instance);
   tr_lua_turn_give(script, lt);
 }
 
@@ -447,7 +448,7 @@ static int begin(lua_State *L, tr_script_class *class_, tr_turn *turn) {
   else instance = tr_instance_push(L, class_, turn->agent);
   int at = lua_gettop(L);
   class_->script->owner = instance->account;
-  if (instance->def != class_->def || divided) tr_instance_adopt(L, instance, at);
+  if ((instance->def != class_->def || divided) && !(turn->below && tr_turn_is_visit(turn))) tr_instance_adopt(L, instance, at); /* a console waits for nobody */
   if (instance->def->program) {
     if (turn->kind == TR_TURN_INIT) return begin_program(L, instance, at, turn);
     unhandled(class_, turn);

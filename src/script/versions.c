@@ -63,9 +63,9 @@ void tr_file_undone(tr_script_file *file, const tr_version *bad) {
 int tr_version_check(const tr_script *script, uint32_t number, tr_error *error) {
   uint32_t oldest = tr_script_oldest(script);
   if (number > script->number)
-    return tr_error_set(error, TR_ENOT_FOUND, "there is no version %u: %u serves now", number, script->number);
+    return tr_error_set(error, TR_ENOT_FOUND, "there is no code %u: %u serves now", number, script->number);
   if (number < oldest)
-    return tr_error_set(error, TR_ENOT_FOUND, "version %u is not kept any more: %u serves now, and the oldest that is kept is %u", number,
+    return tr_error_set(error, TR_ENOT_FOUND, "code %u is not kept any more: %u serves now, and the oldest that is kept is %u", number,
                         script->number, oldest);
   return 0;
 }
