@@ -163,6 +163,34 @@ CHECK_CASE(each_right_that_is_missing_is_named) {
   stage_free(s);
 }
 
+CHECK_CASE(what_is_refused_is_in_the_log_by_who_and_right_with_doubling) {
+  set(usual);
+  channel(worker, "w");
+  pcall *c = channel(caller, "c");
+  for (int i = 0; i < 5; i++) denied(worker, "RegisterAgent", "w", register_bytes(i % 2 ? "one" : "two"));
+  CHECK_INT(stage_logged(s, "access.denied"), ==, 3);
+  has(stage_line(s, "access.denied"), "client=w reason=\"token:w may not (register = one in the host's rights would grant it)\" count=4");
+  denied(worker, "AddSubscription", "w", subscription_bytes("4", 2, "other", "echo"));
+  has(stage_line(s, "access.denied"), "token:w may not (subscribe = other");
+  say(c, request("1", "echo", "2", "hi"));
+  expect_error(c, "1", "permission_denied: ");
+  has(stage_line(s, "access.denied"), "client=c reason=\"token:c may not (call = echo/2");
+  CHECK_INT(stage_logged(s, "access.denied"), ==, 5);
+  stage_free(s);
+}
+
+CHECK_CASE(the_nearest_type_is_named_to_who_may_call_it) {
+  set("[token:w]\nregister = *\n[token:c]\ncall = greetr/* greeter/1\nsender = asker\n");
+  channel(worker, "w");
+  pcall *c = channel(caller, "c");
+  reg(worker, "w", "greeter");
+  say(c, request("1", "greetr", "1", "hi"));
+  expect_error(c, "1", "not_found: agent type greetr is not registered (did you mean greeter?)");
+  say(c, request("2", "greetr", "2", "hi"));
+  CHECK_TEXT(error_of(hear(c)), "not_found: agent type greetr is not registered");
+  stage_free(s);
+}
+
 /* ---- operators ---- */
 
 static tr_visitor *visitor;

@@ -10,8 +10,8 @@ static stage *s;
 static peer *slow_peer, *sender_peer, *quick_peer;
 static pcall *slow, *sender, *quick;
 
-static void set(bool block) {
-  tr_host_options o = { .session_bytes = BOUND, .block_senders = block };
+static void set_bound(bool block, uint64_t bound) {
+  tr_host_options o = { .session_bytes = bound, .block_senders = block };
   s = stage_new(&o);
   slow_peer = peer_new(s, "10.0.0.1:1", NULL);
   sender_peer = peer_new(s, "10.0.0.2:1", NULL);
@@ -25,6 +25,8 @@ static void set(bool block) {
   sub(quick_peer, "quick", "2", "news", "q");
   slow_peer->stalled = true;
 }
+
+static void set(bool block) { set_bound(block, BOUND); }
 
 static void flood(void) {
   char head[16];
@@ -83,6 +85,25 @@ CHECK_CASE(its_senders_are_held_back_where_that_is_chosen_and_nothing_is_lost) {
   CHECK_INT(stage_told(s, "client.slow"), ==, 1);
   say(sender, event("flood", "more", "1"));
   CHECK_TEXT(topic_of(hear(slow)), "flood");
+  stage_free(s);
+}
+
+CHECK_CASE(nothing_is_lost_however_small_the_bound_is) {
+  set_bound(true, 64 << 10); /* a sixteenth of what a sender may have on its way */
+  say(slow, request("7", "q", "k", "1"));
+  slow_peer->stalled = false;
+  tr_slice id = request_id(hear(quick));
+  slow_peer->stalled = true;
+  for (int i = 0; i < 100; i++) say(sender, event("flood", "k", big(50000)));
+  stage_run(s);
+  CHECK_INT(tr_rpc_queued(sender->call), >, 0);
+  say(quick, response(id, "\"answer\"")); /* and an answer still passes */
+  stage_run(s);
+  CHECK_INT(stage_told(s, "client.stuck"), ==, 0);
+  slow_peer->stalled = false;
+  stage_run(s);
+  CHECK_INT(slow->count, ==, 101);
+  CHECK_INT(stage_stats(s).dead_letters, ==, 0);
   stage_free(s);
 }
 

@@ -280,6 +280,42 @@ CHECK_CASE(a_subscription_that_is_there_already_does_no_harm_and_is_tried_again)
   stage_free(s);
 }
 
+static void refuse_sub(void) {
+  fcall_answer(fake_call(f, "RegisterAgent", 0), 0, "");
+  fcall_answer(fake_call(f, "AddSubscription", 1), 0, ""); /* "a:" */
+  fcall_answer(fake_call(f, "AddSubscription", 0), 7, "t may not");
+  stage_run(s);
+}
+
+CHECK_CASE(a_refused_subscription_is_told_with_its_text_and_tried_again) {
+  proc *p = set(false, "a", "x");
+  f->manual = true;
+  start(p);
+  refuse_sub();
+  CHECK_INT(p->state, ==, TR_WORKER_JOINING);
+  CHECK_STR(p->reason, "the subscription to x is refused: t may not");
+  CHECK_INT(tr_worker_refused_as(p->worker), ==, TR_EPERMISSION);
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(f->adds, ==, 3);
+  fcall_answer(fake_call(f, "AddSubscription", 0), 7, "t may not");
+  stage_run(s);
+  CHECK_INT(p->reasons, ==, 1);
+  CHECK_INT(stage_logged(s, "subscription.refused"), ==, 1);
+  CHECK(strstr(stage_line(s, "subscription.refused"), "topic=x reason=\"the subscription to x") != NULL);
+  fake_break(f); /* what is said then is why it is away; after that, why it has not joined */
+  stage_sleep(s, TR_SECONDS(1));
+  CHECK_INT(p->reasons, ==, 2);
+  refuse_sub();
+  CHECK_INT(p->reasons, ==, 3);
+  CHECK_STR(p->reason, "the subscription to x is refused: t may not");
+  CHECK_INT(stage_logged(s, "subscription.refused"), ==, 1);
+  stage_sleep(s, TR_SECONDS(6));
+  fcall_answer(fake_call(f, "AddSubscription", 0), 0, "");
+  stage_run(s);
+  CHECK_INT(p->state, ==, TR_WORKER_JOINED);
+  stage_free(s);
+}
+
 CHECK_CASE(a_refusal_for_another_reason_is_told_with_its_text) {
   proc *p = set(false, "a", NULL);
   f->manual = true;

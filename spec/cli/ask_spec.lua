@@ -70,6 +70,8 @@ describe("from outside", function()
     assert.equal(1, status)
     assert.matches("^troupe: call: not_found: .*nobody", err)
     assert.equal("", out)
+    err = select(3, sh.troupe { "call", "clrek", "Ask", "--host", address })
+    assert.equal("troupe: call: not_found: agent type clrek is not registered (did you mean clerk?)\n", err)
   end)
 
   it("call gives up at --timeout", function()

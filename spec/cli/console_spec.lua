@@ -40,6 +40,7 @@ return {
       Slow = function(_, _, ctx) ctx:sleep(1000) end,
       News = function() end, Tick = function() end } },
   { type = "limited", limits = { instructions = 1e6 }, state = { n = 1 }, failures = { limit = 1, action = "stop" }, on = { Add = function() return 1 end } },
+  { type = "fat", limits = { memory = "300K" }, state = { n = 1 }, on = { Add = function(self, m) self[#self + 1] = m end } },
   { type = "own", vm = "own", state = { n = 1 }, methods = { twice = function(self) return 2 * self.n end },
     on = { Add = function(self) self.n = self.n + 1 return self.n end } },
   { type = "starter", autostart = true, on = { Go = function(_, m, ctx) ctx:send(m.to, m.what) end, Flood = function(_, m, ctx)
@@ -51,6 +52,9 @@ return {
       ctx:call("counter/a", "Add", { n = 5 })
       ctx:pcall("counter/a", "Fail")
       ctx:call("limited", "Add")
+      local list = {}
+      for n = 1, 5000 do list[n] = n end
+      for _ = 1, 4 do ctx:pcall("fat", "Add", list) end
       ctx:send("counter/slow", "Slow")
       print "up"
     end } }
@@ -123,6 +127,12 @@ describe("a console on a live process", function()
     end
     local _, _, err = ask("trace", "nobody")
     assert.matches('no agent "nobody" lives here', err, 1, true)
+  end)
+
+  it("repl says who has too much memory, and no place where there is none", function()
+    local _, _, problem = repl("fat", "self.n\n")
+    assert.matches("limit_exceeded: fat/default, console: it keeps more than 300 KB of memory", problem, 1, true)
+    assert.is_nil(problem:find("?:", 1, true))
   end)
 
   it("repl evaluates in the agent's environment, one line after the other", function()

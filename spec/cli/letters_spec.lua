@@ -54,6 +54,32 @@ describe("troupe deadletters", function()
   end)
 end)
 
+describe("dead letters of a host", function()
+  before_each(function()
+    folder = process.tmpdir()
+    env = { XDG_RUNTIME_DIR = folder }
+  end)
+
+  it("of a client that does not come back are listed once, and published to who listens", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = process.troupe({ "host", "--listen", address, "--grace", "1" }, { env = env })
+    host:wait_line("^listening")
+    local reader = process.troupe { "worker", "--host", address, script("r.lua", [[return { type = "reader", subscriptions = { "troupe.dead_letter" }, on = {
+      DeadLetter = function(_, m) print(m.topic, m.type, m.body.n, m.reason, m.error) end } }]]) }
+    reader:wait_line("^joined")
+    local gone = process.troupe { "worker", "--host", address, script("g.lua", [[return { type = "gone", subscriptions = { "news" }, on = { Ping = function() end } }]]) }
+    gone:wait_line("^joined")
+    gone:kill("sigkill")
+    gone:wait()
+    host:wait_line("client.left", nil, "err")
+    for n = 1, 2 do assert.equal(0, (sh.troupe { "publish", "news", "Ping", ('{"n":%d}'):format(n), "--host", address })) end
+    for n = 1, 2 do reader:wait_line(("^news/default\tPing\t%d\tunavailable\tits client did not come back$"):format(n)) end
+    local _, out = ask("deadletters", "--pid", tostring(host.pid))
+    local _, count = out:gsub("its client did not come back", "")
+    assert.equal(2, count)
+  end)
+end)
+
 describe("a host", function()
   before_each(function() folder = process.tmpdir() end)
 

@@ -66,6 +66,27 @@ describe("troupe ps", function()
     env = { XDG_RUNTIME_DIR = folder }
   end)
 
+  it("counts what --compress has made smaller between a host and a worker", function()
+    local address = "unix:" .. folder .. "/h"
+    local host = process.troupe({ "host", "--listen", address, "--compress", "1K" }, { env = env })
+    host:wait_line("^listening")
+    local worker = process.troupe({ "worker", "--host", address, "--compress", "1K", "agents/echo.lua" }, { env = env })
+    worker:wait_line("^joined")
+    local text = ("x"):rep(50000)
+    local status, out = sh.troupe({ "call", "echo", "Any", ('{"text":"%s"}'):format(text), "--host", address }, { env = env })
+    assert.equal(0, status)
+    assert.matches(text, out, 1, true)
+    assert.equal(0, (sh.troupe({ "call", "echo", "Any", '{"text":"short"}', "--host", address }, { env = env })))
+    for _, p in ipairs { host, worker } do
+      local _, json = ask("ps", "--json", "--pid", tostring(p.pid))
+      local deflated, from, to = json:match('"deflated":(%d+),"deflated_from":(%d+),"deflated_to":(%d+)')
+      local inflated, came, became = json:match('"inflated":(%d+),"inflated_from":(%d+),"inflated_to":(%d+)')
+      assert.same({ p == host and "2" or "1", "1" }, { deflated, inflated }, json) -- the host: to the worker, and to who asked
+      assert.is_true(tonumber(from) > 50000 and tonumber(to) < 5000, json)
+      assert.is_true(tonumber(became) > 50000 and tonumber(came) < 5000, json)
+    end
+  end)
+
   it("lists processes, doors, agents", function()
     local p = start()
     local status, out, err = ask("ps")

@@ -76,4 +76,12 @@ describe("troupe tunnel", function()
     assert.equal(2, status)
     assert.matches("%-%-host is missing", err)
   end)
+
+  it("leads to another machine in plaintext only where it is told to", function()
+    local status, _, err = sh.troupe { "tunnel", "--listen", "127.0.0.1:0", "--host", "192.0.2.1:1" }
+    assert.equal(1, status)
+    assert.matches("leads to another machine by TLS (tls:192.0.2.1:1; --insecure if the network is trusted)", err, 1, true)
+    local p = process.troupe { "tunnel", "--listen", "127.0.0.1:0", "--host", "192.0.2.1:1", "--insecure" }
+    p:wait_line("^listening ")
+  end)
 end)

@@ -24,6 +24,7 @@ describe("a runtime with several uplinks", function()
     local a, b = host(), host()
     worker(script("at_a.lua", echo:format("one", "a")), a)
     worker(script("at_b.lua", echo:format("two", "b")), b)
+    worker(script("near.lua", echo:format("twos", "a")), a) -- which a names as the nearest to "two"
     worker(script("both.lua", echo:format("both", "a")), a)
     worker(script("both2.lua", echo:format("both", "b")), b)
     local status, out, err = sh.troupe { "run", "--host", a, "--host", b, script("p.lua", [[return function(ctx)

@@ -27,6 +27,20 @@ describe("in plain Lua", function()
     assert.is_true(lines <= 40, lines .. " lines")
   end)
 
+  it("the example of a pool runs, with a host of its own or another's, and is at most 40 lines", function()
+    local host = process.troupe { "run", "examples/pool/shop.lua", "--listen", "127.0.0.1:0" }
+    for _, address in ipairs { "", (select(2, host:wait_line("^listening (.*)$"))) } do
+      local status, out, err = sh("LUA_CPATH='" .. build .. "/?.so;;' lua5.4 examples/pool/pool.lua " .. address)
+      assert.equal("", err)
+      assert.equal("20 calls are open\n20 answers, all together 1050\n20 sold today\nnot_found: agent type nobody is not registered\n", out)
+      assert.equal(0, status)
+    end
+    for _, name in ipairs { "pool", "shop" } do
+      local _, lines = process.read_file("examples/pool/" .. name .. ".lua"):gsub("\n", "")
+      assert.is_true(lines <= 40, lines .. " lines")
+    end
+  end)
+
   it("the README's program runs", function()
     local program = process.read_file("README.md"):match("\n```Lua\n(.-)\n```")
     local status, out, err = lua(program)

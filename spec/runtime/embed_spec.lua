@@ -1,4 +1,4 @@
--- examples/embed, built as its user would build it, against both libraries.
+-- examples/embed and examples/pool, built as their user would build it, against both libraries.
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
 
@@ -16,19 +16,34 @@ local function lines_sorted(text)
   return table.concat(lines, "\n") .. "\n"
 end
 
+local function built(source, libraries)
+  local out = process.tmpdir() .. "/program"
+  local status, _, err = sh(("cc -std=c11 -Wall -Wextra -Werror%s -Iinclude %s %s -o %s"):format(flags, source, libraries, out))
+  assert.equal("", err)
+  assert.equal(0, status)
+  return out
+end
+
+describe("examples/pool/pool.c", function()
+  it("calls over five connections to a host, and is at most 40 lines", function()
+    local host = process.troupe { "run", "examples/pool/shop.lua", "--listen", "127.0.0.1:0" }
+    local _, address = host:wait_line("^listening (.*)$")
+    local status, out, err = sh { built("examples/pool/pool.c", "-L" .. build .. " -ltroupe -Wl,-rpath," .. build), address }
+    assert.equal("", err)
+    assert.equal("20 answers, all together 1050\n", out)
+    assert.equal(0, status)
+    local _, lines = process.read_file("examples/pool/pool.c"):gsub("\n", "")
+    assert.is_true(lines <= 40, lines .. " lines")
+  end)
+end)
+
 describe("examples/embed", function()
   for name, libraries in pairs {
     ["the static library"] = build .. "/libtroupe.a $(pkg-config --libs lua5.4 libuv libnghttp2 zlib yajl libssl libcrypto) -lm -pthread",
     ["the shared library"] = "-L" .. build .. " -ltroupe -Wl,-rpath," .. build,
   } do
     it("works with " .. name, function()
-      local out = process.tmpdir() .. "/embed"
-      local status, _, err = sh(("cc -std=c11 -Wall -Wextra -Werror%s -Iinclude examples/embed/main.c %s -o %s")
-        :format(flags, libraries, out))
-      assert.equal("", err)
-      assert.equal(0, status)
-      local text
-      status, text, err = sh { out }
+      local status, text, err = sh { built("examples/embed/main.c", libraries) }
       assert.equal("", err)
       assert.equal(0, status)
       assert.equal(lines_sorted(expected), lines_sorted(text))

@@ -17,12 +17,15 @@ typedef struct cli_ask {
   tr_timer timer;          /* until it has joined */
   tr_time begin, deadline;
   bool joined, done, stays, one_way;
+  char reason[300];        /* why it could not join, the last one; "": none */
   troupe_value_t *body;
   tr_slice wait[WAIT_MAX];
   size_t wait_count;
   long left;               /* subscribe: events still wanted; -1: any number */
   void (*go)(struct cli_ask *ask);
 } cli_ask;
+
+static void go_subscribe(cli_ask *ask); /* it alone registers something that may be refused */
 
 static void finish(cli_ask *ask, int status) {
   if (ask->done) return;
@@ -40,25 +43,42 @@ static void fail(cli_ask *ask, int code, const char *text) {
 /* Not joined in time. What comes after joining has deadlines of its own, which say more. */
 static void on_deadline(tr_timer *timer) {
   cli_ask *ask = TR_CONTAINER(timer, cli_ask, timer);
-  char text[400];
-  snprintf(text, sizeof text, "could not join %s in time (is a host there? troupe host --listen %s starts one)",
-           tr_uplink_address(ask->uplink), tr_uplink_address(ask->uplink));
+  char text[900];
+  const char *address = tr_uplink_address(ask->uplink);
+  if (ask->reason[0]) snprintf(text, sizeof text, "could not join %s in time: %s", address, ask->reason);
+  else snprintf(text, sizeof text, "could not join %s in time (is a host there? troupe host --listen %s starts one)", address, address);
   fail(ask, TROUPE_ETIMEOUT, text);
+}
+
+/* A host that turns us away lets us join for a moment: then it was not the types that were missing. */
+static void fail_wait(cli_ask *ask, int code, const char *said) {
+  char text[900];
+  bool away = ask->reason[0] && tr_worker_get_state(tr_uplink_worker(ask->uplink)) != TR_WORKER_JOINED;
+  if (!*said) said = "the host does not answer";
+  if (away) snprintf(text, sizeof text, "%s (%s: %s)", said, tr_uplink_address(ask->uplink), ask->reason);
+  fail(ask, code, away ? text : said);
 }
 
 static void on_types(void *ud, int code, const char *text) {
   cli_ask *ask = ud;
-  if (code) fail(ask, code, text && *text ? text : "the host does not answer");
+  if (code) fail_wait(ask, code, text ? text : "");
   else if (!ask->done) ask->go(ask);
 }
 
 static void on_uplink(void *ud, tr_uplink *uplink, tr_worker_state state, const char *reason) {
   cli_ask *ask = ud;
   if (ask->done) return;
+  if (reason) snprintf(ask->reason, sizeof ask->reason, "%.*s", (int)tr_utf8_cut(tr_slice_of(reason), sizeof ask->reason - 1), reason);
+  if (state == TR_WORKER_JOINING && reason && ask->go == go_subscribe && (ask->joined || !ask->wait_count)) {
+    int code = tr_worker_refused_as(tr_uplink_worker(uplink));
+    fail(ask, code ? code : TROUPE_EUNAVAILABLE, reason);
+    return;
+  }
   if (state == TR_WORKER_DIALING && reason && !ask->joined && !ask->wait_count) {
     char text[700];
     const char *address = tr_uplink_address(uplink);
-    if (strstr(reason, "certificate")) /* somebody is there, and the reason says what to do */
+    bool there = strstr(reason, "certificate") || strstr(reason, "unauthenticated") || strstr(reason, "permission_denied");
+    if (there) /* and the reason says what to do */
       snprintf(text, sizeof text, "%s: %s", address, reason);
     else
       snprintf(text, sizeof text, "%s: %s (is a host there? troupe host --listen %s starts one; --wait TYPE waits for it)", address, reason, address);

@@ -32,12 +32,15 @@ static void say_checks(cli_operate *op, const troupe_value_t *answer) {
 
 /* ---- a host, from outside ---- */
 
-typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; tr_uplink *uplink; tr_time deadline; bool asked, answered; } visit;
+/* operators: it is no host, but a process's operator's socket */
+typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; tr_uplink *uplink; tr_time deadline; bool asked, answered, operators; } visit;
 
 static void say_away(const char *address, const char *reason) {
   bool there = strstr(reason, "certificate") || strstr(reason, "TLS"); /* somebody is, and the reason says what to do */
   printf("host_away: host %s is away: %s\n      do: ", address, reason);
-  if (there) printf("correct --host, or its certificates (--tls-ca, --tls-cert, --tls-key)\n");
+  if (strstr(reason, "unauthenticated")) printf("correct the token (--token-file, TROUPE_TOKEN) or the certificate (--tls-cert) that is shown to it\n");
+  else if (strstr(reason, "permission_denied")) printf("show another token (--token-file, TROUPE_TOKEN) or certificate (--tls-cert), or grant this one something there (--rights)\n");
+  else if (there) printf("correct --host, or its certificates (--tls-ca, --tls-cert, --tls-key)\n");
   else printf("start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address);
   found = true;
 }
@@ -47,8 +50,9 @@ static void end_visit(visit *v, int code, const char *reason) {
   if (v->answered) return;
   v->answered = true;
   tr_timer_stop(tr_core_timers(tr_runtime_core(v->rt)), &v->timer);
-  if (code) say_away(address, reason && *reason ? reason : "it does not answer");
-  else printf("host %s answers\n", address);
+  v->operators = code && reason && strstr(reason, "/troupe.Admin/Ask"); /* so it says itself (ops/admin.c) */
+  if (code && !v->operators) say_away(address, reason && *reason ? reason : "it does not answer");
+  else if (!code) printf("host %s answers\n", address);
   if (!code && version[0] && strcmp(version, TR_VERSION))
     printf("version: it is troupe %s, this is troupe " TR_VERSION "\n      do: install the same version on both sides\n", version);
   fflush(stdout);
@@ -78,7 +82,7 @@ static void on_time(tr_timer *timer) {
   tr_runtime_exit(v->rt, 0);
 }
 
-static int visit_host(const cli_verb *verb, const cli_args *args, const char *address) {
+static int visit_host(const cli_verb *verb, const cli_args *args, const char *address, bool *operators) {
   visit v = { .verb = verb };
   tr_time timeout;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(5), &timeout)) return CLI_USAGE;
@@ -93,6 +97,7 @@ static int visit_host(const cli_verb *verb, const cli_args *args, const char *ad
   if (rc == CLI_OK) rc = troupe_run(v.rt);
   tr_timer_stop(tr_core_timers(core), &v.timer);
   v.answered = true;
+  *operators = v.operators;
   troupe_free(v.rt);
   return rc;
 }
@@ -118,10 +123,14 @@ static int list_checks(const cli_verb *verb, const cli_args *args) {
 
 static int run_doctor(const cli_verb *verb, cli_args *args) {
   const char *host = cli_get(verb, args, "host");
+  bool process = cli_get(verb, args, "checks") || cli_get(verb, args, "json"), operators = false;
   int asked = 0, rc;
   found = false;
   if (cli_get(verb, args, "checks") && !host && !cli_get(verb, args, "pid")) return list_checks(verb, args);
-  if (host && strncmp(host, "unix:", 5)) return (rc = visit_host(verb, args, host)) ? rc : found ? CLI_FAILED : CLI_OK;
+  if (host && (!process || strncmp(host, "unix:", 5))) {
+    rc = visit_host(verb, args, host, &operators);
+    if (rc || !operators) return rc ? rc : found ? CLI_FAILED : CLI_OK;
+  }
   rc = cli_operate_all(verb, args, "doctor", cli_get(verb, args, "checks") ? say_checks : say_findings, &asked);
   if (rc == CLI_OK && asked == 0)
     return cli_fail(CLI_FAILED, verb->name, CLI_NOBODY "; --host ADDRESS looks at a host elsewhere");
@@ -130,7 +139,7 @@ static int run_doctor(const cli_verb *verb, cli_args *args) {
 
 static const cli_option options[] = {
   { "pid", 'p', "PID", "the process, where several run (all of them)", NULL },
-  { "host", 0, "ADDRESS", "can this host be reached? or unix:SOCKET: the process with this operator's socket", NULL },
+  { "host", 0, "ADDRESS", "can this host be reached? or unix:PATH of an operator's socket: the process behind it", NULL },
   CLI_TLS_OPTIONS,
   { "checks", 0, NULL, "list what is looked for in a process", NULL },
   { "json", 0, NULL, "print what the process answers as it is", NULL },

@@ -62,7 +62,8 @@ static void say_ps(cli_operate *op, const troupe_value_t *answer) {
     const troupe_value_t *door = troupe_value_at(doors, i);
     const char *kind = cli_text(door, "kind");
     bool host = strcmp(kind, "host") == 0;
-    printf("  %s %s%s%s%s", host ? kind : strcmp(kind, "serve") == 0 ? "serving" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"), host ? ")" : "");
+    printf("  %s %s%s%s", host ? kind : strcmp(kind, "serve") == 0 ? "serving" : "listening", cli_text(door, "address"), host ? " (" : "", cli_text(door, "state"));
+    if (host) printf("%s%s)", *cli_text(door, "reason") ? ": " : "", cli_text(door, "reason"));
   }
   const troupe_value_t *code = troupe_value_get(answer, "code");
   if (code && troupe_value_get(code, "pinned")) printf("  code %lld is pinned", (long long)cli_number(code, "serves"));

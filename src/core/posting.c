@@ -71,15 +71,9 @@ int tr_core_no_agent(tr_core *core, tr_msg *msg, const tr_class *class_) {
 
 /* "(did you mean …)" is worth the search: a misspelt type is the commonest mistake. */
 static int unknown_type(tr_core *core, tr_msg *msg) {
-  enum { MOST = 200 };
-  const char *names[MOST + 1];
-  size_t count = 0;
   tr_error error = { 0 };
   const tr_table *types = &core->router->types;
-  for (uint32_t i = 0; i < types->cap && count < MOST; i++)
-    if (types->items[i]) names[count++] = tr_table_key(types, types->items[i])->text;
-  names[count] = NULL;
-  const char *wanted = msg->target_type->text, *nearest = tr_text_nearest(tr_slice_of(wanted), names);
+  const char *wanted = msg->target_type->text, *nearest = tr_router_nearest(core->router, tr_slice_of(wanted), NULL, NULL);
   if (nearest)
     tr_error_set(&error, TR_ENOT_FOUND, "no agent type \"%.200s\" here (did you mean \"%.200s\"?)", wanted, nearest);
   else

@@ -10,6 +10,7 @@
  *
  * The result is made in `scratch`, which grows when a type is registered (there are never more owners than types), not
  * when an event comes: a match can lose its cache to a lack of memory, but never a receiver. */
+#include "base/text.h"
 #include "core/router_impl.h"
 
 #ifdef TR_HOSTILE
@@ -161,6 +162,21 @@ tr_route_type *tr_router_next_type(const tr_router *router, const tr_dest *dest,
   (void)router;
   tr_link *link = after ? after->link.next : dest->types.next;
   return link == &dest->types ? NULL : TR_CONTAINER(link, tr_route_type, link);
+}
+
+/* Those that are near are few, so it is they who are asked about. */
+const char *tr_router_nearest(const tr_router *router, tr_slice type, bool (*may)(void *ud, tr_slice type), void *ud) {
+  const char *names[TR_ROUTER_NEAREST + 1];
+  size_t count = 0, seen = 0;
+  for (uint32_t i = 0; i < router->types.cap && seen < TR_ROUTER_NEAREST; i++) {
+    if (!router->types.items[i]) continue;
+    const tr_name *name = tr_table_key(&router->types, router->types.items[i]);
+    const char *alone[] = { name->text, NULL };
+    seen++;
+    if (!may || (tr_text_nearest(type, alone) && may(ud, tr_name_view(name)))) names[count++] = name->text;
+  }
+  names[count] = NULL;
+  return tr_text_nearest(type, names);
 }
 
 /* ---- matching ---- */

@@ -43,6 +43,10 @@ int tr_router_register(tr_router *router, tr_slice type, tr_dest *dest, tr_dest 
 int tr_router_unregister(tr_router *router, tr_slice type, tr_dest *dest); /* TR_ENOT_FOUND if dest has it not */
 void tr_router_forget(tr_router *router, tr_dest *dest);                    /* all its types */
 tr_dest *tr_router_owner(const tr_router *router, tr_slice type);           /* NULL: nobody */
+/* Of the first TR_ROUTER_NEAREST types that are met the one whose name is nearest to this, of those that may be told (may NULL: all); NULL: none
+ * is near. Borrowed. */
+#define TR_ROUTER_NEAREST 200
+const char *tr_router_nearest(const tr_router *router, tr_slice type, bool (*may)(void *ud, tr_slice type), void *ud);
 /* Iterate a destination's types: start with NULL. `direct`: its owner hears "TYPE:…" though there is no subscription (core/direct.c). */
 typedef struct tr_route_type { tr_link link; tr_name *name; tr_dest *dest; void *user; bool direct; } tr_route_type;
 tr_route_type *tr_router_next_type(const tr_router *router, const tr_dest *dest, tr_route_type *after);

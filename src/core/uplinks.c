@@ -105,7 +105,8 @@ bool tr_core_ask_next(tr_core *core, tr_dest *uplink, tr_msg *msg, tr_slice text
   char unregistered[TR_ERROR_TEXT];
   if (core->uplink_count < 2 || uplink->bound || msg->via || core->closing) return false;
   if (msg->more && msg->more->hops > HOPS_TO_CHOOSE) return false;
-  if (!tr_slice_is(text, tr_core_unregistered(tr_name_view(msg->target_type), unregistered))) return false;
+  tr_core_unregistered(tr_name_view(msg->target_type), unregistered);
+  if (!tr_slice_starts(text, tr_slice_of(unregistered))) return false; /* it may go on: "(did you mean …)" */
   uint32_t at = 0;
   while (at < core->uplink_count && core->uplinks[at] != uplink) at++;
   tr_dest *next = pick_from(core, at + 1);

@@ -191,6 +191,14 @@ void tr_access_explain(const tr_client *client, tr_right right, tr_slice type, t
                 key.n ? "/" : "", TR_BRIEF(key));
 }
 
+/* Calls and registrations, which are answered and so not told elsewhere: in the log by who and by right, with doubling. */
+void tr_access_tell(const tr_client *client, tr_right right, const char *why) {
+  char kind[300], times[TR_TALLY_TIMES];
+  int n = snprintf(kind, sizeof kind, "%s %.*s", tr_right_name(right), TR_BRIEF(tr_access_name(client->who)));
+  if (tr_tally_tell(&client->host->refusals, tr_slice_make(kind, (size_t)n), times))
+    tr_log_write(client->host->log, TR_LOG_INFO, "access.denied", "client=%s reason=\"%s\"%s", client->id, why, times);
+}
+
 /* A message: 0, or which right is missing. */
 static bool lacks(tr_client *client, tr_right right, tr_slice type, tr_slice key, char *why, size_t size) {
   if (tr_access_check(client, right, type, key)) return false;

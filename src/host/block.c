@@ -3,8 +3,9 @@
  * not fit (the default). The host returns no stream credit to a sender that gave a full receiver something, until half of what that
  * has waiting is gone. Credit of the connection is returned as ever, so others on it are not held.
  *
- * What a sender has credit for already still comes: so a full receiver takes up to twice its bound from senders that are held for
- * it. Past that, and from agents of this process, who have no stream, all is as by default. A receiver that takes nothing at all for PATIENCE
+ * What a sender has credit for already still comes, and is taken: one stream window of each that is held, however small the bound is
+ * (what it compressed may be more: up to twice the receiver's bound). Past that, and from agents of this process, who have no stream, all is
+ * as by default. Answers, which nobody can hold back, may come on top of that. A receiver that takes nothing at all for PATIENCE
  * is not waited for any longer: until it has emptied its queue to the half it, too, is as by default. So one that is frozen stalls its
  * senders once, and not for ever.
  *
@@ -42,8 +43,13 @@ static void on_patience(tr_timer *timer) {
 bool tr_block_holds(tr_client *to, uint64_t queued) {
   tr_host *host = to->host;
   tr_host_stream *from = host->sending ? host->sending->stream : NULL;
-  if (!from || to->given_up || queued > host->o.session_bytes * 2) return false;
-  if (tr_link_in(&from->held)) return true;
+  uint64_t most = host->o.session_bytes * 2;
+  if (!from || to->given_up) return false;
+  bool held = tr_link_in(&from->held);
+  if (held && queued > most && from->since_held > TR_RPC_STREAM_WINDOW) return false;
+  if (queued > most && queued - most > to->past_bound) to->past_bound = queued - most;
+  if (held) return true;
+  from->since_held = 0;
   if (tr_list_empty(&to->holding)) {
     to->stuck_at = tr_rpc_queued(to->stream->call);
     tr_timer_start(host->timers, &to->patience, tr_core_now(host->core) + PATIENCE, on_patience);
@@ -57,8 +63,14 @@ bool tr_block_holds(tr_client *to, uint64_t queued) {
   return true;
 }
 
+void tr_block_sends(tr_client *from, size_t size) {
+  from->host->sending = from;
+  if (from->stream && tr_link_in(&from->stream->held)) from->stream->since_held += size;
+}
+
 void tr_block_release(tr_client *to) {
   to->given_up = false;
+  to->past_bound = 0;
   tr_timer_stop(to->host->timers, &to->patience);
   let_go(to);
 }

@@ -141,7 +141,7 @@ void tr_channel_message(tr_host_stream *stream, tr_slice bytes, tr_slice framed)
     note_malformed(client, &error);
     fail_by_span(client, &span, TR_EINVALID, error.text);
   } else if (!tr_replay_drops(client, &span)) {
-    if (client->host->o.block_senders) client->host->sending = client;
+    if (client->host->o.block_senders) tr_block_sends(client, bytes.n);
     take(client, joined ? (tr_slice){ NULL, 0 } : framed, &span);
     client->host->sending = NULL;
   }

@@ -81,8 +81,8 @@ static void to_core(tr_client *from, tr_slice bytes) {
 }
 
 /* One that only passes through is decoded to be told of, where somebody listens; once, however many did not get it. */
-static void tell_dead(tr_client *from, tr_slice bytes, int code, const char *why) {
-  tr_core *core = from->host->core;
+void tr_deliver_tell(tr_host *host, tr_slice bytes, int code, const char *why) {
+  tr_core *core = host->core;
   tr_wire_in in = { 0 };
   tr_error error;
   tr_error_init(&error);
@@ -90,9 +90,9 @@ static void tell_dead(tr_client *from, tr_slice bytes, int code, const char *why
   bool wanted = letters && tr_core_wanted(core, letters);
   tr_name_unref(letters);
   if (!wanted || tr_wire_decode_unsealed(core, bytes, &in, &error)) return;
-  from->host->telling = true;
+  host->telling = true;
   tr_core_dead_letter(core, in.msg, code, why);
-  from->host->telling = false;
+  host->telling = false;
   tr_wire_in_fini(&in);
 }
 
@@ -241,7 +241,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   tr_rpc_gzip_forget(&host->gzip);
   tr_blob_unref(d.frame);
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
-  if (o.dead) tell_dead(from, bytes, o.dead, o.why); /* now that `dests` is not needed any more */
+  if (o.dead) tr_deliver_tell(host, bytes, o.dead, o.why); /* now that `dests` is not needed any more */
   if (o.others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
   else if (!o.count && host->o.unheard) host->o.unheard(host->o.ud, span->topic_type, tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA));
 }

@@ -13,6 +13,8 @@
 #include "wire/keys.h"
 #include "wire/reader.h"
 
+#include <stdio.h>
+
 /* ---- what a request asks for beyond AutoGen's protocol ---- */
 
 typedef struct terms { tr_time deadline; bool oneway, refers, resends; uint8_t priority; } terms;
@@ -291,6 +293,7 @@ static bool admit(tr_client *caller, const tr_wire_span *span) {
   }
   char missing[TR_ERROR_TEXT];
   if (caller->host->rights && !tr_access_request(caller, span, missing, sizeof missing)) {
+    tr_access_tell(caller, TR_RIGHT_CALL, missing);
     tr_pending_refuse(caller, span->request_id, TR_EPERMISSION, missing);
     return false;
   }
@@ -310,6 +313,23 @@ static bool admit(tr_client *caller, const tr_wire_span *span) {
   return true;
 }
 
+typedef struct asker { tr_client *client; tr_slice key; } asker;
+
+static bool may_hear_of(void *ud, tr_slice type) {
+  const asker *a = ud;
+  return !a->client->host->rights || tr_access_check(a->client, TR_RIGHT_CALL, type, a->key);
+}
+
+/* A misspelt type is the commonest mistake; who may not call the nearest does not hear of it. */
+static void refuse_unregistered(tr_client *caller, const tr_wire_span *span) {
+  char text[TR_ERROR_TEXT];
+  asker who = { caller, span->target_key };
+  const char *nearest = tr_router_nearest(caller->host->router, span->target_type, may_hear_of, &who);
+  size_t n = strlen(tr_core_unregistered(span->target_type, text));
+  if (nearest && strlen(nearest) < sizeof text - n - sizeof " (did you mean ?)") snprintf(text + n, sizeof text - n, " (did you mean %s?)", nearest);
+  tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, text);
+}
+
 void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *span) {
   caller->host->stats.requests++;
   if (!admit(caller, span)) return;
@@ -321,8 +341,7 @@ void tr_forward_request(tr_client *caller, tr_slice bytes, const tr_wire_span *s
   } else if (dest || tr_core_may_reach(caller->host->core, span->target_type)) {
     to_core(caller, bytes, span, dest != NULL);
   } else {
-    char text[TR_ERROR_TEXT];
-    tr_pending_refuse(caller, span->request_id, TR_ENOT_FOUND, tr_core_unregistered(span->target_type, text));
+    refuse_unregistered(caller, span);
   }
 }
 

@@ -50,6 +50,7 @@ tr_host *tr_host_new(const tr_host_options *options) {
   tr_random *random = tr_core_random(options->core);
   tr_map_init(&host->addresses, mem, tr_random_next(random));
   tr_map_init(&host->clients, mem, tr_random_next(random));
+  tr_tally_init(&host->refusals, mem, (uint64_t)(uintptr_t)host);
   host->has_spares = tr_spares_open(mem);
   tr_slots_init(&host->slots, mem, sizeof(tr_pending), TR_PENDING_MOST, (uint32_t)tr_random_next(random));
   return host;
@@ -77,6 +78,7 @@ void tr_host_free(tr_host *host) {
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);
   tr_rights_unref(host->rights);
+  tr_tally_fini(&host->refusals);
   tr_rpc_shared_fini(&host->frame_buffer, host->mem);
   if (host->has_spares) tr_spares_close(host->mem);
   TR_DELETE(host->mem, host);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/slots.h"
+#include "base/tally.h"
 #include "base/text.h"
 #include "host/host.h"
 #include "wire/keys.h"
@@ -77,7 +78,8 @@ struct tr_host_stream { /* one call on AgentRpc */
   tr_rpc_call *call;
   tr_client *client;  /* channel, control: the client whose current stream this is, else NULL */
   tr_blob *message;   /* unary: the request, until the peer half-closes */
-  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake */
+  tr_link held;       /* tr_client.holding: it gets no credit, for this receiver's sake; */
+  uint64_t since_held; /* so many bytes of messages have come nevertheless */
   size_t untaken;     /* its part of conn->untaken */
   tr_timer limit;     /* grpc-timeout; a unary call that never comes to its end; what is left to read of one that has ended */
   tr_host_method method;
@@ -160,6 +162,7 @@ struct tr_client {
   tr_link holding;          /* block.c: streams that are held back for it */
   tr_timer patience;
   size_t stuck_at;          /* what it had queued when that began, or when it last took something */
+  uint64_t past_bound;      /* so much more than twice its bound it was given, of what senders had on their way */
   bool given_up;            /* it takes nothing: its senders are not held any more */
   uint64_t held_back;       /* logged with doubling */
   struct tr_backlog { tr_waiting *items; size_t head, count, cap, bytes; } backlog; /* while it has no stream */
@@ -214,6 +217,7 @@ uint32_t tr_client_count_subs(tr_client *client);
 
 /* It has `queued` bytes waiting, with one more, and that is too much: may it have them, since its sender is held back for it? */
 bool tr_block_holds(tr_client *to, uint64_t queued);
+void tr_block_sends(tr_client *from, size_t size); /* its message is about to be handled; only where o.block_senders */
 void tr_block_release(tr_client *to); /* it has room again, or is gone */
 
 /* ---- resume.c ---- */
@@ -298,6 +302,8 @@ void tr_deliver_held(tr_client *to, struct tr_share *share, tr_msg *msg); /* lik
 int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, tr_error *error);
 /* An event that a client will not get: counted, logged with doubling, and told (span NULL: it is not, or the core does it). */
 void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
+/* Publish it as a dead letter, where somebody listens for those; once an event, beside tr_deliver_dead for each who did not get it. */
+void tr_deliver_tell(tr_host *host, tr_slice bytes, int code, const char *why);
 
 void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter);
 
@@ -399,6 +405,7 @@ void tr_access_forget(tr_client *client);
 tr_slice tr_who_names(const tr_who *who);
 /* All of these only where the host has rights (tr_guarded). False: it may not, and which right is missing is in `why`. */
 bool tr_access_check(tr_client *client, tr_right right, tr_slice type, tr_slice key);
+void tr_access_tell(const tr_client *client, tr_right right, const char *why); /* in the log */
 void tr_access_explain(const tr_client *client, tr_right right, tr_slice type, tr_slice key, char *why, size_t size);
 bool tr_access_request(tr_client *caller, const tr_wire_span *span, char *why, size_t size);
 bool tr_access_event(tr_client *from, const tr_wire_span *span, char *why, size_t size);
@@ -448,6 +455,7 @@ struct tr_host {
   tr_rights *rights;     /* access.c; NULL: all may do everything */
   bool guarded;          /* callers are identified */
   uint32_t access_stamp; /* counts changes of these */
+  tr_tally refusals;     /* by right and who */
 };
 
 /* What comes from a client (NULL: an agent of this process) and may have to be changed for some receiver: bits by tr_format. */

@@ -25,6 +25,10 @@ static void fail(call *c, int status, const char *text) {
 }
 
 static void fail_with(call *c, const tr_error *error) { fail(c, tr_error_grpc(error->code), error->text); }
+static void deny(call *c, const tr_client *client, tr_right right, const char *why) {
+  tr_access_tell(client, right, why);
+  fail(c, TR_GRPC_PERMISSION_DENIED, why);
+}
 static void fail_memory(call *c) { fail(c, TR_GRPC_RESOURCE_EXHAUSTED, "out of memory"); }
 
 static void answer(call *c, tr_blob *frame) {
@@ -182,7 +186,7 @@ static void register_agent(call *c) {
   if (!client) return;
   tr_dest *before = tr_router_owner(c->host->router, type);
   bool shared = tr_share_wanted(c->host, type, c->stream->call) && (!before || tr_share_of(before) || before->away);
-  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) fail(c, TR_GRPC_PERMISSION_DENIED, why);
+  if (c->host->rights && !tr_access_type(client, type, why, sizeof why)) deny(c, client, TR_RIGHT_REGISTER, why);
   else if (shared) register_shared(c, client, type, before);
   else register_alone(c, client, type, before);
   tr_client_settle(client);
@@ -262,7 +266,7 @@ static void add_subscription(call *c) {
   if (!client) return;
   char why[TR_ERROR_TEXT];
   if (c->host->rights && !tr_access_topic(client, &want, why, sizeof why)) {
-    fail(c, TR_GRPC_PERMISSION_DENIED, why);
+    deny(c, client, TR_RIGHT_SUBSCRIBE, why);
     tr_client_settle(client);
     return;
   }

@@ -40,7 +40,7 @@ static void set_defaults(tr_rpc_options *o) {
   if (o->max_partial < LEAST_PARTIAL) o->max_partial = LEAST_PARTIAL;
   set_default(&o->max_streams, 1024, INT32_MAX);
   set_default(&o->max_header_bytes, 16384, 1 << 24);
-  set_default(&o->stream_window, 1 << 20, INT32_MAX);
+  set_default(&o->stream_window, TR_RPC_STREAM_WINDOW, INT32_MAX);
   set_default(&o->connection_window, 1 << 24, INT32_MAX);
   set_default(&o->max_frame, 16384, (1 << 24) - 1);
   if (o->max_frame < 16384) o->max_frame = 16384;

@@ -22,6 +22,8 @@
 #include "base/lanes.h"
 #include "base/log.h"
 
+#define TR_RPC_STREAM_WINDOW (1u << 20) /* so much a peer may have on its way to us in one call */
+
 typedef struct tr_rpc_conn tr_rpc_conn;
 typedef struct tr_rpc_call tr_rpc_call;
 
@@ -94,7 +96,7 @@ typedef struct tr_rpc_options {
   uint32_t max_partial;           /* kept of messages that are not whole yet, on all calls of a connection; 0: 16 times max_message */
   uint32_t max_streams;           /* server: concurrent calls per connection; 0: 1024 */
   uint32_t max_header_bytes;      /* 0: 16 384 */
-  uint32_t stream_window;         /* 0: 1 MiB */
+  uint32_t stream_window;         /* 0: TR_RPC_STREAM_WINDOW */
   uint32_t connection_window;     /* 0: 16 MiB */
   uint32_t max_frame;             /* announced SETTINGS_MAX_FRAME_SIZE; 0: 16 384 */
   uint32_t high_water;            /* bytes queued on a call at which tr_rpc_send says full; 0: 64 MiB */

@@ -133,6 +133,8 @@ static void look_at_client(void *ud, const tr_host_client *client) {
 }
 
 static void look_for_slow(doctor *d) {
+  if (d->rt->host_options.block_senders)
+    d->remedy = "see what its handlers wait for; its senders are held back meanwhile; give it more room (--session-bytes) where they come in bursts";
   if (d->rt->host) tr_host_each_client(d->rt->host, look_at_client, d);
 }
 
@@ -247,7 +249,7 @@ static const struct check { const char *name, *sign, *remedy; void (*look)(docto
   { "host_away", "a host that this process joins does not answer",
     "start it (troupe host --listen ADDRESS), or correct --host or TROUPE_HOST; what is sent meanwhile waits", look_for_hosts },
   { "not_joined", "a host refuses an agent type or a subscription of this worker",
-    "end the worker that holds the agent type, or give one of them another name", look_for_types },
+    "end the worker that holds the agent type, or give one of them another name; what the host's rights refuse, grant there (--rights)", look_for_types },
   { "slow_receiver", "a worker that does not take what comes for it",
     "see what its handlers wait for; give it more room (--session-bytes), or hold its senders back (--slow-consumer block)", look_for_slow },
   { "full_mailbox", "an agent that does not keep up with its mail",

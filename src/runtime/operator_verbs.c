@@ -35,7 +35,9 @@ static void put_doors(tr_buf *out, const troupe_t *rt) {
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
     tr_buf_text(out, comma);
     tr_question_put(out, "{\"kind\":\"host\",\"address\":", uplink->address);
-    tr_buf_printf(out, ",\"state\":\"%s\"}", states[tr_worker_get_state(uplink->worker)]);
+    tr_buf_printf(out, ",\"state\":\"%s\"", states[tr_worker_get_state(uplink->worker)]);
+    if (uplink->reason[0]) tr_question_put(out, ",\"reason\":", uplink->reason);
+    tr_buf_text(out, "}");
     comma = ",";
   }
   tr_buf_text(out, "]");

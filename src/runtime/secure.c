@@ -192,7 +192,7 @@ int troupe_secure(troupe_t *rt, const troupe_security_t *options) {
 int tr_secure_dial(troupe_t *rt, const tr_address *address) {
   static const char *const none[TR_SECURE_TEXTS];
   if (rt->secure && rt->secure->bearer && !address->tls && !rt->secure->insecure && !tr_address_is_local(address))
-    return tr_runtime_fail(rt, TR_EPERMISSION, "%s: a token is not shown to another machine in plaintext (tls:%s:%u; --insecure if the network is trusted)",
+    return tr_runtime_fail(rt, TR_EPERMISSION, "%s: a token is not shown to another machine in plaintext (tls:%s:%u; where the network is trusted, troupe tunnel --insecure leads there)",
                            address->host, address->host, address->port);
   if (!address->tls || rt->secure) return 0;
   return secure_by(rt, none, false, &rt->error);

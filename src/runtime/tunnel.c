@@ -134,6 +134,9 @@ int tr_runtime_tunnel(troupe_t *rt, const char *listen, const char *host, const 
   if (rc == 0) rc = tr_runtime_loop_open(rt);
   if (rc == 0) rc = tr_secure_dial(rt, &address);
   if (rc) return rc;
+  if (!address.tls && !tr_address_is_local(&address) && !(rt->secure && rt->secure->insecure))
+    return tr_runtime_fail(rt, TR_EPERMISSION, "%s: a tunnel leads to another machine by TLS (tls:%s:%u; --insecure if the network is trusted)", host,
+                           address.host, address.port);
   tunnel *t = TR_NEW(&rt->mem, tunnel);
   if (!t) return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
   t->rt = rt;

@@ -85,8 +85,14 @@ void tr_meter_raise(lua_State *L, tr_meter *meter) {
 
 /* ---- who, and where ---- */
 
+/* The last straw: left out where it was less than a KB. */
+static void tell_asked(const tr_script *script, char *text, size_t size) {
+  text[0] = 0;
+  if (script->refused >> 10) snprintf(text, size, ", %zu KB more were asked for", script->refused >> 10);
+}
+
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
-  char agent[160], asked[60] = "";
+  char agent[160], asked[60];
   lua_Debug ar;
   int line = tr_fail_line(L, &ar);
   tr_error_init(error);
@@ -96,7 +102,7 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
     else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
     return;
   }
-  if (script->refused) snprintf(asked, sizeof asked, ", %zu KB more were asked for", script->refused >> 10);
+  tell_asked(script, asked, sizeof asked);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   const char *type = tr_turn_what(lt->turn);
   if (what == OVER_INSTRUCTIONS)
@@ -148,18 +154,30 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
   if (handler->list) lua_pop(L, 1);
 }
 
+/* Where its handler begins, for the log or an error; "" where it has none (what a console evaluates). */
+static void place_of(lua_State *L, const tr_lua_turn *lt, bool log, char *out, size_t size) {
+  lua_Debug ar;
+  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  out[0] = 0;
+  if (ar.linedefined > 0) snprintf(out, size, log ? " at=%s:%d" : "%s:%d: ", ar.short_src, ar.linedefined);
+}
+
 /* Once at half the limit, and again at each doubling. */
 static void tell_memory(lua_State *L, tr_script *script, const tr_lua_turn *lt) {
   tr_account *account = &script->accounts[lt->instance->account];
   size_t mark = (lt->def->memory / 2) << account->told;
-  char agent[160];
-  lua_Debug ar;
+  char agent[160], place[LUA_IDSIZE + 20];
   if (account->told > 8 || account->used <= mark) return;
   account->told++;
-  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  place_of(L, lt, true, place, sizeof place);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s at=%s:%d kb=%zu limit_kb=%zu (limits.memory)", agent,
-               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, account->used >> 10, lt->def->memory >> 10);
+  tr_log_write(tr_core_log(script->core), TR_LOG_WARN, "agent.memory", "agent=%s type=%s%s kb=%zu limit_kb=%zu (limits.memory)", agent,
+               tr_turn_what(lt->turn), place, account->used >> 10, lt->def->memory >> 10);
+}
+
+void tr_meter_memory_tell(lua_State *L, const tr_lua_turn *lt) {
+  const tr_script *script = lt->script;
+  if (lt->instance->account && script->accounts[lt->instance->account].used > lt->def->memory / 2) tell_memory(L, lt->script, lt);
 }
 
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
@@ -179,13 +197,12 @@ bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) {
     if (more) more->over_memory = 0;
     return true;
   }
-  char agent[160];
-  lua_Debug ar;
+  char agent[160], place[LUA_IDSIZE + 20];
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
-  tr_handler_place(L, lt->def, lt->turn->msg, &ar);
+  place_of(L, lt, false, place, sizeof place);
   tr_error_init(error);
-  tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: it keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
-               tr_turn_what(lt->turn), ar.short_src, ar.linedefined, limit >> 10, used >> 10);
+  tr_error_set(error, TR_ELIMIT, "%s, %s: %sit keeps more than %zu KB of memory (limits.memory; %zu KB in use)", agent,
+               tr_turn_what(lt->turn), place, limit >> 10, used >> 10);
   return false;
 }
 
@@ -209,10 +226,12 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
 }
 
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error) {
+  char asked[60];
   if (!script->own || !script->refused) return false;
+  tell_asked(script, asked, sizeof asked);
   tr_error_init(error);
-  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use, %zu KB more were asked for)",
-               def->type, def->memory >> 10, doing, script->used >> 10, script->refused >> 10);
+  tr_error_set(error, TR_ELIMIT, "%.100s: more than %zu KB of memory while %s (limits.memory; %zu KB in use%s)",
+               def->type, def->memory >> 10, doing, script->used >> 10, asked);
   script->refused = 0;
   return true;
 }

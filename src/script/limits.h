@@ -31,6 +31,8 @@ void tr_meter_wait(lua_State *L, tr_script *script);      /* it is about to wait
 void tr_meter_alarm(tr_script *script) TR_COLD;           /* the hook comes at the next instruction */
 /* The turn was good: may its agent have so much memory? Else *error says how much too much. */
 bool tr_meter_memory_fine(lua_State *L, tr_lua_turn *lt, tr_error *error) TR_COLD;
+/* It was not good: has it left its agent with much memory? The log says so now, not at the next message. */
+void tr_meter_memory_tell(lua_State *L, const tr_lua_turn *lt) TR_COLD;
 /* Where the handler of a message begins: ar->short_src and ar->linedefined. Does not raise; needs 4 slots of stack. */
 void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg, lua_Debug *ar);
 /* Raise limit_exceeded: more than `limit` of these, naming agent, message type and file:line. */

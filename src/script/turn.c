@@ -211,7 +211,10 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
     bool small = !script->owner || script->accounts[script->owner].used <= lt->def->memory / 2;
     return small || tr_meter_memory_fine(L, lt, &error) ? done(L, lt, count) : failed_by_memory(lt, &error);
   }
-  if (status != LUA_YIELD) return failed(lt, status);
+  if (status != LUA_YIELD) {
+    tr_meter_memory_tell(L, lt);
+    return failed(lt, status);
+  }
   if (pause == TR_PAUSE_WAIT) return TR_RUN_WAIT;
   if (pause == TR_PAUSE_FLUSH) tr_turn_flush(lt->turn);
   if (pause == TR_PAUSE_FLUSH && tr_turn_cancelled(lt->turn)) return TR_RUN_WAIT; /* where the core ends it */

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/slots.h"
+#include "base/tally.h"
 #include "wire/wire.h"
 #include "worker/worker.h"
 
@@ -176,7 +177,7 @@ struct tr_worker_type {
   uint8_t state;     /* tr_worker_reg */
   bool wanted;       /* a class here has it */
   bool refused;      /* in this session; tried again later */
-  bool told;
+  uint32_t told;     /* in which session; 0: not yet */
   bool shared;       /* with other workers: core/shared.c */
   bool lent;         /* only some ids of it are here, launched ones: no matter if another worker has it */
 };
@@ -185,6 +186,7 @@ struct tr_worker_sub {
   tr_link link;      /* type->subs */
   tr_worker_type *type;
   struct tr_worker_sub_key { tr_name *topic, *type; uint64_t kind; } key; /* bytes: the map's key */
+  uint32_t told;     /* that it is refused: as of a type */
   uint8_t state;
   bool wanted, refused;
   bool elsewhere;    /* somebody else has the same one: events come by that */
@@ -312,6 +314,7 @@ struct tr_worker {
   tr_link types_list;
   uint32_t asking;        /* calls under way */
   unsigned register_tries;
+  tr_tally refusals;      /* of subscriptions, by topic */
   tr_timer sync_timer, again_timer;
   /* wait.c */
   tr_link leaving;        /* moves.c */

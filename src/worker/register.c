@@ -7,9 +7,9 @@
  *
  * "Already registered": by our own client-id it is as good as done (an answer got lost, or a re-opened stream). By our last
  * one, AutoGen's host has not noticed yet that it is gone: tried again, later each time. By anybody else's, the same, but
- * told, since it may last. Subscriptions of a type that is refused are taken back, they would serve its holder; and added
- * again when the type is ours. "Subscription already exists" while the type is ours does no harm, events come by the other one;
- * but that may go, so it too is tried again, more and more rarely. */
+ * told, since it may last, as is what is refused for want of a right. Subscriptions of a type that is refused are taken back, they would
+ * serve its holder; and added again when the type is ours. "Subscription already exists" while the type is ours does no harm, events come by
+ * the other one; but that may go, so it too is tried again, more and more rarely. */
 #include "worker/internal.h"
 
 #include <stdio.h>
@@ -198,9 +198,14 @@ static bool contains(tr_slice text, const char *part) {
   return false;
 }
 
+/* Why it has not joined: once a session, so that the reason for an earlier end does not stand for it. */
+static void say_why(tr_worker *w, uint32_t *told, const char *text) {
+  if (*told != w->session) tr_worker_set_state(w, TR_WORKER_JOINING, text);
+  *told = w->session;
+}
+
 static void tell_refused(tr_worker *w, tr_worker_type *type, const tr_rpc_status *status, bool held) {
-  if (type->told || type->lent) return;
-  type->told = true;
+  if (type->told == w->session || type->lent) return;
   char text[400];
   tr_slice name = tr_name_view(type->name);
   name.n = tr_utf8_cut(name, 160);
@@ -208,8 +213,24 @@ static void tell_refused(tr_worker *w, tr_worker_type *type, const tr_rpc_status
   else snprintf(text, sizeof text, "type %.*s is refused: %.*s", TR_SLICE_ARG(name), (int)tr_utf8_cut(status->message, 160),
                 status->message.n ? status->message.p : "");
   /* An uplink for what is bound to it makes our types known there as far as they are not there. */
-  tr_log_write(w->log, held && w->o.bound ? TR_LOG_DEBUG : TR_LOG_WARN, "type.refused", "host=%s reason=\"%s\" (trying again)", w->address, text);
-  tr_worker_set_state(w, TR_WORKER_JOINING, text);
+  if (!type->told)
+    tr_log_write(w->log, held && w->o.bound ? TR_LOG_DEBUG : TR_LOG_WARN, "type.refused", "host=%s reason=\"%s\" (trying again)", w->address, text);
+  say_why(w, &type->told, text);
+}
+
+/* Scripts subscribe and unsubscribe as they like: so by topic, and with doubling. */
+static void tell_refused_sub(tr_worker *w, tr_worker_sub *sub, const tr_rpc_status *status) {
+  if (sub->told == w->session) return;
+  char text[400], times[TR_TALLY_TIMES];
+  tr_slice topic = tr_name_view(sub->key.topic), why = status->message;
+  topic.n = tr_utf8_cut(topic, 160);
+  why.n = tr_utf8_cut(why, 200);
+  snprintf(text, sizeof text, "the subscription to %.*s%s is refused: %.*s", TR_SLICE_ARG(topic), sub->key.kind == TR_SUB_PREFIX ? "*" : "",
+           (int)why.n, why.n ? why.p : "");
+  if (!sub->told && tr_tally_tell(&w->refusals, topic, times))
+    tr_log_write(w->log, TR_LOG_WARN, "subscription.refused", "host=%s topic=%.*s reason=\"%s\"%s (trying again)", w->address, TR_SLICE_ARG(topic), text, times);
+  w->refused_as = tr_error_from_grpc(status->status);
+  say_why(w, &sub->told, text);
 }
 
 static void refused_type(tr_worker *w, tr_worker_type *type, const tr_rpc_status *status) {
@@ -230,7 +251,7 @@ void tr_worker_registered(tr_worker *w, tr_worker_type *type, const tr_rpc_statu
               (contains(status->message, "already registered") && contains(status->message, w->client_id));
   if (ours) {
     type->state = TR_REG_HELD;
-    type->told = false;
+    type->told = 0;
     EACH_SUB(type, sub) sub->refused = false; /* refused along with the type */
     ask_all(w);
   } else {
@@ -246,6 +267,8 @@ void tr_worker_subscribed(tr_worker *w, tr_worker_sub *sub, const tr_rpc_status 
   sub->state = status->status == TR_GRPC_OK ? TR_REG_HELD : TR_REG_NEW;
   sub->refused = sub->state != TR_REG_HELD;
   sub->elsewhere = sub->refused && there && !type->refused;
+  if (!sub->refused) sub->told = 0;
+  else if (sub->wanted && !there && !type->refused && !type->lent && status->status != TR_GRPC_UNAVAILABLE) tell_refused_sub(w, sub, status);
   if (sub->state == TR_REG_HELD && (!sub->wanted || type->refused)) take_back(w, sub);
   if (!sub->wanted) free_sub(w, sub);
   tr_worker_review(w);

@@ -144,6 +144,7 @@ static void destroy(tr_worker *w) {
   free_text(w->mem, w->version);
   tr_map_fini(&w->types);
   tr_map_fini(&w->subs);
+  tr_tally_fini(&w->refusals);
   tr_finder_fini(&w->jobs_by_id);
   tr_free(w->mem, w->seen, w->seen ? TR_WORKER_SEEN * sizeof *w->seen : 0);
   tr_slots_fini(&w->slots);
@@ -177,6 +178,7 @@ tr_worker *tr_worker_new(const tr_worker_options *options) {
   tr_list_init(&w->leaving);
   tr_map_init(&w->types, mem, tr_random_next(random));
   tr_map_init(&w->subs, mem, tr_random_next(random));
+  tr_tally_init(&w->refusals, mem, (uint64_t)(uintptr_t)w);
   tr_slots_init(&w->slots, mem, sizeof(tr_worker_request), TR_WORKER_REQUESTS, (uint32_t)tr_random_next(random));
   tr_uuid(random, w->client_id);
   w->fresh = true;
@@ -238,6 +240,7 @@ void tr_worker_disconnected(tr_worker *worker, const char *reason) {
 /* ---- asking it ---- */
 
 tr_worker_state tr_worker_get_state(const tr_worker *worker) { return (tr_worker_state)worker->state; }
+int tr_worker_refused_as(const tr_worker *worker) { return worker->refused_as; }
 bool tr_worker_rejoins(const tr_worker *worker) { return worker->joins > 1; }
 const char *tr_worker_host_version(const tr_worker *worker) { return worker->host_version; }
 bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; }

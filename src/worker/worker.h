@@ -88,6 +88,7 @@ bool tr_worker_left(tr_worker *worker, const tr_worker_move *move, int code, tr_
 /* who: of which process an operator would look for. code 0: it is done, text is JSON; else why not. false: it cannot be said. */
 bool tr_worker_reloaded(tr_worker *worker, tr_slice id, unsigned step, tr_slice who, int code, tr_slice text);
 tr_worker_state tr_worker_get_state(const tr_worker *worker);
+int tr_worker_refused_as(const tr_worker *worker); /* the code of the host's last refusal; 0: there was none */
 /* JOINED is no news: it was so before on this connection, and only something more was registered. For `changed`. */
 bool tr_worker_rejoins(const tr_worker *worker);
 const char *tr_worker_host_version(const tr_worker *worker); /* of troupe, cut; "": it has not said, or is another */

@@ -2,7 +2,8 @@
 -- luacheck: read globals troupe, no max line length
 -- luacheck: ignore 511 542 211 241
 --? handler.failed agent=a/Table type=Table error="limit_exceeded: a/Table, Table: spec/script/cases/limits_memory.lua:
---? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:40 kb=
+--? agent.memory agent=a/failing type=Failing at=spec/script/cases/limits_memory.lua:38 kb=
+--? agent.memory agent=keeper/default type=Keep at=spec/script/cases/limits_memory.lua:42 kb=
 local function text(n) return ("x"):rep(n) end
 local a = { type = "a", limits = { memory = "1M" }, on = {
   Table = function() local t = {} for i = 1, 1e9 do t[i] = { i } end end,
@@ -34,6 +35,7 @@ local a = { type = "a", limits = { memory = "1M" }, on = {
     for i = 1, m.n do held[i] = ctx:async("keeper/asked", "Drop") end
     return #held
   end,
+  Failing = function(self) self.held = text(700000) error "and yet it has it" end,
   Fine = function() return "fine" end,
 } }
 local keeper = { type = "keeper", limits = { memory = 400000 }, state = { list = {} }, on = {
@@ -60,6 +62,7 @@ return { a, keeper, giver, rich, function(ctx)
     assert(ctx:call("a/" .. type, "Fine") == "fine", "the agent goes on")
     assert(ctx:call("a/other", "Fine") == "fine")
   end
+  assert(not ctx:pcall("a/failing", "Failing") and ctx:call("a/failing", "Fine") == "fine", "the log names the one that failed")
   for _ = 1, 3 do assert(ctx:call("a/Async", "Async", { n = 500 }) == 500, "what is done with is given back") end
   local many, much = ctx:pcall("a/Async", "Async", { n = 4000 })
   assert(not many and much.message:find "more than 1024 KB of memory", "open calls are the agent's, too")
