@@ -1,16 +1,18 @@
 -- runner: runs programs for others: those that were granted, one after the other for each id, so many ids at a time as one likes.
---   Run { program, args, stdin, timeout }  →  { status | signal, out, err }
---   Runs                                   →  { runs }      how many it has begun
+--   Run { program, args?, stdin?, timeout? }  →  { status | signal, out, err }
+--   Runs                                      →  { runs }      how many it has begun
 --   troupe worker --allow exec=git agents/runner.lua
 return {
   type = "runner",
   description = "Runs programs, by the right exec=PROGRAM.",
   state = { runs = 0 },
-  messages = { Run = { program = "string", args = { "string" }, stdin = "string?", timeout = "number?" } },
+  messages = { Run = { schema = { type = "object", required = { "program" }, additionalProperties = false, properties = {
+    program = { type = "string" }, args = { type = "array", items = { type = "string" } }, stdin = { type = "string" },
+    timeout = { type = "number" } } } } },
   on_request = {
     Run = function(self, message)
       self.runs = self.runs + 1
-      local words = table.move(message.args, 1, #message.args, 2, { message.program })
+      local words = table.move(message.args or {}, 1, #(message.args or {}), 2, { message.program })
       words.stdin, words.timeout = message.stdin, message.timeout
       local result = troupe.exec(words)
       -- What is no text goes as bytes: a program may write anything.

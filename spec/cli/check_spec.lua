@@ -25,9 +25,12 @@ describe("troupe new", function()
     assert.matches("^greeter.lua\n.luarc.json\n.luarc/troupe.lua\n", out)
     assert.matches('"workspace.library": [".luarc/troupe.lua"]', process.read_file(folder .. "/.luarc.json"), 1, true)
     assert.equal(process.read_file("lua/troupe/meta.lua"), process.read_file(folder .. "/.luarc/troupe.lua"))
-    local again = table.pack(sh.troupe({ "new", "other", "--with-editor" }, { cwd = folder }))
-    assert.equal(1, again[1])
-    assert.matches("^troupe: new: .luarc.json: it exists already", again[3])
+    process.write_file(folder .. "/.luarc.json", "{}")
+    local again, said, err = sh.troupe({ "new", "other", "--with-spec", "--with-editor" }, { cwd = folder })
+    assert.equal(0, again, err)
+    assert.matches("^other.lua\nother_spec.lua\n.luarc.json: it exists already, and is left as it is %(", said)
+    assert.matches("\n.luarc/troupe.lua: it exists .-\ntry it:\n", said)
+    assert.equal("{}", process.read_file(folder .. "/.luarc.json"))
   end)
 
   it("overwrites nothing, and takes no name that is none", function()
@@ -64,6 +67,52 @@ describe("troupe check", function()
     assert.equal(0, status)
     assert.matches("^chunk\n.*: ok", out)
     assert.not_matches("run", out)
+  end)
+
+  it("has nothing against the agents of the documentation, in a folder of their own", function()
+    local folder, count = process.tmpdir(), 0
+    for _, page in ipairs { "README.md", "docs/tutorial.md", "docs/api.md" } do
+      for text in process.read_file(page):gmatch "```[lL]ua\n(.-)\n```" do
+        if text:find "^return {" or text:find "\nreturn {" then
+          count = count + 1
+          process.write_file(("%s/agent%d.lua"):format(folder, count), text .. "\n")
+        end
+      end
+    end
+    assert.is_true(count >= 8, tostring(count))
+    local status, out, err = sh.troupe({ "check", folder }, { cwd = folder })
+    assert.equal(0, status, out .. err)
+  end)
+
+  it("is told by luacheck of globals that agents do not have, and goes by a .luacheckrc that is there", function()
+    if (sh "command -v luacheck") ~= 0 then return pending "luacheck is not installed" end
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/a.lua", "return { on = { A = function(self, m, ctx) return io.read() end } }")
+    local status, out = sh.troupe({ "check", "a.lua" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches("a.lua: ok: a\na.lua:1:51: accessing undefined variable 'io'\n", out, 1, true)
+    process.write_file(folder .. "/.luacheckrc", "std = 'lua54'")
+    assert.matches("unused argument 'ctx'", select(2, sh.troupe({ "check", "a.lua" }, { cwd = folder })), 1, true)
+    assert.is_true(os.execute("mkdir " .. folder .. "/below && mv " .. folder .. "/a.lua " .. folder .. "/below"))
+    assert.matches("unused argument 'ctx'", select(2, sh.troupe({ "check", "a.lua" }, { cwd = folder .. "/below" })), 1, true)
+  end)
+
+  it("loads what needs luv where that is allowed", function()
+    local folder = process.tmpdir()
+    process.write_file(folder .. "/l.lua", "local uv = require 'luv'\nreturn { on = { Now = function() return uv.now() end } }")
+    local status, _, err = sh.troupe({ "check", "l.lua" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches("--allow luv grants it", err, 1, true)
+    local out
+    status, out, err = sh.troupe({ "check", "--allow", "luv", "l.lua" }, { cwd = folder })
+    if err:find "luv is not installed" then return pending "luv is not installed" end
+    assert.equal(0, status, err)
+    assert.equal("l.lua: ok: l\n", out)
+    status, _, err = sh.troupe { "check", "--allow=luv", "agents", "examples/luv" }
+    assert.equal(0, status, err)
+    status, _, err = sh.troupe { "check", "--allow=lvu", "agents" }
+    assert.equal(2, status)
+    assert.matches("did you mean `luv`", err, 1, true)
   end)
 
   it("lets luacheck say what it finds", function()

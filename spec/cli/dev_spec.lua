@@ -44,10 +44,16 @@ describe("troupe dev", function()
   it("in a terminal: a file is edited, broken and mended while messages go on", function()
     local t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
     t:wait "\ntroupe>"
-    t:type 'call greeter/desk Gree'
+    t:type "cal"
+    t:key "Tab"
+    t:wait "troupe> call"
+    t:type "greet"
+    t:key "Tab" -- a key is to follow here, words after the others
+    t:wait "call greeter/"
+    t:type "desk Gree"
     t:key "Tab"
     t:wait "call greeter/desk Greeting"
-    t:type ' {"name": "Anna"}'
+    t:type '{"name": "Anna"}'
     t:key "Enter"
     t:wait '= {"content":"hello Anna"}'
     -- the new answer, by one keystroke, and what is being typed stays
@@ -90,12 +96,14 @@ describe("troupe dev", function()
   end)
 
   it("line by line: each command when the one before it is answered, uncoloured", function()
-    local status, out, err = dev('call greeter/desk Greeting {"name":"Anna"}\nstate greeter/desk\nlua greeter/desk self.count + 1\nbogus\ncal x\ncall\nreplay\nstate greeter/desk', "greeter.lua")
+    local status, out, err = dev('call greeter/desk Greeting {"name":"Anna"}\nstate greeter/desk\nlua greeter/desk self.count + 1\nhelp\nbogus\ncal x\ncall\nreplay\nstate greeter/desk', "greeter.lua")
     assert.equal("", err)
     assert.equal(0, status)
     assert.is_nil(out:find("\27", 1, true))
     assert.matches("^loaded greeter.lua\n%d%d:%d%d:%d%d%.%d%d%d · → greeter/desk  Greeting {\"name\":\"Anna\"}\n", out)
     assert.matches('← greeter/desk  Greeting {"content":"hello Anna"}\n= {"content":"hello Anna"}\n{"count":1}\n2\n', out, 1, true)
+    assert.matches("\n  filter   [PATTERN…|off|*]       show only messages", out, 1, true)
+    assert.matches("\n  reload                          look for changed", out, 1, true)
     assert.matches("no such command: cal (did you mean call? help lists them)", out, 1, true)
     assert.matches("usage: call AGENT TYPE [JSON]", out, 1, true)
     assert.matches('{"count":2}\n$', out)

@@ -14,6 +14,14 @@ describe("make sim", function()
     assert.equal(0, status)
   end)
 
+  it("refuses what is no number", function()
+    for _, text in ipairs { "x", "0", "1.5" } do
+      local status, _, err = sh { "spec/sim/run", text }
+      assert.equal(2, status)
+      assert.matches(('"%s" is not a number from 1'):format(text), err, 1, true)
+    end
+  end)
+
   it("explores the same by the same seed", function()
     local _, first = sh { "spec/sim/run", "2", "70" }
     local _, again = sh { "spec/sim/run", "2", "70" }

@@ -57,6 +57,7 @@ bool cli_seconds(const cli_verb *verb, const cli_args *args, const char *name, t
 bool cli_size(const cli_verb *verb, const cli_args *args, const char *name, uint64_t fallback, uint64_t *out);
 void cli_help(const cli_verb *verb, FILE *out);
 void cli_help_all(FILE *out);
+int cli_columnless(const char *text); /* bytes that take no column of their own: printf counts them */
 extern const cli_verb *const cli_verbs[]; /* ends with NULL */
 
 /* tell.c: "troupe: what: why" on standard error. Returns status. */

@@ -137,11 +137,7 @@ static void say_agents(cli_dev *dev, const troupe_value_t *answer) {
   if (cli_count(agents) == 0) puts("no agent lives here yet: its first message makes one");
 }
 
-static void say_state(cli_dev *dev, const troupe_value_t *answer) {
-  cli_put_json(dev->rt, troupe_value_get(answer, "state"));
-  putchar('\n');
-}
-
+static void say_state(cli_dev *dev, const troupe_value_t *answer) { cli_say_agent_state(dev->rt, answer); }
 static void say_inspect(cli_dev *dev, const troupe_value_t *answer) { cli_say_inspect(dev->rt, answer); }
 static void say_break(cli_dev *dev, const troupe_value_t *answer) {
   (void)dev;
@@ -211,7 +207,7 @@ static void run_quit(cli_dev *dev, const words *w) {
 static void run_help(cli_dev *dev, const words *w) {
   (void)w;
   cli_prompt_hide();
-  for (const command *c = commands; c->name; c++) printf("  %-8s %-22s %s\n", c->name, c->usage, c->help);
+  for (const command *c = commands; c->name; c++) printf("  %-8s %-*s %s\n", c->name, 22 + cli_columnless(c->usage), c->usage, c->help);
   puts("  Ctrl-O                          send the last message again (replay)");
   fflush(stdout);
   cli_prompt_show();
@@ -352,6 +348,7 @@ void cli_dev_complete(cli_dev *dev, const char *line, size_t word, cli_completio
   bool message = w.count && (!strcmp(w.word[0], "call") || !strcmp(w.word[0], "send") || !strcmp(w.word[0], "publish"));
   dev->offer_of = NULL;
   dev->offer_kind = NULL;
+  if (!w.count || strcmp(w.word[0], "lua") || w.count == 1) cli_offers_whole(to);
   if (w.count == 0) {
     for (const command *c = commands; c->name; c++) cli_offer(to, c->name);
   } else if (strcmp(w.word[0], "lua") == 0 && w.count > 1) {

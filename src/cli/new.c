@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * troupe new: a first agent, ready to be changed. Nothing that exists is overwritten. */
+ * troupe new: a first agent, ready to be changed. Nothing that exists is overwritten. The editor's files are of the folder, not of the agent:
+ * they may well be there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -95,14 +96,21 @@ static int write_new(const cli_verb *verb, const char *path, const char *text, c
   return CLI_OK;
 }
 
+/* The same, but it is fine if it is there; `then` is what is to be known in that case. */
+static int write_missing(const cli_verb *verb, const char *path, const char *text, const char *then) {
+  if (access(path, F_OK)) return write_new(verb, path, text, "");
+  printf("%s: it exists already, and is left as it is (%s)\n", path, then);
+  return CLI_OK;
+}
+
 static int write_editor_files(const cli_verb *verb) {
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
   while (entry->name && strcmp(entry->name, "troupe.meta") != 0) entry++;
   if (!entry->name) return cli_fail(CLI_FAILED, verb->name, "the annotations are not in this build");
-  int rc = write_new(verb, ".luarc.json", editor_text, "");
+  int rc = write_missing(verb, ".luarc.json", editor_text, "its \"workspace.library\" is to have \".luarc/troupe.lua\"");
   if (rc != CLI_OK) return rc;
   if (mkdir(".luarc", 0777) && errno != EEXIST) return cli_fail(CLI_FAILED, verb->name, ".luarc: %s", strerror(errno));
-  return write_new(verb, ".luarc/troupe.lua", entry->source, "");
+  return write_missing(verb, ".luarc/troupe.lua", entry->source, "take it away to have that of this version");
 }
 
 static int run_new(const cli_verb *verb, cli_args *args) {

@@ -138,7 +138,8 @@ int cli_ask_one(cli_operate *op, const char *what) {
   tr_error_init(&error);
   int rc = tr_operator_ask(op->rt, op->address, what, op->body, op->timeout, on_answer, op, &error);
   if (strcmp(what, "stop") == 0 && op->answers && rc == TR_EUNAVAILABLE) rc = 0; /* it has ended, and its socket with it */
-  if (rc) return cli_fail(CLI_FAILED, op->verb->name, "%s: %s", tr_error_name(rc), error.text);
+  bool late = rc == TR_ETIMEOUT && op->late;
+  if (rc) return cli_fail(CLI_FAILED, op->verb->name, "%s: %s%s%s", tr_error_name(rc), error.text, late ? "; " : "", late ? op->late : "");
   return CLI_OK;
 }
 

@@ -15,6 +15,7 @@ typedef struct cli_operate {
   char body[CLI_BODY_MAX];
   tr_time timeout;
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
+  const char *late;   /* what to do when no answer comes in time; NULL: nothing is to be said of it */
   int answers, enough; /* it ends after so many; 0: when the process ends it */
 } cli_operate;
 typedef void (*cli_operate_say)(cli_operate *op, const troupe_value_t *answer);
@@ -52,6 +53,7 @@ int cli_take_body(cli_operate *op, troupe_value_t *map); /* own: takes map. An e
 
 /* saying.c: answers in words, on standard output */
 void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer);
+void cli_say_agent_state(troupe_t *rt, const troupe_value_t *answer); /* of an inspection: a line */
 void cli_say_top(const troupe_value_t *answer, int width);
 /* One message that went by, in a line, with `most` bytes of its body (0: all). */
 void cli_say_trace(troupe_t *rt, const troupe_value_t *line, size_t most, bool colours);

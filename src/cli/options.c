@@ -177,13 +177,17 @@ bool cli_size(const cli_verb *verb, const cli_args *args, const char *name, uint
   return true;
 }
 
+int cli_columnless(const char *text) {
+  int n = 0;
+  for (; *text; text++) n += (*text & 0xC0) == 0x80;
+  return n;
+}
+
 static void option_help(const cli_option *option, FILE *out) {
   char left[64];
   snprintf(left, sizeof left, "%s%c%s --%s%s%s", option->letter ? "-" : " ", option->letter ? option->letter : ' ',
            option->letter ? "," : " ", option->name, option->argument ? " " : "", option->argument ? option->argument : "");
-  int more = 0; /* bytes that take no column of their own */
-  for (const char *c = left; *c; c++) more += (*c & 0xC0) == 0x80;
-  fprintf(out, "  %-*s %s", 28 + more, left, option->help);
+  fprintf(out, "  %-*s %s", 28 + cli_columnless(left), left, option->help);
   if (option->environment) fprintf(out, " [or $%s]", option->environment);
   fputc('\n', out);
 }

@@ -16,7 +16,7 @@
 #define HISTORY_MOST 1000
 #define OFFERS_MOST 500
 
-struct cli_completions { const char *word; size_t length, count, at; char *words[OFFERS_MOST]; };
+struct cli_completions { const char *word; size_t length, count, at; bool whole; char *words[OFFERS_MOST]; };
 
 static struct prompt {
   cli_prompt_options o;
@@ -41,6 +41,8 @@ void cli_offer(cli_completions *to, const char *word) {
   if (to->words[to->count]) to->count++;
 }
 
+void cli_offers_whole(cli_completions *to) { to->whole = true; }
+
 /* The editor asks for one after the other, each to be its own to free. */
 static char *next_offer(const char *word, int state) {
   (void)word;
@@ -57,6 +59,8 @@ static char **complete(const char *word, int start, int end) {
   if (!line) return NULL;
   self.offers = (cli_completions){ .word = word, .length = strlen(word) };
   self.o.complete(self.o.ud, line, (size_t)start, &self.offers);
+  const char *first = self.offers.count ? self.offers.words[0] : "", *last = first + strlen(first);
+  if (self.offers.whole && last > first && last[-1] != '/') rl_completion_append_character = ' '; /* where it is the only one */
   found = self.offers.count ? rl_completion_matches(word, next_offer) : NULL;
   for (size_t i = 0; i < self.offers.count; i++) free(self.offers.words[i]);
   self.offers.count = 0;

@@ -10,6 +10,7 @@
 typedef struct cli_completions cli_completions;
 /* One way to go on: what the word may become. What does not begin as the word does is passed over. */
 void cli_offer(cli_completions *to, const char *word);
+void cli_offers_whole(cli_completions *to); /* they are whole words: a blank follows, but after those that end with a slash */
 
 typedef struct cli_prompt_options {
   const char *text;    /* "troupe> " */

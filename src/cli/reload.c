@@ -85,6 +85,10 @@ static void say_files(cli_operate *op, const troupe_value_t *answer, bool trial)
   int64_t files = cli_number(answer, "files");
   const char *done = cli_has(op, "promote") ? "promote" : cli_has(op, "undo") ? "undo" : "reload";
   const char *past = cli_has(op, "promote") ? "promoted" : cli_has(op, "undo") ? "undone" : "reloaded";
+  if (!files && cli_has(op, "canary") && !troupe_value_get(answer, "canary")) {
+    puts("nothing has changed: there is nothing to try, so there is no canary");
+    return;
+  }
   printf("%s%s %lld file%s", trial ? "would " : "", trial ? done : past, (long long)files, plural(files));
   if (files) printf(": %s", cli_text(answer, "names"));
   const troupe_value_t *canary = troupe_value_get(answer, "canary");

@@ -11,6 +11,7 @@
 typedef struct repl {
   cli_operate op;
   const char *agent;
+  char late[700];
   char *code; /* what was typed so far of a statement */
   bool failed, terminal;
   cli_completions *offers;
@@ -139,6 +140,8 @@ static int run_repl(const cli_verb *verb, cli_args *args) {
   self->op.say = say_result;
   if (rc == CLI_OK && args->count) self->agent = args->words[0];
   else if (rc == CLI_OK) rc = find_agent(self, &found);
+  if (rc == CLI_OK) snprintf(self->late, sizeof self->late, "the line may go on: troupe break %s ends it (with --waiting, if it waits)", self->agent);
+  self->op.late = self->late;
   if (rc == CLI_OK && code) {
     evaluate(self, code);
     rc = self->failed ? CLI_FAILED : CLI_OK;

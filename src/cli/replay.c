@@ -90,7 +90,7 @@ static int show(troupe_t *rt, const cli_verb *verb, const cli_args *args, const 
 /* ---- what is run ---- */
 
 /* What the record was made of, or other files. */
-static int load(troupe_t *rt, const cli_verb *verb, const cli_args *args, const tr_rerun *replay) {
+static int load(troupe_t *rt, const cli_verb *verb, const cli_args *args, tr_rerun *replay) {
   const char *files[FILES_MOST], *rest[FILES_MOST];
   cli_args own = *args;
   own.words = files;
@@ -106,7 +106,9 @@ static int load(troupe_t *rt, const cli_verb *verb, const cli_args *args, const 
   }
   if (own.count == 0) return cli_fail(TROUBLE, verb->name, "the record names no files (--script FILE)");
   int rc = cli_protobuf(verb, args, rt);
-  return rc || cli_load_all(rt, verb, &own) ? TROUBLE : CLI_OK;
+  if (!rc) rc = cli_load_all(rt, verb, &own);
+  if (!rc && own.count == 1 && cli_get(verb, args, "script") && tr_rerun_stand_in(replay, files[0])) rc = cli_load_all(rt, verb, &own);
+  return rc ? TROUBLE : CLI_OK;
 }
 
 static int fail(const cli_verb *verb, const tr_error *error) { return cli_fail(TROUBLE, verb->name, "%s", error->text); }

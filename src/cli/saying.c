@@ -75,6 +75,15 @@ static void say_turns(const troupe_value_t *list) {
   }
 }
 
+void cli_say_agent_state(troupe_t *rt, const troupe_value_t *answer) {
+  const troupe_value_t *state = troupe_value_get(answer, "state");
+  bool program = false;
+  troupe_value_boolean(troupe_value_get(answer, "program"), &program);
+  if (state && troupe_value_kind(state) != TROUPE_NULL) cli_put_json(rt, state);
+  else fputs(program ? "none: it is a program" : "none yet: no handler of it has run", stdout);
+  putchar('\n');
+}
+
 void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer) {
   const troupe_value_t *about = troupe_value_get(answer, "about"), *messages = about ? troupe_value_get(about, "messages") : NULL;
   char size[32];
@@ -93,8 +102,7 @@ void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer) {
   say_turns(troupe_value_get(answer, "turns_open"));
   if (!troupe_value_get(answer, "state")) return;
   printf("  state      ");
-  cli_put_json(rt, troupe_value_get(answer, "state"));
-  putchar('\n');
+  cli_say_agent_state(rt, answer);
 }
 
 /* ---- top ---- */

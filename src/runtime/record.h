@@ -35,6 +35,9 @@ const char *tr_rerun_file(const tr_rerun *replay, size_t i);     /* what was loa
 const char *tr_rerun_argument(const tr_rerun *replay, size_t i); /* and its arguments */
 /* A runtime in the record's time: load agents there. log as of troupe_options_t; it is freed with the replay. */
 int tr_rerun_runtime(tr_rerun *replay, const troupe_options_t *options, troupe_t **out, tr_error *error);
+/* The agent's type is not in what was loaded: this file is put out, to be loaded again, and its agents that say no `type` will have
+ * this one: a file that stands in for another has another name. False: it is there, or no such file is; nothing was done. */
+bool tr_rerun_stand_in(tr_rerun *replay, const char *path);
 /* Run it, once. */
 int tr_rerun_run(tr_rerun *replay, tr_error *error);
 /* What came of it. i from 0; NULL: there are no more. Texts are lines, each with its end: sections "handled:", "sent:", "state:". */

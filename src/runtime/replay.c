@@ -363,10 +363,32 @@ static int restore(tr_rerun *self, tr_error *error) {
   return rc < 0 ? tr_error_set(error, rc, "the states at the record's beginning: %s", troupe_error(self->rt)) : 0;
 }
 
+static tr_slice own_type(const tr_rerun *self) { return tr_slice_make(self->agent, strcspn(self->agent, "/")); }
+
+bool tr_rerun_stand_in(tr_rerun *self, const char *path) {
+  if (tr_core_find_class(self->rt->core, own_type(self)) || !tr_script_is_loaded(self->rt->script, path)) return false;
+  tr_script_unload(self->rt->script, path);
+  tr_script_set_untyped(self->rt->script, own_type(self));
+  return true;
+}
+
+static int not_loaded(const tr_rerun *self, tr_slice type, tr_error *error) {
+  const tr_core *core = self->rt->core;
+  tr_script_source source;
+  char found[240] = "";
+  size_t n = 0;
+  for (tr_route_type *it = NULL; n < sizeof found && (it = tr_router_next_type(tr_core_router(core), tr_core_local(core), it));)
+    if (tr_script_where(self->rt->script, tr_name_view(it->name), &source))
+      n += (size_t)snprintf(found + n, sizeof found - n, "%s\"%s\" of %s", n ? ", " : "", it->name->text, source.file);
+  return tr_error_set(error, TR_ENOT_FOUND,
+                      "no agent type \"%.*s\" is in what was loaded (%s%s): give the agent `type = \"%.*s\"`, or load the file that has it (--script FILE)",
+                      TR_SLICE_ARG(type), n ? found : "none at all is", n < sizeof found ? "" : "…", TR_SLICE_ARG(type));
+}
+
 static int start(tr_rerun *self, tr_error *error) {
-  tr_slice type = tr_slice_make(self->agent, strcspn(self->agent, "/"));
+  tr_slice type = own_type(self);
   const tr_class *class_ = tr_core_find_class(self->rt->core, type);
-  if (!class_) return tr_error_set(error, TR_ENOT_FOUND, "no agent type \"%.*s\" is in what was loaded", TR_SLICE_ARG(type));
+  if (!class_) return not_loaded(self, type, error);
   if (tr_class_is_program(class_)) return tr_error_set(error, TR_EINVALID, "%.*s is a program: those do not run again", TR_SLICE_ARG(type));
   int rc = restore(self, error);
   self->rt->started = true; /* the others do not begin */

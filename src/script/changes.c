@@ -30,12 +30,27 @@ static unsigned gone_subs(const pair *self) {
   return n;
 }
 
-static void count_instances(const tr_script_class *class_, tr_change *change) {
+/* Those that this step brings to other code; `self` NULL: all, its type is gone. */
+static void count_instances(const plan *p, const pair *self, const tr_script_class *class_, tr_change *change) {
   for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_->core_class, agent));) {
-    if (!agent->user) continue;
+    const tr_instance *instance = agent->user;
+    if (!instance || (self && tr_reloading_target(p, self, agent) == instance->def)) continue;
     change->instances++;
     change->busy += agent->turn != NULL;
   }
+}
+
+/* The way back, out of a canary: what came with it goes. */
+static void turn_round(tr_change *change) {
+  tr_change was = *change;
+  change->added = was.removed;
+  change->removed = was.added;
+  change->from = was.to;
+  change->to = was.from;
+  change->subs_added = was.subs_removed;
+  change->subs_removed = was.subs_added;
+  change->timers_added = was.timers_removed;
+  change->timers_removed = was.timers_added;
 }
 
 void tr_script_reload_changes(const tr_reloading *p, void (*fn)(void *ud, const tr_change *change), void *ud) {
@@ -44,19 +59,20 @@ void tr_script_reload_changes(const tr_reloading *p, void (*fn)(void *ud, const 
     const tr_definition *def = self->def, *old = self->class_->def;
     tr_change change = { .type = def->type, .added = self->fresh, .from = old->version, .to = def->version };
     if (!self->fresh) {
-      count_instances(self->class_, &change);
+      count_instances(p, self, self->class_, &change);
       change.subs_added = length(&self->added);
       change.subs_removed = gone_subs(self);
       change.timers_added = new_ticks(def, old);
       change.timers_removed = new_ticks(old, def);
     }
+    if (p->reach == TR_FOR_NONE) turn_round(&change);
     fn(ud, &change);
   }
   for (tr_link *link = p->script->classes.next; link != &p->script->classes; link = link->next) {
     const tr_script_class *class_ = TR_CONTAINER(link, tr_script_class, all);
     if (!class_->file || !tr_reloading_has(p, class_->file) || tr_reloading_keeps(p, class_)) continue;
     tr_change change = { .type = class_->def->type, .removed = true, .from = class_->def->version, .to = class_->def->version };
-    count_instances(class_, &change);
+    count_instances(p, NULL, class_, &change);
     fn(ud, &change);
   }
 }

@@ -92,6 +92,8 @@ static int read_type(lua_State *L, int table, tr_definition *def, const tr_place
   tr_error_init(&error);
   if (tr_raw_field(L, table, "type") == LUA_TSTRING) {
     type.p = lua_tolstring(L, -1, &type.n);
+  } else if (def->script->options.untyped.p) {
+    type = def->script->options.untyped;
   } else {
     tr_type_from_name(place->name, name, sizeof name);
     type = tr_slice_of(name);

@@ -327,6 +327,8 @@ void tr_script_set_source(tr_script *script, const char *name, char *copy, size_
   else if (copy) tr_free(script->mem, copy, length + 1);
 }
 
+void tr_script_set_untyped(tr_script *script, tr_slice type) { script->options.untyped = type; }
+
 void tr_script_unload(tr_script *script, const char *name) {
   tr_script_file *file = tr_script_file_find(script, name);
   if (file) tr_script_file_free(file);

@@ -105,6 +105,7 @@ typedef struct tr_script_options {
   void (*failed)(void *ud, uint32_t number);      /* a turn of the code with this number; may be NULL */
   void *ud;
   const tr_script_outside *outside;               /* borrowed; NULL: there is nothing */
+  tr_slice untyped;                               /* borrowed: the type of agents that say none; p NULL: their file's name */
   tr_codecs *codecs;                              /* borrowed: types and serializers; NULL: it makes its own */
   size_t memory_limit;                            /* of the whole state; 0: none */
   tr_time (*clock)(void *ud);                     /* for the running time of turns; NULL: it is not bounded */
@@ -165,6 +166,8 @@ char *tr_script_copy_source(tr_script *script, tr_slice source); /* for tr_scrip
 void tr_script_set_source(tr_script *script, const char *name, char *copy, size_t length);
 /* Take back a load: its classes leave. */
 void tr_script_unload(tr_script *script, const char *name);
+/* options.untyped, for what is loaded from now on. */
+void tr_script_set_untyped(tr_script *script, tr_slice type);
 /* Files that belong to what is loaded (scripts and what they required), for a watcher: NULL starts and ends. */
 const char *tr_script_next_file(const tr_script *script, const char *after);
 /* Make the autostart instances and start the programs. After loading, once doors are configured. */
