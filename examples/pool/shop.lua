@@ -2,6 +2,7 @@
 return {
   type = "shop",
   subscriptions = { "orders" },
+  mailbox = { limit = 1000 }, -- so many orders may wait; more are refused
   state = { sold = 0 },
   on = {
     Order = function(self, message) self.sold = self.sold + message.n end,

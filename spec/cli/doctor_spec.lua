@@ -115,7 +115,7 @@ describe("troupe doctor", function()
         ctx:sleep(0)
         print("up")
       end },
-      { type = "heavy", mailbox = { bytes = "1M" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } },
+      { type = "heavy", mailbox = { limit = 100, bytes = "1M" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } },
       { type = "f", mailbox = { limit = 2, overflow = "refuse" }, on = { Wait = function(_, _, ctx) ctx:sleep(60) end } } }]]))
     local status, out = doctor("--pid", tostring(host.pid))
     slow:kill("sigcont")
