@@ -55,17 +55,22 @@ static void request_head(uint32_t id, const char *path, unsigned flags) {
   tr_buf_fini(&block);
 }
 
-/* The bad one begins as any client does; window: what it lets others send to it. */
-static void set(uint32_t window) {
-  tr_host_options o = { .max_message = 1 << 20 };
-  const uint8_t settings[6] = { 0, 4, (uint8_t)(window >> 24), (uint8_t)(window >> 16), (uint8_t)(window >> 8), (uint8_t)window };
-  s = stage_new(&o);
+/* A host, and a client of it that must be served whatever others do. */
+static void open_good(const tr_host_options *o) {
+  s = stage_new(o);
   tr_mem_init(&raw_mem);
   tr_buf_init(&raw, &raw_mem);
   good = peer_new(s, "10.0.0.1:1", NULL);
   caller = channel(good, "caller");
   worker = channel(good, "worker");
   reg(good, "worker", "t");
+}
+
+/* The bad one begins as any client does; window: what it lets others send to it. */
+static void set(uint32_t window) {
+  tr_host_options o = { .max_message = 1 << 20 };
+  const uint8_t settings[6] = { 0, 4, (uint8_t)(window >> 24), (uint8_t)(window >> 16), (uint8_t)(window >> 8), (uint8_t)window };
+  open_good(&o);
   bad = peer_new(s, "10.0.0.2:1", NULL);
   bad->mute = true; /* what it says is written here */
   tr_buf_text(&raw, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -218,13 +223,7 @@ CHECK_CASE(hostile_preface_that_never_comes) {
 
 CHECK_CASE(hostile_connections_without_end) {
   tr_host_options o = { .max_connections_per_address = 300, .max_types_per_client = 1000 };
-  s = stage_new(&o);
-  tr_mem_init(&raw_mem);
-  tr_buf_init(&raw, &raw_mem);
-  good = peer_new(s, "10.0.0.1:1", NULL);
-  caller = channel(good, "caller");
-  worker = channel(good, "worker");
-  reg(good, "worker", "t");
+  open_good(&o);
   for (int i = 0; i < 1000; i++) {
     bad = peer_new(s, "10.0.0.2:1", NULL);
     CHECK((bad != NULL) == (i < 300));

@@ -192,13 +192,18 @@ CHECK_CASE(reload_brings_idle_states_of_their_own_to_new_code_too) {
   host_close(&h);
 }
 
+/* Its instance a/default is in the middle of a turn. */
+static void open_at_work(host *h) {
+  host_open(h);
+  host_file(h, "a.lua", V1);
+  CHECK_INT(host_load(h, "a.lua"), ==, 0);
+  host_send(h, "a", "Wait", NULL);
+  host_settle(h);
+}
+
 CHECK_CASE(reload_tells_of_a_late_migration_that_fails_when_the_turn_ends) {
   host h = { 0 };
-  host_open(&h);
-  host_file(&h, "a.lua", V1);
-  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
-  host_send(&h, "a", "Wait", NULL);
-  host_settle(&h);
+  open_at_work(&h);
   host_file(&h, "a.lua", "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
   RELOAD(&h, 1);
   host_run(&h, 10);
@@ -210,11 +215,7 @@ CHECK_CASE(reload_tells_of_a_late_migration_that_fails_when_the_turn_ends) {
 
 CHECK_CASE(reload_keeps_an_instance_whose_late_migration_fails) {
   host h = { 0 };
-  host_open(&h);
-  host_file(&h, "a.lua", V1);
-  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
-  host_send(&h, "a", "Wait", NULL);
-  host_settle(&h);
+  open_at_work(&h);
   host_file(&h, "a.lua",
             "return { version = 2, migrate = function() error('no') end, on = { Get = function() return 'new' end } }");
   RELOAD(&h, 1);
