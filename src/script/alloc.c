@@ -130,8 +130,10 @@ static void weigh(tr_script *script, uint32_t owner, bool is_string, size_t size
 }
 
 void tr_account_lighten(tr_account *account) {
+  if (account->used >= (size_t)TR_HEAVY << (account->size - 1)) return;
   while (account->size && account->used < (size_t)TR_HEAVY << (account->size - 1)) account->size--;
-  if (account->size == 0) account->heavy = 0;
+  if (account->heavy > account->size) account->heavy = account->size;
+  account->slow = 0;
 }
 
 void tr_parcel_take(tr_script *script, uint32_t id) {

@@ -104,31 +104,32 @@ static void tell_asked(const tr_script *script, char *text, size_t size) {
 }
 
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
-  char agent[160], asked[60];
+  char agent[160], asked[60], place[LUA_IDSIZE + 20] = "";
   lua_Debug ar;
   int line = tr_fail_line(L, &ar);
+  if (line) snprintf(place, sizeof place, "%s:%d: ", ar.short_src, line); /* not where a C function of the console's failed */
   tr_error_init(error);
   if (!lt) {
     const char *doing = meter->what ? meter->what : "closing";
-    if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s:%d: %s while %s", ar.short_src, line, depths[meter->depth], doing);
-    else if (what == OVER_MEMORY) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %zu MB of memory while %s", ar.short_src, line, TR_CALL_MEMORY >> 20, doing);
-    else if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %d s while %s", ar.short_src, line, (int)(CALL_MOST / TR_SECONDS(1)), doing);
-    else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
+    if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s%s while %s", place, depths[meter->depth], doing);
+    else if (what == OVER_MEMORY) tr_error_set(error, TR_ELIMIT, "%smore than %zu MB of memory while %s", place, TR_CALL_MEMORY >> 20, doing);
+    else if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%smore than %d s while %s", place, (int)(CALL_MOST / TR_SECONDS(1)), doing);
+    else tr_error_set(error, TR_ELIMIT, "%smore than %llu instructions while %s", place, (unsigned long long)meter->limit, doing);
     return;
   }
   tell_asked(script, asked, sizeof asked);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   const char *type = tr_turn_what(lt->turn);
-  if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: %s", agent, type, ar.short_src, line, depths[meter->depth]);
+  if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s, %s: %s%s", agent, type, place, depths[meter->depth]);
   else if (what == OVER_INSTRUCTIONS)
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)", agent, type,
-                 ar.short_src, line, (unsigned long long)meter->limit);
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %llu instructions in one turn (limits.instructions)", agent, type,
+                 place, (unsigned long long)meter->limit);
   else if (what == OVER_TIME)
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %lld ms of running time in one turn (limits.turn_ms)", agent, type,
-                 ar.short_src, line, (long long)(meter->time_limit / 1000));
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %lld ms of running time in one turn (limits.turn_ms)", agent, type,
+                 place, (long long)(meter->time_limit / 1000));
   else
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %zu KB of memory (limits.memory; %zu KB in use%s)", agent, type,
-                 ar.short_src, line, lt->def->memory >> 10, script->accounts[lt->instance->account].used >> 10, asked);
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %zu KB of memory (limits.memory; %zu KB in use%s)", agent, type,
+                 place, lt->def->memory >> 10, script->accounts[lt->instance->account].used >> 10, asked);
 }
 
 static void kill_at(lua_State *L, tr_script *script, tr_meter *meter, over what) {
