@@ -174,7 +174,8 @@ describe("an attack by", function()
 
   it("loading", function()
     local path = process.write_file(process.tmpdir() .. "/top.lua", "")
-    for text, error in pairs { ["local s = 'x' while true do s = s .. s end"] = "256 MB of memory while loading",       ["pcall(function() local s = 'x' while true do s = s .. s end end) while true do end"] = "256 MB of memory while loading", 
+    for text, error in pairs { ["local s = 'x' while true do s = s .. s end"] = "256 MB of memory while loading",
+      ["pcall(function() local s = 'x' while true do s = s .. s end end) while true do end"] = "256 MB of memory while loading",
       ["local m = {} local f = setmetatable({}, m) m.__call = f f()"] = "stack overflow within one instruction .* while loading" } do
       process.write_file(path, text)
       local status, _, err = sh.troupe { "run", path }
