@@ -21,8 +21,6 @@
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
-#define CALL_MOST TR_SECONDS(30) /* for code that is no turn: loading, save, migrate */
-
 #define SLOW TR_MILLISECONDS(10)
 #define LIGHTER_MOST 2 /* how much less often than its strings ask for the hook may come: 4 times */
 #define WAITS_UNSEEN 32
@@ -113,7 +111,7 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
     const char *doing = meter->what ? meter->what : "closing";
     if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s%s while %s", place, depths[meter->depth], doing);
     else if (what == OVER_MEMORY) tr_error_set(error, TR_ELIMIT, "%smore than %zu MB of memory while %s", place, TR_CALL_MEMORY >> 20, doing);
-    else if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%smore than %d s while %s", place, (int)(CALL_MOST / TR_SECONDS(1)), doing);
+    else if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%smore than %d s while %s", place, (int)(meter->time_limit / TR_SECONDS(1)), doing);
     else tr_error_set(error, TR_ELIMIT, "%smore than %llu instructions while %s", place, (unsigned long long)meter->limit, doing);
     return;
   }
@@ -291,7 +289,7 @@ static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
 static void look_at_call(lua_State *L, tr_script *script, tr_meter *meter) {
   tr_time now = script->options.clock(script->options.ud);
   if (!meter->since) meter->since = now;
-  if (now - meter->since > CALL_MOST) kill_at(L, script, meter, OVER_TIME);
+  if (now - meter->since > meter->time_limit) kill_at(L, script, meter, OVER_TIME);
 }
 
 static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {

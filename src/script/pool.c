@@ -75,12 +75,15 @@ void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
 /* --- code that is not a turn --- */
 
 #define MEMORY_MOST ((size_t)64 << 20) /* that it may take beyond what its owner has */
+#define TIME_MOST TR_SECONDS(5)         /* of an agent's, for nothing else goes on meanwhile: save, migrate, match */
+#define LOADING_MOST TR_SECONDS(30)     /* of what is nobody's: a file that is loaded */
 
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
   tr_script *script = tr_script_of(L);
   tr_lua_turn *lt = tr_lua_turn_take(L, script);
   tr_error why;
-  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why, .heavy = script->accounts[script->owner].heavy };
+  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why, .heavy = script->accounts[script->owner].heavy,
+                     .time_limit = script->owner ? TIME_MOST : LOADING_MOST };
   tr_meter *outer_meter = script->meter;
   tr_lua_turn *outer = script->running;
   lua_State *active = script->active;
