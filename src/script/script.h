@@ -198,6 +198,8 @@ typedef struct tr_state_out {
   void *ud;
 } tr_state_out;
 int tr_script_save(tr_script *script, const tr_state_out *out); /* what out returned */
+/* All of one instance, in memory or not; out->wanted is true for it alone. */
+int tr_script_save_one(tr_script *script, tr_slice id, const tr_state_out *out);
 /* The end of a runtime: what is at work and can be begun again, as it was before; then every instance at the moment when it leaves
  * memory, until `out` is NULL. What is left after that is for tr_script_save, which leaves out what was stored. */
 int tr_script_save_requeued(tr_script *script, const tr_state_out *out);
