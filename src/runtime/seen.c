@@ -91,7 +91,7 @@ static void put_error(tr_buf *out, int code, tr_slice text) {
 
 /* The time of day, as the core's clock has it: that one stands still while agents run, and deadlines and timers count by it. So what is
  * recorded of both fits together, however busy the machine is; and as what lies between the two clocks is looked up only now and then,
- * by less than a millisecond, lines of one time have one, and none is before that of what led to it. */
+ * by less than a millisecond, what happens at one time of the core has one time here, and nothing is before what led to it. */
 static double time_of(const tr_seer *by, const tr_seen *seen) {
   troupe_t *rt = by->rt;
   int64_t between = rt->wall_us() - tr_runtime_now(rt), kept = atomic_load_explicit(&rt->between_clocks, memory_order_relaxed);
