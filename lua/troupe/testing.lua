@@ -159,8 +159,8 @@ end
 
 local M = {}
 
---- testing.new{ path | table, …, seed =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it <close>; one
---- that nobody holds is collected.
+--- testing.new{ path | table, …, seed =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it
+--- <close>; one that nobody holds is collected.
 function M.new(options)
   if type(options) ~= "table" then fail("invalid", "troupe.testing.new takes a table") end
   check_options(options)

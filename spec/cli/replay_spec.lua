@@ -237,14 +237,15 @@ return {
       local began, roll = { os.time(), ctx:now(), os.clock() }, math.random(6)
       if m.n % 2 == 0 then ctx:call("peer/" .. m.n % 3, "Ask", m) end
       if m.n % 5 == 0 then ctx:after(0.01, "Late", {}) end
-      return { born, roll, began, math.random(), math.random(0), math.random(-3, 3), os.time(), os.date(), os.date("!%T"), ctx:now(), os.clock() }
+      local drawn, told = { math.random(), math.random(0), math.random(-3, 3) }, { os.time(), os.date(), os.date("!%T"), ctx:now() }
+      return { born, roll, began, drawn, told, os.clock(), 3, os.time(), 3 }
     end,
     Late = function(self) self.late, self.on = (self.late or 0) + math.random(100), os.date("*t").sec end,
     Seeded = function()
       math.randomseed(7)
       local a = math.random(1e9)
       math.randomseed(7)
-      return { a == math.random(1e9), pcall(math.random, 2, 1), os.time { year = 2001, month = 2, day = 3 }, os.date("%Y", 1e9), math.random(5, 5) }
+      return { a == math.random(1e9), pcall(math.random, 2, 1), os.time { year = 2001, month = 2, day = 3 }, os.date("%Y", 1e9) }
     end,
   } },
   { type = "peer", on = { Ask = function(_, m, ctx) ctx:sleep(0.001) return { n = math.random(100) + m.n } end } },
@@ -275,9 +276,9 @@ return {
     local text = process.read_file(folder .. "/l.jsonl"):gsub('"format":2', '"format":1'):gsub('{"at":"look"[^\n]*\n', "")
     file("l.jsonl", text)
     local began = math.tointeger(text:match('"t":(%d+)'))
-    local _, out = sh.troupe({ "replay", "l.jsonl", "--agent", "dice", "--json" }, { cwd = folder })
+    out = select(2, sh.troupe({ "replay", "l.jsonl", "--agent", "dice", "--json" }, { cwd = folder }))
     local times = 0
-    for time in out:match('"replayed":(.*)'):gmatch(',%-?%d,(%d%d%d%d%d%d%d%d%d%d),') do
+    for time in out:match('"replayed":(.*)'):gmatch(',3,(%d+),3') do
       times = times + 1
       assert.is_true(math.tointeger(time) >= began and math.tointeger(time) <= began + 5, time)
     end
