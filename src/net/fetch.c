@@ -5,6 +5,9 @@
  * libcurl is loaded when the first request is made, so that neither the program nor the library needs it else; what is called of it is
  * in `tr_curl`. Its memory is libc's: the allocator it takes is one for the whole process, which is not ours to set.
  *
+ * How long a request may take is kept here, with a timer of our own for the earliest that ends: libcurl 7.88 was
+ * seen (under valgrind) to forget its time-out of a request that was over before its first step, on a loop that was late, and to set no timer again.
+ *
  * Redirects are followed here, not by curl: each new address is put to `may` first, goes on with the rest of the time, and gets what is
  * for the old one's eyes (Authorization, Cookie) only where it is the same host, port and scheme. There are no proxies, no .netrc, no
  * cookies and no other protocols than http and https; certificates and names are always checked. */
@@ -45,9 +48,10 @@ struct tr_fetcher {
   uv_loop_t *loop;
   tr_curl curl;
   CURLM *multi;
-  uv_timer_t timer;
+  uv_timer_t timer, overdue; /* curl's; ours, for the earliest `until` of those under way */
+  uint64_t due;              /* when `overdue` is, if under_way is not 0; the loop's clock, ms */
   tr_link fetches;
-  size_t count, handles; /* handles: of libuv that are not closed */
+  size_t count, under_way, handles; /* handles: of libuv that are not closed */
   tr_fetch_may_fn may;
   void *ud;
   bool closing, starved; /* starved: a request is */
@@ -60,7 +64,7 @@ struct tr_fetch {
   tr_mem *mem;
   tr_link all;
   CURL *easy;
-  bool added, starved;
+  bool added, starved, under_way;
   struct curl_slist *headers;
   tr_buf sent, got_headers, got; /* sent: the request's body */
   bool has_body;
@@ -101,6 +105,7 @@ static void finish(tr_fetch *fetch, int code, const char *text);
 static void take_answer(tr_fetch *fetch, CURLcode result);
 static void take_off(tr_fetch *fetch);
 static void detach(tr_fetch *fetch);
+static void end_late(tr_fetch *fetch);
 
 static void release(tr_fetcher *fetcher) {
   if (--fetcher->handles == 0) TR_DELETE(fetcher->mem, fetcher);
@@ -154,14 +159,51 @@ static void on_poll_closed(uv_handle_t *handle) {
 
 static void on_timer_closed(uv_handle_t *handle) { release(handle->data); }
 
+/* One that is called too early finds nothing to do, and curl does not ask again: the loop's clock is brought up to date, and what it cuts off is added. */
 static int set_timer(CURLM *multi, long ms, void *ud) {
   tr_fetcher *fetcher = ud;
   (void)multi;
   if (fetcher->closing) return 0;
+  uv_update_time(fetcher->loop);
   if (ms < 0) uv_timer_stop(&fetcher->timer);
-  else uv_timer_start(&fetcher->timer, on_timer, (uint64_t)ms, 0);
+  else uv_timer_start(&fetcher->timer, on_timer, ms ? (uint64_t)ms + 1 : 0, 0);
   return 0;
 }
+
+/* ---- how long they may take ---- */
+
+static void on_overdue(uv_timer_t *timer);
+
+static void set_overdue(tr_fetcher *fetcher, uint64_t due) {
+  uint64_t now = uv_now(fetcher->loop);
+  fetcher->due = due;
+  uv_timer_start(&fetcher->overdue, on_overdue, due > now ? due - now : 0, 0);
+}
+
+static void on_overdue(uv_timer_t *timer) {
+  tr_fetcher *fetcher = timer->data;
+  uint64_t now = uv_now(fetcher->loop), next = UINT64_MAX;
+  for (tr_link *l = fetcher->fetches.next; l != &fetcher->fetches; l = l->next) {
+    tr_fetch *fetch = TR_CONTAINER(l, tr_fetch, all);
+    if (fetch->under_way && fetch->until <= now) end_late(fetch);
+    else if (fetch->under_way && fetch->until < next) next = fetch->until;
+  }
+  if (next != UINT64_MAX) set_overdue(fetcher, next);
+}
+
+static void get_under_way(tr_fetch *fetch) {
+  tr_fetcher *fetcher = fetch->fetcher;
+  fetch->under_way = true;
+  if (fetcher->under_way++ == 0 || fetch->until < fetcher->due) set_overdue(fetcher, fetch->until);
+}
+
+/* The last one takes the timer with it: who waits for nothing is not woken. */
+static void get_home(tr_fetch *fetch) {
+  if (fetch->under_way && --fetch->fetcher->under_way == 0) uv_timer_stop(&fetch->fetcher->overdue);
+  fetch->under_way = false;
+}
+
+/* ---- its sockets ---- */
 
 static watched *watch(tr_fetcher *fetcher, curl_socket_t socket) {
   watched *self = TR_NEW(fetcher->mem, watched);
@@ -220,7 +262,9 @@ int tr_fetcher_new(tr_mem *mem, uv_loop_t *loop, tr_fetch_may_fn may, void *ud, 
   tr_list_init(&fetcher->fetches);
   uv_timer_init(loop, &fetcher->timer);
   fetcher->timer.data = fetcher;
-  fetcher->handles = 1;
+  uv_timer_init(loop, &fetcher->overdue);
+  fetcher->overdue.data = fetcher;
+  fetcher->handles = 2;
   const tr_curl *curl = &fetcher->curl;
   curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
   curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
@@ -245,6 +289,7 @@ void tr_fetcher_close(tr_fetcher *fetcher) {
   fetcher->curl.multi_cleanup(fetcher->multi); /* and with it the connections that were kept */
   uv_timer_stop(&fetcher->timer);
   uv_close((uv_handle_t *)&fetcher->timer, on_timer_closed);
+  uv_close((uv_handle_t *)&fetcher->overdue, on_timer_closed);
 }
 
 /* ---- addresses ---- */
@@ -337,17 +382,15 @@ static void set_method(const tr_fetch *fetch) {
   curl->easy_setopt(fetch->easy, CURLOPT_CUSTOMREQUEST, fetch->method);
 }
 
-/* Send it to fetch->url, in what is left of its time. */
+/* Send it to fetch->url. */
 static int send_off(tr_fetch *fetch) {
   const tr_curl *curl = &fetch->fetcher->curl;
-  uint64_t now = uv_now(fetch->fetcher->loop);
-  if (now >= fetch->until) return TR_ETIMEOUT;
+  if (uv_now(fetch->fetcher->loop) >= fetch->until) return TR_ETIMEOUT;
   tr_buf_clear(&fetch->got);
   tr_buf_clear(&fetch->got_headers);
   set_method(fetch);
   curl->easy_setopt(fetch->easy, CURLOPT_URL, fetch->url);
   curl->easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
-  curl->easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)(fetch->until - now));
   fetch->added = curl->multi_add_handle(fetch->fetcher->multi, fetch->easy) == CURLM_OK;
   return fetch->added ? 0 : TR_EMEMORY;
 }
@@ -358,9 +401,17 @@ static void take_off(tr_fetch *fetch) {
 }
 
 static void finish(tr_fetch *fetch, int code, const char *text) {
+  get_home(fetch);
   if (code) tr_error_set(&fetch->error, code, "%s", text);
   atomic_store_explicit(&fetch->over, true, memory_order_release);
   if (fetch->done) fetch->done(fetch->ud);
+}
+
+static void end_late(tr_fetch *fetch) {
+  char text[340];
+  snprintf(text, sizeof text, "%s: it took too long (timeout)", fetch->origin);
+  take_off(fetch);
+  finish(fetch, TR_ETIMEOUT, text);
 }
 
 /* The method that goes to the next address, as browsers have it. */
@@ -489,6 +540,7 @@ int tr_fetch_start(tr_fetcher *fetcher, const tr_fetch_request *request, tr_fetc
     rc = send_off(fetch);
   }
   if (!rc) {
+    get_under_way(fetch);
     *out = fetch;
     return 0;
   }
@@ -507,6 +559,7 @@ int tr_fetch_look(tr_fetch *fetch, tr_fetch_answer *answer, tr_error *error) {
 static void detach(tr_fetch *fetch) {
   tr_fetcher *fetcher = fetch->fetcher;
   take_off(fetch);
+  get_home(fetch);
   if (fetch->easy) fetcher->curl.easy_cleanup(fetch->easy);
   fetcher->curl.slist_free_all(fetch->headers);
   fetcher->count--;
