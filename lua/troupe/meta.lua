@@ -296,6 +296,13 @@ function token:cancel() end
 ---@field read fun(path: string): string a plain file, up to 16 MiB
 ---@field write fun(path: string, text: string) all of it, or nothing
 ---@field list fun(path: string): string[] sorted; names of folders end with a slash
+---@field stat fun(path: string): troupe.stat
+
+---@class troupe.stat
+---@field kind "file"|"folder"|"other"
+---@field size integer bytes
+---@field modified number seconds since 1970
+---@field inode integer another one where a file was replaced by a new one
 
 ---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
 ---@class troupelib

@@ -62,6 +62,9 @@ describe("troupe new", function()
     status, _, err = sh.troupe({ "new", "../up" }, { cwd = folder })
     assert.equal(2, status)
     assert.matches("agent type", err)
+    status, _, err = sh.troupe({ "new", "troupe" }, { cwd = folder }) -- its spec could not be run
+    assert.equal(2, status)
+    assert.matches("another name", err)
   end)
 end)
 

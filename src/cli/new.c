@@ -159,6 +159,8 @@ static int run_new(const cli_verb *verb, cli_args *args) {
   }
   tr_error_init(&error);
   if (tr_agent_type_check(tr_slice_of(name), &error)) return cli_fail(CLI_USAGE, verb->name, "%s", error.text);
+  if (strcmp(name, "troupe") == 0)
+    return cli_fail(CLI_USAGE, verb->name, "troupe.lua would be found instead of the library by `require \"troupe\"`: another name");
   if (strlen(name) > 200) return cli_fail(CLI_USAGE, verb->name, "the name has more than 200 bytes");
   int rc = write_agent_files(verb, args, name);
   if (rc == CLI_OK && cli_get(verb, args, "with-editor")) rc = write_editor_files(verb);
