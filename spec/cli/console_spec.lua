@@ -136,7 +136,10 @@ describe("a console on a live process", function()
     assert.equal("\27[2J\194\155\8", answer("inspect", "counter/evil", "--json").state.text) -- as it is
     assert.matches([["text":"\u001b[2J\u009b\b"]], (out_of("inspect", "counter/evil"):gsub("\\u0008", "\\b")), 1, true)
     assert.equal("\27[2J\194\155\8\n", out_of("repl", "counter/evil", "-e", "print(self.text)")) -- no terminal reads it
-    t = terminal.open({ process.program, "repl", "counter/evil", "-e", "print(self.text)" }, { env = env, cwd = folder })
+    t = terminal.open({ process.program, "repl", "counter/evil" }, { env = env, cwd = folder })
+    t:wait "counter/evil>"
+    t:type "print(self.text)"
+    t:key "Enter"
     t:wait(shown)
   end)
 
