@@ -270,6 +270,7 @@ struct tr_worker {
   uint64_t received;      /* messages that came from it */
   uint32_t unacked;       /* events among them that it was not told of */
   tr_timer ack_timer, resume_timer;
+  tr_timer pump_timer;    /* there was no memory to hand on what waits: queue.c */
   uint64_t *seen;         /* ids of the last events, a ring; NULL: none yet */
   uint32_t seen_next;
   bool fresh;             /* client_id was not used in any session */
