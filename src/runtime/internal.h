@@ -117,6 +117,7 @@ struct troupe {
   tr_stage stage;
   /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
+  struct tr_file *state_hold; /* and it is ours alone */
   struct tr_state_writer *ending; /* that file, while instances leave */
   tr_link saves;      /* those that wait for open turns */
   tr_link unstored;   /* files that the disk did not take */
@@ -307,7 +308,7 @@ void tr_runtime_saves_step(troupe_t *rt);
 tr_time tr_runtime_saves_next(const troupe_t *rt);
 void tr_runtime_saves_cancel(troupe_t *rt);
 /* stored.c: what the disk did not take: those that are due, or all now; when the next is due; for the last time. */
-void tr_runtime_store_again(troupe_t *rt, bool now);
+void tr_runtime_store_again(troupe_t *rt);
 tr_time tr_runtime_store_next(const troupe_t *rt);
 void tr_runtime_store_last(troupe_t *rt);
 /* Every instance has left: the file of the end is written. */

@@ -86,6 +86,7 @@ bool tr_runtime_stopping(const troupe_t *rt);
 int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
 /* What `troupe doctor` looks for, as a member of JSON: "checks":[ { name, sign, do } ]. */
 void tr_doctor_checks(tr_buf *out);
+const char *tr_doctor_turned_away(const char *reason); /* what to do about a host that is there, but not for us; NULL: it is none of that */
 /* The state of the instance "type/key" as a save would store it. own: *out is the caller's. err: TROUPE_ENOT_FOUND: there is none. Between turns
  * only. */
 int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);

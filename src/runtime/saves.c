@@ -157,7 +157,7 @@ static int save_now(troupe_t *rt, const troupe_state_options_t *given, tr_buf *o
 
 int troupe_save_with(troupe_t *rt, const char *path, const troupe_state_options_t *options) {
   tr_buf bytes;
-  int failed = save_now(rt, options, &bytes), rc = failed < 0 ? 0 : tr_store(rt, path, &bytes, &rt->error);
+  int failed = save_now(rt, options, &bytes), rc = failed < 0 ? 0 : tr_store(rt, path, false, &bytes, &rt->error);
   tr_buf_fini(&bytes);
   return rc ? rc : failed;
 }

@@ -58,7 +58,8 @@ typedef void (*tr_save_fn)(void *ud, int rc, tr_buf *bytes, const tr_error *erro
 int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_save_fn fn, void *ud, tr_error *error);
 
 /* --- stored.c --- */
-/* Write it to the path. If the disk does not take it the error is returned, and the bytes (taken) are kept and tried again. */
-int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error);
+/* Write it to the path. If the disk does not take it the error is returned, and the bytes (taken) are kept and tried again. keep: the file that
+ * was there stays as PATH.1. */
+int tr_store(troupe_t *rt, const char *path, bool keep, tr_buf *bytes, tr_error *error);
 
 #endif

@@ -138,10 +138,20 @@ int troupe_restore_bytes(troupe_t *rt, const char *bytes, size_t length, const t
   return restore(rt, NULL, tr_slice_make(bytes, length), options);
 }
 
+/* That it can be written, and by nobody else, is known now and not only when all is to be saved. */
 int tr_runtime_set_state(troupe_t *rt, const char *path) {
-  int rc = troupe_restore(rt, path);
-  if (rc < 0 && rc != TR_ENOT_FOUND) return rc;
+  const tr_file_options hold = { .hold = true };
+  tr_error *error = tr_runtime_error(rt);
+  if (rt->state_path) return tr_runtime_fail(rt, TR_EEXISTS, "the runtime has a state file already: %s", rt->state_path);
+  int rc = tr_file_new(&rt->mem, path, &hold, &rt->state_hold, error);
+  if (rc) return rc;
+  rc = troupe_restore(rt, path);
+  if (rc < 0 && rc != TR_ENOT_FOUND) goto out;
   tr_runtime_error(rt);
   rt->state_path = tr_strndup(&rt->mem, path, strlen(path));
-  return rt->state_path ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  rc = rt->state_path ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+out:
+  if (rc) tr_file_free(rt->state_hold);
+  if (rc) rt->state_hold = NULL;
+  return rc;
 }

@@ -64,6 +64,7 @@ typedef struct tr_script_luv {
   bool (*alive)(void *handle); /* would a loop run on for it? */
   bool (*ends)(void *handle);  /* it is closing already */
 } tr_script_luv;
+typedef struct tr_script_stat { bool file, folder; uint64_t size, inode; double modified; } tr_script_stat; /* seconds since 1970 */
 typedef struct tr_script_result { int status, signal; tr_slice out, err; } tr_script_result;
 /* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
  * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
@@ -71,6 +72,7 @@ typedef struct tr_script_outside {
   int (*read)(void *ud, tr_slice path, tr_buf *out, tr_error *error);
   int (*write)(void *ud, tr_slice path, tr_slice text, tr_error *error); /* all of it, or nothing */
   int (*list)(void *ud, tr_slice path, tr_buf *out, tr_error *error);    /* names, a zero behind each; of folders with a slash */
+  int (*stat)(void *ud, tr_slice path, tr_script_stat *out, tr_error *error); /* of a link below what was granted: neither */
   int (*env)(void *ud, tr_slice name, tr_buf *out, tr_error *error);     /* TR_ENOT_FOUND without a text: it is not set */
   int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
   int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
