@@ -44,6 +44,7 @@ typedef struct tr_address tr_address;
 typedef struct tr_future tr_future;
 typedef struct tr_code tr_code;
 typedef struct tr_luv tr_luv;
+typedef struct tr_looked tr_looked;
 
 /* --- refs.c: where the placeholders of a body are while it is written --- */
 typedef struct tr_ref_writer { tr_buf text; uint32_t nulls; } tr_ref_writer;
@@ -199,6 +200,7 @@ struct tr_script {
   tr_reloading *canary; /* new code that serves some keys; NULL: there is none */
   bool held;            /* the last reload was refused because it was undone before */
   tr_tally told;        /* failures that were told of; of a home */
+  tr_looks looks;       /* look.c; of a home */
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -355,6 +357,13 @@ void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
+
+/* --- look.c --- */
+/* What the running code is told: value is how it is really. Only where home->looks.fn is set. */
+int64_t tr_look_at(tr_script *script, tr_look_kind kind, int64_t value);
+void tr_looked_free(tr_script *script, tr_lua_turn *turn);
+/* The template of the sandbox on the top: put what asks into it, where somebody is to be asked. [-0, +0, m] */
+void tr_looks_install(lua_State *L, tr_script *script);
 /* Push a fresh environment for `unit` (at index `unit`), whose user value it becomes. lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
@@ -495,6 +504,7 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  tr_looked *looked;  /* look.c: what it asked for; NULL: nothing */
   void *fetch;        /* http.c: a request that it waits for; NULL: none */
   void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
   tr_time program_until, program_look;

@@ -45,6 +45,7 @@ static void close_turn(tr_lua_turn *lt) {
   lt->call = NULL;
   if (lt->program) tr_exec_stop(lt);
   if (lt->fetch) tr_http_stop(lt);
+  if (lt->looked) tr_looked_free(script, lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
