@@ -132,6 +132,11 @@ int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   return CLI_OK;
 }
 
+static int will_record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  if (!cli_get(verb, args, "record") || tr_runtime_will_record(rt) == 0) return CLI_OK;
+  return cli_fail(CLI_FAILED, verb->name, "--record: %s", troupe_error(rt));
+}
+
 static int record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   tr_record_options options = { .path = cli_get(verb, args, "record"), .files = args->words, .file_count = args->count, .args = args->rest,
                                 .arg_count = args->rest_count };
@@ -176,6 +181,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
   if (rc == CLI_OK) rc = cli_allow_all(rt, verb, args);
+  if (rc == CLI_OK) rc = will_record(rt, verb, args);
   if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
