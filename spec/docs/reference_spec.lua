@@ -50,14 +50,14 @@ describe("docs/reference", function()
   end)
 
   it("has commands that the program takes", function()
-    local count = 0
+    local count, folder = 0, process.tmpdir()
     for _, block in ipairs(markdown.blocks(page "program")) do
       for line in block.body:gmatch "[^\n]+" do
         for _, command in ipairs(commands(line)) do
           count = count + 1
           -- Options are read, and it is not done.
           local asked = command:gsub("^troupe", process.program):gsub(" %-%- .*", ""):gsub("$", " --help")
-          local status, out, err = sh(asked, { cwd = process.tmpdir() })
+          local status, out, err = sh(asked, { cwd = folder })
           assert.equal(0, status, command .. ": " .. err)
           assert.matches("^troupe " .. command:match "^troupe (%l+)", out)
         end

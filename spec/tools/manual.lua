@@ -81,7 +81,7 @@ local function annotations(path)
   local lines = {}
   for line in (read(path) .. "\n"):gmatch "([^\n]*)\n" do
     local section, above = line:match "^%-%- (.-) %-%-%-%-+$", line:match "^%-%-%-(.*)$"
-    local name, params = line:match "^function ([%w.:]+)(%b())"
+    local name, params = line:match "^function ([%w_.:]+)(%b())"
     if section then emit("\n## ", section) end
     if above then lines[#lines + 1] = above
     else
