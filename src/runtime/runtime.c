@@ -232,6 +232,7 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   tr_runtime_free_security(rt);
+  tr_file_free(rt->state_hold);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);
