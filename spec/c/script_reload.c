@@ -101,6 +101,8 @@ CHECK_CASE(reload_bounds_what_migrate_takes) {
   host_file(&h, "a.lua", "return { version = 2, on = {}, migrate = function(self)\n self.n = 2\n for i = 1, 10 do self[i] = ('x'):rep(2 ^ 24) .. i end end }");
   REFUSED(&h, "a.lua: migrating a/default from version 0 to 2: a.lua:3: more than 64 MB of memory while migrating");
   CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
+  host_file(&h, "a.lua", "return { version = 2, on = {}, migrate = function(self)\n while true do pcall(string.rep, '0123456789abcdef', 2 ^ 23) end end }");
+  REFUSED(&h, "a.lua: migrating a/default from version 0 to 2: a.lua:2: more than 64 MB of memory while migrating");
   host_close(&h);
 }
 

@@ -315,7 +315,7 @@ static void count(lua_State *L, tr_script *script, tr_meter *meter) {
   meter->used += (uint64_t)ticks;
   if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   if (!meter->killed && script->running) look_at_memory(L, script, meter);
-  else if (!meter->killed && script->loading && script->refused) kill_at(L, script, meter, OVER_MEMORY);
+  else if (!meter->killed && script->refused && !script->own) kill_at(L, script, meter, OVER_MEMORY);
   tr_time before = meter->spent;
   if (!meter->killed && script->options.clock) (script->running ? look_at_clock : look_at_call)(L, script, meter);
   if (meter->killed) return;
