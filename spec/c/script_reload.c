@@ -92,20 +92,6 @@ CHECK_CASE(reload_lets_an_open_turn_finish_on_its_code) {
   host_close(&h);
 }
 
-CHECK_CASE(reload_bounds_what_migrate_takes) {
-  host h = { 0 };
-  host_open(&h);
-  host_file(&h, "a.lua", "return { state = { n = 1 }, on = { Get = function(self) return self.n end } }");
-  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
-  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
-  host_file(&h, "a.lua", "return { version = 2, on = {}, migrate = function(self)\n self.n = 2\n for i = 1, 10 do self[i] = ('x'):rep(2 ^ 24) .. i end end }");
-  REFUSED(&h, "a.lua: migrating a/default from version 0 to 2: a.lua:3: more than 64 MB of memory while migrating");
-  CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 1");
-  host_file(&h, "a.lua", "return { version = 2, on = {}, migrate = function(self)\n while true do pcall(string.rep, '0123456789abcdef', 2 ^ 23) end end }");
-  REFUSED(&h, "a.lua: migrating a/default from version 0 to 2: a.lua:2: more than 64 MB of memory while migrating");
-  host_close(&h);
-}
-
 /* Turns begin on the new code while one is open on the old; that has its own methods, the others theirs. */
 CHECK_CASE(reload_gives_new_turns_of_a_reentrant_agent_new_code_beside_old_ones) {
   static const char *const hows[] = { "", "vm = 'own',", "shards = { 'log' }," };

@@ -141,7 +141,6 @@ struct tr_script {
   uint32_t owner;       /* to whom what is allocated now is charged, */
   uint32_t base_owner;  /* and where no turn runs: the runtime, or in a state of its own the one agent */
   size_t memory_hard;   /* what it is refused */
-  bool loading;         /* what runs is a file that is being loaded */
   size_t refused;       /* so much was refused to it; 0: nothing */
   tr_free_block *free_blocks[TR_SIZE_CLASSES + 1]; /* by size / 16 */
   tr_chunk *chunks;

@@ -99,7 +99,6 @@ static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_me
   if (!lt) {
     const char *doing = meter->what ? meter->what : "closing";
     if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %d s while %s", ar.short_src, line, (int)(CALL_MOST / TR_SECONDS(1)), doing);
-    else if (what == OVER_MEMORY) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %zu MB of memory while %s", ar.short_src, line, tr_call_memory(script) >> 20, doing);
     else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
     return;
   }
@@ -226,8 +225,6 @@ bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
   return true;
 }
 
-void tr_meter_tell_memory(lua_State *co, tr_meter *meter) { describe(tr_script_of(co), NULL, meter, OVER_MEMORY, co, meter->error); }
-
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error) {
   char asked[60];
   if (!script->own || !script->refused) return false;
@@ -315,7 +312,6 @@ static void count(lua_State *L, tr_script *script, tr_meter *meter) {
   meter->used += (uint64_t)ticks;
   if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
   if (!meter->killed && script->running) look_at_memory(L, script, meter);
-  else if (!meter->killed && script->refused && !script->own) kill_at(L, script, meter, OVER_MEMORY);
   tr_time before = meter->spent;
   if (!meter->killed && script->options.clock) (script->running ? look_at_clock : look_at_call)(L, script, meter);
   if (meter->killed) return;

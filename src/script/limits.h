@@ -3,8 +3,6 @@
 #ifndef TR_SCRIPT_LIMITS_H
 #define TR_SCRIPT_LIMITS_H
 
-#define TR_LOAD_MEMORY ((size_t)256 << 20) /* that a file may take while it is loaded */
-
 /* --- limit.c: what bounds the running code --- */
 #define TR_STUCK TR_SECONDS(1) /* of running time: the first line in the log; the next after twice as long */
 typedef struct tr_meter {
@@ -41,8 +39,6 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn)) TR_COLD;
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) TR_COLD;
-size_t tr_call_memory(const tr_script *script); /* pool.c: what code that is no turn may take */
-void tr_meter_tell_memory(lua_State *co, tr_meter *meter) TR_COLD; /* that it wanted more: into meter->error */
 /* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */

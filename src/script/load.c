@@ -210,19 +210,10 @@ static int stage_main(lua_State *L, void *ud) {
   return rc;
 }
 
-/* What the file makes meanwhile has an account of its own, so that it can be bounded; what is left of that is everybody's. */
 int tr_stage_run(tr_stage *stage) {
-  tr_script *script = stage->script;
-  uint32_t owner = script->owner, account = script->own ? 0 : tr_account_new(script);
   stage->unit_ref = LUA_NOREF;
   tr_list_init(&stage->definitions);
-  if (account) script->owner = account;
-  script->loading = !script->own;
-  int rc = tr_script_protect(script, stage_main, stage, stage->error);
-  script->loading = false;
-  script->owner = owner;
-  if (account) tr_account_leave(script, account);
-  return rc;
+  return tr_script_protect(stage->script, stage_main, stage, stage->error);
 }
 
 void tr_stage_fini(tr_stage *stage) {

@@ -74,8 +74,7 @@ void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
 
 /* --- code that is not a turn --- */
 
-/* What it may take beyond what its owner has; a file may make large tables while it is loaded. */
-size_t tr_call_memory(const tr_script *script) { return script->loading ? TR_LOAD_MEMORY : (size_t)64 << 20; }
+#define MEMORY_MOST ((size_t)64 << 20) /* that it may take beyond what its owner has */
 
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
   tr_script *script = tr_script_of(L);
@@ -94,13 +93,11 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
   script->meter = &meter;
   script->can_wait = false;
   script->active = lt->co;
-  if (script->owner) script->memory_hard = script->accounts[script->owner].used + tr_call_memory(script);
-  if (!script->own) script->refused = 0;
+  if (script->owner) script->memory_hard = script->accounts[script->owner].used + MEMORY_MOST;
   tr_meter_arm(&meter, lt->co);
   int status = lua_resume(lt->co, L, nargs, &count);
   script->active = active;
   script->memory_hard = hard;
-  bool refused = script->refused && !script->own;
   if (!script->own) script->refused = 0; /* there it is the state's limit, and told by who called */
   script->running = outer;
   script->meter = outer_meter;
@@ -111,8 +108,7 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
     tr_lua_turn_give(script, lt);
     return count;
   }
-  if (!meter.killed && status == LUA_ERRMEM && refused) tr_meter_tell_memory(lt->co, &meter);
-  else if (!meter.killed && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
+  if (!meter.killed && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
   else if (!meter.killed) tr_fail_read(lt->co, -1, &why);
   tr_lua_turn_reset(script, lt, &meter);
   tr_lua_turn_give(script, lt);
