@@ -130,8 +130,20 @@ describe("troupe dev", function()
     t:wait_end()
     t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
     t:wait "\ntroupe>"
+    local other = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    other:wait "\ntroupe>"
+    other:type "# another's \\n"
+    other:key "Enter"
+    other:wait "troupe> # another's \\n\ntroupe>"
+    t:key "Up" -- what the first had
+    t:wait 'troupe> call greeter/desk Greeting {"name": "Änne"}'
+    t:key "Enter"
+    t:wait '= {"content":"hello Änne"}'
     t:release()
     t:wait_end()
+    other:release()
+    other:wait_end()
+    assert.matches("\ncall\\040greeter/desk[^\n]+\n#\\040another's\\040\\134n\n$", process.read_file(folder .. "/troupe/dev_history"))
   end)
 
   it("line by line: each command when the one before it is answered, uncoloured", function()

@@ -8,7 +8,6 @@
 
 #include <editline/readline.h>
 #include <errno.h>
-#include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -102,11 +101,26 @@ static void find_history(const char *name) {
   }
 }
 
+/* At once: there may be several of us, and any may be killed. As the editor's read_history has it; its append_history writes lines twice. */
+static void keep_line(const char *line) {
+  FILE *file = fopen(self.history, "a");
+  if (!file) return;
+  fchmod(fileno(file), 0600);
+  fseek(file, 0, SEEK_END);
+  if (ftell(file) == 0) fputs("_HiStOrY_V2_\n", file);
+  for (; *line; line++)
+    if ((unsigned char)*line <= ' ' || *line == '\\' || *line == 0x7F) fprintf(file, "\\%03o", (unsigned)*line);
+    else fputc(*line, file);
+  fputc('\n', file);
+  fclose(file);
+}
+
 static void remember(const char *line) {
   if (!*line || !self.terminal) return;
   const HIST_ENTRY *last = history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
   if (last && last->line && strcmp(last->line, line) == 0) return;
   add_history(line);
+  if (self.history[0]) keep_line(line);
 }
 
 /* ---- a terminal ---- */
@@ -138,7 +152,7 @@ static void on_line(char *line) {
 
 /* The editor drops what is no character of the locale; what we write is UTF-8 in any case. */
 static void take_utf8(void) {
-  if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
+  if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 4) setlocale(LC_CTYPE, "C.UTF-8");
 }
 
 static void open_terminal(void) {
@@ -151,7 +165,9 @@ static void open_terminal(void) {
   using_history();
   stifle_history(HISTORY_MOST);
   find_history(self.o.history);
-  if (self.history[0]) read_history(self.history);
+  if (!self.history[0]) return;
+  history_truncate_file(self.history, HISTORY_MOST);
+  read_history(self.history);
 }
 
 void cli_prompt_hide(void) {
@@ -309,7 +325,6 @@ void cli_prompt_stop(void) { self.stopped = true; }
 
 void cli_prompt_close(void) {
   if (self.installed) rl_callback_handler_remove();
-  if (self.terminal && self.history[0]) write_history(self.history);
   self.installed = false;
   self.stopped = true;
   free(self.text);
