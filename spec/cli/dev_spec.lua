@@ -146,6 +146,20 @@ describe("troupe dev", function()
     assert.matches("\ncall\\040greeter/desk[^\n]+\n#\\040another's\\040\\134n\n$", process.read_file(folder .. "/troupe/dev_history"))
   end)
 
+  it("puts a typed line away and back again, over however many rows it goes", function()
+    local t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    t:wait "\ntroupe>"
+    for i, more in ipairs { ("x"):rep(111), "y", "z", ("世"):rep(70) } do -- the window has 120 columns
+      t:type(more)
+      t:wait(more:sub(-3))
+      save("greeter.lua", greeter .. "--" .. i)
+      local screen = t:wait("reloaded 1 file", i)
+      local _, prompts = screen:gsub("troupe>", "")
+      assert.equal(1, prompts, screen)
+    end
+    t:wait(("reloaded 1 file\n"):rep(4) .. "troupe> xxx")
+  end)
+
   it("line by line: each command when the one before it is answered, uncoloured", function()
     local status, out, err = dev('call greeter/desk Greeting {"name":"Anna"}\nstate greeter/desk\nlua greeter/desk self.count + 1\nhelp\nbogus\ncal x\ncall\nreplay\nstate greeter/desk', "greeter.lua")
     assert.equal("", err)

@@ -4,7 +4,6 @@
  * Lua's errors have a line and no column. But nearly all of them name something ("near 'x'", "(field 'x')"), and that is found in the line;
  * else the caret stands under its first word. */
 #include <ctype.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,28 +118,14 @@ static size_t column_of(const char *line, const char *error) {
 #define SHOWN_MOST 160 /* bytes of a line, */
 #define SHOWN_BEFORE 60 /* and of those before the place, where it is longer */
 
-/* How many columns a terminal gives to the character that begins here: those of East Asia and pictures have two, marks above others none. */
-static int width_of(const char *text, size_t length) {
-  static const struct { uint32_t first, last; int width; } ranges[] = {
-    { 0x300, 0x36F, 0 }, { 0x1100, 0x115F, 2 }, { 0x200B, 0x200F, 0 }, { 0x2E80, 0xA4CF, 2 }, { 0xAC00, 0xD7A3, 2 }, { 0xF900, 0xFAFF, 2 },
-    { 0xFE00, 0xFE0F, 0 }, { 0xFE30, 0xFE6F, 2 }, { 0xFF00, 0xFF60, 2 }, { 0xFFE0, 0xFFE6, 2 }, { 0x1F300, 0x1FAFF, 2 }, { 0x20000, 0x3FFFD, 2 },
-  };
-  uint32_t code = (unsigned char)text[0];
-  code &= length == 1 ? 0x7F : length == 2 ? 0x1F : length == 3 ? 0x0F : 0x07;
-  for (size_t i = 1; i < length; i++) code = code << 6 | ((unsigned char)text[i] & 0x3F);
-  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-    if (code >= ranges[i].first && code <= ranges[i].last) return ranges[i].width;
-  return 1;
-}
-
 static bool goes_on(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
 
 /* As wide as this text, but blank. */
 static void put_blank(const char *text, size_t n, FILE *out) {
   for (size_t at = 0, length; at < n; at += length) {
-    for (length = 1; at + length < n && length < 4 && goes_on(text[at + length]);) length++;
+    int width = cli_width(text + at, n - at, &length);
     if (text[at] == '\t') fputc('\t', out);
-    else fprintf(out, "%*s", width_of(text + at, length), "");
+    else fprintf(out, "%*s", width, "");
   }
 }
 

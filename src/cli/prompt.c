@@ -170,8 +170,28 @@ static void open_terminal(void) {
   read_history(self.history);
 }
 
+/* How many rows the cursor is below the prompt: a long line is in several. */
+static int row_of_cursor(void) {
+  int rows, columns, row = 0, at = 0;
+  size_t n = rl_point > 0 ? (size_t)rl_point : 0, length;
+  rl_get_screen_size(&rows, &columns);
+  if (columns < 2) return 0;
+  const char *const texts[] = { self.o.text, rl_line_buffer };
+  const size_t lengths[] = { strlen(self.o.text), strnlen(rl_line_buffer, n) };
+  for (int i = 0; i < 2; i++)
+    for (size_t done = 0; done < lengths[i]; done += length) {
+      int width = cli_width(texts[i] + done, lengths[i] - done, &length);
+      if (at + width > columns) row++, at = 0;
+      at += width;
+    }
+  return at == columns ? row + 1 : row;
+}
+
 void cli_prompt_hide(void) {
-  if (self.terminal && self.installed && self.hidden++ == 0) fputs("\r\033[J", stdout);
+  if (!self.terminal || !self.installed || self.hidden++) return;
+  int row = row_of_cursor();
+  if (row) printf("\033[%dA", row);
+  fputs("\r\033[J", stdout);
 }
 
 void cli_prompt_show(void) {
