@@ -69,6 +69,7 @@ CHECK_CASE(a_console_evaluates_in_the_agent) {
   CHECK(strstr(text, "\"traceback\":\"stack traceback:"));
   CHECK_STR(evaluate(&h, "1", "ctx:call('a/2', 'Echo', { x = 1 })"), "{\"values\":[\"{ x = 1 }\",\"\\\"Echo\\\"\"]}");
   CHECK(strstr(evaluate(&h, "1", "while true do pcall(function() while true do end end) end"), "limit_exceeded: a/1, console: console:1: more than 1000000"));
+  CHECK(strstr(evaluate(&h, "1", "string.pack('c200000000', 'x')"), "\"error\":\"limit_exceeded: a/1, console: more than 65536 KB of memory (limits.memory;"));
   CHECK_STR(evaluate(&h, "1", ""), "{\"values\":[]}");
   host_call(&h, "a/1", "Fail", NULL);
   tr_script_agent about;

@@ -66,9 +66,12 @@ static void add_output(lua_State *L, int answer) {
 
 /* ---- what comes of it ---- */
 
+/* What was raised is on the top. */
 static int on_error(lua_State *L) {
   tr_error error;
-  tr_fail_read(L, 1, &error);
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  tr_fail_read(L, -1, &error);
+  if (error.code == TR_EMEMORY && lt) tr_meter_was_refused(lt, &error); /* its own limit, or there is no memory */
   lua_createtable(L, 0, 3);
   if (error.code == TR_EHANDLER) lua_pushstring(L, error.text);
   else lua_pushfstring(L, "%s: %s", tr_error_name(error.code), error.text);
