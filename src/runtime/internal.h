@@ -142,6 +142,7 @@ struct troupe {
   const struct tr_stay *stay; /* NULL: it ends when its programs do */
   void *stay_ud;
   void (*on_stop)(void *ud);
+  bool (*on_interrupt)(void *ud);
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;
