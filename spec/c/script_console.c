@@ -79,6 +79,28 @@ CHECK_CASE(a_console_evaluates_in_the_agent) {
   host_close(&h);
 }
 
+CHECK_CASE(a_console_that_goes_away_ends_what_computes_for_it) {
+  host h = { 0 };
+  reply r = { .h = &h };
+  tr_error error;
+  tr_error_init(&error);
+  begin(&h);
+  tr_agent *agent = find(&h, "a", "1");
+  for (int waits = 0; waits < 2; waits++) {
+    tr_slice code = waits ? TR_SLICE_LITERAL("ctx:sleep(1000)") : TR_SLICE_LITERAL("while true do end");
+    tr_call *call = tr_script_visit(agent, code, TR_NEVER, on_reply, &r, &error);
+    CHECK(call != NULL);
+    for (int i = 0; i < 3; i++) tr_script_step(h.script, h.now, 1);
+    CHECK_INT(tr_agent_turn_count(agent), ==, 1);
+    tr_script_unvisit(agent, call);
+    for (int i = 0; i < 3; i++) tr_script_step(h.script, h.now, 1); /* the limits would end it after hundreds of slices */
+    CHECK_INT(tr_agent_turn_count(agent), ==, 0);
+  }
+  CHECK(!r.there);
+  CHECK_STR(evaluate(&h, "1", "self.n"), "{\"values\":[\"1\"]}");
+  host_close(&h);
+}
+
 CHECK_CASE(a_console_shows_whatever_there_is) {
   host h = { 0 };
   tr_buf out;

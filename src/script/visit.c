@@ -217,6 +217,13 @@ tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_re
   return call;
 }
 
+void tr_script_unvisit(tr_agent *agent, tr_call *call) {
+  const tr_msg *msg = tr_call_request(call);
+  for (tr_turn *turn = agent && msg ? agent->turn : NULL; turn; turn = turn->below)
+    if (turn->msg == msg && turn->user && strcmp(tr_turn_doing(turn), "computing") == 0) tr_meter_break(turn->user, "given up");
+  tr_call_cancel(call);
+}
+
 /* ---- completing ---- */
 
 #define COMPLETIONS_MOST 200
