@@ -16,7 +16,7 @@ local function shown(answer)
     local good, value = pcall(troupe.json.decode, answer.body)
     if good then answer.json, answer.body = value, nil end
   end
-  local body = answer.body
+  local body = answer.body ---@type any
   if body and not utf8.len(body) then answer.body = troupe.bytes(body) end
   for name, value in pairs(answer.headers) do
     if not utf8.len(value) then answer.headers[name] = value:gsub("[\x80-\xff]", "?") end

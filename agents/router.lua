@@ -23,9 +23,9 @@ local function check(i, rule, own)
     wrong(i, "`%s` is no topic to publish on", rule.to)
   end
   if rule.as == "" then wrong(i, "`as` is empty") end
-  local good, type, key = pcall(troupe.split, rule.agent or "a")
-  if not good then wrong(i, "agent: %s", type.message) end
-  if rule.agent and type .. "/" .. key == own then wrong(i, "it would lead back to %s itself, without end", own) end
+  local good, kind, key = pcall(troupe.split, rule.agent or "a") ---@type boolean, any, string
+  if not good then wrong(i, "agent: %s", kind.message) end
+  if rule.agent and kind .. "/" .. key == own then wrong(i, "it would lead back to %s itself, without end", own) end
 end
 
 local function fits(rule, message, type_)

@@ -15,7 +15,7 @@ end
 
 -- The names in the folder. One that is gone is empty: it may come back.
 local function names_in(self, ctx)
-  local good, names = pcall(troupe.fs.list, folder)
+  local good, names = pcall(troupe.fs.list, folder) ---@type boolean, any
   if not good and (names.code ~= "not_found" or not self.looked) then error(names, 0) end
   if good == (self._lost or false) then
     self._lost = not good

@@ -17,7 +17,7 @@ for i, text in ipairs { select(2, ...) } do
   if hooks[path] then wrong(path .. " is there already") end
   local name = target:match "^[^/]*"
   if at == "@" and (name:find "^troupe%." or not name:find "^[%w_.:=\x80-\xff-]+$") then wrong "this is no topic to publish on" end
-  local good, why = pcall(troupe.split, at == "@" and "a" or target)
+  local good, why = pcall(troupe.split, at == "@" and "a" or target) ---@type boolean, any
   if not good then wrong(why.message) end
   hooks[path] = { path = path, type = kind, [at == "@" and "topic" or "agent"] = target }
 end

@@ -31,7 +31,8 @@ end
 
 local SLICE = 0.01
 
--- Do what is due, and come again when more is.
+-- Do what is due, and come again when more is: at once by an idle handle, after the program's own sockets and timers. (A timer of 0 that is
+-- started from its own callback is due again before anything else, for ever: libuv 1.44.)
 local function pump(self)
   local core = self.core
   if core:closed() or core:working() then return end
@@ -39,7 +40,8 @@ local function pump(self)
   core:poll(SLICE)
   if core:closed() then return end -- by one of the program's own functions
   local wait = core:next()
-  if wait then luv.timer:start(math.ceil(math.min(wait, 1e6) * 1000), 0, luv.pump)
+  if wait == 0 then luv.idle:start(luv.pump) else luv.idle:stop() end
+  if wait and wait > 0 then luv.timer:start(math.ceil(math.min(wait, 1e6) * 1000), 0, luv.pump)
   else luv.timer:stop() end
   -- A door keeps luv's loop alive; a runtime that has nothing to do does not.
   luv.poll[core:has_door() and "ref" or "unref"](luv.poll)
@@ -55,7 +57,7 @@ end
 
 local function open_luv(self, uv)
   local fd = self.core:descriptor()
-  local luv = { uv = uv, fd = fd, pump = weakly(self, pump), timer = uv.new_timer(), poll = uv.new_poll(fd) }
+  local luv = { uv = uv, fd = fd, pump = weakly(self, pump), timer = uv.new_timer(), idle = uv.new_idle(), poll = uv.new_poll(fd) }
   luv.poll:start("r", luv.pump)
   luv.poll:unref()
   self.luv = luv
@@ -366,12 +368,14 @@ local function close_luv(self)
   local luv = self.luv
   self.luv = nil
   if not luv then return end
-  local poll, timer, fd = luv.poll, luv.timer, luv.fd
+  local poll, timer, idle, fd = luv.poll, luv.timer, luv.idle, luv.fd
   poll:stop()
+  idle:stop()
   timer:unref()
   timer:start(0, 0, function()
     poll:close()
     timer:close()
+    idle:close()
     C.close_descriptor(fd)
   end)
 end

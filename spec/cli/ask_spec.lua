@@ -2,6 +2,7 @@
 local uv = require "luv"
 local sh = require "spec.support.sh"
 local process = require "spec.support.process"
+local proxy = require "spec.support.proxy"
 
 local agent = [[
 return { type = "clerk", subscriptions = { "desk" }, on = {
@@ -100,6 +101,16 @@ describe("from outside", function()
     assert.equal(0, status)
     assert.matches('{"topic":"echo/s1","type":"Echo","body":{"i":1}}\n', listener.out, 1, true)
     assert.matches('{"topic":"echo/s2","type":"Echo","body":{"i":2}}\n', listener.out, 1, true)
+  end)
+
+  it("publish ends when the host has read all of it, not before", function()
+    local p = proxy.before(address)
+    p.hold_at = "held back"
+    local publish = process.troupe { "publish", "desk", "Note", '{"text":"held back"}', "--host", p.address }
+    publish:wait_for(function() return p:saw "held back" end)
+    assert.is_falsy(pcall(publish.wait, publish, 0.2))
+    p:hold(false)
+    assert.equal(0, (publish:wait()))
   end)
 
   it("subscribe takes a prefix", function()

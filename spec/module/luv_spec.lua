@@ -37,6 +37,15 @@ describe("on luv's loop", function()
     assert.equal(1, fired)
   end)
 
+  it("a runtime that always has something to do leaves the program its turn", function()
+    local fired
+    rt:load { type = "busy", on = { Go = function(_, _, ctx) ctx:send(ctx.id, "Go") end } }
+    rt:send("busy", "Go")
+    after(5, function() fired = true end)
+    loop.run(function() return fired end)
+    rt:close()
+  end)
+
   it("a call inside a coroutine yields; errors are raised there; others run meanwhile", function()
     local order = {}
     rt:load(sleeper)

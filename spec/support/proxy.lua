@@ -1,6 +1,6 @@
 -- A spy between two processes: what goes through it is counted. local p = proxy.before("127.0.0.1:4711"); then give p.address
 -- to the one, look at p.up and p.down (bytes from who connects and to it) and at p:saw("text"). p:cut() ends all connections;
--- while p.closed it takes no new ones.
+-- while p.closed it takes no new ones. p.hold_at = "text": what goes up and has this in it begins a p:hold.
 local uv = require "luv"
 local guard = require "spec.support.guard"
 
@@ -18,6 +18,7 @@ local function pipe(self, from, to, name)
     if data then
       self[name] = self[name] + #data
       self.last[name] = self.last[name]:sub(-self.keep) .. data
+      if name == "up" and self.hold_at and data:find(self.hold_at, 1, true) then self:hold(true) end
       if not to:is_closing() then to:write(data) end
     else
       close(from)

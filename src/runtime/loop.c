@@ -144,6 +144,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
   if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
   flush(rt);
+  if (rt->stage == TR_STAGE_LEAVE) stop_step(rt, now); /* the last byte was written just now: nothing else would wake us */
   return more;
 }
 
@@ -356,9 +357,10 @@ void tr_runtime_interrupt(troupe_t *rt) {
 
 int64_t tr_runtime_next(troupe_t *rt) {
   if (!rt->started) return 0;
+  if (rt->stage == TR_STAGE_DONE) return -1;
   tr_time now = tr_runtime_now(rt), next = next_time(rt);
   int64_t wait = next == TR_NEVER ? -1 : next > now ? next - now : 0;
-  if (!rt->loop || rt->stage == TR_STAGE_DONE) return wait;
+  if (!rt->loop) return wait;
   uv_update_time(rt->loop);
   int timeout = uv_backend_timeout(rt->loop); /* of the doors: back-off, saves */
   return timeout >= 0 && (wait < 0 || timeout * INT64_C(1000) < wait) ? timeout * INT64_C(1000) : wait;

@@ -238,6 +238,7 @@ tr_time tr_worker_backoff(tr_worker *w, unsigned tries, tr_time most);
 typedef enum { TR_LEAVE_NO = 0, TR_LEAVE_FLUSH, TR_LEAVE_BARRIER, TR_LEAVE_CANCEL } tr_worker_leave;
 void tr_worker_leave_advance(tr_worker *w);
 void tr_worker_leave_barrier(tr_worker *w, bool registered); /* its call has ended */
+void tr_worker_leave_pong(tr_worker *w, uint64_t payload);   /* the host has answered a PING */
 void tr_worker_off(tr_worker *w, const char *reason); /* not from inside rpc */
 
 /* ---- the worker ---- */

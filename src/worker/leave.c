@@ -5,7 +5,9 @@
  * events sent just before, 5 were delivered; an answered unary call behind them helps nothing, it has a task of its own).
  * So towards a host that is not troupe's a barrier is laid: we register an agent type that is ours alone, send a request to
  * it behind the last message on the stream, and the host hands it back to us. It is refused like any request now, and when that
- * answer has come around too, the host has read all. Troupe's host handles bytes in their order and needs none of that.
+ * answer has come around too, the host has read all. Troupe's host handles bytes in their order: the answer to a PING behind the last
+ * message says the same. Without it what is still on its way would be lost where the host sends meanwhile (window updates, as for all large
+ * messages): a socket that is closed with bytes unread in it is reset, and what it had yet to send is thrown away.
  *
  * What was sent one-way is waited for where the host is troupe's: it answers at once.
  *
@@ -58,6 +60,21 @@ static bool lay_barrier(tr_worker *w) {
   return tr_worker_call_new(w, TR_WORKER_BARRIER, tr_wire_encode_register(w->mem, barrier_type(w, text)), NULL) != NULL;
 }
 
+/* What its PING carries: that of a silent host (session.c) has the session alone. */
+static uint64_t behind(const tr_worker *w) { return (uint64_t)1 << 32 | w->session; }
+
+/* Behind all that was written, for a host that is troupe's. False: there is nothing to be sure of. */
+static bool ping_behind(tr_worker *w) {
+  if (!w->troupe || !w->channel || !w->queue.given) return false;
+  tr_rpc_ping(w->rpc, behind(w));
+  tr_worker_touch(w);
+  return true;
+}
+
+void tr_worker_leave_pong(tr_worker *w, uint64_t payload) {
+  if (w->leave == TR_LEAVE_BARRIER && payload == behind(w)) cancel(w);
+}
+
 void tr_worker_leave_barrier(tr_worker *w, bool registered) {
   if (w->leave != TR_LEAVE_BARRIER) return;
   tr_msg *msg = registered ? new_echo(w) : NULL;
@@ -95,7 +112,7 @@ void tr_worker_leave_advance(tr_worker *w) {
   case TR_LEAVE_FLUSH:
     if (!all_sent(w) || awaits_oneway(w)) break;
     w->leave = TR_LEAVE_BARRIER;
-    if (!lay_barrier(w)) cancel(w);
+    if (!lay_barrier(w) && !ping_behind(w)) cancel(w);
     break;
   case TR_LEAVE_CANCEL:
     tr_timer_start(w->timers, &w->leave_timer, tr_core_now(w->core), on_leave_timer);

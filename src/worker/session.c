@@ -177,9 +177,8 @@ static void on_dirty(void *ud, tr_rpc_conn *conn) {
 }
 
 static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
-  (void)ud; /* that bytes came is all that counts */
   (void)conn;
-  (void)payload;
+  tr_worker_leave_pong(ud, payload); /* else: that bytes came is all that counts */
 }
 
 /* A path is no authority (RFC 3986, 3.2); like gRPC's own libraries, "localhost" stands for a Unix socket. */
