@@ -141,6 +141,7 @@ static int make_core(troupe_t *rt) {
     .stopped = tr_runtime_on_stopped,
     .failed = on_failed,
     .codecs = rt->codecs,
+    .deterministic = rt->options.deterministic,
     .outside = &rt->outside,
     .clock = clock_of,
     .ud = rt,
@@ -187,7 +188,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->steps);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
-  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
+  int rc = copy.threads > TR_ISOLATES_MOST || (copy.deterministic && copy.threads > 1) ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
   if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
