@@ -39,6 +39,7 @@ end
 
 local function publish(book, name, life, message, ctx)
   local one = message.job and book:gives_job(name, life) or book:publishes(name, life)
+  book.world:note("%s publishes %s %d", name, message.job or "note", one.n)
   ctx:publish(message.job or "notes/x", message.job and "Job" or "Note", { from = name, n = one.n })
 end
 
@@ -95,9 +96,9 @@ function M.crew(book, name)
     local before = agent.heard[message.from]
     book.world:note("%s at %s hears job %d of %s after %d", ctx.id, name, message.n, message.from, before and before.n or 0)
     local last = { [message.from] = before and before.n }
+    book:job_comes(message.n)
     if not book:comes(ctx.id .. " at " .. name, last, message, before and before.by ~= name) then return end
     agent.heard[message.from] = { n = message.n, by = name }
-    book:job_comes(message.n)
   end
   return {
     type = "crew", shared = true, subscriptions = { "jobs" }, state = { heard = {} }, mailbox = { limit = 100000 }, on = { Job = job },

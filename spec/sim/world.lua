@@ -38,10 +38,8 @@ end
 -- Is looked at after each step: who has joined this host, who was away for too long.
 function World:look()
   local now = self.net:now()
-  for _, name in ipairs(self.names) do
-    if self.crashed[name] then
-      self.member[name], self.away_since[name] = nil, nil
-    elseif self:away(name) then
+  for _, name in ipairs(self:running()) do
+    if self:away(name) then
       self.away_since[name] = self.away_since[name] or now
       if now - self.away_since[name] > GRACE - 5 then
         self.absences[name], self.away_since[name], self.member[name] = self.absences[name] + 1, now, nil
@@ -141,7 +139,7 @@ end
 
 function World:gone(name)
   self:fault()
-  self.crashed[name], self.stalled[name] = true, nil
+  self.crashed[name], self.stalled[name], self.member[name], self.away_since[name] = true, nil, nil, nil
 end
 
 function steps.crash(self)
