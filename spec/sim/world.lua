@@ -158,9 +158,11 @@ function steps.leave(self)
   if self:away(name) then return end -- it could not say good-bye
   self:fault()
   self.left = self.left + 1
-  local was = self.net:stats().cuts
+  self.member[name], self.crashed[name] = nil, true -- what it is asked from now on may be refused
+  local was, last = self.net:stats().cuts, not self:has_crew()
   self.net:stop(name, 20)
-  if self.net:stats().cuts ~= was then self.crashes = self.crashes + 1 end -- it may not have been heard
+  -- It may not have been heard; and the last one can give to nobody what it has.
+  if last or self.net:stats().cuts ~= was then self.crashes = self.crashes + 1 end
   self:gone(name)
 end
 

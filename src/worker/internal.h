@@ -218,6 +218,8 @@ bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span); /* note this e
 
 /* ---- session.c ---- */
 
+/* There is a host that reads what is written: it has answered, or goes on sending (AutoGen's answers nothing before its first message). */
+bool tr_worker_was_heard(const tr_worker *w);
 int tr_worker_session_open(tr_worker *w); /* err: TR_EMEMORY */
 void tr_worker_session_end(tr_worker *w); /* not from inside rpc */
 void tr_worker_touch(tr_worker *w);       /* there is something to send */
@@ -292,6 +294,7 @@ struct tr_worker {
   bool heard_any;         /* bytes came */
   bool turned_away;       /* by a word of HTTP/2: it wants TLS */
   bool proven;            /* it is a host */
+  bool answered;          /* it has said so itself: by the stream's headers, or the end of a call */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
   bool over, refused;     /* it ends; for a reason that will not change */

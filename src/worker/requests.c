@@ -31,7 +31,7 @@ static void guard_oneway(tr_worker_request *request) {
   tr_worker *w = request->worker;
   if (!request->sent && !tr_worker_is_handed(w, request->number)) {
     tr_worker_request_fail(request, TR_EUNAVAILABLE, "the host was not there to take it");
-  } else if (w->troupe && !request->unheard) {
+  } else if ((w->troupe || !tr_worker_was_heard(w)) && !request->unheard) {
     request->unheard = true;
     tr_timer_start(w->timers, &request->guard, tr_core_now(w->core) + TR_WORKER_UNHEARD - TR_WORKER_ONEWAY, guard);
   } else {
