@@ -7,6 +7,9 @@
 -- testing/explore.lua.
 local troupe, C = ...
 
+-- Found as a file, by a package.path that leads here (in this repository's own folder): the library that is built has it, too.
+if type(troupe) == "string" then return require "troupe" and package.preload["troupe.testing"]() end
+
 local function part(name, ...) return assert(load(C.bundled("troupe.testing." .. name), "=troupe.testing." .. name, "t"))(...) end
 
 local Test = {}

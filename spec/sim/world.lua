@@ -95,6 +95,7 @@ end
 function World:priority() return self.random(6) == 1 and self:pick { "high", "low" } or nil end
 
 function steps.ask(self)
+  if self.random(4) == 1 then steps.ask(self) end -- several at a time
   self:tell(self:anybody(), "Go", {
     to = self:pick(self.all), timeout = self:pick { 0.05, 1, 5, 30 }, retry = self.random(4) == 1 and 3 or nil, priority = self:priority(),
     sleep = self.random(4) == 1 and self:pick { 0.01, 0.5, 3, 12 } or nil,

@@ -252,7 +252,7 @@ void tr_worker_session_end(tr_worker *w) {
   w->dest.down = true;
   w->dirty = false;
   /* A troupe host's headers come at once; where there was no time for them, what the last session's host was counts. */
-  bool brief = !w->heard_any || tr_core_now(w->core) - w->since < TR_WORKER_PROOF;
+  bool brief = !tr_worker_was_heard(w) || tr_core_now(w->core) - w->since < TR_WORKER_PROOF;
   w->reopen = w->troupe || (w->known && brief);
   w->known = w->known && w->reopen;
   tr_worker_resume_stop(w);
