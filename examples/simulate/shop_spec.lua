@@ -1,7 +1,7 @@
 -- Fifty networks, each by a seed: slow, torn, with a host that is restarted. Whatever happens, the shop gets its money, once:
 --   troupe test examples/simulate                 (--seeds 1000: more of them, --seed 17: the seventeenth again)
 local testing = require "troupe.testing"
-local here = debug.getinfo(1, "S").source:match("^@(.*)[^/]*$"):gsub("[^/]*$", "")
+local here = debug.getinfo(1, "S").source:match("^@(.*/)") or ""
 
 it("the shop is paid each sum once, whatever the network does", function()
   testing.explore(50, function(seed, random)

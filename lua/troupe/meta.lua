@@ -575,6 +575,9 @@ function t:sent(target) end
 ---@param id string
 ---@return table?
 function t:state(id) end
+---Counts of what was done, and of what is there now.
+---@return table<string, integer>
+function t:stats() end
 ---@param text string
 ---@return { level: string, event: string, text: string }?
 function t:logged(text) end
@@ -609,24 +612,32 @@ function net:host(name, options) end
 ---@param options? table files and tables of agents
 ---@return troupe.test
 function net:worker(name, hosts, options) end
+---@param name string
+---@return troupe.test node as it was started last
+function net:node(name) end
 ---@param node troupe.test|string
 function net:crash(node) end
+---It leaves in good order.
+---@param node troupe.test|string
+---@param seconds? number
+function net:stop(node, seconds) end
 ---@param node troupe.test|string
 ---@return troupe.test
 function net:restart(node) end
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:cut(node, host) end
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:stall(node, host) end
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:heal(node, host) end
 ---@param options { delay: number[]?, cut: integer?, piece: integer? }
 function net:weather(options) end
+---@param node? troupe.test|string all that run, if left out
 ---@return boolean
-function net:joined() end
+function net:joined(node) end
 ---@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
 function net:stats() end
 function net:run() end

@@ -1,10 +1,10 @@
 -- `require "troupe.testing"`: agents under test, in virtual time. Run by `require` with the table `troupe` and what lua/troupe/module.lua
 -- has of C.
 --
--- A test has a runtime of its own, whose clock stands still until the test moves it (testing/world.lua): what waits for a minute is there at
--- once, and the same test does the same each time. All that is sent passes an interceptor, which keeps it for t:sent and fails what t:fail
--- names. A network has several of them, which share a clock and are joined in memory: testing/network.lua. Many runs by many seeds:
--- testing/explore.lua.
+-- A test has a runtime of its own, whose clock stands still until the test moves it (testing/world.lua): what waits for a minute is
+-- there at once, and the same test does the same each time. All that is sent passes an interceptor, which keeps it for t:sent and
+-- fails what t:fail names. A network has several of them, which share a clock and are joined in memory: testing/network.lua. Many
+-- runs by many seeds: testing/explore.lua.
 local troupe, C = ...
 
 -- Found as a file, by a package.path that leads here (in this repository's own folder): the library that is built has it, too.
@@ -17,7 +17,7 @@ Test.__index = Test
 Test.__name = "troupe.test"
 
 local RUN_MAX = 100000 -- messages of one t:run: agents that never stop talking end a test, not hang it
-local STEPS_MAX = 200000 -- moments that t:call waits for: timers that go on for ever end a test as well
+local STEPS_MAX = 50000 -- moments that t:call waits for: timers that go on for ever end a test as well
 local KEPT_MAX = 100000 -- messages that t:sent can tell: the last ones
 
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
@@ -103,7 +103,9 @@ end
 local function make(world, options)
   local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {}, name = options.name }, Test)
   local weak = setmetatable({ self }, { __mode = "v" }) -- the runtime must not hold what holds it
-  local seed = math.tointeger(options.seed or 1)
+  local seed = options.seed or 1
+  if math.type(seed) ~= "integer" then fail("invalid", "troupe.testing.new: `seed` must be a whole number") end
+  if seed == 0 then seed = math.mininteger end -- 0 would be another one each time
   self.core = C.new {
     seed = seed, shuffle = options.shuffle and seed or nil, grants = options.allow, level = "info", still = true,
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
@@ -123,8 +125,8 @@ end
 
 local M = {}
 
---- testing.new{ path | table, …, seed =, shuffle =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it <close>; one
---- that nobody holds is collected.
+--- testing.new{ path | table, …, seed =, shuffle =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare
+--- it <close>; one that nobody holds is collected.
 function M.new(options)
   if type(options) ~= "table" then fail("invalid", "troupe.testing.new takes a table") end
   check_options(options)
@@ -211,9 +213,9 @@ function Test:state(id)
   return self.core:state(full(id))
 end
 
---- t:stats() → counts: turns, events, requests, sends, … since the beginning; agents, open_turns, open_calls, queued (messages in mailboxes)
---- now; and of a network's node clients, forwarded (requests that go through this host), asked (requests that wait for another process'
---- answer), answering (requests of other processes that agents here work on).
+--- t:stats() → counts: turns, events, requests, sends, … since the beginning; agents, open_turns, open_calls, queued (messages in
+--- mailboxes) now; and of a network's node clients, forwarded (requests that go through this host), asked (requests that wait for
+--- another process' answer), answering (requests of other processes that agents here work on).
 function Test:stats()
   check(self, "stats")
   self:run()

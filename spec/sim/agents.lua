@@ -1,5 +1,5 @@
--- The agents of a simulated run. They are given as tables, so they share the book's variables: that is how what happened is known without asking
--- them. Each process has one of a type of its own, and one of a type that all workers share.
+-- The agents of a simulated run. They are given as tables, so they share the book's variables: that is how what happened is known
+-- without asking them. Each process has one of a type of its own, and one of a type that all workers share.
 local M = {}
 
 local function options_of(message)
@@ -61,7 +61,8 @@ function M.one(book, name, life, flaws)
     return { id = flaws.crossed and message.id + 1 or message.id, parts = message.parts }
   end
   return {
-    type = name, subscriptions = { { "notes", key = "x" }, { "troupe.dead_letter", key = "x" } }, mailbox = { limit = 100000 }, reentrant = true,
+    type = name, subscriptions = { { "notes", key = "x" }, { "troupe.dead_letter", key = "x" } }, mailbox = { limit = 100000 },
+    reentrant = true,
     on = {
       Go = function(_, message, ctx) ask(book, name, life, message, ctx) end,
       Write = function(_, message, ctx) mail(book, name, life, message, ctx) end,
@@ -88,9 +89,9 @@ function M.one(book, name, life, flaws)
   }
 end
 
--- One of the type that all workers share: the host says who has which key. It moves with what it has heard; one whose process crashed begins
--- anew. Known to come again, or late: what was sent again after a connection or a host was lost, for an id that has moved since: the process
--- that has it now does not know what the other one had (docs/wire.md 10.4).
+-- One of the type that all workers share: the host says who has which key. It moves with what it has heard; one whose process crashed
+-- begins anew. Known to come again, or late: what was sent again after a connection or a host was lost, for an id that has moved
+-- since: the process that has it now does not know what the other one had (docs/wire.md 10.4).
 function M.crew(book, name)
   local function job(agent, message, ctx)
     local before = agent.heard[message.from]

@@ -57,8 +57,8 @@ end
 function Book:asks(name, life, message, now)
   local world = self.world
   local request = {
-    id = self:next(), from = name, to = message.to, life = life, to_life = world.lives[message.to], ended = 0, done = 0, parts = 0, began = now,
-    timeout = message.timeout, deadline = now + message.timeout, sleep = message.sleep or 0, retry = message.retry, calm = world:calm(),
+    id = self:next(), from = name, to = message.to, life = life, ended = 0, done = 0, parts = 0, timeout = message.timeout,
+    deadline = now + message.timeout, sleep = message.sleep or 0, calm = world:calm(),
   }
   self.requests[request.id] = request
   self:count "asked"
@@ -183,7 +183,8 @@ function Book:check_notes()
     local whole = note and note.life == world.lives[note.from] and note.host == world.lives[world.host]
     for _, to in ipairs(whole and note.to or {}) do
       local there = to.life == world.lives[to.name] and to.absences == world.absences[to.name] and not world.crashed[to.name]
-      if there and not self.heard[to.name .. to.life .. " " .. n] then self:violated("note %d of %s did not come to %s", n, note.from, to.name) end
+      local heard = self.heard[to.name .. to.life .. " " .. n]
+      if there and not heard then self:violated("note %d of %s did not come to %s", n, note.from, to.name) end
     end
   end
 end

@@ -1,5 +1,6 @@
--- One simulated run: a host and its workers in one process, whose links are slow, break, stand still, and whose processes crash, leave and
--- come back, all from a seed. Agents (agents.lua) ask, send and publish meanwhile; what must hold of that is said, and looked at, in book.lua.
+-- One simulated run: a host and its workers in one process, whose links are slow, break, stand still, and whose processes crash,
+-- leave and come back, all from a seed. Agents (agents.lua) ask, send and publish meanwhile; what must hold of that is said, and
+-- looked at, in book.lua.
 local testing = require "troupe.testing"
 local agents = require "agents"
 local Book = require "book"
@@ -305,12 +306,14 @@ function World:live()
   self.book:check_all()
 end
 
---- One run. Returns what happened: { counts, failed, crashes, left, stats }; raises "invariant: …". options.flaws: what to do wrong on
---- purpose, so that the invariants can be seen to notice: { twice = true } or { crossed = true }. options.trace: f(line), of all that happens.
+--- One run. Returns what happened: { counts, failed, crashes, left, stats }; raises "invariant: …". options.flaws: what to do wrong
+--- on purpose, so that the invariants can be seen to notice: { twice = true } or { crossed = true }. options.trace: f(line), of all
+--- that happens.
 function M.run(seed, options)
   options = options or {}
-  local self = setmetatable({ random = testing.random(seed), host = "hub", names = {}, all = { "hub" }, lives = {}, crashed = {}, stalled = {}, member = {},
-    away_since = {}, absences = { hub = 0 }, flaws = options.flaws or {}, trace = options.trace, faults = 0, crashes = 0, left = 0 }, World)
+  local self = setmetatable({ random = testing.random(seed), host = "hub", names = {}, all = { "hub" }, lives = {}, crashed = {},
+    stalled = {}, member = {}, away_since = {}, absences = { hub = 0 }, flaws = options.flaws or {}, trace = options.trace,
+    faults = 0, crashes = 0, left = 0 }, World)
   self.book = Book.new(self)
   local delays = self:pick { { 0, 0 }, { 0.0001, 0.002 }, { 0.001, 0.05 }, { 0.05, 0.4 } }
   self.slowest = delays[2]

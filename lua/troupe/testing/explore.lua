@@ -9,8 +9,8 @@ local function mix(state)
   return z ~ z >> 31
 end
 
---- testing.random(seed) → random: as math.random, but for nobody else, and the same for the same seed in every process: random() a fraction,
---- random(n) 1 to n, random(m, n).
+--- testing.random(seed) → random: as math.random, but for nobody else, and the same for the same seed in every process: random() a
+--- fraction, random(n) 1 to n, random(m, n).
 local function random_of(seed)
   if math.type(seed) ~= "integer" then fail("invalid", "testing.random takes an integer, the seed") end
   local state = mix(seed ~ 0x7f4a7c15)
@@ -32,8 +32,8 @@ local function asked(name)
   return number
 end
 
---- testing.explore([count,] run) → how many runs: run(seed, random) for the seeds 1 to count (100); or for those that `troupe test --seeds N`
---- or `--seed N` names. The first run that fails ends it, with its seed in the error.
+--- testing.explore([count,] run) → how many runs: run(seed, random) for the seeds 1 to count (100); or for those that `troupe test
+--- --seeds N` or `--seed N` names. The first run that fails ends it, with its seed in the error.
 local function explore(count, run)
   if type(count) == "function" then count, run = 100, count end
   if type(run) ~= "function" or math.type(count) ~= "integer" or count < 1 then

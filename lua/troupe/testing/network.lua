@@ -16,8 +16,9 @@ local function node_of(self, node)
   if not found or self.nodes[found.name] ~= found then
     local name = type(node) == "table" and node.name or node
     local was = name ~= nil and self.nodes[name]
-    fail("not_found", was and "%s is of before %s was restarted: take what net:restart returns, or net:node" or "there is no node %s in this network",
-      tostring(node), tostring(name))
+    local text = was and "%s is of before %s was restarted: take what net:restart returns, or net:node"
+      or "there is no node %s in this network"
+    fail("not_found", text, tostring(node), tostring(name))
   end
   return found
 end
@@ -30,7 +31,8 @@ local function start(self, name, options, joins, serves)
   self.started = self.started + 1
   local shuffle = options.shuffle
   if shuffle == nil then shuffle = self.shuffle end
-  local node = make(self.world, { name = name, seed = seed, shuffle = shuffle, allow = options.allow, log = options.log, table.unpack(options) })
+  local node = make(self.world,
+    { name = name, seed = seed, shuffle = shuffle, allow = options.allow, log = options.log, table.unpack(options) })
   node.options, node.joins, node.serves = options, joins, serves
   if serves then self.fabric:serve(node.core, name) end
   for _, host in ipairs(joins) do self.fabric:join(node.core, host) end
@@ -56,7 +58,8 @@ local function add(self, what, name, options, hosts, serves)
   return start(self, name, options, host_names(hosts), serves)
 end
 
---- net:host(name [, { path | table, …, joins = host | {…} }]) → a node that others join; it may have agents, and be a worker of others.
+--- net:host(name [, { path | table, …, joins = host | {…} }]) → a node that others join; it may have agents, and be a worker of
+--- others.
 function Network:host(name, options)
   return add(self, "host", name, options, type(options) == "table" and options.joins or {}, true)
 end
@@ -88,8 +91,8 @@ function Network:crash(node)
   forget(self, node)
 end
 
---- net:stop(node [, seconds]): it leaves in good order, as a process that is told to: what it has is handled, agents' `close` runs, within so
---- many seconds (10). Time moves as far as that needs.
+--- net:stop(node [, seconds]): it leaves in good order, as a process that is told to: what it has is handled, agents' `close` runs,
+--- within so many seconds (10). Time moves as far as that needs.
 function Network:stop(node, seconds)
   check(self, "stop")
   node = node_of(self, node)
@@ -211,8 +214,9 @@ Network.__close = Network.close
 
 function Network:__tostring() return ("troupe.network (%d nodes, %g s)"):format(#self.world.nodes, self:now()) end
 
---- testing.network{ seed = 1, shuffle =, trace = f(line), and net:weather's options } → a network without nodes; the same seed gives the same
---- run. shuffle: its nodes' agents take turns in an order by the seed. trace: is told of each message, each line of a log, each fault, in order.
+--- testing.network{ seed = 1, shuffle =, trace = f(line), and net:weather's options } → a network without nodes; the same seed gives
+--- the same run. shuffle: its nodes' agents take turns in an order by the seed. trace: is told of each message, each line of a log,
+--- each fault, in order.
 return function(options)
   options = options or {}
   if type(options) ~= "table" then fail("invalid", "troupe.testing.network takes a table") end
@@ -222,7 +226,8 @@ return function(options)
   for name, value in pairs(options) do
     if name ~= "seed" and name ~= "shuffle" and name ~= "trace" then weather[name] = value end
   end
-  local self = setmetatable({ world = World.new(), nodes = {}, seed = seed, shuffle = options.shuffle, started = 1, fabric = C.fabric(seed) }, Network)
+  local self = setmetatable({ world = World.new(), nodes = {}, seed = seed, shuffle = options.shuffle, started = 1,
+    fabric = C.fabric(seed) }, Network)
   self.world.fabric, self.world.trace = self.fabric, options.trace
   self:weather(weather)
   return self
