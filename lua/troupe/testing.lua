@@ -18,6 +18,7 @@ Test.__name = "troupe.test"
 
 local RUN_MAX = 100000 -- messages of one t:run: agents that never stop talking end a test, not hang it
 local STEPS_MAX = 50000 -- moments that t:call waits for: timers that go on for ever end a test as well
+local EPOCH = 946684800 -- what os.time says in files when a test begins: 2000-01-01 00:00:00 UTC
 local KEPT_MAX = 100000 -- messages that t:sent can tell: the last ones
 
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
@@ -83,13 +84,14 @@ end
 
 -- making one --------------------------------------------------------------------------------------------------------
 
-local option_kinds = { seed = "number", shuffle = "boolean", allow = "table", log = "function", joins = "any" }
+local option_kinds = { seed = "number", shuffle = "boolean", time = "number", allow = "table", log = "function", joins = "any" }
 
 local function check_options(options)
   for key, value in pairs(options) do
     local kind = option_kinds[key]
     if math.type(key) ~= "integer" and not kind then fail("invalid", "troupe.testing.new: `%s` is not an option", tostring(key)) end
     if kind and kind ~= "any" and type(value) ~= kind then fail("invalid", "troupe.testing.new: `%s` must be a %s", key, kind) end
+    if key == "time" and not (value >= 0 and value <= 1e11) then fail("invalid", "troupe.testing.new: `time` is in seconds since 1970") end
   end
 end
 
@@ -107,7 +109,8 @@ local function make(world, options)
   if math.type(seed) ~= "integer" then fail("invalid", "troupe.testing.new: `seed` must be a whole number") end
   if seed == 0 then seed = math.mininteger end -- 0 would be another one each time
   self.core = C.new {
-    seed = seed, shuffle = options.shuffle and seed or nil, grants = options.allow, level = "info", still = true,
+    seed = seed, shuffle = options.shuffle and seed or nil, grants = options.allow, level = "info",
+    still = math.floor(options.time or EPOCH),
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
     log = function(level, event, text)
       if event == "callback.failed" and text:find("injected by the test", 1, true) then return end
@@ -125,8 +128,8 @@ end
 
 local M = {}
 
---- testing.new{ path | table, …, seed =, shuffle =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare
---- it <close>; one that nobody holds is collected.
+--- testing.new{ path | table, …, seed =, shuffle =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or
+--- declare it <close>; one that nobody holds is collected.
 function M.new(options)
   if type(options) ~= "table" then fail("invalid", "troupe.testing.new takes a table") end
   check_options(options)

@@ -29,8 +29,8 @@ CHECK_CASE(each_conversion_in_use_is_formatted) {
 CHECK_CASE(values_within_quotes_cannot_end_them) {
   tr_log_write(&loud, TR_LOG_INFO, "e", "text=\"%s\" agent=%s", "a\" level=\"b\\", "q\"");
   CHECK_STR(seen, "text=\"a\\\" level=\\\"b\\\\\" agent=q\"");
-  tr_log_write(&loud, TR_LOG_INFO, "e", "a=%s", "1\n2\t3\x1b[31m\x7f");
-  CHECK_STR(seen, "a=1\\n2\\t3\\x1b[31m\\x7f");
+  tr_log_write(&loud, TR_LOG_INFO, "e", "a=%s", "1\n2\t3\x1b[31m\x7f\xc2\x9b\xc2\xa0");
+  CHECK_STR(seen, "a=1\\n2\\t3\\x1b[31m\\x7f\\x9b\xc2\xa0");
 }
 
 CHECK_CASE(long_lines_are_cut_at_a_character) {

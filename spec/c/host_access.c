@@ -131,6 +131,21 @@ static void has(const char *text_, const char *part) {
   if (!strstr(text_, part)) CHECK_FAIL("\"%s\" is not in \"%s\"", part, text_);
 }
 
+CHECK_CASE(a_subscription_is_removed_by_who_added_it_alone) {
+  set(usual);
+  channel(worker, "w");
+  channel(caller, "c");
+  reg(worker, "w", "echo");
+  sub(worker, "w", "1", "news", "echo");
+  has(denied(caller, "RemoveSubscription", "c", pb_string(1, "1")), "only who added");
+  has(stage_line(s, "access.denied"), "client=c");
+  has(denied(caller, "RemoveSubscription", "nobody", pb_string(1, "1")), "only who added");
+  has(denied(caller, "RemoveSubscription", "w", pb_string(1, "1")), "belongs to another"); /* it only says that it is w */
+  CHECK_INT(stage_stats(s).denied, ==, 3);
+  CHECK_INT(unary(worker, "RemoveSubscription", "w", pb_string(1, "1")), ==, 0);
+  stage_free(s);
+}
+
 CHECK_CASE(each_right_that_is_missing_is_named) {
   set(usual);
   pcall *w = channel(worker, "w"), *c = channel(caller, "c");
@@ -159,7 +174,7 @@ CHECK_CASE(each_right_that_is_missing_is_named) {
   say(c, event("other", "x", "{}"));
   CHECK(silent(w));
   has(stage_line(s, "event.refused"), "permission_denied: token:c may not (publish = other/x");
-  CHECK_INT(stage_stats(s).denied, ==, 8);
+  CHECK_INT(stage_stats(s).denied, ==, 9);
   stage_free(s);
 }
 

@@ -127,3 +127,22 @@ CHECK_CASE(so_many_fetches_at_a_time_and_only_where_they_may) {
   for (int i = 0; i < TR_FETCHES_MOST; i++) tr_fetch_stop(fetches[i]);
   close_stage(&s);
 }
+
+/* A loop that was busy for longer than a request has: nobody but our own timer ends it (libcurl's was seen not to, under valgrind). */
+CHECK_CASE(a_fetch_whose_time_is_over_before_its_first_step_ends) {
+  stage s;
+  tr_fetch *fetches[3];
+  tr_fetch_answer answer;
+  tr_error error;
+  tr_error_init(&error);
+  CHECK_INT(open_stage(&s), ==, 0);
+  for (int i = 0; i < 3; i++) CHECK_INT(begin(&s, &fetches[i], i == 2 ? 10000000 : 1000), ==, 0);
+  for (uint64_t start = uv_hrtime(); uv_hrtime() - start < 5000000;) {} /* what is shown is a loop that is late */
+  int rc;
+  while ((rc = tr_fetch_look(fetches[0], &answer, &error)) == 0) uv_run(&s.loop, UV_RUN_ONCE);
+  CHECK_INT(rc, ==, TR_ETIMEOUT);
+  CHECK_INT(tr_fetch_look(fetches[1], &answer, &error), ==, TR_ETIMEOUT);
+  CHECK_INT(tr_fetch_look(fetches[2], &answer, &error), ==, 0); /* has time left */
+  for (int i = 0; i < 3; i++) tr_fetch_stop(fetches[i]);
+  close_stage(&s);
+}

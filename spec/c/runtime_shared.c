@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "check.h"
 #include "runtime/isolate.h"
+#include "runtime_kit.h"
 
 #define KEYS 24
 #define STUCK "stuck" /* the key of one that cannot be saved */
@@ -38,12 +38,14 @@ static void on_log(void *ud, troupe_log_level level, const char *event, const ch
   snprintf(log_text + n, sizeof log_text - n, "%s %s\n", event, text);
 }
 
-static troupe_t *make(unsigned threads, uint64_t seed) {
+static troupe_t *make_with(unsigned threads, uint64_t seed, bool may_fail) {
   troupe_t *rt;
-  troupe_options_t options = { .size = sizeof options, .seed = seed, .threads = threads, .log = on_log, .log_level = TROUPE_LOG_INFO };
+  troupe_options_t options = { .size = sizeof options, .seed = seed, .threads = threads, .log = on_log, .log_level = TROUPE_LOG_INFO,
+                               .allocate = may_fail ? kit_allocate : NULL };
   CHECK_INT(troupe_new(&rt, &options), ==, 0);
   return rt;
 }
+static troupe_t *make(unsigned threads, uint64_t seed) { return make_with(threads, seed, false); }
 
 /* What comes by a door does not wait for room: not for links that hold two parcels. */
 static void need_room(void) {
@@ -83,14 +85,18 @@ static bool is_joined(const troupe_t *rt) {
   return tr_worker_get_state(uplink->worker) == TR_WORKER_JOINED;
 }
 
-static void join(int i, unsigned threads) {
+static void approach(int i, troupe_t *rt) {
   char name[2] = { (char)('0' + i), 0 };
   tr_slice args[1] = { tr_slice_of(name) };
   tr_error error;
-  workers[i] = make(threads, 200 + (uint64_t)i);
-  CHECK_INT(tr_together_load(workers[i], "a.lua", tr_slice_of(source), args, 1, &error), ==, 0);
-  tr_runtime_loaded(workers[i]);
-  CHECK_INT(troupe_connect(workers[i], address), ==, 0);
+  workers[i] = rt;
+  CHECK_INT(tr_together_load(rt, "a.lua", tr_slice_of(source), args, 1, &error), ==, 0);
+  tr_runtime_loaded(rt);
+  CHECK_INT(troupe_connect(rt, address), ==, 0);
+}
+
+static void join(int i, unsigned threads) {
+  approach(i, make(threads, 200 + (uint64_t)i));
   WAIT_FOR(is_joined(workers[i]));
 }
 
@@ -300,3 +306,68 @@ CHECK_CASE(shared_ids_may_be_on_their_way_when_a_runtime_with_threads_is_freed) 
     end();
   }
 }
+
+/* ---- without memory ---- */
+
+enum { FEW = 12 };
+static int codes[FEW];
+
+static void on_code(void *ud, int code, const char *text, const char *type, const troupe_value_t *body) {
+  int i = (int)((int *)ud - codes);
+  int64_t number = 0;
+  (void)text;
+  (void)type;
+  codes[i] = code;
+  if (!code) CHECK(body && troupe_value_integer(body, &number));
+  if (!code) numbers[i] = (int)number;
+  answered++;
+}
+
+/* Each call ends. How many well? */
+static int ask_few(void) {
+  int good = 0;
+  unsigned before = answered;
+  for (int i = 0; i < FEW; i++) CHECK_INT(troupe_call(host, id_of(i), "Add", NULL, TR_SECONDS(5), on_code, &codes[i]), ==, 0);
+  WAIT_FOR(answered == before + FEW);
+  for (int i = 0; i < FEW; i++) good += codes[i] == 0;
+  return good;
+}
+
+static bool has_moved(void) {
+  tr_host_stats stats;
+  tr_host_get_stats(host->host, &stats);
+  return stats.moves > 0;
+}
+
+/* Ids move to a worker that joins; `poor` is the one whose allocation fails. Each call ends, each id is at one worker in the end, and none has
+ * lost its state but with a worker's connection, which the log tells. */
+static bool move_poorly(int poor, size_t n) {
+  bool failed[FEW];
+  begin();
+  approach(0, make_with(1, 200, poor == 0));
+  WAIT_FOR(is_joined(workers[0]));
+  CHECK_INT(ask_few(), ==, FEW);
+  approach(1, make_with(1, 201, poor == 1));
+  WAIT_FOR(is_joined(workers[1]));
+  check_mem_fail_at(n);
+  WAIT_FOR(has_moved());
+  ask_few();
+  for (int i = 0; i < FEW; i++) failed[i] = codes[i] != 0;
+  bool refused = check_mem_refused();
+  check_mem_fail_at(0);
+  WAIT_FOR(is_joined(workers[0]) && is_joined(workers[1]));
+  if (ask_few() != FEW) ask_few();
+  for (int i = 0; i < FEW; i++)
+    if (codes[i] || (numbers[i] < 3 - failed[i] && !strstr(log_text, "uplink.away")))
+      CHECK_FAIL("allocation %zu: %s %d %d\n%s", n, id_of(i), codes[i], numbers[i], log_text);
+  end();
+  return refused;
+}
+
+static void move_each_poorly(int poor) {
+  need_room();
+  for (size_t n = 1; move_poorly(poor, n); n++) { }
+}
+
+CHECK_CASE(shared_ids_leave_a_worker_without_memory) { move_each_poorly(0); }
+CHECK_CASE(shared_ids_come_to_a_worker_without_memory) { move_each_poorly(1); }

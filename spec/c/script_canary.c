@@ -292,6 +292,52 @@ CHECK_CASE(canary_has_subscriptions_timers_and_types_of_its_own) {
   host_close(&h);
 }
 
+CHECK_CASE(canary_tells_its_instances_what_they_subscribe_to) {
+  static const char text[] = "return { %s subscriptions = { 'both', %s }, on = { Ask = function(_, _, ctx) local t = {}"
+                             " for i, s in ipairs(ctx:subscriptions()) do t[i] = s[1] end return table.concat(t, ' ') end, Sub = function(_, _, ctx) ctx:subscribe 'later' end } }";
+  for (int own = 0; own < 2; own++) {
+    host h = { 0 };
+    char texts[2][400];
+    host_open(&h);
+    for (int i = 0; i < 2; i++)
+      snprintf(texts[i], sizeof texts[i], text, own ? "vm = 'own'," : "", i ? "'new'" : "'old'");
+    host_file(&h, "a.lua", texts[0]);
+    CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+    host_send(&h, "a/out", "Sub", NULL);
+    host_settle(&h);
+    host_file(&h, "a.lua", texts[1]);
+    STEP(&h, .canary = "in");
+    ASK(&h, "a/in", "\"both new later\"");
+    ASK(&h, "a/out", "\"both old later\"");
+    STEP(&h, .promote = true);
+    ASK(&h, "a/out", "\"both new later\"");
+    host_close(&h);
+  }
+}
+
+CHECK_CASE(canary_gives_halted_instances_another_try) {
+  host h = { 0 };
+  host_open(&h);
+  host_file(&h, "a.lua", "return { failures = { limit = 1, action = 'stop' }, on = { Ask = function() return 'old' end, Fail = function() error 'x' end } }");
+  CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+#define HALTED(id, line) CHECK_STR(host_call(&h, id, "Ask", NULL), "unavailable: " id " was stopped after 1 failures within 60 s; the last: a.lua:" line ": x")
+  host_call(&h, "a/in", "Fail", NULL);
+  host_call(&h, "a/out", "Fail", NULL);
+  HALTED("a/in", "1");
+  host_file(&h, "a.lua", "return { failures = { limit = 1, action = 'stop' }, on = { Ask = function() return 'new' end,\n Fail = function() error 'x' end } }");
+  STEP(&h, .canary = "in");
+  ASK(&h, "a/in", "\"new\"");
+  HALTED("a/out", "1"); /* its code is what it was */
+  host_call(&h, "a/in", "Fail", NULL);
+  STEP(&h, .canary = "100%");
+  HALTED("a/in", "2");
+  ASK(&h, "a/out", "\"new\"");
+  STEP(&h, .undo = true);
+  ASK(&h, "a/in", "\"old\"");
+  host_close(&h);
+#undef HALTED
+}
+
 CHECK_CASE(canary_undone_leaves_nothing_of_its_own) {
   host h = { 0 };
   host_open(&h);

@@ -92,6 +92,70 @@ CHECK_CASE(reload_lets_an_open_turn_finish_on_its_code) {
   host_close(&h);
 }
 
+/* Turns begin on the new code while one is open on the old; that has its own methods, the others theirs. */
+CHECK_CASE(reload_gives_new_turns_of_a_reentrant_agent_new_code_beside_old_ones) {
+  static const char *const hows[] = { "", "vm = 'own',", "shards = { 'log' }," };
+  for (int i = 0; i < 3; i++) {
+    host h = { 0 };
+    char texts[2][500];
+    host_open(&h);
+    for (int k = 0; k < 2; k++)
+      snprintf(texts[k], sizeof texts[k], "return { %s reentrant = true, state = { log = {} }, methods = { who = function() return '%s' end }, on = {"
+               " Slow = function(self, m, ctx) local a = self:who() ctx:sleep(5) table.insert(self.log, a .. self:who()) end,"
+               " Ask = function(self) return self:who() end, Log = function(self) return table.concat(self.log, ' ') end } }", hows[i], k ? "new" : "old");
+    host_file(&h, "a.lua", texts[0]);
+    CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+    host_send(&h, "a", "Slow", NULL);
+    host_settle(&h);
+    host_file(&h, "a.lua", texts[1]);
+    RELOAD(&h, 1);
+    CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask \"new\"");
+    host_send(&h, "a", "Slow", NULL);
+    host_run(&h, 10);
+    CHECK_STR(host_call(&h, "a", "Log", NULL), "Log \"oldold newnew\"");
+    host_close(&h);
+  }
+}
+
+#define SHAPE_1 "return { %s reentrant = true, version = 1, state = { n = 1 }, on = { Ask = function(self) return self.n end," \
+                " Slow = function(self, _, ctx) ctx:sleep(5) self.n = self.n + 1 end } }"
+#define SHAPE_2 "return { %s reentrant = true, version = 2, migrate = function(self) self.list, self.n = { self.n }, nil end," \
+                " on = { Ask = function(self) return -self.list[1] end } }"
+
+/* Another version of the state waits until no turn is open on the old one. */
+CHECK_CASE(reload_does_not_migrate_a_reentrant_agent_under_its_open_turns) {
+  for (int own = 0; own < 2; own++) {
+    host h = { 0 };
+    char texts[2][400];
+    tr_old_code old;
+    host_open(&h);
+    snprintf(texts[0], sizeof texts[0], SHAPE_1, own ? "vm = 'own'," : "");
+    snprintf(texts[1], sizeof texts[1], SHAPE_2, own ? "vm = 'own'," : "");
+    host_file(&h, "a.lua", texts[0]);
+    CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+    host_send(&h, "a", "Slow", NULL);
+    host_settle(&h);
+    host_run(&h, 3);
+    host_file(&h, "a.lua", texts[1]);
+    RELOAD(&h, 1);
+    CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask 1");
+    host_send(&h, "a", "Slow", NULL); /* on the old code, and it goes on when the first has ended */
+    host_run(&h, 3);
+    CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask 2");
+    const tr_class *class_ = tr_core_find_class(h.core, TR_SLICE_LITERAL("a"));
+    CHECK(tr_script_class_older(class_, 0, &old));
+    CHECK_INT(old.number, ==, 1);
+    CHECK_INT(old.instances, ==, 1);
+    CHECK_INT(old.turns, ==, 1);
+    CHECK(!tr_script_class_older(class_, 1, &old));
+    host_run(&h, 10);
+    CHECK(!tr_script_class_older(class_, 0, &old)); /* by itself, without a message */
+    CHECK_STR(host_call(&h, "a", "Ask", NULL), "Ask -3");
+    CHECK(!host_logged(&h, "failed"));
+    host_close(&h);
+  }
+}
+
 #define V1 "return { version = 1, state = { n = 1, list = { 1 } }, on = { Get = function(self) return self.n end, Wait = function(_, _, ctx) ctx:sleep(5) end } }"
 
 CHECK_CASE(reload_migrates_all_or_none) {
@@ -459,6 +523,34 @@ CHECK_CASE(reload_going_back_asks_migrate_and_may_be_refused) {
   CHECK(strstr(h.error.text, "a.lua: migrating a/default from version 3 to 1: a.lua:1:"));
   CHECK_STR(host_call(&h, "a", "Get", NULL), "Get 0");
   CHECK_INT(tr_script_number(h.script), ==, 3);
+  host_close(&h);
+}
+
+CHECK_CASE(reload_counts_who_is_on_older_code_in_states_of_their_own) {
+  host h = { 0 };
+  char text[200];
+  tr_old_code old;
+  host_open(&h);
+  for (int i = 1; i <= 3; i++) {
+    snprintf(text, sizeof text, "return { vm = 'own', on = { Wait = function(_, _, ctx) ctx:sleep(%d) end } }", i * 100);
+    host_file(&h, "a.lua", text);
+    if (i == 1) CHECK_INT(host_load(&h, "a.lua"), ==, 0);
+    else RELOAD(&h, 1);
+    host_send(&h, i == 1 ? "a/1" : i == 2 ? "a/2" : "a/3", "Wait", NULL);
+    host_settle(&h);
+  }
+  const tr_class *class_ = tr_core_find_class(h.core, TR_SLICE_LITERAL("a"));
+  for (uint32_t i = 0; i < 2; i++) {
+    CHECK(tr_script_class_older(class_, i, &old));
+    CHECK_INT(old.number, ==, i + 1);
+    CHECK_INT(old.instances, ==, 1);
+    CHECK_INT(old.turns, ==, 1);
+  }
+  CHECK(!tr_script_class_older(class_, 2, &old));
+  host_run(&h, 150);
+  CHECK(tr_script_class_older(class_, 0, &old));
+  CHECK_INT(old.number, ==, 2);
+  CHECK(!tr_script_class_older(class_, 1, &old));
   host_close(&h);
 }
 

@@ -57,6 +57,29 @@ CHECK_CASE(file_keeps_the_one_before) {
   remove_folder();
 }
 
+CHECK_CASE(file_is_held_by_one) {
+  const tr_file_options hold = { .hold = true };
+  tr_file *first, *second;
+  tr_error why;
+  tr_error_init(&why);
+  path_of("state");
+  WORKS(tr_file_new(check_mem(), path_of("state"), &hold, &first, &error));
+  CHECK_STR(folder_names(), "state.lock");
+  CHECK_INT(tr_file_new(check_mem(), path_of("state"), &hold, &second, &why), ==, TR_EUNAVAILABLE);
+  char words[80];
+  snprintf(words, sizeof words, "state is in use by process %ld;", (long)getpid());
+  CHECK(strstr(why.text, words));
+  WORKS(replace("state", "one", false, &error)); /* who holds it writes it */
+  tr_file_free(first);
+  CHECK_STR(folder_names(), "state");
+  WORKS(replace("state.lock", "123", false, &error)); /* as a crash leaves it */
+  WORKS(tr_file_new(check_mem(), path_of("state"), &hold, &first, &error));
+  tr_file_free(first);
+  CHECK_STR(folder_names(), "state");
+  holds("state", "one");
+  remove_folder();
+}
+
 CHECK_CASE(file_stays_when_nothing_is_committed) {
   tr_file *file;
   path_of("state");

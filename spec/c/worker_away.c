@@ -185,6 +185,19 @@ CHECK_CASE(being_refused_after_being_away_is_told_too) {
   stage_free(s);
 }
 
+CHECK_CASE(another_reason_for_being_away_is_told_too) {
+  proc *p = set(false);
+  f->down = true;
+  start(p);
+  CHECK_STR(p->reason, "connection refused");
+  f->down = false;
+  f->mute = true;
+  stage_sleep(s, TR_SECONDS(30));
+  CHECK_INT(p->reasons, ==, 2);
+  CHECK_STR(p->reason, "it takes connections, but does not answer");
+  stage_free(s);
+}
+
 CHECK_CASE(who_takes_connections_and_says_nothing_is_left) {
   proc *p = set(false);
   f->mute = true;

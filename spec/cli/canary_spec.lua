@@ -6,10 +6,12 @@ local sh = require "spec.support.sh"
 local code = [[return { { type = "shop", state = { n = 0 }, %s on = {
   Ask = function(self, m, ctx) self.n = self.n + 1 return "%s" .. self.n end,
   Fail = function() error "%s fault" end,
-  Slow = function(self, m, ctx) while not self.go do ctx:sleep(0.01) end return "%s slow" end } },
-  { type = "all", on = { Ask = function(_, m, ctx)
+  Slow = function(self, m, ctx) while not self.go do ctx:sleep(0.01) end return "%s slow" end,
+  Noise = function(self) self.noise = true end, Heard = function(self) return self.noise and "heard" or "-" end } },
+  { type = "all", on = { ["*"] = function(_, m, ctx)
     local t = {}
-    for i = 1, 8 do t[i] = ctx:call("shop/" .. i, "Ask") end
+    if ctx.type == "Heard" then ctx:publish("noise", "Noise") end
+    for i = 1, 8 do t[i] = ctx:call("shop/" .. i, ctx.type) end
     return table.concat(t, " ")
   end } } }]]
 local function text(name, more) return (code:format(more or "", name, name, name)) end
@@ -20,7 +22,7 @@ local function ask(...)
   local status, out, err = sh.troupe({ ... }, { env = env })
   return (out .. err):gsub("\n$", ""), status
 end
-local function all() return (ask("call", "--host", door, "all", "Ask")) end
+local function all(what) return (ask("call", "--host", door, "all", what or "Ask")) end
 local function call(id, what, body) return (ask("call", "--host", door, "shop/" .. id, what or "Ask", body or "{}")) end
 
 local function start(...)
@@ -64,6 +66,21 @@ describe("troupe reload --canary", function()
       assert.matches("^promoted 1 file: .*/shop%.lua %(code 2%)$", out)
       assert.matches('"code":{"serves":2,"oldest":1}', (ask("ps", "--json")), 1, true)
       assert.equal('"new1"', call("9"))
+      stop(p)
+    end
+  end)
+
+  it("gives what it subscribes to with `all` to its own keys, in every thread", function()
+    for _, threads in ipairs { "1", "4" } do
+      local p = start("--threads", threads)
+      all()
+      process.write_file(file, text("new", 'subscriptions = { { "noise", all = true } },'))
+      assert.equal(0, select(2, ask("reload", "--canary", "50%")))
+      local expected = all():gsub("new%d", "heard"):gsub("old%d", "-")
+      assert.matches("heard", expected)
+      assert.equal(expected, all "Heard")
+      assert.equal(0, select(2, ask("reload", "--promote")))
+      assert.equal('"' .. ("heard "):rep(7) .. 'heard"', all "Heard")
       stop(p)
     end
   end)

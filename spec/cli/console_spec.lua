@@ -119,6 +119,42 @@ describe("a console on a live process", function()
     assert.matches('state      {"list":[1,{"x":true}],"n":5}', out, 1, true)
   end)
 
+  it("shows what a terminal would obey, wherever it came from", function()
+    local evil, shown = [[\27[2J\194\155\8]], "\\x1b[2J\\x9b\\x08"
+    local t = process.troupe({ "trace", "counter/evil" }, { env = env })
+    repeat ask("repl", "starter", "-e", ('ctx:send("counter/evil", "%s")'):format(evil)) until t.out ~= ""
+    ask("repl", "starter", "-e", ('ctx:publish("unheard", "%s") ctx:send("nobody", "%s")'):format(evil, evil))
+    local said = table.concat({ out_of("deadletters"), out_of("doctor"), out_of("inspect", "counter/evil"), err_of("repl", "starter", "-e", ('error "%s"'):format(evil)),
+      out_of("repl", "counter/evil", "-e", ('self.text = "%s" return self.text'):format(evil)) }, "\n--\n")
+    assert.is_nil((said .. t.out):find("[\0-\8\11-\31\127]"))
+    assert.is_nil((said .. t.out):find("\194[\128-\159]"))
+    for _, one in ipairs { "  message " .. shown .. " to nobody/default", "the last one, " .. shown .. ",", "console:1: " .. shown, [["\x1b[2J\xc2\x9b\x08"]] } do
+      assert.matches(one, said, 1, true)
+    end
+    t:wait_for(function() return t.out:find("starter/default → counter/evil  " .. shown .. " {}\n", 1, true) end)
+    t:kill()
+    assert.equal("\27[2J\194\155\8", answer("inspect", "counter/evil", "--json").state.text) -- as it is
+    assert.matches([["text":"\u001b[2J\u009b\b"]], (out_of("inspect", "counter/evil"):gsub("\\u0008", "\\b")), 1, true)
+    assert.equal("\27[2J\194\155\8\n", out_of("repl", "counter/evil", "-e", "print(self.text)")) -- no terminal reads it
+    t = terminal.open({ process.program, "repl", "counter/evil" }, { env = env, cwd = folder })
+    t:wait "counter/evil>"
+    t:type "print(self.text)"
+    t:key "Enter"
+    t:wait(shown)
+  end)
+
+  it("inspect counts the turns of one that ends meanwhile from its beginning", function()
+    for _ = 1, 5 do ask("repl", "starter", "-e", 'ctx:call("own/brief", "Add")') end
+    local t = process.troupe({ "inspect", "own/brief", "--window", "0.5", "--json" }, { env = env })
+    ask("ps") -- by then it has begun
+    ask("repl", "own/brief", "-e", "ctx:stop()")
+    ask("repl", "starter", "-e", 'ctx:call("own/brief", "Add")')
+    t:wait_ok()
+    local it = json.decode(t.out)
+    assert.equal(1, it.state.n - 1)
+    assert.is_true(it.turns_s < 100, t.out)
+  end)
+
   it("names the nearest where there is no such agent", function()
     for _, verb in ipairs { "inspect", "break", "repl" } do
       local status, _, err = ask(verb, "conter/a")
@@ -211,6 +247,22 @@ describe("a console on a live process", function()
     t:wait "counter/new"
     local _, headers = t:visible():gsub("AGENT +STATE", "")
     assert.equal(1, headers)
+  end)
+
+  it("top leaves answers out for who does not read them", function()
+    ask("repl", "starter", "-e", 'for n = 1, 1000 do ctx:send("counter/many" .. n, "Add") end')
+    local t = process.troupe({ "top", "--json", "--limit", "1000", "--interval", "0.05" }, { env = env })
+    t:wait_for(function() return #t.out > 1e5 end)
+    t.pipes[2]:read_stop()
+    local function memory() return answer("ps", "--json").stats.memory end
+    out_of("top", "--count", "10", "--interval", "0.05") -- pipes and sockets are full
+    local before = memory()
+    out_of("top", "--count", "20", "--interval", "0.05")
+    assert.is_true(memory() - before < 1e6, memory() .. ", before " .. before)
+    t.pipes[2]:read_start(function(_, data) t.out = t.out .. (data or "") end)
+    local n = #t.out
+    t:wait_for(function() return #t.out > n + 1e6 end) -- it goes on
+    t:kill()
   end)
 
   it("trace prints what goes by, by agent and type", function()

@@ -116,6 +116,11 @@ describe("troupe ps", function()
     status, _, err = ask("reload", "--pid", "1")
     assert.equal(1, status)
     assert.matches("no troupe of this user runs as process 1", err, 1, true)
+    for _, pid in ipairs { b.pid .. "x", "x", "0", "-1", "" } do
+      status, _, err = ask("ps", "--pid", pid)
+      assert.equal(2, status)
+      assert.matches(('troupe: ps: --pid: "%s" is not the number of a process'):format(pid), err, 1, true)
+    end
     assert.equal(0, (ask("stop", "--host", ("unix:%s/troupe/%d.sock"):format(folder, b.pid))))
     assert.equal(0, (b:wait()))
     a:kill("sigterm")

@@ -118,15 +118,43 @@ describe("troupe run --state", function()
     local status, _, err = run(path)
     assert.equal(1, status)
     assert.matches('agent=bad/default error="handler_error: .*no"', err)
+    local before = process.read_file(state_file())
     local _, out, again = run(path)
     assert.equal("2\n", out)
     assert.matches("it was not saved", again)
+    assert.matches("(the old file is " .. state_file() .. ".1)", again, 1, true)
+    assert.equal(before, process.read_file(state_file() .. ".1"))
   end)
 
-  it("says where the file cannot be written", function()
-    local status, _, err = sh.troupe { "run", "--state", folder .. "/none/all.state", script("c.lua", counter:format("1", "")) }
+  it("says at the start where the file could not be written", function()
+    local path = script("c.lua", counter:format("1", ""))
+    for name, why in pairs { ["none/all.state"] = "No such file or directory", link = "not a regular file", [""] = "names no file" } do
+      if name == "link" then os.execute(("ln -s all.state '%s/link'"):format(folder)) end
+      local status, out, err = sh.troupe { "run", "--state", folder .. "/" .. name, path }
+      assert.equal(1, status)
+      assert.equal("", out)
+      assert.matches(why, err, 1, true)
+    end
+  end)
+
+  it("belongs to one process at a time", function()
+    local path = script("c.lua", [[return { { type = "c", autostart = true, state = { n = 0 }, timers = { Tick = 3600 },
+      init = function(self) self.n = self.n + 1 print("n " .. self.n) end, on = { Tick = function() end } } }]])
+    local p = process.troupe { "run", "--state", state_file(), path }
+    p:wait_line "^n 1"
+    local status, out, err = run(path)
     assert.equal(1, status)
-    assert.matches("save.failed", err, 1, true)
+    assert.equal("", out)
+    assert.matches(("is in use by process %d;"):format(p.pid), err, 1, true)
+    p:kill "sigkill" -- its lock ends with it
+    p:wait()
+    for n = 1, 2 do
+      p = process.troupe { "run", "--state", state_file(), path }
+      p:wait_line("^n " .. n)
+      p:kill "sigterm"
+      assert.equal(0, p:wait())
+    end
+    assert.is_nil(io.open(state_file() .. ".lock"))
   end)
 end)
 

@@ -31,13 +31,14 @@ static void put(log_line *line, const char *text, size_t n) {
 }
 
 static void put_value(log_line *line, const char *text, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    unsigned char c = (unsigned char)text[i];
-    char hex[8] = "";
+  size_t length;
+  for (size_t i = 0; i < n; i += length) {
+    char c = text[i], hex[16] = "";
+    int control = tr_text_control(tr_slice_make(text, n), i, &length);
     if (c == '\n') put(line, "\\n", 2);
     else if (c == '\t') put(line, "\\t", 2);
-    else if (c < ' ' || c == 127) put(line, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", c));
-    else if (line->quoted && (c == '"' || c == '\\')) put(line, (char[]){ '\\', (char)c }, 2);
+    else if (control >= 0) put(line, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", control));
+    else if (line->quoted && (c == '"' || c == '\\')) put(line, (char[]){ '\\', c }, 2);
     else put(line, text + i, 1);
   }
 }

@@ -26,6 +26,14 @@ int32_t tr_utf8_next(tr_slice text, size_t *at) {
   return c;
 }
 
+int tr_text_control(tr_slice text, size_t at, size_t *length) {
+  const uint8_t *p = (const uint8_t *)text.p + at;
+  bool wide = p[0] == 0xC2 && at + 1 < text.n && p[1] >= 0x80 && p[1] < 0xA0;
+  *length = wide ? 2 : 1;
+  if (wide) return p[1];
+  return p[0] < 0x20 || p[0] == 0x7f ? p[0] : -1;
+}
+
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
 /* Most text is short and plain: two overlapping reads below sixteen bytes, and no branch for each of them. */

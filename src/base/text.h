@@ -15,6 +15,8 @@ bool tr_is_ascii(tr_slice text); /* no byte above 127: whatever lies in it is UT
 int32_t tr_utf8_next(tr_slice text, size_t *at);
 /* Largest length ≤ max that does not cut a character. */
 size_t tr_utf8_cut(tr_slice text, size_t max);
+/* The control character at text.p[at] (of C0, DEL, or in UTF-8 of C1), *length: its bytes; -1: another one is there. A terminal obeys them. */
+int tr_text_control(tr_slice text, size_t at, size_t *length);
 /* Is the word one of "A, B,C"? */
 bool tr_text_lists(tr_slice list, tr_slice word);
 

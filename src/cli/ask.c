@@ -105,7 +105,7 @@ static bool wanted(const cli_ask *ask, const char *option) { return cli_get(ask-
 static void print_json(cli_ask *ask, const troupe_value_t *value) {
   size_t length;
   char *text = troupe_value_to_json(ask->rt, value, &length);
-  if (text) fwrite(text, 1, length, stdout);
+  if (text) cli_put_json_shown(text, length);
   troupe_free_text(ask->rt, text, length);
 }
 
@@ -171,7 +171,10 @@ static void on_event(void *ud, const char *topic, const char *type, const troupe
     print_json(ask, body);
     putchar('}');
   } else {
-    printf("%s %s ", topic, type);
+    cli_put_shown(stdout, topic, strlen(topic));
+    putchar(' ');
+    cli_put_shown(stdout, type, strlen(type));
+    putchar(' ');
     print_json(ask, body);
   }
   putchar('\n');

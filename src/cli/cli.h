@@ -4,6 +4,7 @@
 #ifndef TR_CLI_CLI_H
 #define TR_CLI_CLI_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "runtime/runtime.h"
@@ -60,6 +61,10 @@ void cli_help_all(FILE *out);
 int cli_columnless(const char *text); /* bytes that take no column of their own: printf counts them */
 extern const cli_verb *const cli_verbs[]; /* ends with NULL */
 
+/* shown.c: a text with its control characters, but line ends and tabs, as \x1b. */
+void cli_put_shown(FILE *out, const char *text, size_t length);
+void cli_print_shown(FILE *out, const char *format, va_list args); /* 8 KB at most */
+void cli_put_json_shown(const char *json, size_t length); /* on standard output, as \u001b: it is the same JSON */
 /* tell.c: "troupe: what: why" on standard error. Returns status. */
 int cli_fail(int status, const char *what, const char *format, ...)
 #if defined(__GNUC__)

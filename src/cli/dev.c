@@ -24,7 +24,7 @@ void cli_dev_say(const cli_dev *dev, const char *format, ...) {
   cli_prompt_hide();
   if (dev->colours) fputs("\033[33m", stdout);
   va_start(args, format);
-  vprintf(format, args);
+  cli_print_shown(stdout, format, args);
   va_end(args);
   puts(dev->colours ? "\033[0m" : "");
   fflush(stdout);
@@ -49,7 +49,9 @@ static void say_place(cli_dev *dev, const char *error) {
 
 void cli_dev_error(cli_dev *dev, const char *text) {
   cli_prompt_hide();
-  printf("%serror%s %s\n", dev->colours ? "\033[31m" : "", dev->colours ? "\033[0m" : "", text);
+  printf("%serror%s ", dev->colours ? "\033[31m" : "", dev->colours ? "\033[0m" : "");
+  cli_put_shown(stdout, text, strlen(text));
+  putchar('\n');
   say_place(dev, text);
   fflush(stdout);
   cli_prompt_show();
@@ -127,7 +129,9 @@ static void on_seen(void *ud, tr_slice json) {
   if (*error && strcmp(cli_text(line, "at"), "answered") == 0 && !*cli_text(line, "to")) dev->told = true;
   if (*error || matches(dev, line)) {
     cli_prompt_hide();
-    cli_say_trace(dev->rt, line, SHOWN_MOST, dev->colours);
+    troupe_value_t *shown = cli_is_plain(json) ? NULL : cli_answer(dev->rt, json);
+    cli_say_trace(dev->rt, shown ? shown : line, SHOWN_MOST, dev->colours);
+    troupe_value_free(shown);
     if (*error) say_place(dev, error);
     fflush(stdout);
     cli_prompt_show();

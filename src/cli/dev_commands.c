@@ -24,7 +24,9 @@ static void on_reply(void *ud, int status, const char *text, const char *type, c
   (void)type;
   cli_prompt_hide();
   if (status && !dev->told) {
-    printf("%s%s: %s%s\n", dev->colours ? "\033[31m" : "", troupe_error_name(status), text, dev->colours ? "\033[0m" : "");
+    printf("%s%s: ", dev->colours ? "\033[31m" : "", troupe_error_name(status));
+    cli_put_shown(stdout, text, strlen(text));
+    puts(dev->colours ? "\033[0m" : "");
   } else if (!status) {
     fputs("= ", stdout);
     cli_put_json(dev->rt, body);
@@ -85,7 +87,7 @@ typedef struct asked { cli_dev *dev; void (*say)(cli_dev *dev, const troupe_valu
 
 static void on_answer(void *ud, tr_slice json) {
   asked *a = ud;
-  troupe_value_t *answer = troupe_value_from_json(a->dev->rt, json.p, json.n);
+  troupe_value_t *answer = cli_answer(a->dev->rt, json);
   cli_prompt_hide();
   if (answer) a->say(a->dev, answer);
   fflush(stdout);

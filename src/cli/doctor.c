@@ -10,7 +10,8 @@ static bool found;
 static void say_findings(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *findings = troupe_value_get(answer, "findings"), *checks = troupe_value_get(answer, "checks");
   size_t count = findings ? troupe_value_length(findings) : 0;
-  (void)op;
+  found = found || count > 0;
+  if (cli_has(op, "json")) return;
   if (count == 0)
     printf("%lld  nothing wrong was found (%zu checks)\n", (long long)cli_number(answer, "pid"), checks ? troupe_value_length(checks) : 0);
   for (size_t i = 0; i < count; i++) {
@@ -18,12 +19,11 @@ static void say_findings(cli_operate *op, const troupe_value_t *answer) {
     printf("%lld  %s: %s\n      do: %s\n", (long long)cli_number(answer, "pid"), cli_text(finding, "check"), cli_text(finding, "says"),
            cli_text(finding, "do"));
   }
-  found = found || count > 0;
 }
 
 static void say_checks(cli_operate *op, const troupe_value_t *answer) {
   const troupe_value_t *checks = troupe_value_get(answer, "checks");
-  (void)op;
+  if (cli_has(op, "json")) return;
   for (size_t i = 0; checks && i < troupe_value_length(checks); i++) {
     const troupe_value_t *check = troupe_value_at(checks, i);
     printf("%s\n  %s\n  do: %s\n", cli_text(check, "name"), cli_text(check, "sign"), cli_text(check, "do"));
@@ -33,15 +33,14 @@ static void say_checks(cli_operate *op, const troupe_value_t *answer) {
 /* ---- a host, from outside ---- */
 
 /* operators: it is no host, but a process's operator's socket */
-typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; tr_uplink *uplink; tr_time deadline; bool asked, answered, operators; } visit;
+typedef struct visit { troupe_t *rt; const cli_verb *verb; tr_timer timer; tr_uplink *uplink; tr_time deadline; bool asked, answered, operators, troupe; } visit;
 
 static void say_away(const char *address, const char *reason) {
-  bool there = strstr(reason, "certificate") || strstr(reason, "TLS"); /* somebody is, and the reason says what to do */
-  printf("host_away: host %s is away: %s\n      do: ", address, reason);
-  if (strstr(reason, "unauthenticated")) printf("correct the token (--token-file, TROUPE_TOKEN) or the certificate (--tls-cert) that is shown to it\n");
-  else if (strstr(reason, "permission_denied")) printf("show another token (--token-file, TROUPE_TOKEN) or certificate (--tls-cert), or grant this one something there (--rights)\n");
-  else if (there) printf("correct --host, or its certificates (--tls-ca, --tls-cert, --tls-key)\n");
-  else printf("start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address);
+  const char *remedy = tr_doctor_turned_away(reason);
+  printf("host_away: host %s is away: ", address);
+  cli_put_shown(stdout, reason, strlen(reason));
+  if (remedy) printf("\n      do: %s\n", remedy);
+  else printf("\n      do: start it (troupe host --listen %s), or correct --host or TROUPE_HOST\n", address);
   found = true;
 }
 
@@ -53,6 +52,7 @@ static void end_visit(visit *v, int code, const char *reason) {
   v->operators = code && reason && strstr(reason, "/troupe.Admin/Ask"); /* so it says itself (ops/admin.c) */
   if (code && !v->operators) say_away(address, reason && *reason ? reason : "it does not answer");
   else if (!code) printf("host %s answers\n", address);
+  v->troupe = !code && version[0];
   if (!code && version[0] && strcmp(version, TR_VERSION))
     printf("version: it is troupe %s, this is troupe " TR_VERSION "\n      do: install the same version on both sides\n", version);
   fflush(stdout);
@@ -82,7 +82,9 @@ static void on_time(tr_timer *timer) {
   tr_runtime_exit(v->rt, 0);
 }
 
-static int visit_host(const cli_verb *verb, const cli_args *args, const char *address, bool *operators) {
+typedef enum { HOST_FOREIGN, HOST_TROUPE, HOST_OPERATORS } host_kind;
+
+static int visit_host(const cli_verb *verb, const cli_args *args, const char *address, host_kind *kind) {
   visit v = { .verb = verb };
   tr_time timeout;
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(5), &timeout)) return CLI_USAGE;
@@ -97,8 +99,31 @@ static int visit_host(const cli_verb *verb, const cli_args *args, const char *ad
   if (rc == CLI_OK) rc = troupe_run(v.rt);
   tr_timer_stop(tr_core_timers(core), &v.timer);
   v.answered = true;
-  *operators = v.operators;
+  *kind = v.operators ? HOST_OPERATORS : v.troupe ? HOST_TROUPE : HOST_FOREIGN;
   troupe_free(v.rt);
+  return rc;
+}
+
+static bool on_inside(void *ud, tr_slice json) {
+  cli_say(ud, json);
+  return true;
+}
+
+/* What is wrong in the host itself, where it says so to who asks. */
+static int look_inside(const cli_verb *verb, const cli_args *args) {
+  cli_operate op;
+  tr_error error;
+  tr_error_init(&error);
+  int rc = cli_ask_begin(&op, verb, args);
+  if (rc) return rc;
+  op.say = say_findings;
+  rc = cli_ask_choose(&op);
+  if (rc == CLI_OK) {
+    int code = tr_operator_ask(op.rt, op.address, "doctor", op.body, op.timeout, on_inside, &op, &error);
+    if (code == TR_EPERMISSION) printf("what goes on in it was not looked at: %s\n", error.text);
+    else if (code) rc = cli_fail(CLI_FAILED, verb->name, "%s: %s", tr_error_name(code), error.text);
+  }
+  troupe_free(op.rt);
   return rc;
 }
 
@@ -123,13 +148,15 @@ static int list_checks(const cli_verb *verb, const cli_args *args) {
 
 static int run_doctor(const cli_verb *verb, cli_args *args) {
   const char *host = cli_get(verb, args, "host");
-  bool process = cli_get(verb, args, "checks") || cli_get(verb, args, "json"), operators = false;
+  bool process = cli_get(verb, args, "checks") || cli_get(verb, args, "json");
+  host_kind kind = HOST_FOREIGN;
   int asked = 0, rc;
   found = false;
   if (cli_get(verb, args, "checks") && !host && !cli_get(verb, args, "pid")) return list_checks(verb, args);
-  if (host && (!process || strncmp(host, "unix:", 5))) {
-    rc = visit_host(verb, args, host, &operators);
-    if (rc || !operators) return rc ? rc : found ? CLI_FAILED : CLI_OK;
+  if (host && !process) {
+    rc = visit_host(verb, args, host, &kind);
+    if (!rc && kind == HOST_TROUPE) rc = look_inside(verb, args);
+    if (rc || kind != HOST_OPERATORS) return rc ? rc : found ? CLI_FAILED : CLI_OK;
   }
   rc = cli_operate_all(verb, args, "doctor", cli_get(verb, args, "checks") ? say_checks : say_findings, &asked);
   if (rc == CLI_OK && asked == 0)
@@ -139,7 +166,7 @@ static int run_doctor(const cli_verb *verb, cli_args *args) {
 
 static const cli_option options[] = {
   { "pid", 'p', "PID", "the process, where several run (all of them)", NULL },
-  { "host", 0, "ADDRESS", "can this host be reached? or unix:PATH of an operator's socket: the process behind it", NULL },
+  { "host", 0, "ADDRESS", "this host: whether it can be reached and, where its rights grant it, what is wrong in it; unix:PATH: an operator's socket, too", NULL },
   CLI_TLS_OPTIONS,
   { "checks", 0, NULL, "list what is looked for in a process", NULL },
   { "json", 0, NULL, "print what the process answers as it is", NULL },

@@ -115,12 +115,14 @@ static void say_state(cli_operate *op, const troupe_value_t *answer) {
 /* ---- asking ---- */
 
 void cli_say(cli_operate *op, tr_slice json) {
+  bool bare = cli_has(op, "json");
   op->answers++;
-  if (cli_has(op, "json")) {
+  if (bare) {
     fwrite(json.p, 1, json.n, stdout);
     putchar('\n');
-  } else {
-    troupe_value_t *value = troupe_value_from_json(op->rt, json.p, json.n);
+  }
+  if (!bare || op->judges) {
+    troupe_value_t *value = cli_answer(op->rt, json);
     if (value) op->say(op, value);
     troupe_value_free(value);
   }
@@ -144,7 +146,7 @@ int cli_ask_one(cli_operate *op, const char *what) {
 }
 
 int cli_ask_begin(cli_operate *op, const cli_verb *verb, const cli_args *args) {
-  *op = (cli_operate){ .verb = verb, .args = args, .body = "{}" };
+  *op = (cli_operate){ .verb = verb, .args = args, .body = "{}", .judges = verb == &cli_doctor };
   if (!cli_seconds(verb, args, "timeout", TR_SECONDS(30), &op->timeout)) return CLI_USAGE;
   signal(SIGPIPE, SIG_IGN); /* a process that ends while it is asked is an answer too */
   op->rt = cli_runtime("error", 1);
@@ -158,8 +160,9 @@ static void set_address(cli_operate *op, const char *folder, long pid) {
 /* The one that is meant. */
 int cli_ask_choose(cli_operate *op) {
   const char *host = cli_get(op->verb, op->args, "host"), *wanted = cli_get(op->verb, op->args, "pid");
-  char folder[CLI_SOCKET_MAX], list[400] = "";
-  long pids[PIDS_MAX];
+  char folder[CLI_SOCKET_MAX], list[400] = "", *end = NULL;
+  long pids[PIDS_MAX], pid = wanted ? strtol(wanted, &end, 10) : 0;
+  if (wanted && !host && (*end || pid <= 0)) return cli_fail(CLI_USAGE, op->verb->name, "--pid: \"%s\" is not the number of a process (see troupe ps)", wanted);
   if (host) {
     if (strlen(host) >= sizeof op->address) return cli_fail(CLI_USAGE, op->verb->name, "--host: the address is too long");
     snprintf(op->address, sizeof op->address, "%s", host);
@@ -168,7 +171,7 @@ int cli_ask_choose(cli_operate *op) {
   int count = cli_find_running(pids, PIDS_MAX, folder);
   for (int i = 0; i < count; i++) {
     size_t n = strlen(list);
-    if (wanted && pids[i] != strtol(wanted, NULL, 10)) continue;
+    if (wanted && pids[i] != pid) continue;
     set_address(op, folder, pids[i]);
     if (wanted) return CLI_OK;
     if (n < sizeof list - 20) snprintf(list + n, sizeof list - n, "%s%ld", n ? ", " : "", pids[i]);

@@ -15,6 +15,7 @@ typedef struct cli_operate {
   char body[CLI_BODY_MAX];
   tr_time timeout;
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
+  bool judges;        /* say is called with --json, too, and prints nothing then: the status is made of what is in the answer */
   const char *late;   /* what to do when no answer comes in time; NULL: nothing is to be said of it */
   int answers, enough; /* it ends after so many; 0: when the process ends it */
 } cli_operate;
@@ -38,6 +39,11 @@ int cli_ask_choose(cli_operate *op); /* op->address, of the one that is meant */
 int cli_ask_one(cli_operate *op, const char *what); /* op->say for each answer */
 void cli_say(cli_operate *op, tr_slice json); /* one answer, in words or (--json) as it is */
 static inline bool cli_has(const cli_operate *op, const char *option) { return cli_get(op->verb, op->args, option) != NULL; }
+
+/* shown.c: answers for people's eyes: what a terminal would obey (control characters in names, types, errors; anybody may have sent them)
+ * is shown as \x1b, but in members that are written as JSON again. is_plain: it is the same as what troupe_value_from_json makes. */
+bool cli_is_plain(tr_slice json);
+troupe_value_t *cli_answer(troupe_t *rt, tr_slice json);
 
 /* values.c: members of answers */
 const char *cli_text(const troupe_value_t *map, const char *key);   /* "": none */

@@ -2,6 +2,7 @@
  * The answers about agents in words: for `troupe inspect`, `top`, `trace` and `repl`, and for the prompt of `troupe dev`. */
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/operate.h"
@@ -138,7 +139,8 @@ static void put_body(troupe_t *rt, const troupe_value_t *body, size_t most) {
   size_t length;
   char *json = troupe_value_to_json(rt, body, &length);
   size_t shown = json && most && length > most ? tr_utf8_cut(tr_slice_make(json, length), most) : length;
-  if (json) printf("%.*s%s", (int)shown, json, shown < length ? "…" : "");
+  if (json) cli_put_json_shown(json, shown);
+  if (json && shown < length) fputs("…", stdout);
   troupe_free_text(rt, json, length);
 }
 
@@ -169,7 +171,9 @@ void cli_say_trace(troupe_t *rt, const troupe_value_t *line, size_t most, bool c
 
 void cli_say_eval(const troupe_value_t *answer, bool colours) {
   const troupe_value_t *values = troupe_value_get(answer, "values");
-  fputs(cli_text(answer, "output"), stdout);
+  const char *output = cli_text(answer, "output");
+  if (isatty(STDOUT_FILENO)) cli_put_shown(stdout, output, strlen(output));
+  else fputs(output, stdout); /* what it printed, as it printed it */
   if (*cli_text(answer, "error")) {
     printf("%s%s%s\n", colours ? "\033[31m" : "", cli_text(answer, "error"), colours ? "\033[0m" : "");
     return;

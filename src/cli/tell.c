@@ -11,7 +11,7 @@ int cli_fail(int status, const char *what, const char *format, ...) {
   fflush(stdout);
   fprintf(stderr, "troupe: %s: ", what);
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  cli_print_shown(stderr, format, args);
   va_end(args);
   fputc('\n', stderr);
   return status;

@@ -33,7 +33,7 @@ void cli_print_json(cli_operate *op, const troupe_value_t *value) { cli_put_json
 void cli_put_json(troupe_t *rt, const troupe_value_t *value) {
   size_t length;
   char *json = troupe_value_to_json(rt, value, &length);
-  if (json) fwrite(json, 1, length, stdout);
+  if (json) cli_put_json_shown(json, length);
   troupe_free_text(rt, json, length);
 }
 

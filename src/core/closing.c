@@ -99,12 +99,12 @@ void tr_agent_halt(tr_core *core, tr_agent *agent, const char *text) {
   if (agent != core->slot_agent) tr_agent_reset(core, agent);
 }
 
-void tr_class_revive(tr_class *class_) {
+void tr_class_revive(tr_class *class_, bool (*only)(void *ud, tr_slice key), void *ud) {
   tr_core *core = class_->core;
   uint64_t freed = core->agents_freed;
   for (tr_link *link = class_->agents.next; link != &class_->agents;) {
     tr_agent *agent = TR_CONTAINER(link, tr_agent, by_class);
-    if (agent->state & TR_AGENT_HALTED) tr_agent_stop(core, agent, TR_EUNAVAILABLE, NULL);
+    if ((agent->state & TR_AGENT_HALTED) && (!only || only(ud, tr_name_view(agent->key)))) tr_agent_stop(core, agent, TR_EUNAVAILABLE, NULL);
     link = freed == core->agents_freed ? link->next : class_->agents.next;
     freed = core->agents_freed;
   }

@@ -218,7 +218,8 @@ bool tr_agent_is_live(const tr_agent *agent); /* its INIT turn is over, or it ne
 void tr_agent_restart(tr_core *core, tr_agent *agent);
 /* Put it out of use: as tr_agent_stop, but what is sent to it later fails with `unavailable` and this text, too, until tr_class_revive. */
 void tr_agent_halt(tr_core *core, tr_agent *agent, const char *text);
-void tr_class_revive(tr_class *class_); /* halted instances are forgotten: the next message makes them anew */
+/* Halted instances (of the keys that `only` is true of; NULL: all) are forgotten: the next message makes them anew. */
+void tr_class_revive(tr_class *class_, bool (*only)(void *ud, tr_slice key), void *ud);
 /* From now on mail from doors is refused with `unavailable`. */
 void tr_core_drain(tr_core *core);
 bool tr_core_is_draining(const tr_core *core);

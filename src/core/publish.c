@@ -202,10 +202,39 @@ int tr_core_publish(tr_core *core, tr_msg *msg, tr_turn *from) {
   return g.error;
 }
 
+/* Does what gives this topic to all live instances of the class mean only some of them? */
+static bool is_divided(const tr_plan *plan, const tr_class *class_) {
+  bool divided = false;
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tr_local_sub *sub = plan->subs[i];
+    if (sub->dead || sub->key.class_ != class_ || !(sub->key.form & TR_FORM_ALL)) continue;
+    if (!sub->only) return false;
+    divided = true;
+  }
+  return divided;
+}
+
+/* As another isolate found: by its subscriptions, which are ours too. */
+static void give_live(giving *g, tr_class *class_) {
+  tr_core *core = g->core;
+  tr_plan *plan = tr_plan_get(core, g->msg->target_type);
+  if (!plan) {
+    failed(g, tr_core_undeliverable(core, g->msg, TR_EMEMORY, NULL));
+    return;
+  }
+  core->publishing++;
+  if (!is_divided(plan, class_)) give_all(g, class_, NULL);
+  else
+    for (uint32_t i = 0; i < plan->count; i++)
+      if (plan->subs[i]->key.class_ == class_ && (plan->subs[i]->key.form & TR_FORM_ALL) && !plan->subs[i]->dead) give_all(g, class_, plan->subs[i]);
+  tr_plan_unref(core, plan);
+  if (--core->publishing == 0 && !tr_list_empty(&core->graveyard)) tr_local_subs_bury(core);
+}
+
 int tr_publish_to(tr_core *core, tr_msg *event, tr_class *class_, tr_name *key) {
   giving g = { .core = core, .msg = event, .settled = true };
   if (key) give_key(&g, class_, key);
-  else give_all(&g, class_, NULL);
+  else give_live(&g, class_);
   return g.error;
 }
 

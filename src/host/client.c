@@ -138,7 +138,6 @@ static void forget_registrations(tr_client *client) {
 /* ---- the backlog: frames that wait for a stream ---- */
 
 #define WAITING_COST 64 /* counted beside a frame's bytes */
-#define LETTERS_AT_ONCE 1000 /* of one backlog that are decoded and published; all are counted */
 
 static int backlog_push(tr_client *client, tr_blob *frame, bool answer, uint8_t lane) {
   struct tr_backlog *log = &client->backlog;
@@ -160,15 +159,6 @@ int tr_client_keep(tr_client *client, tr_blob *frame, bool answer, uint8_t lane)
   return backlog_push(client, frame, answer, lane);
 }
 
-/* tell: who listens for dead letters is to have it, too. */
-static void lost(tr_client *client, tr_blob *frame, int err, bool tell) {
-  static const char why[] = "its client did not come back";
-  tr_wire_span span = { 0 };
-  bool event = !tr_wire_walk(tr_wire_framed(frame), &span, NULL) && span.kind == TR_WIRE_EVENT;
-  tr_deliver_dead(client, event ? &span : NULL, err, why);
-  if (event && tell) tr_deliver_tell(client->host, span.whole, err, why);
-}
-
 /* Empty it: to its stream, or as dead letters where that does not take it. */
 static void backlog_leave(tr_client *client) {
   struct tr_backlog log = client->backlog;
@@ -177,7 +167,8 @@ static void backlog_leave(tr_client *client) {
   for (size_t i = 0; i < log.count; i++) {
     int err = TR_EUNAVAILABLE;
     if (client->stream) err = tr_client_send_lane(client, log.items[i].frame, log.items[i].answer, log.items[i].lane);
-    if (err && !log.items[i].answer) lost(client, log.items[i].frame, err, dead++ < LETTERS_AT_ONCE);
+    if (err && !log.items[i].answer)
+      tr_deliver_lost(client->host, client, log.items[i].frame, err, "its client did not come back", dead++ < TR_LETTERS_AT_ONCE);
     tr_blob_unref(log.items[i].frame);
   }
   tr_free(client->host->mem, log.items, log.cap * sizeof *log.items);

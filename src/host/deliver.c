@@ -21,18 +21,37 @@ void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter) {
   letter->sender_key = tr_wire_event_attribute(span->inner, TR_KEY_SENDER_KEY);
 }
 
-void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why) {
-  tr_host *host = client->host;
+static void count_dead(tr_host *host, tr_slice client, const tr_wire_span *span, int code, const char *why) {
   host->stats.dead_letters++;
   if (span && host->o.dead) {
-    tr_host_dead letter = { .kind = "event", .client = tr_client_id(client), .code = code, .reason = why };
+    tr_host_dead letter = { .kind = "event", .client = client, .code = code, .reason = why };
     tr_deliver_describe(span, &letter);
     host->o.dead(host->o.ud, &letter);
   }
+}
+
+void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why) {
+  tr_host *host = client->host;
+  count_dead(host, tr_client_id(client), span, code, why);
   if (code == TR_EOVERLOADED) host->stats.overloaded++;
   if (tr_guard_worth_a_line(++client->dropped))
     tr_log_write(host->log, TR_LOG_WARN, "event.dead", "client=%s count=%llu code=%s reason=\"%s\"", client->id,
                  (unsigned long long)client->dropped, tr_error_name(code), why);
+}
+
+void tr_deliver_nowhere(tr_host *host, const tr_wire_span *span, int code, const char *why) {
+  count_dead(host, (tr_slice){ NULL, 0 }, span, code, why);
+  if (tr_guard_worth_a_line(++host->n_nowhere))
+    tr_log_write(host->log, TR_LOG_WARN, "event.dead", "count=%llu code=%s reason=\"%s\"", (unsigned long long)host->n_nowhere,
+                 tr_error_name(code), why);
+}
+
+void tr_deliver_lost(tr_host *host, tr_client *client, tr_blob *frame, int code, const char *why, bool tell) {
+  tr_wire_span span = { 0 };
+  bool event = !tr_wire_walk(tr_wire_framed(frame), &span, NULL) && span.kind == TR_WIRE_EVENT;
+  if (client) tr_deliver_dead(client, event ? &span : NULL, code, why);
+  else tr_deliver_nowhere(host, event ? &span : NULL, code, why);
+  if (event && tell) tr_deliver_tell(host, span.whole, code, why);
 }
 
 static const char *reason(int code) {
@@ -194,9 +213,8 @@ static void hold(delivery *d, tr_share *share, tr_move *move, outcome *o) {
   int err = frame ? tr_move_hold_event(move, frame, (uint8_t)tr_transcode_sends(share->host, d->from), d->span->priority) : TR_EMEMORY;
   tr_blob_unref(frame);
   if (!err) return;
-  share->host->stats.dead_letters++;
-  o->dead = err;
   o->why = err == TR_EOVERLOADED ? "too much waits for an agent that is on its way to another worker" : reason(err);
+  tr_deliver_nowhere(share->host, d->span, o->dead = err, o->why);
 }
 
 static void deliver_shared(delivery *d, outcome *o) {
@@ -207,7 +225,7 @@ static void deliver_shared(delivery *d, outcome *o) {
     tr_share *share = tr_share_of(o->dests[i]);
     if (!share || tr_share_receiver(share, key, d->span->priority, &move)) continue;
     if (move) hold(d, share, move, o);
-    else d->from->host->stats.dead_letters++, o->dead = TR_EMEMORY, o->why = reason(TR_EMEMORY);
+    else tr_deliver_nowhere(d->from->host, d->span, o->dead = TR_EMEMORY, o->why = reason(TR_EMEMORY));
   }
   for (size_t i = 0; i < o->count; i++) {
     tr_share *share = tr_share_of(o->dests[i]);

@@ -307,6 +307,11 @@ int tr_deliver_frame(tr_client *to, tr_blob **frame, uint8_t lane, bool plain, t
 void tr_deliver_dead(tr_client *client, const tr_wire_span *span, int code, const char *why);
 /* Publish it as a dead letter, where somebody listens for those; once an event, beside tr_deliver_dead for each who did not get it. */
 void tr_deliver_tell(tr_host *host, tr_slice bytes, int code, const char *why);
+/* The same as tr_deliver_dead where it is not known yet which client is to have it. */
+void tr_deliver_nowhere(tr_host *host, const tr_wire_span *span, int code, const char *why);
+/* Counted and published, for a frame that is one client's loss. tell: false where so many are lost at once that the rest is only counted (TR_LETTERS_AT_ONCE). */
+void tr_deliver_lost(tr_host *host, tr_client *client, tr_blob *frame, int code, const char *why, bool tell); /* client NULL: nowhere */
+#define TR_LETTERS_AT_ONCE 1000 /* of one loss that are decoded and published; all are counted */
 
 void tr_deliver_describe(const tr_wire_span *span, tr_host_dead *letter);
 
@@ -453,6 +458,7 @@ struct tr_host {
   uint32_t n_giving;    /* clients */
   uint32_t n_shares, n_places, n_moves;
   uint64_t n_forgotten; /* places; logged with doubling */
+  uint64_t n_nowhere;   /* events that were lost before it was known whose they are; likewise */
   uint64_t n_given;     /* events, where types are shared */
   tr_timer share_timer;
   const bool *has_types; /* of o.codecs */

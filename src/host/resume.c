@@ -83,15 +83,42 @@ void tr_resume_forget(tr_client *client) {
   tr_timer_stop(client->host->timers, &client->ack);
 }
 
+static const char lost[] = "the connection to its worker was lost";
+
+/* What could not be kept: told when the queue is not looked at any more, since who hears of it may be sent to by this very stream. */
+typedef struct losses { tr_client *client; struct { tr_blob *frame; int code; } *items; size_t count, cap; } losses;
+
+static bool remember(losses *self, tr_blob *frame, int code) {
+  if (self->count == self->cap) {
+    size_t cap = self->cap ? self->cap * 2 : 16;
+    void *grown = cap > TR_LETTERS_AT_ONCE * 2 ? NULL : tr_realloc(self->client->host->mem, self->items, self->cap * sizeof *self->items, cap * sizeof *self->items);
+    if (!grown) return false;
+    self->items = grown;
+    self->cap = cap;
+  }
+  self->items[self->count].frame = tr_blob_ref(frame);
+  self->items[self->count++].code = code;
+  return true;
+}
+
 static void salvage(void *ud, tr_blob *frame, tr_lane_kind lane) {
-  tr_client *client = ud;
+  losses *self = ud;
+  tr_client *client = self->client;
   bool answer = is_answer(frame);
   if (!is_event(frame) && (!answer || client->troupe)) return;
   int err = tr_client_keep(client, frame, answer, (uint8_t)lane);
-  if (err && !answer) tr_deliver_dead(client, NULL, err, "the connection to its worker was lost");
+  if (err && !answer && !remember(self, frame, err)) tr_deliver_lost(client->host, client, frame, err, lost, false);
 }
 
-void tr_resume_salvage(tr_client *client, tr_rpc_call *call) { tr_rpc_unsent(call, salvage, client); }
+void tr_resume_salvage(tr_client *client, tr_rpc_call *call) {
+  losses all = { .client = client };
+  tr_rpc_unsent(call, salvage, &all);
+  for (size_t i = 0; i < all.count; i++) {
+    tr_deliver_lost(client->host, client, all.items[i].frame, all.items[i].code, lost, true);
+    tr_blob_unref(all.items[i].frame);
+  }
+  tr_free(client->host->mem, all.items, all.cap * sizeof *all.items);
+}
 
 static uint64_t read_number(tr_slice text, bool *is) {
   uint64_t number = 0;
@@ -120,6 +147,7 @@ void tr_resume_begin(tr_client *client, tr_rpc_call *call) {
   tr_rpc_keep(call);
   if (had > sent->last) had = known ? sent->last : 0; /* a number from before we forgot it: so it has had nothing of this */
   release_to(sent, had);
+  unsigned dead = 0;
   uint64_t first = sent->acked + 1, last = sent->last;
   sent->last = sent->acked = known ? had : 0; /* they get their numbers anew, as they go out */
   for (uint64_t n = first; n <= last; n++) {
@@ -127,7 +155,8 @@ void tr_resume_begin(tr_client *client, tr_rpc_call *call) {
     if (!frame) continue;
     sent->bytes -= frame->len;
     client->host->stats.resent++;
-    if (tr_client_send(client, frame, false)) tr_deliver_dead(client, NULL, TR_EUNAVAILABLE, "it could not be sent again");
+    int err = tr_client_send(client, frame, false);
+    if (err) tr_deliver_lost(client->host, client, frame, err, "it could not be sent again", dead++ < TR_LETTERS_AT_ONCE);
     tr_blob_unref(frame);
   }
 }

@@ -109,15 +109,18 @@ void tr_retain_forget(tr_client *client) {
 }
 
 static void give(tr_client *client, const tr_retained *r, uint64_t upto) {
-  uint64_t oldest = r->total - r->count;
-  for (uint32_t i = 0; i < r->count && oldest + i < upto; i++) {
-    uint32_t at = (r->first + i) % r->most;
+  unsigned dead = 0;
+  for (uint64_t next = r->total - r->count; next < upto; next++) {
+    uint64_t oldest = r->total - r->count; /* what is told of a loss may come to be retained itself */
+    if (next < oldest) next = oldest;
+    if (next >= upto) return;
+    uint32_t at = (uint32_t)((r->first + (next - oldest)) % r->most);
     tr_error error;
     tr_error_init(&error);
     tr_blob *frame = tr_blob_ref(r->events[at].frame);
     int err = tr_deliver_frame(client, &frame, r->events[at].lane, false, &error);
+    if (err) tr_deliver_lost(client->host, client, frame, err, error.text[0] ? error.text : tr_error_default_text(err), dead++ < TR_LETTERS_AT_ONCE);
     tr_blob_unref(frame);
-    if (err) tr_deliver_dead(client, NULL, err, error.text[0] ? error.text : tr_error_default_text(err));
   }
 }
 

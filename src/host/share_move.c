@@ -99,14 +99,11 @@ int tr_move_hold_message(tr_move *move, tr_msg *msg) {
 }
 
 /* An event that waited, for its own type alone: the client may have had it for others. */
-static void release_event(tr_client *to, held *item) {
+static void release_event(tr_client *to, held *item, bool tell) {
   tr_error error;
   tr_error_init(&error);
   int err = tr_deliver_frame(to, &item->frame, item->priority, !(item->sends & ~(unsigned)to->takes), &error);
-  tr_wire_span span = { 0 };
-  if (!err) return;
-  bool known = !tr_wire_walk(tr_wire_framed(item->frame), &span, NULL);
-  tr_deliver_dead(to, known ? &span : NULL, err, error.text[0] ? error.text : tr_error_default_text(err));
+  if (err) tr_deliver_lost(to->host, to, item->frame, err, error.text[0] ? error.text : tr_error_default_text(err), tell);
 }
 
 static void release_request(tr_host *host, tr_client *to, held *item) {
@@ -132,19 +129,21 @@ static void finish(tr_move *move, tr_member *at) {
   tr_host *host = share->host;
   tr_client *to = at ? at->client : NULL;
   place->move = NULL;
+  uint8_t lanes = 0;
+  for (size_t i = 0; i < move->count; i++) lanes |= (uint8_t)(1u << move->items[i].priority);
+  if (at) place->lanes = (uint8_t)((at == place->member ? place->lanes : 0) | lanes);
   if (!at) tr_place_forget(place);
-  else if (at != place->member) tr_place_give(place, at), place->lanes = 0;
-  for (size_t i = 0; i < move->count; i++) {
+  else if (at != place->member) tr_place_give(place, at);
+  tr_link_remove(&move->link);
+  for (size_t i = 0; i < move->count; i++) { /* others hear of what is lost: from here on the place may be gone */
     held *item = &move->items[i];
-    if (at) place->lanes |= (uint8_t)(1u << item->priority);
     if (item->msg) release_message(share, to, item->msg);
     else if (item->token) release_request(host, to, item);
-    else if (to) release_event(to, item);
-    else host->stats.dead_letters++;
+    else if (to) release_event(to, item, i < TR_LETTERS_AT_ONCE);
+    else tr_deliver_lost(host, NULL, item->frame, TR_EUNAVAILABLE, "the agent's worker was lost", i < TR_LETTERS_AT_ONCE);
     tr_blob_unref(item->frame);
     if (item->msg) tr_msg_unref(item->msg);
   }
-  tr_link_remove(&move->link);
   host->n_moves--;
   tr_blob_unref(move->state);
   tr_free(host->mem, move->items, move->cap * sizeof *move->items);

@@ -304,8 +304,13 @@ static void remove_subscription(call *c) {
     fail_with(c, &error);
     return;
   }
-  if (c->host->rights && !has_subscription(tr_client_find(c->host, c->client_id), id)) {
-    fail(c, TR_GRPC_PERMISSION_DENIED, "with rights in force only who added a subscription may remove it");
+  tr_client *client = c->host->rights ? tr_client_find(c->host, c->client_id) : NULL;
+  if (client && !tr_access_bind(c->stream, client)) return; /* it says it is another */
+  if (c->host->rights && !has_subscription(client, id)) {
+    static const char why[] = "with rights in force only who added a subscription may remove it";
+    c->host->stats.denied++;
+    if (client) deny(c, client, TR_RIGHT_SUBSCRIBE, why);
+    else fail(c, TR_GRPC_PERMISSION_DENIED, why); /* it was never here */
     return;
   }
   int err = tr_router_unsubscribe(c->host->router, id);

@@ -1,251 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * See fetch.h. One curl "multi" on one loop: curl says which sockets it wants watched (a poll handle each) and when it wants to be called
- * (one timer), and is told what happened; names are resolved in threads of its own.
- *
- * libcurl is loaded when the first request is made, so that neither the program nor the library needs it else; what is called of it is
- * in `tr_curl`. Its memory is libc's: the allocator it takes is one for the whole process, which is not ours to set.
+ * See fetch.h. One request: its address, what is sent, what comes back, where that leads. fetch_loop.c carries them.
  *
  * Redirects are followed here, not by curl: each new address is put to `may` first, goes on with the rest of the time, and gets what is
  * for the old one's eyes (Authorization, Cookie) only where it is the same host, port and scheme. There are no proxies, no .netrc, no
  * cookies and no other protocols than http and https; certificates and names are always checked. */
-#include "net/fetch.h"
+#include "net/fetch_internal.h"
 
-#include <curl/curl.h>
-#include <dlfcn.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-#include "base/list.h"
-
-#define URL_MOST 8192
-#define CONNECTIONS_MOST 64
-#define CONNECTIONS_HOST 16
-
-/* What is called of libcurl. */
-#define CURL_FUNCTIONS(X)                                                                                                       \
-  X(CURLcode, global_init, (long))                                                                                              \
-  X(CURL *, easy_init, (void)) X(void, easy_cleanup, (CURL *)) X(CURLcode, easy_setopt, (CURL *, CURLoption, ...))             \
-  X(CURLcode, easy_getinfo, (CURL *, CURLINFO, ...)) X(const char *, easy_strerror, (CURLcode))                                \
-  X(CURLM *, multi_init, (void)) X(CURLMcode, multi_cleanup, (CURLM *)) X(CURLMcode, multi_setopt, (CURLM *, CURLMoption, ...)) \
-  X(CURLMcode, multi_add_handle, (CURLM *, CURL *)) X(CURLMcode, multi_remove_handle, (CURLM *, CURL *))                       \
-  X(CURLMcode, multi_socket_action, (CURLM *, curl_socket_t, int, int *)) X(CURLMcode, multi_assign, (CURLM *, curl_socket_t, void *)) \
-  X(CURLMsg *, multi_info_read, (CURLM *, int *))                                                                              \
-  X(struct curl_slist *, slist_append, (struct curl_slist *, const char *)) X(void, slist_free_all, (struct curl_slist *))     \
-  X(CURLU *, url, (void)) X(void, url_cleanup, (CURLU *)) X(CURLUcode, url_set, (CURLU *, CURLUPart, const char *, unsigned))  \
-  X(CURLUcode, url_get, (const CURLU *, CURLUPart, char **, unsigned)) X(void, free, (void *))
-typedef struct tr_curl {
-#define DECLARE(type, name, args) type (*name) args;
-  CURL_FUNCTIONS(DECLARE)
-} tr_curl;
-
-struct tr_fetcher {
-  tr_mem *mem;
-  uv_loop_t *loop;
-  tr_curl curl;
-  CURLM *multi;
-  uv_timer_t timer;
-  tr_link fetches;
-  size_t count, handles; /* handles: of libuv that are not closed */
-  tr_fetch_may_fn may;
-  void *ud;
-  bool closing, starved; /* starved: a request is */
-};
-
-typedef struct watched { tr_fetcher *fetcher; uv_poll_t poll; curl_socket_t socket; } watched;
-
-struct tr_fetch {
-  tr_fetcher *fetcher; /* NULL: it has been closed */
-  tr_mem *mem;
-  tr_link all;
-  CURL *easy;
-  bool added, starved;
-  struct curl_slist *headers;
-  tr_buf sent, got_headers, got; /* sent: the request's body */
-  bool has_body;
-  char method[16];
-  char *url; /* URL_MOST */
-  char origin[300]; /* scheme://host:port of the last one */
-  uint64_t until;   /* of the loop's clock, ms */
-  unsigned redirects;
-  size_t most;
-  int status;
-  tr_error error;
-  const char *too_much; /* what of the answer was */
-  tr_fetch_done_fn done;
-  void *ud;
-  atomic_bool over, left; /* left: by its owner, when all ended and nobody could be told */
-};
-
-/* ---- the library ---- */
-
-static int load(tr_curl *curl, tr_error *error) {
-  void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL); /* never unloaded: it has threads */
-  if (!library) library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);
-  if (!library) return tr_error_set(error, TR_EUNAVAILABLE, "libcurl is not installed here: %s (Debian: apt install libcurl4)", dlerror());
-  void *found;
-  bool all = true;
-#define FIND(type, name, args)              \
-  found = dlsym(library, "curl_" #name);    \
-  memcpy(&curl->name, &found, sizeof found); \
-  all = all && found;
-  CURL_FUNCTIONS(FIND)
-  if (!all || curl->global_init(CURL_GLOBAL_DEFAULT)) return tr_error_set(error, TR_EUNAVAILABLE, "the libcurl that is installed here is too old");
-  return 0;
-}
-
-/* ---- on the loop ---- */
-
-static void finish(tr_fetch *fetch, int code, const char *text);
-static void take_answer(tr_fetch *fetch, CURLcode result);
-static void take_off(tr_fetch *fetch);
-static void detach(tr_fetch *fetch);
-
-static void release(tr_fetcher *fetcher) {
-  if (--fetcher->handles == 0) TR_DELETE(fetcher->mem, fetcher);
-}
-
-/* Those whose sockets could not be watched. */
-static void end_starved(tr_fetcher *fetcher) {
-  fetcher->starved = false;
-  for (tr_link *l = fetcher->fetches.next; l != &fetcher->fetches; l = l->next) {
-    tr_fetch *fetch = TR_CONTAINER(l, tr_fetch, all);
-    if (!fetch->starved) continue;
-    fetch->starved = false;
-    take_off(fetch);
-    finish(fetch, TR_EMEMORY, "out of memory");
-  }
-}
-
-/* Which requests have ended. */
-static void collect(tr_fetcher *fetcher) {
-  int left;
-  for (CURLMsg *msg; (msg = fetcher->curl.multi_info_read(fetcher->multi, &left));) {
-    char *private;
-    if (msg->msg != CURLMSG_DONE) continue;
-    CURLcode result = msg->data.result;
-    fetcher->curl.easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
-    take_answer((tr_fetch *)private, result);
-  }
-  if (fetcher->starved) end_starved(fetcher);
-}
-
-static void act(tr_fetcher *fetcher, curl_socket_t socket, int events) {
-  int running;
-  fetcher->curl.multi_socket_action(fetcher->multi, socket, events, &running);
-  collect(fetcher);
-}
-
-static void on_timer(uv_timer_t *timer) { act(timer->data, CURL_SOCKET_TIMEOUT, 0); }
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  const watched *self = poll->data;
-  int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) | (status < 0 ? CURL_CSELECT_ERR : 0);
-  act(self->fetcher, self->socket, flags);
-}
-
-static void on_poll_closed(uv_handle_t *handle) {
-  watched *self = handle->data;
-  tr_fetcher *fetcher = self->fetcher;
-  TR_DELETE(fetcher->mem, self);
-  release(fetcher);
-}
-
-static void on_timer_closed(uv_handle_t *handle) { release(handle->data); }
-
-static int set_timer(CURLM *multi, long ms, void *ud) {
-  tr_fetcher *fetcher = ud;
-  (void)multi;
-  if (fetcher->closing) return 0;
-  if (ms < 0) uv_timer_stop(&fetcher->timer);
-  else uv_timer_start(&fetcher->timer, on_timer, (uint64_t)ms, 0);
-  return 0;
-}
-
-static watched *watch(tr_fetcher *fetcher, curl_socket_t socket) {
-  watched *self = TR_NEW(fetcher->mem, watched);
-  if (!self) return NULL;
-  self->fetcher = fetcher;
-  self->socket = socket;
-  if (uv_poll_init_socket(fetcher->loop, &self->poll, socket)) {
-    TR_DELETE(fetcher->mem, self);
-    return NULL;
-  }
-  self->poll.data = self;
-  fetcher->handles++;
-  return self;
-}
-
-/* An error would make curl give up everything; this ends the one request. */
-static int starve(tr_fetcher *fetcher, CURL *easy) {
-  char *private = NULL;
-  fetcher->curl.easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-  if (private) ((tr_fetch *)private)->starved = fetcher->starved = true;
-  return 0;
-}
-
-static int set_socket(CURL *easy, curl_socket_t socket, int what, void *ud, void *of_socket) {
-  tr_fetcher *fetcher = ud;
-  watched *self = of_socket;
-  if (what == CURL_POLL_REMOVE) {
-    if (!self) return 0;
-    uv_poll_stop(&self->poll);
-    uv_close((uv_handle_t *)&self->poll, on_poll_closed);
-    fetcher->curl.multi_assign(fetcher->multi, socket, NULL);
-    return 0;
-  }
-  if (!self) {
-    self = watch(fetcher, socket);
-    if (!self) return starve(fetcher, easy);
-    fetcher->curl.multi_assign(fetcher->multi, socket, self);
-  }
-  int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-  return uv_poll_start(&self->poll, events, on_poll) ? starve(fetcher, easy) : 0;
-}
-
-int tr_fetcher_new(tr_mem *mem, uv_loop_t *loop, tr_fetch_may_fn may, void *ud, tr_fetcher **out, tr_error *error) {
-  tr_fetcher *fetcher = TR_NEW(mem, tr_fetcher);
-  if (!fetcher) return tr_error_set(error, TR_EMEMORY, "out of memory");
-  int rc = load(&fetcher->curl, error);
-  if (!rc && !(fetcher->multi = fetcher->curl.multi_init())) rc = tr_error_set(error, TR_EMEMORY, "out of memory");
-  if (rc) {
-    TR_DELETE(mem, fetcher);
-    return rc;
-  }
-  fetcher->mem = mem;
-  fetcher->loop = loop;
-  fetcher->may = may;
-  fetcher->ud = ud;
-  tr_list_init(&fetcher->fetches);
-  uv_timer_init(loop, &fetcher->timer);
-  fetcher->timer.data = fetcher;
-  fetcher->handles = 1;
-  const tr_curl *curl = &fetcher->curl;
-  curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-  curl->multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
-  curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-  curl->multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
-  curl->multi_setopt(fetcher->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS_MOST);
-  curl->multi_setopt(fetcher->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_HOST);
-  *out = fetcher;
-  return 0;
-}
-
-void tr_fetcher_close(tr_fetcher *fetcher) {
-  if (!fetcher) return;
-  fetcher->closing = true;
-  while (!tr_list_empty(&fetcher->fetches)) {
-    tr_fetch *fetch = TR_CONTAINER(fetcher->fetches.next, tr_fetch, all);
-    detach(fetch);
-    fetch->done = NULL;
-    if (atomic_load(&fetch->left)) tr_fetch_stop(fetch);
-    else if (!atomic_load(&fetch->over)) finish(fetch, TR_EUNAVAILABLE, "the runtime is ending");
-  }
-  fetcher->curl.multi_cleanup(fetcher->multi); /* and with it the connections that were kept */
-  uv_timer_stop(&fetcher->timer);
-  uv_close((uv_handle_t *)&fetcher->timer, on_timer_closed);
-}
 
 /* ---- addresses ---- */
 
@@ -255,15 +18,15 @@ static int check_url(tr_fetch *fetch, const char *url, char origin[300], tr_erro
   CURLU *parsed = curl->url();
   char *scheme = NULL, *host = NULL, *port = NULL, *plain = NULL, where[280] = "";
   int rc = TR_EINVALID;
-  bool good = parsed && strlen(url) < URL_MOST && !curl->url_set(parsed, CURLUPART_URL, url, 0) && !curl->url_get(parsed, CURLUPART_SCHEME, &scheme, 0) &&
+  bool good = parsed && strlen(url) < TR_FETCH_URL_MOST && !curl->url_set(parsed, CURLUPART_URL, url, 0) && !curl->url_get(parsed, CURLUPART_SCHEME, &scheme, 0) &&
               (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0) && !curl->url_get(parsed, CURLUPART_HOST, &host, 0) &&
               !curl->url_get(parsed, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) && !curl->url_get(parsed, CURLUPART_URL, &plain, 0) &&
-              strlen(host) < 256 && strlen(plain) < URL_MOST;
+              strlen(host) < 256 && strlen(plain) < TR_FETCH_URL_MOST;
   if (good) {
     for (char *c = host; *c; c++) *c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
     snprintf(where, sizeof where, "%s:%s", host, port);
     snprintf(origin, 300, "%s://%s", scheme, where);
-    snprintf(fetch->url, URL_MOST, "%s", plain);
+    snprintf(fetch->url, TR_FETCH_URL_MOST, "%s", plain);
     rc = fetch->fetcher->may(fetch->fetcher->ud, where) ? 0
          : tr_error_set(error, TR_EPERMISSION, "scripts may not ask %s here (--allow net=%s grants it)", where, where);
   } else {
@@ -337,17 +100,15 @@ static void set_method(const tr_fetch *fetch) {
   curl->easy_setopt(fetch->easy, CURLOPT_CUSTOMREQUEST, fetch->method);
 }
 
-/* Send it to fetch->url, in what is left of its time. */
+/* Send it to fetch->url. */
 static int send_off(tr_fetch *fetch) {
   const tr_curl *curl = &fetch->fetcher->curl;
-  uint64_t now = uv_now(fetch->fetcher->loop);
-  if (now >= fetch->until) return TR_ETIMEOUT;
+  if (uv_now(fetch->fetcher->loop) >= fetch->until) return TR_ETIMEOUT;
   tr_buf_clear(&fetch->got);
   tr_buf_clear(&fetch->got_headers);
   set_method(fetch);
   curl->easy_setopt(fetch->easy, CURLOPT_URL, fetch->url);
   curl->easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
-  curl->easy_setopt(fetch->easy, CURLOPT_TIMEOUT_MS, (long)(fetch->until - now));
   fetch->added = curl->multi_add_handle(fetch->fetcher->multi, fetch->easy) == CURLM_OK;
   return fetch->added ? 0 : TR_EMEMORY;
 }
@@ -357,10 +118,18 @@ static void take_off(tr_fetch *fetch) {
   fetch->added = false;
 }
 
-static void finish(tr_fetch *fetch, int code, const char *text) {
+void tr_fetch_end(tr_fetch *fetch, int code, const char *text) {
+  take_off(fetch);
+  tr_fetch_get_home(fetch);
   if (code) tr_error_set(&fetch->error, code, "%s", text);
   atomic_store_explicit(&fetch->over, true, memory_order_release);
   if (fetch->done) fetch->done(fetch->ud);
+}
+
+void tr_fetch_end_late(tr_fetch *fetch) {
+  char text[340];
+  snprintf(text, sizeof text, "%s: it took too long (timeout)", fetch->origin);
+  tr_fetch_end(fetch, TR_ETIMEOUT, text);
 }
 
 /* The method that goes to the next address, as browsers have it. */
@@ -403,10 +172,10 @@ static void tell_failure(tr_fetch *fetch, CURLcode result) {
     snprintf(text, sizeof text, "%s: %s%s", fetch->origin, code == TR_ETIMEOUT ? "it took too long (timeout)" : fetch->fetcher->curl.easy_strerror(result),
              result == CURLE_PEER_FAILED_VERIFICATION ? " (--tls-ca FILE names whom to believe)" : "");
   }
-  finish(fetch, code, text);
+  tr_fetch_end(fetch, code, text);
 }
 
-static void take_answer(tr_fetch *fetch, CURLcode result) {
+void tr_fetch_take_answer(tr_fetch *fetch, CURLcode result) {
   long status = 0;
   tr_error error;
   tr_error_init(&error);
@@ -418,13 +187,13 @@ static void take_answer(tr_fetch *fetch, CURLcode result) {
   fetch->fetcher->curl.easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
   fetch->status = (int)status;
   if (!is_redirect(fetch->status) || fetch->redirects == 0) {
-    finish(fetch, 0, NULL);
+    tr_fetch_end(fetch, 0, NULL);
     return;
   }
   fetch->redirects--;
   int rc = follow(fetch, &error);
-  if (rc < 0) finish(fetch, error.code, error.text);
-  else if (rc > 0) finish(fetch, 0, NULL);
+  if (rc < 0) tr_fetch_end(fetch, error.code, error.text);
+  else if (rc > 0) tr_fetch_end(fetch, 0, NULL);
 }
 
 static void set_options(tr_fetch *fetch, const char *ca) {
@@ -481,7 +250,7 @@ int tr_fetch_start(tr_fetcher *fetcher, const tr_fetch_request *request, tr_fetc
   fetch->until = uv_now(fetcher->loop) + (uint64_t)(request->timeout_us + 999) / 1000;
   snprintf(fetch->method, sizeof fetch->method, "%s", request->method);
   fetch->easy = fetcher->curl.easy_init();
-  fetch->url = tr_alloc(fetcher->mem, URL_MOST);
+  fetch->url = tr_alloc(fetcher->mem, TR_FETCH_URL_MOST);
   bool room = fetch->easy && fetch->url && tr_buf_slice(&fetch->sent, request->body) && !take_headers(fetch, request->headers);
   int rc = room ? check_url(fetch, request->url, fetch->origin, error) : TR_EMEMORY;
   if (!rc) {
@@ -489,6 +258,7 @@ int tr_fetch_start(tr_fetcher *fetcher, const tr_fetch_request *request, tr_fetc
     rc = send_off(fetch);
   }
   if (!rc) {
+    tr_fetch_get_under_way(fetch);
     *out = fetch;
     return 0;
   }
@@ -503,10 +273,10 @@ int tr_fetch_look(tr_fetch *fetch, tr_fetch_answer *answer, tr_error *error) {
   return 1;
 }
 
-/* Away from curl and the fetcher: what has come stays. */
-static void detach(tr_fetch *fetch) {
+void tr_fetch_detach(tr_fetch *fetch) {
   tr_fetcher *fetcher = fetch->fetcher;
   take_off(fetch);
+  tr_fetch_get_home(fetch);
   if (fetch->easy) fetcher->curl.easy_cleanup(fetch->easy);
   fetcher->curl.slist_free_all(fetch->headers);
   fetcher->count--;
@@ -515,11 +285,11 @@ static void detach(tr_fetch *fetch) {
 }
 
 void tr_fetch_stop(tr_fetch *fetch) {
-  if (fetch->fetcher) detach(fetch);
+  if (fetch->fetcher) tr_fetch_detach(fetch);
   tr_buf_fini(&fetch->sent);
   tr_buf_fini(&fetch->got);
   tr_buf_fini(&fetch->got_headers);
-  tr_free(fetch->mem, fetch->url, URL_MOST);
+  tr_free(fetch->mem, fetch->url, TR_FETCH_URL_MOST);
   TR_DELETE(fetch->mem, fetch);
 }
 

@@ -50,6 +50,9 @@ struct tr_net_conn {
 struct tr_net_listener {
   tr_net *net;
   tr_net_handle handle;
+  tr_net_handle spare;     /* takes a connection that there is no memory for */
+  bool refusing, again;    /* spare is open; and one more has come */
+  unsigned open;           /* of the two handles */
   tr_link all;
   bool is_unix, is_tls, closing;
   tr_net_accept_fn accept;

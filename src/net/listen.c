@@ -15,7 +15,17 @@
 static void on_listener_closed(uv_handle_t *handle) {
   tr_net_listener *listener = handle->data;
   listener->net->handles--;
-  TR_DELETE(listener->net->mem, listener);
+  if (--listener->open == 0) TR_DELETE(listener->net->mem, listener);
+}
+
+static int init_handle(const tr_net_listener *listener, tr_net_handle *handle) {
+  return listener->is_unix ? uv_pipe_init(listener->net->loop, &handle->pipe, 0) : uv_tcp_init(listener->net->loop, &handle->tcp);
+}
+
+static void own(tr_net_listener *listener, tr_net_handle *handle) {
+  handle->any.data = listener;
+  listener->open++;
+  listener->net->handles++;
 }
 
 void tr_net_listener_close(tr_net_listener *listener) {
@@ -23,6 +33,26 @@ void tr_net_listener_close(tr_net_listener *listener) {
   listener->closing = true;
   tr_link_remove(&listener->all);
   uv_close(&listener->handle.any, on_listener_closed); /* libuv unlinks a Unix socket's file */
+}
+
+static void on_connection(uv_stream_t *stream, int status);
+
+static void on_refused(uv_handle_t *handle) {
+  tr_net_listener *listener = handle->data;
+  bool again = listener->again && !listener->closing;
+  listener->refusing = listener->again = false;
+  if (again) on_connection(&listener->handle.stream, 0);
+  on_listener_closed(handle);
+}
+
+/* Taken, and ended at once: libuv accepts nothing more as long as one waits for us. */
+static void refuse(tr_net_listener *listener) {
+  tr_log_write(listener->net->log, TR_LOG_ERROR, "listener.accept", "error=\"out of memory\" (the connection was ended)");
+  if (init_handle(listener, &listener->spare)) return;
+  own(listener, &listener->spare);
+  listener->refusing = true;
+  uv_accept(&listener->handle.stream, &listener->spare.stream);
+  uv_close(&listener->spare.any, on_refused);
 }
 
 static void on_connection(uv_stream_t *stream, int status) {
@@ -33,7 +63,8 @@ static void on_connection(uv_stream_t *stream, int status) {
   }
   tr_net_conn *conn = tr_net_conn_new(listener->net, listener->is_unix);
   if (!conn) {
-    tr_log_write(listener->net->log, TR_LOG_ERROR, "listener.accept", "error=\"out of memory\"");
+    if (listener->refusing) listener->again = true;
+    else refuse(listener);
     return;
   }
   if (uv_accept(stream, &conn->handle.stream) < 0) {
@@ -135,13 +166,12 @@ int tr_net_listen(tr_net *net, tr_slice text, tr_net_accept_fn accept_fn, void *
   listener->is_tls = address.tls;
   listener->accept = accept_fn;
   listener->ud = ud;
-  rc = address.is_unix ? uv_pipe_init(net->loop, &listener->handle.pipe, 0) : uv_tcp_init(net->loop, &listener->handle.tcp);
+  rc = init_handle(listener, &listener->handle);
   if (rc < 0) {
     TR_DELETE(net->mem, listener);
     return tr_error_set(error, TR_EIO, "%s", uv_strerror(rc));
   }
-  listener->handle.any.data = listener;
-  net->handles++;
+  own(listener, &listener->handle);
   tr_list_push(&net->listeners, &listener->all);
   rc = address.is_unix ? bind_unix(listener, &address) : bind_tcp(listener, &address);
   if (rc == 0 && check_exposure(listener, text, error)) {

@@ -9,7 +9,7 @@
 #include "runtime/isolate.h"
 #include "runtime/operator.h"
 
-#define FINDINGS_MOST 100
+#define FINDINGS_MOST 20 /* of one check: the others are counted */
 #define NAMES_MOST 500
 #define CROWDED 1000 /* messages in a mailbox */
 
@@ -17,7 +17,7 @@ typedef struct doctor {
   troupe_t *rt;
   tr_buf out;
   const char *check, *remedy; /* of the check that looks just now */
-  unsigned found;
+  unsigned found, of_check;
 } doctor;
 
 static void tell(doctor *d, const char *about, const char *format, ...)
@@ -25,16 +25,17 @@ static void tell(doctor *d, const char *about, const char *format, ...)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+/* about NULL: that there were more than are told. */
 static void tell(doctor *d, const char *about, const char *format, ...) {
   char says[700];
   va_list args;
-  if (d->found++ >= FINDINGS_MOST) return;
+  if (++d->of_check > FINDINGS_MOST && about) return;
   va_start(args, format);
   vsnprintf(says, sizeof says, format, args);
   va_end(args);
   says[tr_utf8_cut(tr_slice_of(says), sizeof says)] = 0;
-  tr_buf_printf(&d->out, "%s{\"check\":\"%s\"", d->found > 1 ? "," : "", d->check);
-  tr_question_put(&d->out, ",\"about\":", about);
+  tr_buf_printf(&d->out, "%s{\"check\":\"%s\"", d->found++ ? "," : "", d->check);
+  tr_question_put(&d->out, ",\"about\":", about ? about : "");
   tr_question_put(&d->out, ",\"says\":", says);
   tr_question_put(&d->out, ",\"do\":", d->remedy);
   tr_buf_text(&d->out, "}");
@@ -102,11 +103,20 @@ static void look_for_unheard(doctor *d) {
 
 /* ---- uplinks ---- */
 
+const char *tr_doctor_turned_away(const char *reason) {
+  if (strstr(reason, "unauthenticated")) return "correct the token (--token-file, TROUPE_TOKEN) or the certificate (--tls-cert) that is shown to it";
+  if (strstr(reason, "permission_denied")) return "show another token (--token-file, TROUPE_TOKEN) or certificate (--tls-cert), or grant this one something there (--rights)";
+  return strstr(reason, "certificate") || strstr(reason, "TLS") ? "correct --host, or its certificates (--tls-ca, --tls-cert, --tls-key)" : NULL;
+}
+
 static void look_for_hosts(doctor *d) {
   for (const tr_link *link = d->rt->uplinks.next; link != &d->rt->uplinks; link = link->next) {
     const tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
-    if (tr_worker_get_state(uplink->worker) == TR_WORKER_DIALING)
-      tell(d, uplink->address, "host %s is away: %s", uplink->address, uplink->reason[0] ? uplink->reason : "it does not answer");
+    if (tr_worker_get_state(uplink->worker) != TR_WORKER_DIALING) continue;
+    const char *usual = d->remedy, *other = tr_doctor_turned_away(uplink->reason);
+    if (other) d->remedy = other;
+    tell(d, uplink->address, "host %s is away: %s", uplink->address, uplink->reason[0] ? uplink->reason : "it does not answer");
+    d->remedy = usual;
   }
 }
 
@@ -239,7 +249,7 @@ static void look_for_letters(doctor *d) {
     if (letter && (!newest || letter->wall_us > newest->wall_us)) newest = letter;
   }
   if (newest)
-    tell(d, newest->target, "%llu dead letters; the last one, %.0f s ago: %s %s to %s: %s: %s", total, ago(newest->wall_us), newest->kind, newest->type,
+    tell(d, newest->target, "%llu dead letter%s; the last one, %.0f s ago: %s %s to %s: %s: %s", total, total == 1 ? "" : "s", ago(newest->wall_us), newest->kind, newest->type,
          newest->target, tr_error_name(newest->code), newest->reason);
 }
 
@@ -287,7 +297,9 @@ void tr_question_doctor(tr_question *q) {
   for (int i = 0; i < CHECKS; i++) {
     d.check = checks[i].name;
     d.remedy = checks[i].remedy;
+    d.of_check = 0;
     checks[i].look(&d);
+    if (d.of_check > FINDINGS_MOST) tell(&d, NULL, "… and %u more", d.of_check - FINDINGS_MOST);
   }
   if (rt->crew) tr_crew_resume(rt->crew);
   tr_buf_text(&d.out, "],");

@@ -118,6 +118,7 @@ struct troupe {
   tr_stage stage;
   /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
+  struct tr_file *state_hold; /* and it is ours alone */
   struct tr_state_writer *ending; /* that file, while instances leave */
   tr_link saves;      /* those that wait for open turns */
   tr_link unstored;   /* files that the disk did not take */
@@ -127,6 +128,9 @@ struct troupe {
   int64_t (*wall_us)(void);     /* the time of day */
   int64_t restored_at;          /* replay.c: the time of day when states were restored; 0: now */
   struct tr_recorder *recorder; /* record.c; NULL: nothing is recorded */
+  _Atomic int64_t between_clocks; /* seen.c: from the core's to the time of day, µs */
+  int64_t epoch;                /* looks.c: of tests */
+  uint64_t look_seed;           /* looks.c: of a record; 0: scripts are not looked at */
   tr_time stop_deadline, give_deadline, drain;
   int exit_status;
   /* operator.c */
@@ -306,7 +310,7 @@ void tr_runtime_saves_step(troupe_t *rt);
 tr_time tr_runtime_saves_next(const troupe_t *rt);
 void tr_runtime_saves_cancel(troupe_t *rt);
 /* stored.c: what the disk did not take: those that are due, or all now; when the next is due; for the last time. */
-void tr_runtime_store_again(troupe_t *rt, bool now);
+void tr_runtime_store_again(troupe_t *rt);
 tr_time tr_runtime_store_next(const troupe_t *rt);
 void tr_runtime_store_last(troupe_t *rt);
 /* Every instance has left: the file of the end is written. */

@@ -141,7 +141,7 @@ int tr_runtime_work(troupe_t *rt, int64_t budget_us) {
     tr_runtime_saves_step(rt);
     if (tr_list_empty(&rt->saves)) more = 1; /* who was held goes on */
   }
-  if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt, false);
+  if (!tr_list_empty(&rt->unstored)) tr_runtime_store_again(rt);
   if (rt->stage != TR_STAGE_RUNNING) stop_step(rt, now);
   flush(rt);
   return more;

@@ -57,9 +57,11 @@ tr_operator *tr_operator_get(troupe_t *rt) {
   tr_list_init(&self->staying);
   tr_list_init(&self->watchers);
   tr_list_init(&self->tracers);
+  tr_tally_init(&self->refusals, &rt->mem, (uint64_t)(uintptr_t)self);
   tr_admin_options options = { .mem = &rt->mem, .log = &rt->log, .ask = tr_operator_answer, .dirty = on_dirty, .ud = self };
   self->admin = tr_admin_new(&options);
   if (self->admin) return rt->operator = self;
+  tr_tally_fini(&self->refusals);
   TR_DELETE(&rt->mem, self);
   return NULL;
 }
@@ -159,6 +161,7 @@ void tr_runtime_free_operator(troupe_t *rt) {
     TR_DELETE(&rt->mem, at);
   }
   tr_admin_free(self->admin);
+  tr_tally_fini(&self->refusals);
   TR_DELETE(&rt->mem, self);
   rt->operator = NULL;
 }

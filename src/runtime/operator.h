@@ -4,6 +4,7 @@
 #ifndef TR_RUNTIME_OPERATOR_H
 #define TR_RUNTIME_OPERATOR_H
 
+#include "base/tally.h"
 #include "codec/value.h"
 #include "ops/admin.h"
 #include "runtime/isolate.h"
@@ -19,6 +20,7 @@ typedef struct tr_operator {
   bool has_ticker;
   tr_link tracers;    /* operator_trace.c */
   unsigned visits;    /* operator_door.c */
+  tr_tally refusals;
 } tr_operator;
 
 tr_operator *tr_operator_get(troupe_t *rt); /* made at first use; NULL: out of memory */

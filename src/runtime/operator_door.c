@@ -2,7 +2,8 @@
  * Operators who come by a host's door: the same verbs as at the operator's socket, each for who has its right (host/asked.c).
  *
  * A question is answered a moment later, not where its bytes came in: what it asks for may end connections, that one among them. Files of the
- * process are not named from outside (tr_question.distant). Who asked what is in the log, where it changes something or was refused. */
+ * process are not named from outside (tr_question.distant). Who asked what is in the log, where it changes something
+ * or was refused; what is refused again and again, less and less often: anybody who reaches the door may ask. */
 #include "runtime/operator.h"
 #include "runtime/secure.h"
 
@@ -43,12 +44,14 @@ static size_t on_queued(void *ud) { return tr_visitor_queued(((visit *)ud)->visi
 
 static int check(const visit *self, tr_slice verb, tr_error *error) {
   tr_right right = TR_RIGHT_OBSERVE; /* to be told that there is no such verb */
-  char who[128];
+  char who[128], kind[200], times[TR_TALLY_TIMES];
   tr_operator_right(verb, &right);
-  int rc = tr_visitor_may(self->visitor, right, error);
+  int rc = tr_visitor_may(self->visitor, right, error), length = (int)tr_utf8_cut(verb, 40);
   tr_visitor_name(self->visitor, who);
-  if (rc) tr_log_write(&self->rt->log, TR_LOG_WARN, "operator.refused", "verb=%.*s by=%s reason=\"%s\"", (int)tr_utf8_cut(verb, 40), verb.p, who, error->text);
-  else if (right > TR_RIGHT_OBSERVE) tr_log_write(&self->rt->log, TR_LOG_INFO, "operator.asked", "verb=%.*s by=%s", (int)tr_utf8_cut(verb, 40), verb.p, who);
+  snprintf(kind, sizeof kind, "%s %s", tr_right_name(right), who);
+  if (!rc && right > TR_RIGHT_OBSERVE) tr_log_write(&self->rt->log, TR_LOG_INFO, "operator.asked", "verb=%.*s by=%s", length, verb.p, who);
+  if (rc && tr_tally_tell(&self->rt->operator->refusals, tr_slice_of(kind), times))
+    tr_log_write(&self->rt->log, TR_LOG_WARN, "operator.refused", "verb=%.*s by=%s reason=\"%s\"%s", length, verb.p, who, error->text, times);
   return rc;
 }
 

@@ -19,8 +19,12 @@ typedef struct inspection {
   uint64_t turns;
   tr_time busy;
   int64_t begun;
-  char name[];
+  char id[2 * TR_ID_MAX + 2]; /* in full: "a" may be another one at the end of the window */
 } inspection;
+
+static void put_id(char out[2 * TR_ID_MAX + 2], const tr_agent *agent) {
+  snprintf(out, 2 * TR_ID_MAX + 2, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
+}
 
 typedef struct mail { tr_buf *out; size_t count; } mail;
 
@@ -49,20 +53,20 @@ static void put_failures(tr_buf *out, const tr_script_agent *about, tr_time now)
 }
 
 static int put_agent(tr_buf *out, const inspection *self, const tr_agent *agent, unsigned isolate, tr_error *error) {
-  char id[2 * TR_ID_MAX + 2];
   tr_script_agent about = { .file = "" };
   double seconds = (double)(tr_operator_now(self->rt->operator) - self->begun) / 1e3;
   bool ours = tr_script_agent_about(agent, &about);
-  tr_time busy = about.busy > self->busy ? about.busy - self->busy : 0;
+  bool anew = agent->turns < self->turns || about.busy < self->busy; /* it has ended meanwhile, and began again */
+  uint64_t turns = agent->turns - (anew ? 0 : self->turns);
+  tr_time busy = about.busy - (anew ? 0 : self->busy);
   mail m = { out, 0 };
-  snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
-  tr_question_put(out, "{\"id\":", id);
+  tr_question_put(out, "{\"id\":", self->id);
   tr_buf_printf(out, ",\"doing\":\"%s\",\"isolate\":%u,\"queued\":%zu,\"queued_bytes\":%llu,\"mail\":[", tr_agent_doing(agent), isolate,
                 tr_agent_mail_count(agent), (unsigned long long)tr_agent_mail_bytes(agent));
   tr_agent_each_mail(agent, put_mail, &m);
   tr_buf_printf(out, "],\"turns\":%llu", (unsigned long long)agent->turns);
   if (seconds > 0)
-    tr_buf_printf(out, ",\"window_s\":%.3f,\"turns_s\":%.1f,\"cpu\":%.4f", seconds, (double)(agent->turns - self->turns) / seconds, (double)busy / 1e6 / seconds);
+    tr_buf_printf(out, ",\"window_s\":%.3f,\"turns_s\":%.1f,\"cpu\":%.4f", seconds, (double)turns / seconds, (double)busy / 1e6 / seconds);
   tr_buf_printf(out, ",\"memory\":%zu,\"version\":%lld,\"program\":%s", about.memory, (long long)about.version, about.program ? "true" : "false");
   if (about.number) tr_buf_printf(out, ",\"code\":%u%s", about.number, about.canary ? ",\"canary\":true" : "");
   tr_question_put(out, ",\"file\":", ours ? about.file : "");
@@ -80,7 +84,7 @@ static void on_tick(tr_watcher *watcher) {
   tr_error_init(&error);
   tr_buf_init(&out, &self->rt->mem);
   tr_crew_pause(self->rt->crew);
-  const tr_agent *agent = tr_agents_find(self->rt, self->name, &isolate, &error);
+  const tr_agent *agent = tr_agents_find(self->rt, self->id, &isolate, &error);
   int rc = agent ? put_agent(&out, self, agent, isolate, &error) : error.code;
   tr_crew_resume(self->rt->crew);
   if (!rc && out.failed) rc = TR_EMEMORY;
@@ -94,7 +98,7 @@ static void on_end(tr_watcher *watcher) {
   tr_crew_pause(self->rt->crew);
   tr_script_time(tr_script_of_isolate(self->rt, self->isolate), false);
   tr_crew_resume(self->rt->crew);
-  tr_free(&self->rt->mem, self, sizeof *self + strlen(self->name) + 1);
+  TR_DELETE(&self->rt->mem, self);
 }
 
 /* What it had counted before the window. Between pause and resume. */
@@ -103,13 +107,13 @@ static inspection *begin(tr_question *q, const char *name, tr_error *error) {
   unsigned isolate;
   tr_script_agent about = { 0 };
   const tr_agent *agent = tr_agents_find(rt, name, &isolate, error);
-  inspection *self = agent ? tr_calloc(&rt->mem, 1, sizeof *self + strlen(name) + 1) : NULL;
+  inspection *self = agent ? TR_NEW(&rt->mem, inspection) : NULL;
   if (!self) {
     if (agent) tr_error_set(error, TR_EMEMORY, "out of memory");
     return NULL;
   }
   tr_script_agent_about(agent, &about);
-  memcpy(self->name, name, strlen(name) + 1);
+  put_id(self->id, agent);
   self->rt = rt;
   self->isolate = isolate;
   self->turns = agent->turns;

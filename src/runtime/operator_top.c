@@ -5,6 +5,8 @@
  * queued, queued_bytes, open, turns, turns_s, cpu, memory, failures, version, code } ] }: the `limit` rows with the most of `sort`, as many answers as `count`
  * says (0: until the asker leaves). cpu is the part of one processor: 0.25.
  *
+ * Who does not take the answers gets fewer of them, not all of them later.
+ *
  * How long turns run is measured while somebody asks, and by nobody else. What an agent had counted the time before is kept by its place
  * in memory: should another one have taken that since, its first difference is wrong by what the old one had done. */
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include "runtime/operator.h"
 
 #define ROWS_MOST 1000
+#define QUEUED_MOST 65536 /* bytes that a slow reader has not taken: until then the next answers are left out */
 
 typedef struct counted { const tr_agent *agent; uint64_t turns; tr_time busy; } counted;
 typedef struct counts { counted *items; size_t cap; } counts;
@@ -152,6 +155,8 @@ static bool sample(top *t) {
   return good && !t->failed;
 }
 
+static bool is_taken(const top *t) { return tr_admin_queued(t->watcher.q->call) <= QUEUED_MOST; }
+
 static void measure(troupe_t *rt, bool wanted) {
   tr_crew_pause(rt->crew);
   for (unsigned i = 0; i < tr_isolates_of(rt); i++) tr_script_time(tr_script_of_isolate(rt, i), wanted);
@@ -161,6 +166,7 @@ static void measure(troupe_t *rt, bool wanted) {
 static void on_tick(tr_watcher *watcher) {
   top *t = TR_CONTAINER(watcher, top, watcher);
   watcher->due += t->interval;
+  if (!is_taken(t)) return;
   if (!sample(t)) tr_watcher_end(watcher, TR_EMEMORY, NULL);
   else if (t->left && --t->left == 0) tr_watcher_end(watcher, 0, NULL);
 }

@@ -217,7 +217,7 @@ static void on_saved(void *ud, int rc, tr_buf *bytes, const tr_error *error) {
     tr_question_fail(q, rc, error->text);
   } else if (!q->path) {
     show(q, bytes);
-  } else if (tr_store(rt, q->path, bytes, &why)) {
+  } else if (tr_store(rt, q->path, false, bytes, &why)) {
     tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\"", q->path, tr_error_name(why.code), why.text);
     tr_question_fail(q, why.code, why.text);
   } else {

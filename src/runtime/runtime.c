@@ -150,6 +150,8 @@ static int make_core(troupe_t *rt) {
   return rt->script ? 0 : (rt->error.code ? rt->error.code : TR_EMEMORY);
 }
 
+#define EPOCH 946684800 /* 2000-01-01 00:00:00 UTC */
+
 int troupe_new(troupe_t **out, const troupe_options_t *options) {
   troupe_options_t copy = { 0 };
   *out = NULL;
@@ -190,6 +192,7 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   rt->begun = tr_runtime_now(rt);
   int rc = copy.threads > TR_ISOLATES_MOST || (copy.deterministic && copy.threads > 1) ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
+  if (rc == 0 && copy.deterministic) rc = tr_runtime_set_epoch(rt, EPOCH);
   if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
     troupe_free(rt);
@@ -233,6 +236,7 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_free_grants(rt);
   tr_runtime_free_bodies(rt);
   tr_runtime_free_security(rt);
+  tr_file_free(rt->state_hold);
   if (rt->state_path) tr_free(&rt->mem, rt->state_path, strlen(rt->state_path) + 1);
   tr_mem mem = rt->mem;
   tr_free(&mem, rt, sizeof *rt);

@@ -90,6 +90,7 @@ bool tr_runtime_stopping(const troupe_t *rt);
 int tr_runtime_show_state(troupe_t *rt, const char *path, const char *const *only, tr_buf *out);
 /* What `troupe doctor` looks for, as a member of JSON: "checks":[ { name, sign, do } ]. */
 void tr_doctor_checks(tr_buf *out);
+const char *tr_doctor_turned_away(const char *reason); /* what to do about a host that is there, but not for us; NULL: it is none of that */
 /* The state of the instance "type/key" as a save would store it. own: *out is the caller's. err: TROUPE_ENOT_FOUND: there is none. Between turns
  * only. */
 int tr_runtime_state_of(troupe_t *rt, const char *id, troupe_value_t **out);
@@ -107,6 +108,8 @@ int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, cons
 bool tr_runtime_working(const troupe_t *rt);
 /* Its clock stands while it works: what scripts start outside is waited for on the spot, or all of its time would pass at once. */
 void tr_runtime_stand_still(troupe_t *rt);
+/* Scripts see its clock as the time of day, too, which is `epoch` seconds since 1970 where it is 0. Before anything is loaded. */
+int tr_runtime_set_epoch(troupe_t *rt, int64_t epoch);
 int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happened */
 void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
 bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */

@@ -163,7 +163,9 @@ static void on_reply(void *ud, int status, const char *text, const char *type, c
   at = good ? field(body, "headers") : NULL;
   if (at && tr_value_length(at)) good = tr_value_get_kind(at) == TR_VALUE_MAP;
   if (at && good) put_headers(p, at, &headers);
-  if (!good || headers.failed) {
+  if (headers.failed) {
+    answer_code(p, TR_EMEMORY);
+  } else if (!good) {
     tr_log_write(&rt->log, TR_LOG_WARN, "serve.reply", "agent=%s error=\"a reply is { status, headers, body }: an integer from 200 to 599, a table, a string\"",
                  p->server->options.agent);
     answer_code(p, TR_EINTERNAL);

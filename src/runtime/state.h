@@ -52,13 +52,15 @@ int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, cons
 int tr_state_show(tr_mem *mem, const tr_snapshot *snapshot, const tr_only *only, tr_buf *out, tr_error *error);
 
 /* --- saves.c --- */
+troupe_state_options_t tr_state_options(const troupe_state_options_t *given); /* as many as the caller knows of; NULL: none */
 /* Wait until nothing is open that cannot be begun again (at most so long), write, and tell: rc and, if it is not negative, the bytes
  * (which may be taken). fn is called once, from tr_runtime_work; at once with a code where it cannot begin. */
 typedef void (*tr_save_fn)(void *ud, int rc, tr_buf *bytes, const tr_error *error);
 int tr_save_begin(troupe_t *rt, const char *const *only, tr_time timeout, tr_save_fn fn, void *ud, tr_error *error);
 
 /* --- stored.c --- */
-/* Write it to the path. If the disk does not take it the error is returned, and the bytes (taken) are kept and tried again. */
-int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error);
+/* Write it to the path. If the disk does not take it the error is returned, and the bytes (taken) are kept and tried again. keep: the file that
+ * was there stays as PATH.1. */
+int tr_store(troupe_t *rt, const char *path, bool keep, tr_buf *bytes, tr_error *error);
 
 #endif

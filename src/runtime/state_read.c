@@ -51,8 +51,8 @@ static void read_time(reading *self, tr_slice bytes) {
   tr_value *value = tr_script_value(self->rt->script, bytes, &self->rt->error);
   tr_error_init(&self->rt->error);
   if (value && tr_value_as_integer(value, &then) && !self->rt->options.clock_us) {
-    self->passed = (self->rt->restored_at ? self->rt->restored_at : self->rt->wall_us()) - then;
-    if (self->passed < 0) self->passed = 0; /* the time of day was set back */
+    int64_t now = self->rt->restored_at ? self->rt->restored_at : self->rt->wall_us();
+    self->passed = then > 0 && then < now ? now - then : 0; /* or the time of day was set back */
   }
   tr_value_free(value);
 }
@@ -121,7 +121,7 @@ static int restore(troupe_t *rt, const char *path, tr_slice bytes, const troupe_
   tr_error *error = tr_runtime_error(rt);
   uint64_t seed = tr_random_next(tr_core_random(rt->core));
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
-  int rc = tr_only_init(&only, &rt->mem, options ? options->only : NULL);
+  int rc = tr_only_init(&only, &rt->mem, tr_state_options(options).only);
   if (rc) return tr_runtime_fail(rt, rc, "%s", rc == TR_EMEMORY ? "out of memory" : "`only` must name 1 to 1000 agents or types");
   rc = path ? tr_snapshot_new_file(&rt->mem, path, seed, &snapshot, error) : tr_snapshot_new(&rt->mem, bytes, seed, &snapshot, error);
   if (!rc) rc = tr_state_restore(rt, snapshot, path ? path : "the saved bytes", &only, error);
@@ -138,10 +138,20 @@ int troupe_restore_bytes(troupe_t *rt, const char *bytes, size_t length, const t
   return restore(rt, NULL, tr_slice_make(bytes, length), options);
 }
 
+/* That it can be written, and by nobody else, is known now and not only when all is to be saved. */
 int tr_runtime_set_state(troupe_t *rt, const char *path) {
-  int rc = troupe_restore(rt, path);
-  if (rc < 0 && rc != TR_ENOT_FOUND) return rc;
+  const tr_file_options hold = { .hold = true };
+  tr_error *error = tr_runtime_error(rt);
+  if (rt->state_path) return tr_runtime_fail(rt, TR_EEXISTS, "the runtime has a state file already: %s", rt->state_path);
+  int rc = tr_file_new(&rt->mem, path, &hold, &rt->state_hold, error);
+  if (rc) return rc;
+  rc = troupe_restore(rt, path);
+  if (rc < 0 && rc != TR_ENOT_FOUND) goto out;
   tr_runtime_error(rt);
   rt->state_path = tr_strndup(&rt->mem, path, strlen(path));
-  return rt->state_path ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+  rc = rt->state_path ? 0 : tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
+out:
+  if (rc) tr_file_free(rt->state_hold);
+  if (rc) rt->state_hold = NULL;
+  return rc;
 }

@@ -4,6 +4,7 @@
  * its place. Together they may take up STORED_MAX bytes (troupe_get_stats shows how many they do); what is larger is
  * only reported. */
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/state.h"
 
@@ -19,6 +20,7 @@ typedef struct unstored {
   tr_link link;
   tr_buf bytes;
   tr_time next, wait;
+  bool keep;
   char path[];
 } unstored;
 
@@ -39,13 +41,19 @@ static void forget_path(troupe_t *rt, const char *path) {
 
 static bool may_pass(int rc) { return rc == TR_EIO || rc == TR_EUNAVAILABLE; }
 
-static int replace(troupe_t *rt, const char *path, const tr_buf *bytes, tr_error *error) {
+/* Better without the old one, where the file system cannot keep it (no hard links), than not at all. */
+static int replace(troupe_t *rt, const char *path, bool keep, const tr_buf *bytes, tr_error *error) {
+  tr_file_options options = rt->file_options;
+  options.keep = options.keep || keep;
+  int rc = tr_file_replace(&rt->mem, path, &options, tr_buf_view(bytes), error);
+  if (!rc || !keep) return rc;
+  tr_error_init(error);
   return tr_file_replace(&rt->mem, path, &rt->file_options, tr_buf_view(bytes), error);
 }
 
-int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error) {
-  forget_path(rt, path);
-  int rc = replace(rt, path, bytes, error);
+int tr_store(troupe_t *rt, const char *path, bool keep, tr_buf *bytes, tr_error *error) {
+  int rc = replace(rt, path, keep, bytes, error);
+  forget_path(rt, path); /* what waits is older than what is there now, or waits from here on */
   if (!may_pass(rc) || bytes->len > STORED_MAX - rt->unstored_bytes) return rc;
   size_t size = strlen(path) + 1;
   unstored *self = tr_alloc(&rt->mem, sizeof *self + size);
@@ -53,6 +61,7 @@ int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error) {
   memcpy(self->path, path, size);
   self->bytes = *bytes;
   tr_buf_init(bytes, &rt->mem);
+  self->keep = keep;
   self->wait = AGAIN_FIRST;
   self->next = tr_runtime_after(tr_runtime_now(rt), self->wait);
   rt->unstored_bytes += self->bytes.len;
@@ -61,12 +70,12 @@ int tr_store(troupe_t *rt, const char *path, tr_buf *bytes, tr_error *error) {
 }
 
 /* True: it is done with. */
-static bool again(troupe_t *rt, unstored *self) {
+static bool again(troupe_t *rt, unstored *self, bool last) {
   tr_error error;
   tr_error_init(&error);
-  int rc = replace(rt, self->path, &self->bytes, &error);
+  int rc = replace(rt, self->path, self->keep, &self->bytes, &error);
   rt->store_tries++;
-  if (rc && may_pass(rc)) {
+  if (rc && may_pass(rc) && !last) {
     self->wait = self->wait * 2 < AGAIN_MOST ? self->wait * 2 : AGAIN_MOST;
     self->next = tr_runtime_after(tr_runtime_now(rt), self->wait);
     tr_log_write(&rt->log, TR_LOG_WARN, "save.again", "file=%s error=\"%s: %s\" bytes=%zu again_in=%llds", self->path, tr_error_name(rc),
@@ -74,18 +83,21 @@ static bool again(troupe_t *rt, unstored *self) {
     return false;
   }
   if (rc)
-    tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\"", self->path, tr_error_name(rc), error.text);
+    tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\"%s", self->path, tr_error_name(rc), error.text,
+                 last ? " (tried for the last time: the process ends)" : "");
   else tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s", self->path);
   return true;
 }
 
-void tr_runtime_store_again(troupe_t *rt, bool now) {
+static void store_again(troupe_t *rt, bool last) {
   for (tr_link *link = rt->unstored.next, *next; link != &rt->unstored; link = next) {
     unstored *self = TR_CONTAINER(link, unstored, link);
     next = link->next;
-    if ((now || self->next <= tr_runtime_now(rt)) && again(rt, self)) forget(rt, self);
+    if ((last || self->next <= tr_runtime_now(rt)) && again(rt, self, last)) forget(rt, self);
   }
 }
+
+void tr_runtime_store_again(troupe_t *rt) { store_again(rt, false); }
 
 tr_time tr_runtime_store_next(const troupe_t *rt) {
   tr_time next = TR_NEVER;
@@ -95,8 +107,7 @@ tr_time tr_runtime_store_next(const troupe_t *rt) {
 }
 
 void tr_runtime_store_last(troupe_t *rt) {
-  tr_runtime_store_again(rt, true);
-  while (!tr_list_empty(&rt->unstored)) forget(rt, TR_CONTAINER(rt->unstored.next, unstored, link));
+  store_again(rt, true);
 }
 
 void tr_runtime_save_at_end(troupe_t *rt) {
@@ -105,11 +116,13 @@ void tr_runtime_save_at_end(troupe_t *rt) {
   tr_error_init(&error);
   int failed = tr_state_end_finish(rt->ending, &bytes, &error);
   rt->ending = NULL;
-  int rc = failed < 0 ? failed : tr_store(rt, rt->state_path, &bytes, &error);
+  bool keep = failed > 0 && access(rt->state_path, F_OK) == 0;
+  int rc = failed < 0 ? failed : tr_store(rt, rt->state_path, keep, &bytes, &error);
   tr_buf_fini(&bytes);
   if (rc)
     tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\" (the old file is kept)", rt->state_path,
                  tr_error_name(rc), error.text);
+  else if (keep) tr_log_write(&rt->log, TR_LOG_WARN, "saved", "file=%s failed=%d (the old file is %s.1)", rt->state_path, failed, rt->state_path);
   else tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s failed=%d", rt->state_path, failed);
   if ((rc || failed) && rt->exit_status == 0) rt->exit_status = 1;
 }

@@ -156,6 +156,17 @@ static void divide_subs(tr_pair *pair) {
   }
 }
 
+static const tr_pair *pair_of(const tr_reloading *p, const tr_script_class *class_) {
+  for (size_t i = 0; i < p->pair_count; i++)
+    if (p->pairs[i].class_ == class_) return &p->pairs[i];
+  return NULL;
+}
+
+const tr_link *tr_canary_subs(const tr_script_class *class_, const tr_definition *def) {
+  const tr_pair *pair = class_->canary && !class_->fresh && def->number == class_->canary->number ? pair_of(class_->script->canary, class_) : NULL;
+  return pair ? &pair->added : NULL;
+}
+
 static void drop_added(tr_pair *pair) {
   for (tr_link *link; (link = tr_list_pop(&pair->added));) {
     tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
@@ -210,9 +221,19 @@ static void mark_undone(const tr_reloading *p) {
   }
 }
 
+/* Does this step bring other code to the keys that it is asked of? */
+typedef struct crossing { const tr_reloading *p; tr_slice type; tr_canary before; bool begins; } crossing;
+
+static bool crosses(void *ud, tr_slice key) {
+  const crossing *self = ud;
+  bool was = !self->begins && tr_canary_has(&self->before, self->type, key);
+  return was != (self->p->reach == TR_FOR_SOME && tr_canary_has(&self->p->share, self->type, key));
+}
+
 void tr_canary_commit(tr_reloading *p) {
   tr_script *script = p->script;
   bool begins = !p->canary;
+  crossing step = { .p = p, .before = p->share, .begins = begins };
   if (begins) {
     script->canary = p;
     p->canary = true;
@@ -221,6 +242,8 @@ void tr_canary_commit(tr_reloading *p) {
   if (p->reach == TR_FOR_SOME) p->share = p->next;
   for (size_t i = 0; i < p->pair_count; i++) {
     if (begins) enter(p, &p->pairs[i]);
+    step.type = tr_slice_of(p->pairs[i].def->type);
+    tr_class_revive(p->pairs[i].class_->core_class, crosses, &step); /* other code, another try */
     tr_reloading_settle(p, &p->pairs[i]);
     if (p->reach == TR_FOR_NONE) undo(&p->pairs[i]);
   }

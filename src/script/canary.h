@@ -20,6 +20,8 @@ bool tr_canary_take_back(lua_State *L, tr_instance *instance, int at);
 bool tr_canary_needs(const tr_instance *instance); /* it stays in memory: as it would be stored only the canary could read it */
 void tr_canary_failed(const tr_instance *instance, uint32_t number) TR_COLD; /* a turn of this code: counted */
 bool tr_canary_refuses(const tr_script_class *class_, tr_turn *turn); /* the type is the canary's, and this key is not: answered */
+/* What the type subscribes to for this code alone; NULL: it is not a canary's. Of the class's own then only those count that it has, too. */
+const tr_link *tr_canary_subs(const tr_script_class *class_, const tr_definition *def);
 void tr_canary_drop(tr_script *script); /* all ends */
 
 #endif

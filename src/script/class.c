@@ -183,10 +183,17 @@ static bool cross(lua_State *L, tr_instance *instance, const tr_definition *def,
   return false;
 }
 
+bool tr_instance_is_open(const tr_instance *instance) {
+  for (const tr_turn *turn = instance->agent->turn; turn; turn = turn->below)
+    if (turn->user) return true;
+  return false;
+}
+
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at) {
   tr_definition *def = tr_class_code(instance->class_, instance->agent);
   int top = lua_gettop(L);
   if (instance->def == def || instance->pinned) return;
+  if (instance->def->version != def->version && tr_instance_is_open(instance)) return; /* not under them: until then it serves as it is */
   if (instance->has_self) {
     lua_getiuservalue(L, at, 1);
     if (!cross(L, instance, def, at)) {

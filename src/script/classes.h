@@ -50,7 +50,8 @@ bool tr_script_class_once(tr_script_class *class_, const char *what, tr_slice te
 /* The instance of an agent, pushed; made at first use. [-0, +1, m] */
 tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent);
 void tr_instance_set_def(tr_instance *instance, tr_definition *def); /* takes a reference of its own */
-/* Bring it to the class' definition before a turn. lua: the instance at `at` */
+bool tr_instance_is_open(const tr_instance *instance); /* it has turns that have begun */
+/* Bring it to the class' definition before a turn, but not to another version of the state while others are open. lua: the instance at `at` */
 void tr_instance_adopt(lua_State *L, tr_instance *instance, int at);
 /* late.c: a reload leaves it as it is, and this is to be its code: it follows when its open turns have ended. None of these raises. */
 void tr_instance_left_behind(tr_instance *instance, const tr_definition *def);

@@ -95,16 +95,25 @@ static void push_sub(lua_State *L, const tr_sub_spec *sub, bool at_run_time) {
   lua_setfield(L, -2, "id");
 }
 
+/* Those of the list, behind the n that are in the table on the top; only: that this code has. */
+static lua_Integer push_list(lua_State *L, const tr_link *list, lua_Integer n, const tr_definition *only, bool at_run_time) {
+  for (const tr_link *link = list->next; link != list; link = link->next) {
+    const tr_sub_spec *sub = TR_CONTAINER(link, tr_sub_spec, link);
+    if (only && !tr_subs_have(only, sub)) continue;
+    push_sub(L, sub, at_run_time);
+    lua_rawseti(L, -2, ++n);
+  }
+  return n;
+}
+
 static int ctx_subscriptions(lua_State *L) {
-  tr_script_class *class_ = tr_ctx_turn(L)->instance->class_;
-  const tr_link *lists[] = { class_->whole ? &class_->def->subs : &class_->subs, &tr_class_whole(class_)->run_subs };
-  lua_Integer n = 0;
+  const tr_lua_turn *lt = tr_ctx_turn(L);
+  const tr_script_class *class_ = lt->instance->class_;
+  const tr_link *added = class_->whole ? NULL : tr_canary_subs(class_, lt->def);
   lua_newtable(L);
-  for (int i = 0; i < 2; i++)
-    for (const tr_link *link = lists[i]->next; link != lists[i]; link = link->next) {
-      push_sub(L, TR_CONTAINER(link, tr_sub_spec, link), i == 1);
-      lua_rawseti(L, -2, ++n);
-    }
+  lua_Integer n = push_list(L, class_->whole ? &class_->def->subs : &class_->subs, 0, added ? lt->def : NULL, false);
+  if (added) n = push_list(L, added, n, NULL, false);
+  push_list(L, &tr_class_whole(lt->instance->class_)->run_subs, n, NULL, true);
   return 1;
 }
 

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * What makes a script run the same each time, beside the clock and the random source that are handed in: `pairs` and `next` in an order of
- * the keys themselves, and os.time, os.date and os.clock by the runtime's clock. For tests and simulations (troupe_options_t.deterministic).
+ * What makes a script run the same each time, beside the clock (look.c) and the random source that are handed in: `pairs` and `next` in an
+ * order of the keys themselves. For tests and simulations (troupe_options_t.deterministic).
  *
  * Lua's own order follows from a seed that it makes of addresses and the time of day at each start, and nobody can hand one in: an agent that
  * sends to `for id in pairs(self.members)` would send in another order in each process. Here numbers come first, by value, then texts, by their
  * bytes, then false and true. Keys that are tables or functions have no order of their own and come last, in Lua's; their addresses (what
  * tostring says of them) are another's each time, too.
- *
- * Lua's clocks begin at START, so that a test does not depend on the day it is run on. Next: sandbox.c, where these take the place of Lua's. */
+ * Next: sandbox.c, where these take the place of Lua's. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "script/internal.h"
-
-#define START 946684800 /* 2000-01-01 00:00:00 UTC */
 
 /* --- an order of keys --- */
 
@@ -182,54 +179,9 @@ static int ordered_next(lua_State *L) {
   return 2;
 }
 
-/* --- the time --- */
-
-static tr_time now(lua_State *L) { return tr_core_now(tr_script_of(L)->core); }
-
-/* os.time(table) is Lua's own, the first upvalue. */
-static int os_time(lua_State *L) {
-  if (lua_isnoneornil(L, 1)) {
-    lua_pushinteger(L, START + (lua_Integer)(now(L) / TR_SECONDS(1)));
-    return 1;
-  }
-  lua_settop(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, 1, 1);
-  return 1;
-}
-
-/* In UTC, whatever zone the process is in, unless a time is given. */
-static int os_date(lua_State *L) {
-  const char *format = luaL_optstring(L, 1, "%c");
-  bool given = !lua_isnoneornil(L, 2);
-  lua_settop(L, 2);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_pushfstring(L, given || *format == '!' ? "%s" : "!%s", format);
-  if (given) lua_pushvalue(L, 2);
-  else lua_pushinteger(L, START + (lua_Integer)(now(L) / TR_SECONDS(1)));
-  lua_call(L, 2, 1);
-  return 1;
-}
-
-static int os_clock(lua_State *L) {
-  lua_pushnumber(L, (lua_Number)now(L) / 1e6);
-  return 1;
-}
-
-static void wrap(lua_State *L, int table, const char *name, lua_CFunction fn) {
-  lua_getfield(L, table, name);
-  lua_pushcclosure(L, fn, 1);
-  lua_setfield(L, table, name);
-}
-
 void tr_deterministic_install(lua_State *L, int template) {
-  wrap(L, template, "pairs", ordered_pairs);
-  wrap(L, template, "next", ordered_next);
-  lua_getfield(L, template, "os");
-  int os = lua_gettop(L);
-  wrap(L, os, "time", os_time);
-  wrap(L, os, "date", os_date);
-  wrap(L, os, "clock", os_clock);
-  lua_pop(L, 1);
+  lua_pushcfunction(L, ordered_pairs);
+  lua_setfield(L, template, "pairs");
+  lua_pushcfunction(L, ordered_next);
+  lua_setfield(L, template, "next");
 }

@@ -9,12 +9,8 @@
 
 #define STEP_MOST 16
 
-static bool is_busy(const tr_agent *agent) {
-  if (tr_agent_is_closing(agent)) return true;
-  for (const tr_turn *turn = agent->turn; turn; turn = turn->below)
-    if (turn->user) return true; /* another turn on old code, or one that has brought it along */
-  return false;
-}
+/* With another turn on old code, or one that has brought it along. */
+static bool is_busy(const tr_instance *instance) { return tr_agent_is_closing(instance->agent) || tr_instance_is_open(instance); }
 
 /* Where memory runs out it follows at its next message. */
 void tr_instance_list_late(tr_instance *instance) {
@@ -30,7 +26,7 @@ void tr_instance_left_behind(tr_instance *instance, const tr_definition *def) {
   const tr_script *script = instance->class_->script;
   if (tr_script_is_foreign(script)) return;
   instance->late = instance->def->number != def->number;
-  if (!instance->late || is_busy(instance->agent)) return;
+  if (!instance->late || is_busy(instance)) return;
   if (script->own || instance->agent->turn || !instance->has_self) tr_instance_list_late(instance);
   else instance->late = false; /* it settles at once */
 }
@@ -56,7 +52,7 @@ static void bring(tr_instance *instance) {
   tr_script *script = instance->class_->script;
   char name[200];
   tr_error error;
-  if (is_busy(instance->agent)) return; /* the end of that turn lists it again */
+  if (is_busy(instance)) return; /* the end of that turn lists it again */
   tr_error_init(&error);
   tr_agent_name(instance->agent, name, sizeof name);
   instance->late = false;

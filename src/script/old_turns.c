@@ -7,6 +7,8 @@
  * so are agents whose own migration failed: they have no other code. */
 #include "script/reloading.h"
 
+#define WHO_MOST 1800 /* bytes of a list of turns */
+
 static const tr_lua_turn *old_turn(const tr_script_class *class_, const tr_turn *turn) {
   const tr_lua_turn *lt = turn->user;
   if (!lt || lt->def->program || lt->instance->pinned || turn->kind == TR_TURN_CLOSE || tr_turn_is_visit(turn)) return NULL;
@@ -17,9 +19,10 @@ static const tr_lua_turn *old_turn(const tr_script_class *class_, const tr_turn 
 
 static void note(tr_buf *who, const tr_turn *turn) {
   char name[200];
-  if (!who || who->len > 2000) return;
+  if (!who || who->len > WHO_MOST) return;
   tr_agent_name(turn->agent, name, sizeof name);
   tr_buf_printf(who, "%s%s %s", who->len ? ", " : "", name, tr_turn_what(turn));
+  if (who->len > WHO_MOST) tr_buf_text(who, ", …");
 }
 
 static bool cut(tr_turn *turn, const char *why) {

@@ -233,7 +233,7 @@ static void swap_class(plan *p, pair *self) {
   tr_list_push(&self->file->classes, &class_->by_file);
   tr_class_options options = tr_script_class_options(class_, self->def);
   tr_class_set_options(class_->core_class, &options);
-  tr_class_revive(class_->core_class); /* newer code, another try */
+  tr_class_revive(class_->core_class, NULL, NULL); /* newer code, another try */
   tr_reloading_settle(p, self);
   tr_definition_unref(old);
 }

@@ -61,6 +61,11 @@ static void read_options(lua_State *L, tr_script_serve *asked, char signature[10
   if (asked->timeout < TR_MILLISECONDS(1) || asked->timeout > TR_SECONDS(3600)) tr_fail_raise(L, TR_EINVALID, "troupe.serve: timeout must be 0.001 to 3600 seconds");
 }
 
+static int push_text(lua_State *L) {
+  lua_pushstring(L, lua_touserdata(L, 1));
+  return 1;
+}
+
 int tr_serve(lua_State *L) {
   tr_script *script = tr_script_of(L);
   const tr_lua_turn *lt = script->running;
@@ -79,6 +84,11 @@ int tr_serve(lua_State *L) {
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   tr_meter_charge(L, 10000);
   if (outside->serve(outside->ud, &asked, &more->server, bound, &error)) tr_fail_raise_error(L, &error);
-  lua_pushstring(L, bound);
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, bound);
+  if (lua_pcall(L, 1, 1, 0)) { /* no memory: nothing was opened, so it may try again */
+    tr_serve_stop(lt->instance);
+    lua_error(L);
+  }
   return 1;
 }

@@ -27,13 +27,15 @@ static void put(showing *s, const char *text) { tr_buf_text(s->out, text); }
 
 /* ---- texts ---- */
 
-static void put_character(showing *s, unsigned char c) {
+/* control: which one it is; -1: none */
+static void put_character(showing *s, char c, int control) {
   if (c == '"' || c == '\\') tr_buf_printf(s->out, "\\%c", c);
   else if (c == '\n') put(s, "\\n");
   else if (c == '\t') put(s, "\\t");
-  else if (c >= 0x20 && c != 0x7f) tr_buf_append(s->out, &c, 1);
-  else if (s->style == TR_SHOW_JSON) tr_buf_printf(s->out, "\\u%04x", c);
-  else tr_buf_printf(s->out, "\\x%02x", c);
+  else if (control < 0) tr_buf_append(s->out, &c, 1);
+  else if (s->style == TR_SHOW_JSON) tr_buf_printf(s->out, "\\u%04x", (unsigned)control);
+  else if (control < 0x80) tr_buf_printf(s->out, "\\x%02x", (unsigned)control);
+  else tr_buf_printf(s->out, "\\xc2\\x%02x", (unsigned)control); /* its bytes, as Lua reads them */
 }
 
 /* What is no UTF-8 is shown byte by byte. */
@@ -42,9 +44,12 @@ static void put_text(showing *s, tr_slice text) {
   tr_slice part = tr_slice_make(text.p, text.n > room ? tr_utf8_cut(text, room) : text.n);
   bool utf8 = tr_utf8_valid(part);
   put(s, "\"");
-  for (size_t i = 0; i < part.n; i++) {
+  size_t length = 1;
+  for (size_t i = 0; i < part.n; i += length) {
     unsigned char c = (unsigned char)part.p[i];
-    if (c < 0x80 || utf8) put_character(s, c);
+    int control = tr_text_control(part, i, &length);
+    if (!utf8) length = 1;
+    if (c < 0x80 || utf8) put_character(s, (char)c, control);
     else tr_buf_printf(s->out, s->style == TR_SHOW_JSON ? "\\u%04x" : "\\x%02x", c);
   }
   put(s, part.n < text.n ? "…\"" : "\"");

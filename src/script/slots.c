@@ -118,6 +118,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   tr_script *script = tr_script_of(L);
   int type = lua_type(L, at);
   *body = (tr_body){ .kind = TR_BODY_NONE };
+  with->made = 0;
   if (type <= LUA_TNIL) return 0;
   tr_copy copy;
   begin_copy(&copy, root, error);
@@ -131,6 +132,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   parcel = tr_parcel_end(script, parcel);
   size_t made = parcel ? script->accounts[parcel].used : 0;
   if (made >= BODY_FREE && L == script->active) tr_meter_charge(L, made / 16); /* or a few lines send gigabytes, which are the receivers' */
+  with->made = made;
   with->pending = copy.pending;
   with->held = copy.held;
   if (rc || (type != LUA_TTABLE && simple_body(L, body))) return rc;

@@ -23,7 +23,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->def->refs++;
   tr_meter_begin(&lt->meter, lt->def, lt->co, &lt->error);
   lt->began = tr_core_now(script->core);
-  lt->sent = 0;
+  lt->sent = lt->held = 0;
   lt->call = NULL;
   lt->unhandled = false;
   lt->restored = false;
@@ -45,6 +45,7 @@ static void close_turn(tr_lua_turn *lt) {
   lt->call = NULL;
   if (lt->program) tr_exec_stop(lt);
   if (lt->fetch) tr_http_stop(lt);
+  if (lt->looked) tr_looked_free(script, lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -183,6 +184,14 @@ static TR_COLD int failed_by_memory(tr_lua_turn *lt, const tr_error *why) {
   return TR_RUN_DONE;
 }
 
+/* A reentrant agent goes over to newer code under its open turns; each of those has the methods of its own. */
+static TR_COLD void dress(lua_State *L, const tr_lua_turn *lt, const tr_definition *def) {
+  tr_instance_push(L, lt->instance->class_, lt->turn->agent);
+  lua_getiuservalue(L, -1, 1);
+  if (lua_istable(L, -1)) tr_instance_set_methods(L, def);
+  lua_pop(L, 2);
+}
+
 /* In the frame of who calls it: a yield leaves by longjmp, and then each return up to the core's loop is predicted wrongly (8 ns). */
 static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   tr_script *script = lt->script;
@@ -195,11 +204,15 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   script->owner = lt->instance->account;
   script->memory_hard = 2 * lt->def->memory;
   tr_meter_resume(script, &lt->meter);
+  bool older = lt->def != lt->instance->def;
+  if (older) dress(L, lt, lt->def);
   tr_time begun = tr_script_home(script)->timed ? script->options.clock(script->options.ud) : 0;
   int status = lua_resume(lt->co, L, nargs, &count);
   if (begun) tr_instance_add_time(lt->instance, begun);
+  if (older) dress(L, lt, lt->instance->def);
   tr_pause pause = script->pause;
   tr_meter_pause(&lt->meter, pause == TR_PAUSE_SLICE);
+  if (pause != TR_PAUSE_SLICE) lt->held = 0;
   if (lt->def->program && pause != TR_PAUSE_SLICE) lt->meter.used = 0; /* it goes on for ever */
   script->memory_hard = SIZE_MAX;
   script->active = NULL;

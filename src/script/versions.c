@@ -77,8 +77,35 @@ void tr_class_versions_add(tr_script_class *class_, tr_definition *def, uint32_t
   tr_list_push(&class_->versions, &def->held);
 }
 
+/* Who is on `number` counts, if that is the first that is older than what serves and comes behind `after`. */
+static void count_older(const tr_script_class *class_, tr_old_code *first, uint32_t after, uint32_t number, bool is_turn) {
+  bool serves = number == class_->def->number || (class_->canary && number == class_->canary->number);
+  if (serves || number <= after || (first->number && number > first->number)) return;
+  if (number != first->number) *first = (tr_old_code){ number, 0, 0 };
+  ++*(is_turn ? &first->turns : &first->instances);
+}
+
+/* Instances with states of their own hold the code of those, which the class does not list. number 0: there is none. */
+static tr_old_code next_of_own(const tr_script_class *class_, uint32_t after) {
+  tr_old_code first = { 0, 0, 0 };
+  for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_->core_class, agent));) {
+    const tr_instance *instance = agent->user;
+    if (instance) count_older(class_, &first, after, instance->def->number, false);
+    for (const tr_turn *turn = agent->turn; turn; turn = turn->below)
+      if (turn->user) count_older(class_, &first, after, ((const tr_lua_turn *)turn->user)->def->number, true);
+  }
+  return first;
+}
+
+static bool older_of_own(const tr_script_class *class_, size_t i, tr_old_code *out) {
+  *out = next_of_own(class_, 0);
+  while (out->number && i-- > 0) *out = next_of_own(class_, out->number);
+  return out->number != 0;
+}
+
 bool tr_script_class_older(const tr_class *core_class, size_t i, tr_old_code *out) {
   const tr_script_class *class_ = tr_script_class_of(core_class);
+  if (class_ && class_->def->own) return older_of_own(class_, i, out);
   for (tr_link *link = class_ ? class_->versions.next : NULL; link && link != &class_->versions; link = link->next) {
     const tr_definition *def = TR_CONTAINER(link, tr_definition, held);
     if (def == class_->def || def == class_->canary || i-- > 0) continue;

@@ -5,6 +5,7 @@
  * process, so a crash blocks nobody, and no lock file is left beside the data. A name can change hands between open and
  * flock (the other writer commits or gives up), hence the look whether the name still is what was locked. The
  * descriptor stays open until the rename is done: closing would unlock.
+ * To hold a path (options.hold) is the same without the rename: PATH.lock, with the number of its process in it.
  *
  * All names are relative to the folder's descriptor, so that nothing can be moved underneath between two steps. With
  * `keep` the old file becomes PATH.1 by a link that is made before the switch: PATH itself is never absent. */
@@ -54,6 +55,11 @@ static int rename_to(tr_file *self, const char *from, const char *to) {
 }
 
 static int busy(const tr_file *self, tr_error *error) {
+  char who[16] = "";
+  ssize_t n = self->options.hold && self->fd >= 0 ? pread(self->fd, who, sizeof who - 1, 0) : 0;
+  who[n > 0 ? strspn(who, "0123456789") : 0] = 0;
+  if (self->options.hold)
+    return tr_error_set(error, TR_EUNAVAILABLE, "%s is in use by process %s; two would overwrite each other's", tr_system_path(self->path), *who ? who : "?");
   return tr_error_set(error, TR_EUNAVAILABLE, "%s is being written by another at this moment",
                       tr_system_path(self->path));
 }
@@ -70,7 +76,7 @@ static void name_files(tr_file *self, const char *path, size_t n) {
   self->temporary = p + n + 1;
   self->kept = self->temporary + each;
   self->linking = self->kept + each;
-  snprintf(self->temporary, each, "%s.new", self->base);
+  snprintf(self->temporary, each, "%s.%s", self->base, self->options.hold ? "lock" : "new");
   snprintf(self->kept, each, "%s.1", self->base);
   snprintf(self->linking, each, "%s.1.new", self->base);
 }
@@ -112,7 +118,7 @@ static int lock_temporary(tr_file *self, bool *again, tr_error *error) {
            held.st_ino != named.st_ino || held.st_dev != named.st_dev;
   if (*again) return 0;
   if (!S_ISREG(held.st_mode) || held.st_uid != geteuid() || held.st_nlink != 1)
-    return tr_error_set(error, TR_EPERMISSION, "%s.new is in the way and not ours", tr_system_path(self->path));
+    return tr_error_set(error, TR_EPERMISSION, "%s is in the way and not ours", self->temporary);
   self->ours = true;
   return 0;
 }
@@ -129,6 +135,7 @@ static int open_temporary(tr_file *self, tr_error *error) {
   if (again) return busy(self, error);
   if (fails(self, "truncate") || ftruncate(self->fd, 0) || fchmod(self->fd, 0600))
     return tr_system_error(error, errno, "making a file beside", self->path);
+  if (self->options.hold && dprintf(self->fd, "%ld\n", (long)getpid()) < 0) return tr_system_error(error, errno, "writing a file beside", self->path);
   return 0;
 }
 

@@ -21,14 +21,15 @@ typedef struct tr_file tr_file;
 
 typedef struct tr_file_options {
   bool keep; /* the file that is replaced stays as PATH.1, for the one there; the file system must have hard links */
+  bool hold; /* nothing is written: PATH is this process' until tr_file_free (or its end), and PATH.lock is there for so long */
   /* For tests: asked before each system call ("open", "write", "rename"); an errno makes it fail so. NULL: never. */
   int (*fault)(void *ud, const char *call);
   void *ud;
 } tr_file_options;
 
 /* Begins. `options` may be NULL. The path's folder must be there; a link is not followed.
- * err: TR_EIO with the system's words; TR_EUNAVAILABLE: somebody is replacing it at this moment; TR_EINVALID: what is
- * at the path is not a regular file; TR_EPERMISSION: PATH.new is there and not ours; TR_EMEMORY. */
+ * err: TR_EIO with the system's words; TR_EUNAVAILABLE: somebody is replacing it at this moment, or holds it; TR_EINVALID: what is
+ * at the path is not a regular file; TR_EPERMISSION: PATH.new (PATH.lock) is there and not ours; TR_EMEMORY. */
 int tr_file_new(tr_mem *mem, const char *path, const tr_file_options *options, tr_file **out, tr_error *error);
 /* A tr_write_fn (snapshot.h); `file` is the tr_file. err: TR_EIO, and then every later call. */
 int tr_file_write(void *file, tr_slice bytes, tr_error *error);

@@ -54,11 +54,18 @@ static const char *reason_of(int status) {
 
 static void write_answer(tr_web_conn *conn, int status, tr_slice headers, tr_slice body) {
   bool bare = status == 204 || status == 304;
+  size_t before = conn->out.len;
   tr_buf_printf(&conn->out, "HTTP/1.1 %d %s\r\n", status, reason_of(status));
   tr_buf_slice(&conn->out, headers);
   if (!bare) tr_buf_printf(&conn->out, "Content-Length: %zu\r\n", body.n);
   tr_buf_text(&conn->out, conn->ending ? "Connection: close\r\n\r\n" : conn->old ? "Connection: keep-alive\r\n\r\n" : "\r\n");
   if (!bare && !conn->is_head) tr_buf_slice(&conn->out, body);
+  if (!conn->out.failed) return;
+  conn->out.len = before; /* no part of an answer: a short one, if there is room for that, and the end */
+  conn->out.failed = false;
+  conn->ending = true;
+  tr_buf_text(&conn->out, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  if (conn->out.failed) conn->out.len = before;
 }
 
 /* What cannot be understood, or will not be waited for: the last answer. */

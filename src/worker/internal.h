@@ -261,6 +261,7 @@ struct tr_worker {
   uint8_t link;           /* tr_worker_link: the socket */
   uint8_t leave;          /* tr_worker_leave */
   uint8_t told;           /* which kind of trouble was told since the last good session: 1 away, 2 refused */
+  uint32_t told_cause;    /* a hash of its text; 0: it was the end of a session */
   bool uplinked;          /* the core knows dest */
   bool dirty;             /* dirty() was called since the last output */
   bool in_output;         /* tr_rpc_output is on the stack */
@@ -272,6 +273,7 @@ struct tr_worker {
   uint64_t received;      /* messages that came from it */
   uint32_t unacked;       /* events among them that it was not told of */
   tr_timer ack_timer, resume_timer;
+  tr_timer pump_timer;    /* there was no memory to hand on what waits: queue.c */
   tr_again seen;          /* the last events */
   bool fresh;             /* client_id was not used in any session */
   unsigned tries;         /* since the last good session */

@@ -123,7 +123,7 @@ void tr_worker_off(tr_worker *w, const char *reason) {
   w->link = TR_LINK_NONE;
   if (w->uplinked) tr_core_remove_uplink(w->core, &w->dest);
   w->uplinked = false;
-  tr_timer *timers[] = { &w->dial_timer, &w->over_timer, &w->leave_timer, &w->again_timer, &w->sync_timer };
+  tr_timer *timers[] = { &w->dial_timer, &w->over_timer, &w->leave_timer, &w->again_timer, &w->sync_timer, &w->pump_timer };
   for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) tr_timer_stop(w->timers, timers[i]);
   w->leave = TR_LEAVE_NO;
   tr_worker_session_end(w);

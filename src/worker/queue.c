@@ -13,6 +13,7 @@
 #define AHEAD 65536 /* given to rpc beyond what it is asked for */
 #define KEPT_MOST 8192u /* messages of a lane, from the first event that is not acknowledged on */
 #define KEPT_BYTES (UINT64_C(4) << 20)
+#define MEMORY_AGAIN TR_MILLISECONDS(100)
 #define STALE TR_MILLISECONDS(10) /* what waited so long has its time left written anew */
 
 /* The number that others know an item by: its place in its ring, and which ring. */
@@ -175,6 +176,13 @@ static tr_worker_ring *next_ring(tr_worker_queue *queue) {
   return &lanes[tr_lane_next(&queue->runs, high, normal, low)];
 }
 
+static void on_memory(tr_timer *timer) { tr_worker_touch(TR_CONTAINER(timer, tr_worker, pump_timer)); }
+
+/* There may never be another reason to look: the host waits for this, or nobody else has anything to say. */
+static void try_again(tr_worker *w) {
+  if (!tr_timer_running(&w->pump_timer)) tr_timer_start(w->timers, &w->pump_timer, tr_core_now(w->core) + MEMORY_AGAIN, on_memory);
+}
+
 void tr_worker_pump(tr_worker *w, size_t limit) {
   tr_worker_queue *queue = &w->queue;
   while (w->channel && !w->resuming && tr_rpc_queued(w->channel) < limit + AHEAD) {
@@ -182,10 +190,15 @@ void tr_worker_pump(tr_worker *w, size_t limit) {
     if (!ring) return;
     tr_worker_item *item = at(ring, ring->handed);
     refresh(w, item);
-    if (!make_plain(w, item)) return; /* at the next output again */
+    if (!make_plain(w, item)) {
+      try_again(w);
+      return;
+    }
     if (item->frame) {
       size_t before = tr_rpc_queued(w->channel);
-      if (tr_rpc_send(w->channel, item->frame) < 0) return; /* memory: at the next output again; or the stream is ending */
+      int err = tr_rpc_send(w->channel, item->frame);
+      if (err == TR_EMEMORY) try_again(w);
+      if (err < 0) return; /* or the stream is ending */
       queue->given += tr_rpc_queued(w->channel) - before; /* less than the frame, where it goes compressed */
       item->number = ++queue->number;
     }

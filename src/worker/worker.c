@@ -6,8 +6,8 @@
  * dials again, later each time, with jitter so that many workers of a restarted host do not come at once. A session was
  * a good one when its host proved to be a host (session.c); only then does the back-off start anew.
  *
- * Trouble is told once: at the first loss, and again only when being away turns into being refused. After the next good
- * session it would be told again.
+ * Trouble is told once: at the first loss, and again only when being away turns into being refused, or has another reason (a host that was
+ * not there is there, and has a wrong certificate). After the next good session it would be told again.
  *
  * Client ids: troupe's host keeps what a lost client-id had, for it to find again; AutoGen's would destroy the new stream's
  * state when it notices the old one's end (wire.md §10). So an id is used again only where the last host was troupe. */
@@ -67,7 +67,9 @@ static void lost(tr_worker *w, const char *reason) {
   snprintf(text, sizeof text, "%s", w->over ? w->reason : reason ? reason : "closed");
   bool refused = w->refused;
   uint8_t kind = refused ? 2 : 1;
-  bool tell = w->told != kind;
+  bool lost_session = w->rpc && w->heard_any && !w->turned_away; /* that it cannot be dialed then is no other trouble */
+  uint32_t cause = lost_session ? 0 : tr_hash(0, tr_slice_of(text));
+  bool tell = w->told != kind || (cause && w->told_cause && w->told_cause != cause);
   w->link = TR_LINK_NONE;
   tr_timer_stop(w->timers, &w->over_timer);
   if (w->o.inside || !w->heard_any || w->turned_away || w->refused) snprintf(w->reason, sizeof w->reason, "%s", text);
@@ -79,6 +81,7 @@ static void lost(tr_worker *w, const char *reason) {
   }
   if (w->leave) w->leave = TR_LEAVE_FLUSH;
   w->told = kind;
+  w->told_cause = cause;
   dial_later(w, refused);
   tr_worker_set_state(w, TR_WORKER_DIALING, tell ? text : NULL);
 }

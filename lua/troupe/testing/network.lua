@@ -32,7 +32,8 @@ local function start(self, name, options, joins, serves)
   local shuffle = options.shuffle
   if shuffle == nil then shuffle = self.shuffle end
   local node = make(self.world,
-    { name = name, seed = seed, shuffle = shuffle, allow = options.allow, log = options.log, table.unpack(options) })
+    { name = name, seed = seed, shuffle = shuffle, time = options.time, allow = options.allow, log = options.log,
+      table.unpack(options) })
   node.options, node.joins, node.serves = options, joins, serves
   if serves then self.fabric:serve(node.core, name) end
   for _, host in ipairs(joins) do self.fabric:join(node.core, host) end
