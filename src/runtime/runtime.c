@@ -222,6 +222,7 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_free_operator(rt);
   tr_runtime_free_tunnels(rt);
   tr_host_free(rt->host);
+  rt->host = NULL; /* what agents leave behind is a dead letter, of which it is asked */
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;
