@@ -268,6 +268,8 @@ void tr_mark_array(lua_State *L);        /* the table on the top */
 /* --- slots.c --- */
 /* Keep the value on the top; [-1, +0, m]. `table` is the stack or upvalue index of the table of slots. Never 0. */
 uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
+/* Keep what `push` pushes (protected; 0, or a code) as a body, with an account of its own for who takes it. *slot is 0 where that fails. */
+int tr_slot_make(tr_script *script, int (*push)(lua_State *L, void *ud), void *ud, uint32_t *slot, tr_error *error);
 void tr_locals_forget(const tr_script *script); /* it is about to close */
 /* The number in the script's own table. */
 static inline uint32_t tr_slot_here(tr_script *script, uint32_t slot) {
