@@ -5,7 +5,7 @@
 --   where nothing was wrong meanwhile it is answered, and where it was given up its callee hears of that
 --   a receiver gets what one sender sends or publishes in its order, and nothing twice
 --   what one agent sends another arrives, or is a dead letter; what goes to nobody is one
---   what is published comes to all who had joined, as long as they, the host and who published it live
+--   what is published comes to all who had joined, as long as they, the host and who published it (and had joined as well) live
 --   when all is calm again every worker has joined, everybody reaches everybody, and nothing is left open anywhere
 --
 -- A message has a number, and they grow over all senders, so that a process that came back goes on where it was. What is broken is raised
@@ -165,7 +165,8 @@ end
 -- events ------------------------------------------------------------------------------------------------------------
 
 function Book:publishes(name, life)
-  local note = { n = self:next(), from = name, life = life, host = self.world.lives[self.world.host], to = self.world:listeners(name) }
+  local note = { n = self:next(), from = name, life = life, host = self.world.lives[self.world.host],
+    to = self.world:is_known(name) and self.world:listeners(name) or {} }
   self.notes[note.n] = note
   return note
 end
@@ -193,7 +194,8 @@ end
 -- are away it waits for one of them, and is a dead letter if that does not come back.
 function Book:gives_job(name, life)
   local world = self.world
-  local job = { n = self:next(), from = name, life = life, losses = world:losses(), heard = 0, joined = world:has_crew() }
+  local job = { n = self:next(), from = name, life = life, losses = world:losses(), heard = 0,
+    joined = world:is_known(name) and world:has_crew() }
   self.jobs[job.n] = job
   return job
 end

@@ -62,6 +62,8 @@ function World:listeners(name)
   return list
 end
 
+function World:is_known(name) return name == self.host or self.member[name] == self.lives[self.host] end
+
 -- Somebody whom the host knows can take a job.
 function World:has_crew()
   for _, name in ipairs(self.names) do

@@ -4,8 +4,8 @@
  * Out: an event stays in its ring when it was written, behind what waits, until the host has acknowledged it. When the stream is opened
  * again nothing is sent until the host has said how many messages it has had; what it has not had goes back to the front of what waits.
  * A host that has no record of us (it was restarted) may have passed on what it did not acknowledge: that is sent again with
- * a mark, and receivers of troupe's look whether they have had it. So is what was written to somebody who never answered (a proxy before a
- * host that is away, say). A host that is not troupe's, or says nothing of all this, gets nothing twice: what was written is gone, as it
+ * a mark, and receivers of troupe's look whether they have had it. So is what was written to somebody from whom not a byte came (a proxy
+ * before a host that is away, say). A host that is not troupe's, or says nothing of all this, gets nothing twice: what was written is gone, as it
  * always was.
  *
  * In: messages are counted, and acknowledged a little after events came. The last events are remembered, for

@@ -266,7 +266,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_register_reset(w);
   tr_worker_forget_leaves(w);
   tr_worker_rewind(w, false);
-  if (!w->known && !tr_worker_was_heard(w)) tr_worker_requeue(w, true, 0, true); /* nobody has answered: who knows whom it was written to */
+  if (!w->known && !w->heard_any) tr_worker_requeue(w, true, 0, true); /* not a byte came: who knows whom it was written to */
   bool says_more = w->o.inside || !w->heard_any || w->turned_away || refused; /* it was no host, or not for us */
   tr_worker_requests_fail(w, true, refused ? refused : TR_EUNAVAILABLE, says_more ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */
