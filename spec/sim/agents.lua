@@ -21,6 +21,11 @@ local function ask(book, name, life, message, ctx)
       for part in stream do book:has_part(request, part) end
       return (stream:result())
     end)
+  elseif message.give_up then
+    local future = ctx:async(message.to .. key, "Ask", body, options_of(message))
+    ctx:sleep(message.give_up)
+    future:cancel()
+    ok, answer = pcall(future.await, future)
   else
     ok, answer = ctx:pcall(message.to .. key, "Ask", body, options_of(message))
   end

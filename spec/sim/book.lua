@@ -58,7 +58,7 @@ function Book:asks(name, life, message, now)
   local world = self.world
   local request = {
     id = self:next(), from = name, to = message.to, life = life, ended = 0, done = 0, parts = 0, timeout = message.timeout,
-    deadline = now + message.timeout, sleep = message.sleep or 0, calm = world:calm(),
+    deadline = now + message.timeout, sleep = message.sleep or 0, give_up = message.give_up, calm = world:calm(),
   }
   self.requests[request.id] = request
   self:count "asked"
@@ -67,6 +67,7 @@ end
 
 -- Nothing was wrong since the request began, and it had time enough.
 local function must_be_answered(self, request)
+  if request.give_up then return false end
   return request.calm and request.calm == self.world:calm() and request.sleep + 12 * self.world.slowest + 0.01 < request.timeout
 end
 
@@ -101,7 +102,8 @@ end
 -- Its handler has waited as long as it was to: nobody told it that its caller has given up.
 function Book:finishes(request, now)
   local late = request.ended_at and now - request.ended_at or 0
-  if request.code == "timeout" and late > 1 + 4 * self.world.slowest and request.calm and request.calm == self.world:calm() then
+  local given_up, calm = request.code == "timeout" or request.code == "cancelled", request.calm and request.calm == self.world:calm()
+  if given_up and calm and late > 1 + 4 * self.world.slowest then
     self:violated("request %d was given up, and its callee went on for %.1f s", request.id, late)
   end
 end

@@ -105,6 +105,10 @@ function steps.ask(self)
   })
 end
 
+function steps.give_up(self)
+  self:tell(self:anybody(), "Go", { to = self:pick(self.all), timeout = 30, give_up = self:pick { 0.01, 0.2, 1 }, sleep = 12 })
+end
+
 function steps.stream(self)
   self:tell(self:anybody(), "Go", { to = self:pick(self.all), timeout = self:pick { 1, 5, 30 }, parts = self:pick { 1, 3, 16, 40 } })
 end
@@ -165,6 +169,7 @@ function steps.leave(self)
   self.member[name], self.crashed[name] = nil, true -- what it is asked from now on may be refused
   local was, last = self.net:stats().cuts, not self:has_crew()
   self.net:stop(name, 20)
+  if last then self:advance(4 * self.slowest) end -- until the host knows
   -- It may not have been heard; and the last one can give to nobody what it has.
   if last or self.net:stats().cuts ~= was then self.crashes = self.crashes + 1 end
   self:gone(name)
@@ -197,9 +202,9 @@ function World:bring_back(name)
   self.crashed[name] = nil
 end
 
--- Of 110 steps.
+-- Of 114 steps.
 local weights = {
-  { "ask", 35 }, { "stream", 6 }, { "mail", 18 }, { "publish", 14 }, { "job", 16 },
+  { "ask", 35 }, { "stream", 6 }, { "give_up", 4 }, { "mail", 18 }, { "publish", 14 }, { "job", 16 },
   { "cut", 4 }, { "stall", 3 }, { "heal", 5 }, { "crash", 2 }, { "leave", 2 }, { "restart", 4 }, { "restart_host", 1 },
 }
 
@@ -211,7 +216,7 @@ function World:advance(seconds)
 end
 
 function World:step()
-  local rest = self.random(110)
+  local rest = self.random(114)
   for _, one in ipairs(weights) do
     rest = rest - one[2]
     if rest <= 0 then
