@@ -119,6 +119,8 @@ struct troupe {
   /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
   struct tr_file *state_hold; /* and it is ours alone */
+  bool state_lossy;   /* not all that was in it could be taken up; and: */
+  bool state_gaps;    /* some agents' states had not got into it */
   struct tr_state_writer *ending; /* that file, while instances leave */
   tr_link saves;      /* those that wait for open turns */
   tr_link unstored;   /* files that the disk did not take */
@@ -141,6 +143,7 @@ struct troupe {
   const struct tr_stay *stay; /* NULL: it ends when its programs do */
   void *stay_ud;
   void (*on_stop)(void *ud);
+  bool (*on_interrupt)(void *ud);
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;
@@ -302,7 +305,8 @@ void tr_runtime_free_subscriptions(troupe_t *rt);
 int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body);
 void tr_runtime_free_bodies(troupe_t *rt);
 /* files.c: the script's load hook. */
-int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
+int tr_runtime_read_file(troupe_t *rt, const char *path, tr_buf *text, tr_error *error); /* appended; 0, or a code */
+int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error); /* sources.c: the same for all isolates, while they load; ud: the runtime */
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
 /* saves.c: after each batch of work; when it has to be looked again; and at the end. */
