@@ -256,6 +256,12 @@ describe("a console on a live process", function()
     t:wait "counter/new"
     local _, headers = t:visible():gsub("AGENT +STATE", "")
     assert.equal(1, headers)
+    local narrow = terminal.open({ process.program, "top", "--interval", "0.1" }, { env = env, columns = 80, lines = 50 })
+    ask("repl", "starter", "-e", 'ctx:call("counter/" .. ("long"):rep(100), "Add")')
+    narrow:wait "longlon… idle"
+    for line in narrow:visible():gmatch "[^\n]+" do
+      assert.is_true(line:find("^%d+ agents") or line:find("^AGENT +STATE +QUEUED +TURNS/S +CPU%% +MEMORY$") or line:find("^%l+/.* [BKM]+$"), line)
+    end
   end)
 
   it("top leaves answers out for who does not read them", function()
