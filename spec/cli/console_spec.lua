@@ -260,7 +260,7 @@ describe("a console on a live process", function()
     ask("repl", "starter", "-e", 'ctx:call("counter/" .. ("long"):rep(100), "Add")')
     narrow:wait "longlon… idle"
     for line in narrow:visible():gmatch "[^\n]+" do
-      assert.is_true(line:find("^%d+ agents") or line:find("^AGENT +STATE +QUEUED +TURNS/S +CPU%% +MEMORY$") or line:find("^%l+/.* [BKM]+$"), line)
+      assert.truthy(line:find("^%d+ agents") or line:find("^AGENT +STATE +QUEUED +TURNS/S +CPU%% +MEMORY$") or line:find("^%l+/.* [BKM]+$"), line)
     end
   end)
 
