@@ -5,16 +5,18 @@
 --   help   quit
 --   troupe worker --allow luv agents/console.lua        (luv has the terminal)
 local uv = require "luv"
-local LINE_MOST, QUEUE_MOST = 65536, 1000
+local LINE_MOST, QUEUE_MOST, SHOWN_MOST = 65536, 1000, 60000
 
 local HELP = [[
 call AGENT TYPE [JSON]     send AGENT TYPE [JSON]     publish TOPIC TYPE [JSON]
 listen TOPIC | PREFIX*     hush TOPIC                 chat AGENT TYPE [FIELD]
 help                       quit]]
 
+---@return any -- it does not return
 local function wrong(text) error { code = "invalid", message = text } end
 
 local function say(self, text)
+  if #text > SHOWN_MOST then text = ("%s… (%d bytes)"):format(text:sub(1, utf8.offset(text, 0, SHOWN_MOST) - 1), #text) end
   text = text:gsub("[%z\1-\8\11-\31\127]", "?") -- what agents say must not drive the terminal
   if self._out then self._out:write("\r" .. text .. "\n") else print(text) end
 end
@@ -137,6 +139,7 @@ local function read(self, wake)
   self._again()
 end
 
+---@type troupe.agent
 return {
   type = "console",
   description = "Talks to agents from a terminal, by the right luv.",
@@ -158,6 +161,10 @@ return {
       self._woken = false
       if self._busy then return end
       self._busy = true
+      local _ <close> = setmetatable({}, { __close = function() -- also when a limit ends this turn
+        self._busy = false
+        if not self._ended and (self._eof or #self._queue > 0) then self._wake() end
+      end })
       for _ = 1, 100 do
         local line = not self._ended and table.remove(self._queue, 1)
         if not line then break end
@@ -165,13 +172,12 @@ return {
         if not good then say(self, type(why) == "table" and ("%s: %s"):format(why.code, why.message) or tostring(why)) end
         prompt(self)
       end
-      self._busy = false
       if self._paused and #self._queue < QUEUE_MOST / 10 then
         self._paused = false
         self._again()
       end
-      if self._ended or (self._eof and #self._queue == 0) then return ctx:exit(0) end
-      if #self._queue > 0 then self._wake() end
+      self._ended = self._ended or (self._eof and #self._queue == 0)
+      if self._ended then ctx:exit(0) end
     end,
     ["*"] = function(self, message, ctx)
       say(self, ("%s: %s"):format(ctx.topic or ctx.sender or "-", shown(message, ctx.type)))

@@ -1,4 +1,5 @@
 -- echo: answers every request with what it got, under the same type. For trying out a host, a wire, a schema.
+---@type troupe.agent
 return {
   type = "echo",
   description = "Answers every request with its own body and type.",

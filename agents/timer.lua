@@ -4,7 +4,17 @@
 --   Timers                                →  { list }    what is set
 local TIMERS_MOST = 1000
 
+-- What would fail when it is due is refused at once.
+local function check(message)
+  local topic = message.topic:match "^[^/]*"
+  if topic:find "^troupe%." or not topic:find "^[%w_.:=\x80-\xff-]+$" then
+    error { code = "invalid", message = ("`%s` is no topic to publish on"):format(message.topic) }
+  end
+  if message.type == "" then error { code = "invalid", message = "the type is empty" } end
+end
+
 local function set(self, message, ctx, every)
+  check(message)
   local n = 0
   for _ in pairs(self.set) do n = n + 1 end
   if n >= TIMERS_MOST then error { code = "overloaded", message = "there are " .. n .. " timers already" } end
@@ -18,6 +28,7 @@ end
 
 local job = { seconds = "number", topic = "string", type = "string", body = "any?" }
 
+---@type troupe.agent
 return {
   type = "timer",
   description = "Publishes messages later, or again and again.",

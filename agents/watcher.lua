@@ -2,15 +2,26 @@
 --   publishes Changed { path, what = "new" | "changed" | "gone" } on the topic `files`
 --   Look  →  { changes }      looks at once       Files  →  { paths }      what is there
 --   troupe worker --allow fs.read=./inbox agents/watcher.lua -- ./inbox 2       -- every 2 seconds; default: 1
-local folder, seconds = ...
-local FILES_MOST, BYTES_MOST = 1000, 1 << 20
+local folder, every = ...
+local seconds = every == nil and 1 or tonumber(every)
+if not seconds then error(("argument 2, `%s`: expected seconds"):format(every)) end
 
--- A number for a text; of large files only the length and both ends count.
-local function sum_of(text)
-  if #text > BYTES_MOST then text = #text .. text:sub(1, BYTES_MOST // 2) .. text:sub(-BYTES_MOST // 2) end
-  local sum = #text
-  for i = 1, #text - 7, 8 do sum = (sum * 31 ~ ("<i8"):unpack(text, i)) + (sum >> 33) end
-  return ("%x%s"):format(sum, text:sub(-(#text % 8)))
+-- What is another text when a file was written to or replaced. Not what is in it: files may be large, and many.
+local function mark_of(path)
+  local good, found = pcall(troupe.fs.stat, path)
+  if not good or found.kind ~= "file" then return nil end -- a folder, a link, gone meanwhile
+  return ("%d %d %.6f"):format(found.inode, found.size, found.modified)
+end
+
+-- The names in the folder. One that is gone is empty: it may come back.
+local function names_in(self, ctx)
+  local good, names = pcall(troupe.fs.list, folder)
+  if not good and (names.code ~= "not_found" or not self.looked) then error(names, 0) end
+  if good == (self._lost or false) then
+    self._lost = not good
+    ctx:log("warn", good and "the folder is back" or "the folder is gone", { folder = folder })
+  end
+  return good and names or {}
 end
 
 local function look(self, ctx)
@@ -19,13 +30,11 @@ local function look(self, ctx)
     changes = changes + 1
     if self.looked then ctx:publish("files", "Changed", { path = folder .. "/" .. name, what = what }) end
   end
-  local names = troupe.fs.list(folder)
-  for i = 1, math.min(#names, FILES_MOST) do
-    local ok, text = pcall(troupe.fs.read, folder .. "/" .. names[i])
-    if ok then -- else it is a folder or a link, too large, or gone meanwhile
-      seen[names[i]] = sum_of(text)
-      local before = self.files[names[i]]
-      if before ~= seen[names[i]] then tell(names[i], before and "changed" or "new") end
+  for _, name in ipairs(names_in(self, ctx)) do
+    local mark = mark_of(folder .. "/" .. name)
+    if mark and utf8.len(name) then
+      seen[name] = mark
+      if self.files[name] ~= mark then tell(name, self.files[name] and "changed" or "new") end
     end
   end
   for name in pairs(self.files) do
@@ -35,12 +44,13 @@ local function look(self, ctx)
   return changes
 end
 
+---@type troupe.agent
 return {
   type = "watcher",
   description = "Tells of changed files in a folder, by the right fs.read=PATH.",
   autostart = true,
   state = { files = {}, looked = false }, -- by name; the first look only learns what is there
-  timers = { LookAgain = tonumber(seconds) or 1 },
+  timers = { LookAgain = seconds },
   init = function(self, ctx)
     if not folder then error { code = "invalid", message = "which folder? (troupe run agents/watcher.lua -- FOLDER)" } end
     look(self, ctx)

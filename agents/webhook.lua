@@ -12,7 +12,13 @@ local STATUS = { invalid = 400, permission_denied = 403, not_found = 404, cant_h
 local hooks = {} -- by path
 for i, text in ipairs { select(2, ...) } do
   local path, at, target, kind = text:match "^(/[^=]*)=(@?)([^:]+):(%S+)$"
-  if not path then error(("argument %d, `%s`: expected /PATH=AGENT:TYPE or /PATH=@TOPIC:TYPE"):format(i + 1, text)) end
+  local function wrong(what) error(("argument %d, `%s`: %s"):format(i + 1, text, what), 0) end
+  if not path then wrong "expected /PATH=AGENT:TYPE or /PATH=@TOPIC:TYPE" end
+  if hooks[path] then wrong(path .. " is there already") end
+  local name = target:match "^[^/]*"
+  if at == "@" and (name:find "^troupe%." or not name:find "^[%w_.:=\x80-\xff-]+$") then wrong "this is no topic to publish on" end
+  local good, why = pcall(troupe.split, at == "@" and "a" or target)
+  if not good then wrong(why.message) end
   hooks[path] = { path = path, type = kind, [at == "@" and "topic" or "agent"] = target }
 end
 
@@ -40,6 +46,7 @@ local function pass_on(self, hook, body, ctx)
   return answer(200, reply)
 end
 
+---@type troupe.agent
 return {
   type = "webhook",
   description = "Turns posts into messages, by the right listen=ADDRESS.",

@@ -1,7 +1,10 @@
 ---@meta troupe
 -- Annotations of the whole Lua API for lua-language-server, and nothing else: this file is never run. docs/api.md says what things
--- mean; here stands what they take and give. `troupe new NAME --with-editor` sets an editor up with it. spec/docs/meta_spec.lua
--- holds it to what there is: a method or key that is here and not there, or there and not here, fails.
+-- mean; here stands what they take and give (meta_testing.lua: in tests). `troupe new NAME --with-editor` sets an editor up with it.
+-- spec/docs/meta_spec.lua holds it to what there is: a method or key that is here and not there, or there and not here, fails.
+--
+-- A server types the arguments of handlers where it is told what the table is, by a line above `return` (or above a local):
+--   ---@type troupe.agent      one agent            ---@type troupe.file      a list of them, or a program
 
 -- agents --------------------------------------------------------------------------------------------------------------------------
 
@@ -32,13 +35,13 @@
 
 ---@class troupe.mailbox
 ---@field limit integer? messages that may wait (10000)
----@field bytes integer|string? of the bodies that wait: a number, or "64M" (64M)
----@field overflow "wait"|"refuse"|"drop_oldest"? what happens to one more
+---@field bytes (integer|string)? of the bodies that wait: a number, or "64M" (64M)
+---@field overflow ("wait"|"refuse"|"drop_oldest")? what happens to one more
 
 ---@class troupe.limits
 ---@field instructions number? of one turn (1e8)
 ---@field turn_ms number? running time of one turn, milliseconds (5000)
----@field memory integer|string? what the agent holds: bytes, or "64M"
+---@field memory (integer|string)? what the agent holds: bytes, or "64M"
 ---@field timers integer? (10000)
 ---@field messages integer? that one turn may send (no limit)
 ---@field subscriptions integer? made by ctx:subscribe, of the type (10000)
@@ -47,15 +50,20 @@
 ---@class troupe.failures
 ---@field limit integer? so many failed turns (5)
 ---@field within number? in so many seconds (60)
----@field action "continue"|"restart"|"stop"? and then (continue)
+---@field action ("continue"|"restart"|"stop")? and then (continue)
 
----What a file returns: one agent, or a list of them (one of which may be a program, `function(ctx, args) → exit status`).
+---A program, and what it was given behind `--`: runs once, the process ends with its status.
+---@alias troupe.main fun(ctx: troupe.ctx, args: string[]): integer?
+
+---What a file returns: one agent, a program, or a list of agents and at most one program.
+---@alias troupe.file troupe.agent|troupe.main|(troupe.agent|troupe.main)[]
+
 ---@class troupe.agent
 ---@field type string? default: the file's name
 ---@field description string?
 ---@field subscriptions (string|troupe.subscription)[]?
----@field autostart boolean|string|string[]? made when the runtime starts: true, a key, or keys
----@field state table|fun(id: string): table? what each instance begins with; a table is copied
+---@field autostart (boolean|string|string[])? made when the runtime starts: true, a key, or keys
+---@field state (table|fun(id: string): table)? what each instance begins with; a table is copied
 ---@field methods table<string, function>? behind the state's fields in `self`
 ---@field on troupe.handlers?
 ---@field on_event troupe.handlers? go before `on`
@@ -69,7 +77,7 @@
 ---@field save (fun(self: table): any)?
 ---@field restore (fun(self: table, value: any))?
 ---@field migrate (fun(self: table, from: integer))? from an older version
----@field timeout number|false? seconds, for the calls it makes (30)
+---@field timeout (number|false)? seconds, for the calls it makes (30)
 ---@field idle number? saved and put out of memory after so many seconds
 ---@field pool integer? stateless: so many instances share an id
 ---@field reentrant boolean? takes other messages while a turn waits
@@ -86,7 +94,7 @@
 -- ctx -----------------------------------------------------------------------------------------------------------------------------
 
 ---@class troupe.options
----@field timeout number|false? seconds
+---@field timeout (number|false)? seconds
 ---@field retry integer? on `unavailable` and `overloaded`, so often
 ---@field priority troupe.priority?
 ---@field metadata table<string, string>?
@@ -179,10 +187,10 @@ function ctx:agent(id, opts) end
 function ctx:subscriptions() end
 
 ---@param topic string|troupe.subscription
----@return string id
+---@return integer id
 function ctx:subscribe(topic) end
 
----@param id string
+---@param id integer
 function ctx:unsubscribe(id) end
 
 ---For programs: waits for a message.
@@ -199,16 +207,17 @@ function ctx:sleep(seconds) end
 ---@param seconds number
 ---@param type string
 ---@param body? troupe.body
----@return string id
+---@return integer id
 function ctx:after(seconds, type, body) end
 
 ---@param seconds number
 ---@param type string
 ---@param body? troupe.body
----@return string id
+---@return integer id
 function ctx:every(seconds, type, body) end
 
----@param id string of a timer
+---@param id integer of a timer
+---@return boolean found whether there was one
 function ctx:cancel(id) end
 
 ---A function that may be called at any time, from a callback or another agent: it sends `type` to this agent.
@@ -263,7 +272,11 @@ function stream:cancel() end
 -- the library ---------------------------------------------------------------------------------------------------------------------
 
 ---@class troupe.null
+
 ---@class troupe.bytes
+---@operator len: integer
+
+---What a failed call raises, or gives; it prints as `code: message`.
 ---@class troupe.error
 ---@field code string
 ---@field message string
@@ -275,7 +288,6 @@ function stream:cancel() end
 local token = {}
 function token:cancel() end
 
----In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
 ---@class troupe.json values as JSON text, and back
 ---@field encode fun(value: any): string as a body may be
 ---@field decode fun(text: string): any
@@ -284,7 +296,15 @@ function token:cancel() end
 ---@field read fun(path: string): string a plain file, up to 16 MiB
 ---@field write fun(path: string, text: string) all of it, or nothing
 ---@field list fun(path: string): string[] sorted; names of folders end with a slash
+---@field stat fun(path: string): troupe.stat
 
+---@class troupe.stat
+---@field kind "file"|"folder"|"other"
+---@field size integer bytes
+---@field modified number seconds since 1970
+---@field inode integer another one where a file was replaced by a new one
+
+---In scripts it is there as `troupe`; in a Lua program it is what `require "troupe"` gives.
 ---@class troupelib
 ---@field fs troupe.fs
 ---@field json troupe.json
@@ -356,7 +376,7 @@ function troupe.exec(program) end
 ---@field url string http: or https:, of a host and port that net=HOST:PORT grants; the same for each that a redirect leads to
 ---@field method string? default GET
 ---@field headers table<string, string>?
----@field body string|troupe.bytes? up to 16 MiB
+---@field body (string|troupe.bytes)? up to 16 MiB
 ---@field timeout number? seconds, for all of it; default 30
 ---@field most integer? bytes of the answer's body; default 1 MiB, 16 MiB at most
 ---@field redirects integer? to follow at most; default 5
@@ -402,7 +422,7 @@ function troupe.serve(server) end
 ---@field insecure boolean? listen in plaintext where other machines reach it, too
 
 ---@class troupe.runtime_options
----@field allow string|string[]? rights of scripts
+---@field allow (string|string[])? rights of scripts
 ---@field security troupe.security?
 ---@field program string? the `troupe` program, for launched agents
 ---@field store string? state file, read before the first message
@@ -410,14 +430,18 @@ function troupe.serve(server) end
 ---@field compress integer? messages of so many bytes and more go gzipped to hosts and workers that take it
 ---@field seed integer?
 ---@field clock (fun(): number)? seconds
----@field log (fun(level: string, event: string, text: string))|false?
+---@field log ((fun(level: string, event: string, text: string))|false)?
 
 ---@param options? troupe.runtime_options
 ---@return troupe.runtime
 function troupe.runtime(options) end
 
+---@class troupe.pool_options: troupe.runtime_options
+---@field host string
+---@field size integer? connections; default 5, at most 1000
+
 ---Connections for calls from outside; a broken one is replaced.
----@param options { host: string, size: integer? }
+---@param options troupe.pool_options
 ---@return troupe.pool
 function troupe.pool(options) end
 
@@ -441,8 +465,9 @@ function pool:close() end
 ---@class troupe.runtime
 local rt = {}
 
----@param ... string|troupe.agent|troupe.agent[]
+---@param ... string|troupe.agent|(troupe.agent|troupe.main)[]
 function rt:load(...) end
+
 ---@class troupe.reload
 ---@field name? string a file; else all
 ---@field canary? string "10%" of all keys, or a key (`=KEY`, whatever it looks like): only these get the new code
@@ -539,101 +564,5 @@ function rt:save(path, options) end
 ---@param options? { only: string[]? }
 ---@return integer failed
 function rt:restore(what, options) end
-
--- tests: `require "troupe.testing"` ------------------------------------------------------------------------------------------------
-
----Agents under test, in virtual time.
----@class troupe.test
-local t = {}
----@param what string|troupe.agent|troupe.agent[]
-function t:load(what) end
----@return number seconds since the test began
-function t:now() end
----Does all that can be done without time passing.
-function t:run() end
----@param seconds number
-function t:advance(seconds) end
----@param topic string
----@param type string
----@param body? troupe.body
----@param opts? troupe.options
-function t:publish(topic, type, body, opts) end
----@param agent string
----@param type string
----@param body? troupe.body
----@param opts? troupe.options
-function t:send(agent, type, body, opts) end
----@param agent string
----@param type string
----@param body? troupe.body
----@param opts? troupe.options
----@return any body, string type
-function t:call(agent, type, body, opts) end
----@param target string an agent or a topic; a type alone: any key of it
----@return troupe.message[]
-function t:sent(target) end
----@param id string
----@return table?
-function t:state(id) end
----@param text string
----@return { level: string, event: string, text: string }?
-function t:logged(text) end
----@param type string
----@param answers table<string, troupe.body|troupe.handler>
-function t:mock(type, answers) end
----@param target string
----@param type string "*": any
----@param code string
----@param n? integer
-function t:fail(target, type, code, n) end
----@param code string
----@param f function
----@return troupe.error
-function t:raises(code, f, ...) end
----@param what? string|troupe.reload
----@return integer count
-function t:reload(what) end
----Does all that this node alone can do now.
-function t:work() end
-function t:close() end
-
----Hosts and workers in one process, without sockets, in virtual time; the same seed gives the same run.
----@class troupe.network
-local net = {}
----@param name string
----@param options? table files and tables of agents; `joins`: hosts that it is a worker of
----@return troupe.test
-function net:host(name, options) end
----@param name string
----@param hosts string|string[]
----@param options? table files and tables of agents
----@return troupe.test
-function net:worker(name, hosts, options) end
----@param node troupe.test|string
-function net:crash(node) end
----@param node troupe.test|string
----@return troupe.test
-function net:restart(node) end
----@param node troupe.test|string
----@param host string
-function net:cut(node, host) end
----@param node troupe.test|string
----@param host string
-function net:stall(node, host) end
----@param node troupe.test|string
----@param host string
-function net:heal(node, host) end
----@param options { delay: number[]?, cut: integer?, piece: integer? }
-function net:weather(options) end
----@return boolean
-function net:joined() end
----@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
-function net:stats() end
-function net:run() end
----@param seconds number
-function net:advance(seconds) end
----@return number
-function net:now() end
-function net:close() end
 
 return troupe

@@ -57,6 +57,7 @@ Test.__index = Test
 Test.__name = "troupe.test"
 
 local RUN_MAX = 100000 -- messages of one t:run: agents that never stop talking end a test, not hang it
+local EPOCH = 946684800 -- what os.time says in files when a test begins: 2000-01-01 00:00:00 UTC
 local KEPT_MAX = 100000 -- messages that t:sent can tell: the last ones
 
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
@@ -119,13 +120,14 @@ end
 
 -- making one --------------------------------------------------------------------------------------------------------
 
-local option_kinds = { seed = "number", allow = "table", log = "function", joins = "any" }
+local option_kinds = { seed = "number", time = "number", allow = "table", log = "function", joins = "any" }
 
 local function check_options(options)
   for key, value in pairs(options) do
     local kind = option_kinds[key]
     if math.type(key) ~= "integer" and not kind then fail("invalid", "troupe.testing.new: `%s` is not an option", tostring(key)) end
     if kind and kind ~= "any" and type(value) ~= kind then fail("invalid", "troupe.testing.new: `%s` must be a %s", key, kind) end
+    if key == "time" and not (value >= 0 and value <= 1e11) then fail("invalid", "troupe.testing.new: `time` is in seconds since 1970") end
   end
 end
 
@@ -140,7 +142,8 @@ local function make(world, options)
   local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {} }, Test)
   local weak = setmetatable({ self }, { __mode = "v" }) -- the runtime must not hold what holds it
   self.core = C.new {
-    seed = math.tointeger(options.seed or 1), grants = options.allow, level = "info", still = true,
+    seed = math.tointeger(options.seed or 1), grants = options.allow, level = "info",
+    still = math.floor(options.time or EPOCH),
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
     log = function(level, event, text)
       if event == "callback.failed" and text:find("injected by the test", 1, true) then return end
@@ -156,8 +159,8 @@ end
 
 local M = {}
 
---- testing.new{ path | table, …, seed =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it <close>; one
---- that nobody holds is collected.
+--- testing.new{ path | table, …, seed =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it
+--- <close>; one that nobody holds is collected.
 function M.new(options)
   if type(options) ~= "table" then fail("invalid", "troupe.testing.new takes a table") end
   check_options(options)

@@ -2,13 +2,14 @@
 local sh = require "spec.support.sh"
 local web = require "spec.support.web"
 -- luacheck: no max line length
+local uv = require "luv"
 local process = require "spec.support.process"
 
 -- Runs agents/NAME.lua beside a program: its lines, and the log.
 local function use(name, program, ...)
   local path = process.write_file(process.tmpdir() .. "/program.lua", program)
   local args = { "run", "--log", "debug", "agents/" .. name .. ".lua", path, "--" }
-  for _, arg in ipairs { ... } do table.insert(args, arg:find("^--allow=") and 2 or #args + 1, arg) end
+  for _, arg in ipairs { ... } do table.insert(args, arg:find("^--allow=") and 2 or #args + 1, (arg:gsub("^--allow=agents", "agents"))) end
   local status, out, err = sh.troupe(args)
   assert.equal(0, status, err)
   return out, err
@@ -41,6 +42,22 @@ describe("agents/", function()
     assert.not_matches('topic="other', err)
   end)
 
+  it("logger shows the beginning of large bodies, and no bytes", function()
+    local _, err = use("logger", [[return function(ctx)
+      local list = {}
+      for i = 1, 100000 do list[i] = { i } end
+      ctx:publish("chat", "Said", list)
+      ctx:publish("chat", "Said", ("ä"):rep(1 << 20))
+      ctx:publish("chat", "Said", { b = troupe.bytes "\255", c = {} })
+      ctx:sleep(0.01)
+      assert(ctx:call("logger/log", "LoggerCount").lines == 3)
+    end]])
+    assert.matches('text="{ { 1 }, { 2 }, { 3 }, .-…"', err)
+    assert.matches('ää…"', err, 1, true)
+    assert.matches('text="{ b = (1 bytes), c = {} }"', err, 1, true)
+    assert.truthy(utf8.len(err))
+  end)
+
   it("timer publishes later, and again and again until it is cancelled", function()
     local out = use("timer", [[return function(ctx)
       ctx:subscribe("bell")
@@ -52,8 +69,12 @@ describe("agents/", function()
       for _ = 1, 3 do body, type = ctx:receive(5) print(type, body.n) end
       print(ctx:call("timer", "Cancel", { id = id }).cancelled, #ctx:call("timer", "Timers").list)
       print(ctx:call("timer", "Cancel", { id = id }).cancelled, ctx:pcall("timer", "After", { seconds = -1, topic = "t", type = "T" }))
+      for _, topic in ipairs { "troupe.x", "a b", "" } do print(ctx:pcall("timer", "Every", { seconds = 1, topic = topic, type = "T" })) end
+      print(ctx:pcall("timer", "Every", { seconds = 1, topic = "t", type = "" }))
     end]])
     assert.matches("^2\nOnce\nRing\t1\nRing\t1\nRing\t1\ntrue\t0\nfalse\tfalse\tinvalid: ", out)
+    for _, topic in ipairs { "troupe.x", "a b", "" } do assert.matches("false\tinvalid: `" .. topic .. "` is no topic", out, 1, true) end
+    assert.matches("false\tinvalid: the type is empty", out, 1, true)
   end)
 
   it("router passes events on by its rules", function()
@@ -75,6 +96,24 @@ describe("agents/", function()
     assert.matches("^3\nAlert\t70\n2\t1\t2\nfalse\tinvalid: body.rules%[1%].*typ", out)
   end)
 
+  it("router refuses rules that lead nowhere, or in a circle", function()
+    local out = use("router", [[return function(ctx)
+      local function try(rule) print(select(2, ctx:pcall("router", "SetRules", { rules = { { type = "Fine", to = "x/y" }, rule } }))) end
+      try { to = "a b" }
+      try { to = "troupe.x" }
+      try { agent = "a b/c" }
+      try { to = "x", as = "" }
+      try { prefix = "Log", agent = "router" }
+      ctx:subscribe "x"
+      ctx:call("router", "SetRules", { rules = { { to = "x" } } })
+      ctx:publish("home.attic", "Reading", 1)
+      print(ctx:receive(5))
+    end]], "home.*")
+    assert.equal(table.concat({ "invalid: rules[2]: `a b` is no topic to publish on", "invalid: rules[2]: `troupe.x` is no topic to publish on",
+      'invalid: rules[2]: agent: the agent type "a b" has the character " ": only letters, digits, _ - . are allowed', "invalid: rules[2]: `as` is empty",
+      "invalid: rules[2]: it would lead back to router/default itself, without end", "1\tReading\trouter/default\n" }, "\n"), out)
+  end)
+
   it("recorder keeps the last events for whoever comes late", function()
     local out = use("recorder", [[return function(ctx)
       for n = 1, 1500 do ctx:publish("chat", "Said", { n = n }) if n % 100 == 0 then ctx:sleep(0) end end
@@ -85,6 +124,26 @@ describe("agents/", function()
       print(ctx:call("recorder", "Forget").forgotten, #ctx:call("recorder", "Last").events)
     end]], "chat")
     assert.equal("1000\t501\t1500\tchat/default\tSaid\n1499\n1000\t0\n", out)
+  end)
+
+  it("recorder and deadletters keep no more than they can hold", function()
+    local out = use("recorder", [[return function(ctx)
+      local list = {}
+      for i = 1, 5000 do list[i] = "v" .. i end
+      for n = 1, 120 do
+        ctx:publish("chat", "Said", { n = n, list = list })
+        if n % 10 == 0 then ctx:sleep(0) end
+      end
+      ctx:publish("chat", "Said", ("x"):rep(5 << 20))
+      ctx:sleep(0.01)
+      local events = ctx:call("recorder", "Last").events
+      print(#events > 50 and #events < 110, events[#events].cut, events[#events].body, events[#events - 1].body.n)
+      for i = 1, 5 do ctx:send("nobody", "Lost", ("x"):rep(i << 20)) ctx:sleep(0) end
+      repeat ctx:sleep(0.001) until ctx:call("deadletters", "Counts").total == 5
+      local letters = ctx:call("deadletters", "Letters").letters
+      print(#letters, letters[1].cut, letters[5].cut, ctx:pcall("deadletters", "Again", { number = 5 }))
+    end]], "chat", "--allow=agents/deadletters.lua")
+    assert.equal("true\ttrue\tnil\t120\n5\ttrue\tnil\tfalse\ttoo_large: the body of letter 5 was not kept\n", out)
   end)
 
   it("deadletters shows what could not be delivered, and sends it again", function()
@@ -144,8 +203,9 @@ describe("agents/", function()
       print(ctx:call("runner", "Run", { program = "sort" }).status)
       local out = ctx:call("runner", "Run", { program = "printf", args = { "\\377" } }).out
       print(tostring(out):byte(-1), ctx:call("runner", "Runs").runs)
+      print(ctx:call("runner", "Run", { program = "sort", stdin = troupe.bytes "b\na\n" }).out)
     end]], "--allow=exec=sort", "--allow=exec=printf")
-    assert.matches("^0\tb\na\n\nfalse\tpermission_denied: .*%-%-allow exec=sh grants it.*\nfalse\tinvalid: .*args.*\n0\n255\t4\n", out)
+    assert.matches("^0\tb\na\n\nfalse\tpermission_denied: .*%-%-allow exec=sh grants it.*\nfalse\tinvalid: .*args.*\n0\n255\t4\na\nb\n\n$", out)
   end)
 
   it("watcher tells of what is new, changed and gone", function()
@@ -165,17 +225,53 @@ describe("agents/", function()
     assert.equal("0\t2\n2\nchanged\ta\nnew\tc\nchanged\tc\n", out)
   end)
 
+  it("watcher outlives its folder, and many large files", function()
+    local folder = process.tmpdir() .. "/in"
+    assert.equal(0, (sh("mkdir " .. folder .. " && cd " .. folder .. " && truncate -s 12M $(seq 1 300)")))
+    local out, err = use("watcher", ([[return function(ctx)
+      local at = %q
+      local function move(from, to) return ctx:call("runner", "Run", { program = "mv", args = { from, to } }).status end
+      ctx:subscribe("files")
+      print(ctx:call("watcher", "Look").changes, #ctx:call("watcher", "Files").paths, move(at, at .. "2"))
+      local gone = 0
+      while gone < 300 do if ctx:receive(5).what == "gone" then gone = gone + 1 end end
+      print(gone, move(at .. "2", at))
+      print(ctx:receive(5).what)
+    end]]):format(folder), folder, "0.02", "--allow=fs.read=" .. folder, "--allow=exec=mv", "--allow=agents/runner.lua")
+    assert.equal("0\t300\t0\n300\t0\nnew\n", out)
+    assert.matches('text="the folder is gone".*text="the folder is back"', err)
+  end)
+
+  it("watcher and webhook say what is wrong with what they were given", function()
+    local function fails(...)
+      local status, _, err = sh.troupe { "run", ... }
+      assert.equal(1, status, err)
+      return err
+    end
+    local watcher, webhook = "agents/watcher.lua", "agents/webhook.lua"
+    assert.matches("argument 2, `soon`: expected seconds", fails(watcher, "--", "in", "soon"), 1, true)
+    assert.matches("which folder?", fails(watcher), 1, true)
+    assert.matches("--allow fs.read=/nowhere grants it", fails(watcher, "--", "/nowhere"), 1, true)
+    local err = fails("--allow", "fs.read=/nowhere", watcher, "--", "/nowhere")
+    assert.matches("not_found: /nowhere: No such file.*troupe: run: it ends with no agent left, and 1 of its turns failed", err)
+    assert.matches("where to listen?", fails(webhook), 1, true)
+    assert.matches('argument 2, `/a=b b:C`: the agent type "b b"', fails(webhook, "--", "127.0.0.1:0", "/a=b b:C"), 1, true)
+    assert.matches("argument 2, `/a=@troupe.b:C`: this is no topic", fails(webhook, "--", "127.0.0.1:0", "/a=@troupe.b:C"), 1, true)
+    assert.matches("argument 3, `/a=d:e`: /a is there already", fails(webhook, "--", "127.0.0.1:0", "/a=b:c", "/a=d:e"), 1, true)
+  end)
+
   it("http asks the web servers that were granted", function()
     local server = web(function(request)
       if request.path == "/bytes" then return "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n\255" end
       if request.path == "/text" then return "HTTP/1.1 404 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno" end
-      assert(request.head:find("Content-Type: application/json", 1, true))
+      assert(select(2, request.head:lower():gsub("content%-type: application/[a-z+]*json", "")) == 1)
       return ("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"):format(
         #request.body + 11 + #request.method, '{"was":"' .. request.method .. request.body:gsub('"', "'") .. '" }')
     end)
     local out = use("http", ([[return function(ctx)
       local at = "http://127.0.0.1:%d"
       print(ctx:call("http", "Request", { url = at .. "/json", json = { n = 1 } }).json.was)
+      print(ctx:call("http", "Request", { url = at .. "/json", json = 1, headers = { ["content-type"] = "application/x+json" } }).json.was)
       local r = ctx:call("http", "Get", { url = at .. "/text" })
       print(r.status, r.body, r.headers["content-length"], r.url == at .. "/text")
       print(tostring(ctx:call("http", "Get", { url = at .. "/bytes" }).body):byte())
@@ -185,7 +281,21 @@ describe("agents/", function()
       print(n.requests, n.failed, n.open)
     end]]):format(server.port), "--allow=net=127.0.0.1:" .. server.port)
     server:close()
-    assert.matches("^POST{'n':1}\n404\tno\t2\ttrue\n255\nfalse\tpermission_denied: .-%-%-allow net=127.0.0.1:1 grants it.-\nfalse\tinvalid: [^\n]*one of them\n4\t1\t0\n$", out)
+    assert.matches("^POST{'n':1}\nPOST1\n404\tno\t2\ttrue\n255\nfalse\tpermission_denied: .-%-%-allow net=127.0.0.1:1 grants it.-\nfalse\tinvalid: [^\n]*one of them\n5\t1\t0\n$", out)
+  end)
+
+  it("http lets go what nobody waits for any more", function()
+    local server = assert(uv.new_tcp())
+    server:bind("127.0.0.1", 0)
+    server:listen(8, function() end) -- takes, and never answers
+    local port = server:getsockname().port
+    local out = use("http", ([[return function(ctx)
+      print(ctx:pcall("http", "Get", { url = "http://127.0.0.1:%d/" }, { timeout = 0.05 }))
+      repeat ctx:sleep(0.001) until ctx:call("http", "Requests").open == 0
+      print(ctx:call("http", "Requests").requests)
+    end]]):format(port), "--allow=net=127.0.0.1:" .. port)
+    server:close()
+    assert.equal("false\ttimeout: http/default did not answer within the deadline\n1\n", out)
   end)
 
   it("webhook turns posts into messages, and answers with their replies", function()

@@ -69,6 +69,19 @@ Last {}
     assert.matches("invalid: there is no `%?+.*Last {}\n$", out)
   end)
 
+  it("cuts answers that are too large to show, and goes on", function()
+    local large = process.write_file(process.tmpdir() .. "/large.lua", [[
+      return { on = { Get = function() return ("x"):rep(20 << 20) end } }]])
+    local status, out, err = sh.troupe({ "run", "--allow", "luv", "agents/echo.lua", large, "agents/console.lua" },
+      { stdin = "call large Get\ncall echo Last\n" })
+    assert.equal(0, status, err)
+    assert.matches('^Get "x+… %(20971526 bytes%)\nLast {}\n$', out)
+  end)
+
+  it("ends where there is no input at all", function()
+    assert.equal(0, (sh(("exec %s run --allow luv agents/console.lua <&-"):format(process.program))))
+  end)
+
   it("has a prompt in a terminal, behind a host", function()
     local host = process.troupe { "host", "--listen", "127.0.0.1:0" }
     local address = select(2, host:wait_line "^listening (.*)$")

@@ -131,3 +131,20 @@ CHECK_CASE(c_plugs_in_a_serializer) {
   CHECK_STR(call(rt, "Pair", troupe_pack(rt, "{s:s}", "name", "Anna")), "Pair {\"name\":\"Anna\"}");
   troupe_free(rt);
 }
+
+CHECK_CASE(what_c_sends_is_charged_to_who_keeps_it) {
+  static const char keeper[] = "local kept = {} return { { type = 'keeper', limits = { memory = '300K' },"
+                               " on = { Keep = function(_, m) kept[#kept + 1] = m return #kept end } } }";
+  troupe_t *rt = open_runtime();
+  CHECK_INT(troupe_load(rt, "keeper.lua", keeper, 0), ==, 0);
+  int kept = 0;
+  for (last.status = 0; kept < 8 && last.status == 0; kept++) {
+    troupe_value_t *list = troupe_value_array(rt);
+    for (int i = 0; i < 5000; i++) CHECK_INT(troupe_value_push(list, troupe_pack(rt, "i", i)), ==, 0);
+    CHECK_INT(troupe_call(rt, "keeper", "Keep", list, 0, on_reply, rt), ==, 0);
+    while (troupe_poll(rt, 1000) > 0) { }
+  }
+  CHECK_INT(last.status, ==, TROUPE_ELIMIT);
+  CHECK_INT(kept, ==, 3 + 1);
+  troupe_free(rt);
+}

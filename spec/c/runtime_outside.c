@@ -12,7 +12,7 @@
 static const char agents[] =
   "return { type = 'a', on = {\n"
   "  Files = function(_, m) local fs, at = troupe.fs, m.at .. '/x y'\n"
-  "    fs.write(at, ('text'):rep(5000)) return { #fs.read(at), #fs.list(m.at), troupe.env('PATH') ~= nil } end,\n"
+  "    fs.write(at, ('text'):rep(5000)) assert(fs.stat(at).size == 20000) return { #fs.read(at), #fs.list(m.at), troupe.env('PATH') ~= nil } end,\n"
   "  Run = function() local r = troupe.exec{ '/bin/sh', '-c', 'cat; echo err >&2; exit 3', stdin = ('x'):rep(40000) }\n"
   "    return { #r.out, #r.err, r.status } end,\n"
   "  Log = function(_, m, ctx) print(('l'):rep(70000)) ctx:log('info', ('l'):rep(70000)) warn('w') return 'said' end } }";

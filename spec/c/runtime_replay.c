@@ -9,11 +9,12 @@
 #include "runtime_kit.h"
 
 static const char agents[] =
+  "local born = math.random(1e9)\n"
   "return {\n"
   "  { type = 'greeter', state = { count = 0 }, shards = { 'log' }, on = {\n"
   "    Greet = function(self, m, ctx)\n"
   "      self.count = self.count + 1\n"
-  "      self.log = { m.name }\n"
+  "      self.log = { m.name, math.random(1e9), os.time(), ctx:now(), born }\n"
   "      ctx:publish('chat', 'Said', { text = m.name })\n"
   "      ctx:after(0.01, 'Later', {})\n"
   "      return { text = 'hello ' .. ctx:call('store', 'Get', { key = m.name }).value, raw = troupe.bytes('\\xff') }\n"
@@ -41,8 +42,10 @@ static int make_record(bool real) {
   const tr_record_options options = { .path = record_path(), .files = files, .file_count = 1 };
   kit_clock = !real;
   kit_log[0] = 0;
-  troupe_t *rt = kit_open(agents);
-  int rc = rt ? tr_runtime_record(rt, &options) : TROUPE_EMEMORY;
+  troupe_t *rt = kit_new();
+  int rc = rt ? tr_runtime_will_record(rt) : TROUPE_EMEMORY;
+  if (!rc) rc = troupe_load(rt, "a.lua", agents, 0);
+  if (!rc) rc = tr_runtime_record(rt, &options);
   if (rc && rc != TROUPE_EMEMORY) CHECK_FAIL("%d %s", rc, troupe_error(rt));
   if (!rc) {
     troupe_call(rt, "greeter/desk", "Greet", troupe_pack(rt, "{s:s}", "name", "anna"), 0, on_reply, NULL);

@@ -79,6 +79,43 @@ CHECK_CASE(shards_go_out_of_memory_with_an_idle_instance) {
   troupe_free(rt);
 }
 
+/* One that is not in memory, with its parts and a timer: given away as it is, and then nothing of it is left. */
+CHECK_CASE(one_that_goes_elsewhere_leaves_nothing) {
+  static const char source[] = "return { type = 'hero', shards = { 'log' }, state = { n = 1 }, on = { Tick = function() print('tick') end,\n"
+                               "Go = function(self, m, ctx) self.log = { 'a' } ctx:after(5, 'Tick') end,\n"
+                               "Show = function(self) print(self.n, self.log and self.log[1]) end } }";
+  tr_slice one = TR_SLICE_LITERAL("hero/1");
+  tr_error error;
+  tr_buf bytes;
+  tr_error_init(&error);
+  kit_clock = 1000000;
+  troupe_t *rt = kit_open(source);
+  tell(rt, "Go", NULL);
+  CHECK_INT(troupe_send(rt, "hero/2", "Go", NULL), ==, 0);
+  kit_work(rt);
+  rt = moved(rt, source);
+  CHECK_INT(away(rt), ==, 4);
+  tr_buf_init(&bytes, check_mem());
+  CHECK_INT(tr_carry_save(tr_runtime_script(rt), "hero/1", &bytes, &error), ==, 0);
+  tr_script_forget(tr_runtime_script(rt), one);
+  CHECK_INT(away(rt), ==, 2);
+  kit_pass(rt, 6);
+  CHECK_STR(kit_printed(), "tick"); /* the other's */
+  tell(rt, "Show", NULL);
+  CHECK_STR(kit_printed(), "1\tnil");
+  troupe_free(rt);
+  rt = kit_open(source);
+  CHECK_INT(tr_carry_restore(tr_runtime_script(rt), one, tr_slice_make(bytes.data, bytes.len - 1), &error), ==, TR_EINVALID);
+  CHECK_INT(away(rt), ==, 0); /* no half of one */
+  CHECK_INT(tr_carry_restore(tr_runtime_script(rt), one, tr_buf_view(&bytes), &error), ==, 0);
+  kit_pass(rt, 6);
+  CHECK_STR(kit_printed(), "tick");
+  tell(rt, "Show", NULL);
+  CHECK_STR(kit_printed(), "1\ta");
+  tr_buf_fini(&bytes);
+  troupe_free(rt);
+}
+
 CHECK_CASE(shards_and_other_versions_of_the_code) {
   kit_clock = 1000000;
   troupe_t *rt = kit_open(HERO(""));

@@ -103,7 +103,7 @@ describe("a console on a live process", function()
     ask("repl", "starter", "-e", 'ctx:send("counter/i", "Slow") ctx:send("counter/i", "Add", {})')
     local it = answer("inspect", "counter/i", "--json", "--window", "0.01")
     assert.equal(1, it.queued)
-    assert.equal(32, it.queued_bytes) -- an empty table
+    assert.is_true(it.queued_bytes == 32 or it.queued_bytes == 16) -- an empty table; as it is encoded, where it came from another thread
     assert.same({ type = "Add", kind = "send", sender = "starter/default" }, it.mail[1])
     assert.equal("waiting", it.turns_open[1].doing)
     assert.equal("starter/default", it.turns_open[1].sender)

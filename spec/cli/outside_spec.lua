@@ -49,6 +49,19 @@ describe("the right", function()
     for i = 11, 12 do assert.matches("^false\tinvalid: a path has 1 to", lines[i]) end
   end)
 
+  it("fs.read tells of files, and of links that they are neither file nor folder", function()
+    uv.fs_symlink(folder .. "/secret", folder .. "/in/link")
+    uv.fs_utime(folder .. "/in/a.txt", 1.5, 1234567.5)
+    local lines = try({ "fs.read=" .. folder .. "/in" }, {
+      "(function() local s = fs.stat(at .. '/in/a.txt') return s.kind, s.size, s.modified end)()", "fs.stat(at .. '/in').kind", "fs.stat(at .. '/in/link').kind",
+      "fs.stat(at .. '/in/a.txt').inode == fs.stat(at .. '/in/deep/../a.txt').inode", "fs.stat(at .. '/in/none')", "fs.stat(at .. '/secret')", "fs.stat()",
+    })
+    assert.same({ "true\tfile\t9\t1234567.5", "true\tfolder", "true\tother", "true\ttrue" }, { table.unpack(lines, 1, 4) })
+    assert.matches("^false\tnot_found: .*/in/none", lines[5])
+    assert.matches("^false\tpermission_denied: scripts may not read ", lines[6])
+    assert.matches("string expected", lines[7])
+  end)
+
   it("fs.read has no way out: no .., no neighbour with a longer name, no link", function()
     uv.fs_symlink(folder .. "/secret", folder .. "/in/link")
     uv.fs_symlink(folder, folder .. "/in/up")

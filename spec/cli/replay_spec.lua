@@ -228,6 +228,63 @@ describe("a record", function()
     assert.equal("equal: 200 messages of 4 agents\n", run("replay", "r.jsonl", "--agent", "b"))
   end)
 
+  -- What scripts learn of the time and by chance: an agent among others that draw, too, with waits, timers, and a second that passes.
+  local lucky = [[
+local born = math.random(1e9)
+return {
+  { type = "dice", state = function() return { id = math.random(1e6), at = os.time() } end, on = {
+    Roll = function(self, m, ctx)
+      local began, roll = { os.time(), ctx:now(), os.clock() }, math.random(6)
+      if m.n % 2 == 0 then ctx:call("peer/" .. m.n % 3, "Ask", m) end
+      if m.n % 5 == 0 then ctx:after(0.01, "Late", {}) end
+      local drawn, told = { math.random(), math.random(0), math.random(-3, 3) }, { os.time(), os.date(), os.date("!%T"), ctx:now() }
+      return { born, roll, began, drawn, told, os.clock(), 3, os.time(), 3 }
+    end,
+    Late = function(self) self.late, self.on = (self.late or 0) + math.random(100), os.date("*t").sec end,
+    Seeded = function()
+      math.randomseed(7)
+      local a = math.random(1e9)
+      math.randomseed(7)
+      return { a == math.random(1e9), pcall(math.random, 2, 1), os.time { year = 2001, month = 2, day = 3 }, os.date("%Y", 1e9) }
+    end,
+  } },
+  { type = "peer", on = { Ask = function(_, m, ctx) ctx:sleep(0.001) return { n = math.random(100) + m.n } end } },
+  function(ctx, args)
+    local all, second = {}, os.time()
+    for i = 1, 30 do all[i] = ctx:async("dice/" .. i % 4, "Roll", { n = i }) end
+    for i = 1, 30 do all[i]:await() end
+    while args[1] and os.time() == second do ctx:sleep(0.02) end
+    for i = 1, 5 do ctx:call("dice/" .. i, "Roll", { n = i }) end
+    assert(ctx:call("dice/1", "Seeded", {})[1])
+  end,
+}]]
+
+  it("has the times and the random numbers of each turn", function()
+    file("lucky.lua", lucky)
+    for _, argument in ipairs { "2", "1" } do
+      run("run", "--threads", argument, "--record", "l.jsonl", "lucky.lua", table.unpack(argument == "1" and { "--", "wait" } or {}))
+      assert.equal("equal: 36 messages of 6 agents\n", run("replay", "l.jsonl", "--agent", "dice"))
+    end
+    -- of other code, which asks once more, only that differs; and always in the same way
+    file("other.lua", (lucky:gsub('state = function%(%)', 'init = function(self) self.more = math.random(1e15) end, %0')))
+    local status, out = sh.troupe({ "replay", "l.jsonl", "--agent", "dice/1", "--script", "other.lua" }, { cwd = folder })
+    assert.equal(1, status)
+    assert.matches('\n%+    "more": %d+,\n', out)
+    assert.not_matches("\n[-+]  #", out)
+    assert.equal(out, select(2, sh.troupe({ "replay", "l.jsonl", "--agent", "dice/1", "--script", "other.lua" }, { cwd = folder })))
+    -- a record of before, which has no times: those of the replay
+    local text = process.read_file(folder .. "/l.jsonl"):gsub('"format":2', '"format":1'):gsub('{"at":"look"[^\n]*\n', "")
+    file("l.jsonl", text)
+    local began = math.tointeger(text:match('"t":(%d+)'))
+    out = select(2, sh.troupe({ "replay", "l.jsonl", "--agent", "dice", "--json" }, { cwd = folder }))
+    local times = 0
+    for time in out:match('"replayed":(.*)'):gmatch(',3,(%d+),3') do
+      times = times + 1
+      assert.is_true(math.tointeger(time) >= began and math.tointeger(time) <= began + 5, time)
+    end
+    assert.is_true(times > 10, out)
+  end)
+
   it("begins with the states that were restored", function()
     local text = [[return { { type = "a", state = { n = 0 }, shards = { "log" }, on = { Go = function(self, _, ctx)
         self.n = self.n + 1

@@ -26,6 +26,23 @@ describe("troupe run", function()
     end
   end)
 
+  it("runs without standard input, output and errors", function()
+    local path = script("closed.lua", "return function() print('out') return 7 end")
+    assert.equal(7, (sh(("exec %s run %s <&-"):format(process.program, path))))
+    assert.equal(7, (sh(("exec %s run %s <&- >&- 2>&-"):format(process.program, path))))
+  end)
+
+  it("fails where all that it had to start failed", function()
+    local path = script("fails.lua", "return { autostart = true, init = function() error 'no' end, on = {} }")
+    local status, _, err = sh.troupe { "run", path }
+    assert.equal(1, status)
+    assert.matches("troupe: run: it ends with no agent left, and 1 of its turns failed (see the log)\n", err, 1, true)
+    process.write_file(path, "return { autostart = true, init = function(_, ctx) ctx:stop() end, on = {} }")
+    status, _, err = sh.troupe { "run", path }
+    assert.equal("", err)
+    assert.equal(0, status)
+  end)
+
   it("says so where there was nothing to do", function()
     local status, _, err = sh.troupe { "run", script("a.lua", "return { on = { A = function() end } }") }
     assert.equal(0, status)

@@ -1,11 +1,15 @@
--- lua/troupe/meta.lua names what there is, and all of it: the annotations are held to the objects of a running runtime.
+-- lua/troupe/meta.lua and meta_testing.lua name what there is, and all of it: the annotations are held to the objects of a running runtime.
 local module = require "spec.support.troupe"
 local process = require "spec.support.process"
+
+local function annotations()
+  return process.read_file("lua/troupe/meta.lua") .. process.read_file("lua/troupe/meta_testing.lua")
+end
 
 -- What the annotations say: fields and methods by class, sorted. The functions of `troupe` are those of the class troupelib.
 local function annotated()
   local classes, class, variables = {}, nil, {}
-  for line in process.read_file("lua/troupe/meta.lua"):gmatch("[^\n]+") do
+  for line in annotations():gmatch("[^\n]+") do
     local name = line:match("^%-%-%-@class ([%w_.]+)")
     if name then
       class = {}
@@ -20,6 +24,17 @@ local function annotated()
   end
   for _, names in pairs(classes) do table.sort(names) end
   return classes
+end
+
+-- What a method gives first, as its annotation has it.
+local function gives(method)
+  local returns
+  for line in annotations():gmatch "[^\n]*" do
+    if line:find("function " .. method .. "(", 1, true) then return returns end
+    if not line:find "^%-%-%-@[pr]" then returns = nil end
+    returns = returns or line:match "^%-%-%-@return (%l+)"
+  end
+  error(method)
 end
 
 -- The names of a table, sorted, but for what Lua itself and the inside use.
@@ -78,7 +93,27 @@ module.describe("lua/troupe/meta.lua", describe, function(mode)
     rt:close()
   end)
 
+  it("says what ids and answers are", function()
+    local rt, given = module.open(nil, mode), {}
+    rt:load { type = "a", on = { Ask = function(_, _, ctx)
+      given["ctx:after"], given["ctx:every"], given["ctx:subscribe"] = ctx:after(9, "T"), ctx:every(9, "T"), ctx:subscribe "t"
+      given["ctx:cancel"], given["ctx:now"], given["ctx:yield"] = ctx:cancel(given["ctx:after"]), ctx:now(), ctx:yield(1)
+      given["ctx:subscriptions"] = ctx:subscriptions()
+      given["future:done"] = ctx:async("a", "Ask"):done()
+    end } }
+    rt:call("a", "Ask", {})
+    given["rt:subscribe"], given["rt:dropped"], given["rt:poll"] = rt:subscribe("t", print), rt:dropped(), rt:poll()
+    given["troupe.split"], given["rt:get"], given["rt:metadata"] = module.troupe.split "a/b", rt:get "a", rt:metadata "a"
+    rt:close()
+    for method, value in pairs(given) do
+      local said, found = gives(method), math.type(value) == "integer" and "integer" or type(value)
+      if method == "ctx:subscriptions" then said = "table" end -- (string|troupe.subscription)[]
+      assert.equal(said, found, method)
+    end
+  end)
+
   it("has the tests of troupe.testing", function()
+    assert.same(names_of(require "troupe.testing"), known["troupe.testing"])
     local t <close> = require("troupe.testing").new {}
     assert.same(names_of(debug.getmetatable(t)), known["troupe.test"])
     local net <close> = require("troupe.testing").network {}
@@ -93,5 +128,11 @@ describe("lua/troupe/meta.lua", function()
     assert.same(keys, annotated()["troupe.agent"])
   end)
 
-  it("is Lua", function() assert(loadfile("lua/troupe/meta.lua", "t")) end)
+  it("is Lua, and leaves no type of a field half optional", function()
+    for _, name in ipairs { "meta", "meta_testing" } do assert(loadfile("lua/troupe/" .. name .. ".lua", "t")) end
+    for line in annotations():gmatch "%-%-%-@field [^\n]+" do
+      local type = line:match "^%-%-%-@field %S+ (fun%b():? ?%S*)" or line:match "^%-%-%-@field %S+ (%S+)"
+      if not type:find "^%(" then assert.is_falsy(type:find "|.*%?$", line) end -- `a|b?` makes b optional
+    end
+  end)
 end)

@@ -18,6 +18,7 @@ return {
     Loop = function(_, _, ctx) ctx:send(ctx.id, "Loop") end,
     Tick = function(self) self.ticks = (self.ticks or 0) + 1 end,
     Luck = function() return { math.random(1e9), math.random(1e9) } end,
+    Clock = function(_, _, ctx) return { os.time(), os.date("!%F %T"), os.date("!%F", 0), os.clock(), ctx:now() } end,
   },
 }]]
 
@@ -128,6 +129,17 @@ describe("troupe.testing", function()
     end
     assert.same(luck(7), luck(7))
     assert.not_same(luck(7), luck(8))
+  end)
+
+  it("shows agents its own time of day", function()
+    assert.same({ 946684800, "2000-01-01 00:00:00", "1970-01-01", 0, 0 }, t:call("greeter", "Clock"))
+    t:advance(3600.5)
+    assert.same({ 946688400, "2000-01-01 01:00:00", "1970-01-01", 3600.5, 3600.5 }, t:call("greeter", "Clock"))
+    local other <close> = testing.new { path, time = 86399 }
+    assert.equal("1970-01-01 23:59:59", other:call("greeter", "Clock")[2])
+    other:advance(1)
+    assert.equal("1970-01-02 00:00:00", other:call("greeter", "Clock")[2])
+    assert.match("`time` is in seconds since 1970", module.raised(testing.new, { path, time = 0 / 0 }))
   end)
 
   it("reloads", function()

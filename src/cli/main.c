@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The program: finds the verb. Each verb is a file of this room; to add one, write its cli_verb and list it here. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/cli.h"
@@ -43,7 +45,16 @@ static int wrong_option(const char *word) {
   return cli_fail(CLI_USAGE, word, "no such option here; those of a verb come behind it: troupe VERB %s (see troupe --help)", word);
 }
 
+/* Who starts us with 0, 1 or 2 closed would have a socket or a log there otherwise, and libuv aborts when it closes one of these. */
+static void hold_standard_files(void) {
+  int fd;
+  do fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int main(int argc, char **argv) {
+  hold_standard_files();
   const char *name = argc > 1 ? argv[1] : NULL;
   char help[] = "--help", *asked[] = { argv[0], argc > 2 ? argv[2] : NULL, help, NULL };
   if (!name) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * troupe new: a first agent, ready to be changed. Nothing that exists is overwritten. The editor's files are of the folder, not of the agent:
+ * troupe new: a first agent, ready to be changed. Nothing that exists is overwritten: then nothing is written. The editor's files are of the folder, not of the agent:
  * they may well be there. */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 
 static const char agent_text[] =
   "-- %s: say here what it is for.\n"
+  "---@type troupe.agent\n"
   "return {\n"
   "  type = \"%s\",\n"
   "  description = \"Counts greetings, and answers them.\",\n"
@@ -69,13 +70,18 @@ static const char spec_text[] =
   "  assert.equal(2, t:call(\"%s/main\", \"Greeting\").count)\n"
   "end)\n";
 
-/* For editors with lua-language-server: its settings, and beside them the annotations that it is to read. */
+/* For editors with lua-language-server: its settings, and beside them the annotations that it is to read. Those of busted come with it. */
 static const char editor_text[] =
   "{\n"
   "  \"runtime.version\": \"Lua 5.4\",\n"
-  "  \"workspace.library\": [\".luarc/troupe.lua\"],\n"
-  "  \"workspace.checkThirdParty\": false\n"
+  "  \"workspace.library\": [\".luarc\", \"${3rd}/busted/library\", \"${3rd}/luassert/library\"],\n"
+  "  \"workspace.checkThirdParty\": false,\n"
+  "  \"diagnostics.unusedLocalExclude\": [\"self\", \"message\", \"ctx\"]\n"
   "}\n";
+
+static int fail_existing(const cli_verb *verb, const char *path) {
+  return cli_fail(CLI_FAILED, verb->name, "%s: it exists already, and is left as it is", path);
+}
 
 /* Write a file that must not be there yet; each %s of the text is the name. */
 static int write_new(const cli_verb *verb, const char *path, const char *text, const char *name) {
@@ -84,7 +90,7 @@ static int write_new(const cli_verb *verb, const char *path, const char *text, c
   if (!file) {
     int why = errno;
     if (fd >= 0) close(fd);
-    return cli_fail(CLI_FAILED, verb->name, "%s: %s", path, why == EEXIST ? "it exists already, and is left as it is" : strerror(why));
+    return why == EEXIST ? fail_existing(verb, path) : cli_fail(CLI_FAILED, verb->name, "%s: %s", path, strerror(why));
   }
   for (const char *at; (at = strstr(text, "%s")) != NULL; text = at + 2) {
     fwrite(text, 1, (size_t)(at - text), file);
@@ -103,33 +109,60 @@ static int write_missing(const cli_verb *verb, const char *path, const char *tex
   return CLI_OK;
 }
 
-static int write_editor_files(const cli_verb *verb) {
+/* A file of annotations, which are built in under `name`. */
+static int write_annotations(const cli_verb *verb, const char *path, const char *name) {
   const struct tr_lua_bundle_entry *entry = tr_lua_bundle;
-  while (entry->name && strcmp(entry->name, "troupe.meta") != 0) entry++;
+  while (entry->name && strcmp(entry->name, name) != 0) entry++;
   if (!entry->name) return cli_fail(CLI_FAILED, verb->name, "the annotations are not in this build");
-  int rc = write_missing(verb, ".luarc.json", editor_text, "its \"workspace.library\" is to have \".luarc/troupe.lua\"");
-  if (rc != CLI_OK) return rc;
-  if (mkdir(".luarc", 0777) && errno != EEXIST) return cli_fail(CLI_FAILED, verb->name, ".luarc: %s", strerror(errno));
-  return write_missing(verb, ".luarc/troupe.lua", entry->source, "take it away to have that of this version");
+  return write_missing(verb, path, entry->source, "take it away to have that of this version");
+}
+
+static int write_editor_files(const cli_verb *verb) {
+  static const char *const folders[] = { ".luarc", ".luarc/troupe" };
+  int rc = write_missing(verb, ".luarc.json", editor_text, "its \"workspace.library\" is to have \".luarc\"");
+  for (size_t i = 0; rc == CLI_OK && i < 2; i++)
+    if (mkdir(folders[i], 0777) && errno != EEXIST) rc = cli_fail(CLI_FAILED, verb->name, "%s: %s", folders[i], strerror(errno));
+  if (rc == CLI_OK) rc = write_annotations(verb, ".luarc/troupe.lua", "troupe.meta");
+  return rc == CLI_OK ? write_annotations(verb, ".luarc/troupe/testing.lua", "troupe.meta_testing") : rc;
+}
+
+/* What is written for an agent, and the option that asks for it. */
+static const struct {
+  const char *option, *suffix, *text;
+} files[] = {
+  { NULL, ".lua", agent_text },
+  { "with-python", ".py", python_text },
+  { "with-spec", "_spec.lua", spec_text },
+};
+
+/* All of them, or none if one is there already. */
+static int write_agent_files(const cli_verb *verb, cli_args *args, const char *name) {
+  char path[300];
+  for (int writing = 0; writing < 2; writing++)
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+      if (files[i].option && !cli_get(verb, args, files[i].option)) continue;
+      snprintf(path, sizeof path, "%s%s", name, files[i].suffix);
+      int rc = CLI_OK;
+      if (writing) rc = write_new(verb, path, files[i].text, name);
+      else if (access(path, F_OK) == 0) rc = fail_existing(verb, path);
+      if (rc != CLI_OK) return rc;
+    }
+  return CLI_OK;
 }
 
 static int run_new(const cli_verb *verb, cli_args *args) {
-  const char *name = args->words[0];
-  char path[300];
+  const char *name = args->count ? args->words[0] : NULL;
   tr_error error;
+  if (!name) {
+    if (cli_get(verb, args, "with-editor")) return write_editor_files(verb);
+    return cli_fail(CLI_USAGE, verb->name, "which NAME is the agent to have? (without one, --with-editor alone sets up this folder)");
+  }
   tr_error_init(&error);
   if (tr_agent_type_check(tr_slice_of(name), &error)) return cli_fail(CLI_USAGE, verb->name, "%s", error.text);
+  if (strcmp(name, "troupe") == 0)
+    return cli_fail(CLI_USAGE, verb->name, "troupe.lua would be found instead of the library by `require \"troupe\"`: another name");
   if (strlen(name) > 200) return cli_fail(CLI_USAGE, verb->name, "the name has more than 200 bytes");
-  snprintf(path, sizeof path, "%s.lua", name);
-  int rc = write_new(verb, path, agent_text, name);
-  if (rc == CLI_OK && cli_get(verb, args, "with-python")) {
-    snprintf(path, sizeof path, "%s.py", name);
-    rc = write_new(verb, path, python_text, name);
-  }
-  if (rc == CLI_OK && cli_get(verb, args, "with-spec")) {
-    snprintf(path, sizeof path, "%s_spec.lua", name);
-    rc = write_new(verb, path, spec_text, name);
-  }
+  int rc = write_agent_files(verb, args, name);
   if (rc == CLI_OK && cli_get(verb, args, "with-editor")) rc = write_editor_files(verb);
   if (rc == CLI_OK)
     printf("try it:\n  troupe run --listen 127.0.0.1:50051 --watch %s.lua &\n  troupe call %s Greeting '{\"name\":\"Anna\"}' --host 127.0.0.1:50051\n",
@@ -145,6 +178,6 @@ static const cli_option new_options[] = {
 };
 
 const cli_verb cli_new = {
-  "new", "NAME", "Write NAME.lua, an agent to begin with, into this folder.", "  troupe new greeter\n  troupe new greeter --with-spec --with-python",
-  new_options, 1, 1, run_new,
+  "new", "[NAME]", "Write NAME.lua, an agent to begin with, into this folder.",
+  "  troupe new greeter\n  troupe new greeter --with-spec --with-python\n  troupe new --with-editor", new_options, 0, 1, run_new,
 };

@@ -132,6 +132,11 @@ int cli_allow_all(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   return CLI_OK;
 }
 
+static int will_record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
+  if (!cli_get(verb, args, "record") || tr_runtime_will_record(rt) == 0) return CLI_OK;
+  return cli_fail(CLI_FAILED, verb->name, "--record: %s", troupe_error(rt));
+}
+
 static int record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
   tr_record_options options = { .path = cli_get(verb, args, "record"), .files = args->words, .file_count = args->count, .args = args->rest,
                                 .arg_count = args->rest_count };
@@ -142,13 +147,16 @@ static int record(troupe_t *rt, const cli_verb *verb, const cli_args *args) {
 
 /* ---- all three ---- */
 
-/* Agents alone, with nobody who could send them anything: it ends at once, and that looks like a fault. */
-static void tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
-  tr_core_stats stats;
-  tr_core_get_stats(tr_runtime_core(rt), &stats);
-  if (stats.agents == 0)
+/* Agents alone, with nobody who could send them anything: it ends at once, and that looks like a fault. It is one where none could be started. */
+static int tell_if_nothing(troupe_t *rt, const cli_verb *verb) {
+  troupe_stats_t stats = { .size = sizeof stats };
+  troupe_get_stats(rt, &stats);
+  if (stats.agents || stats.kept_states) return CLI_OK;
+  if (stats.failures) return cli_fail(CLI_FAILED, verb->name, "it ends with no agent left, and %llu of its turns failed (see the log)", (unsigned long long)stats.failures);
+  if (stats.turns == 0)
     fprintf(stderr, "troupe: %s: there was nothing to do: no program, no autostart, no door for others to come in by "
                     "(--listen ADDRESS, --host ADDRESS)\n", verb->name);
+  return CLI_OK;
 }
 
 static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallback, const char *fallback) {
@@ -173,6 +181,7 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (rc == CLI_OK) rc = cli_protobuf(verb, args, rt);
   if (rc == CLI_OK) rc = cli_secure(verb, args, rt);
   if (rc == CLI_OK) rc = cli_allow_all(rt, verb, args);
+  if (rc == CLI_OK) rc = will_record(rt, verb, args);
   if (rc == CLI_OK) rc = cli_load_all(rt, verb, args);
   const char *state = cli_get(verb, args, "state");
   if (rc == CLI_OK && state && tr_runtime_set_state(rt, state))
@@ -186,9 +195,10 @@ static int serve(const cli_verb *verb, cli_args *args, const char *listen_fallba
   if (rc == CLI_OK) {
     rc = troupe_run(rt);
     if (rc >= 0 && !tr_runtime_stopping(rt)) { /* nothing can happen any more: it ends as by a signal */
-      tell_if_nothing(rt, verb);
+      int nothing = tell_if_nothing(rt, verb);
       troupe_stop(rt, drain);
       rc = troupe_run(rt);
+      if (rc == CLI_OK) rc = nothing;
     }
     if (rc < 0) rc = cli_fail(CLI_FAILED, verb->name, "%s", troupe_error(rt));
   }

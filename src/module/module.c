@@ -75,7 +75,7 @@ static void allow_each(lua_State *L, troupe_t *rt) {
   lua_pop(L, 1);
 }
 
-/* { seed, compress, grants, program, level, log, clock, still } → the userdata */
+/* { seed, compress, grants, program, level, log, clock, still = seconds since 1970 at 0 } → the userdata */
 static int runtime_new(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -101,7 +101,11 @@ static int runtime_new(lua_State *L) {
   if (rc == TROUPE_EINVALID && options.grants) tr_module_raise(L, rc, "allow: there is no such right: %s", options.grants);
   if (rc) tr_module_raise(L, rc, "%s", tr_error_default_text(rc));
   if (lua_type(L, -2) == LUA_TTABLE) allow_each(L, self->rt);
-  if (lua_getfield(L, 1, "still") != LUA_TNIL) tr_runtime_stand_still(self->rt);
+  if (lua_getfield(L, 1, "still") != LUA_TNIL) {
+    tr_runtime_stand_still(self->rt);
+    rc = tr_runtime_set_epoch(self->rt, (int64_t)lua_tointeger(L, -1));
+    if (rc) tr_module_raise(L, rc, "%s", troupe_error(self->rt));
+  }
   lua_settop(L, 2);
   return 1;
 }

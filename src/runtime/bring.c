@@ -60,7 +60,7 @@ static int take_state(const tr_bring *self, tr_error *error) {
   tr_state_out to = { .record = restore, .failed = cannot, .ud = &take };
   tr_script *there = home_of(self)->script;
   tr_state_log_init(&take.log, &self->rt->mem);
-  int rc = tr_script_save(there, &out);
+  int rc = tr_script_save_one(there, tr_slice_of(self->id), &out);
   if (!rc) rc = tr_state_log_give(&take.log, &to);
   tr_state_log_fini(&take.log);
   if (rc && !error->code) tr_error_set(error, rc, "%s", tr_error_default_text(rc));

@@ -24,12 +24,12 @@ static bool is_it(void *ud, tr_slice key) { return tr_slice_is(key, ((collecting
 int tr_carry_save(tr_script *script, const char *id, tr_buf *out, tr_error *error) {
   collecting self = { id, out, error };
   tr_state_out records = { .record = on_record, .failed = on_failed, .wanted = is_it, .ud = &self };
-  return tr_script_save(script, &records);
+  return tr_script_save_one(script, tr_slice_of(id), &records);
 }
 
 /* ---- taking it up ---- */
 
-int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error) {
+static int restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error) {
   tr_slice kind, part, state;
   uint64_t version;
   while (bytes.n) {
@@ -39,4 +39,10 @@ int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *e
     if (rc) return rc;
   }
   return 0;
+}
+
+int tr_carry_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_error *error) {
+  int rc = restore(script, id, bytes, error);
+  if (rc) tr_script_forget(script, id); /* no part of it */
+  return rc;
 }

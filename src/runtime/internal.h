@@ -127,6 +127,9 @@ struct troupe {
   int64_t (*wall_us)(void);     /* the time of day */
   int64_t restored_at;          /* replay.c: the time of day when states were restored; 0: now */
   struct tr_recorder *recorder; /* record.c; NULL: nothing is recorded */
+  _Atomic int64_t between_clocks; /* seen.c: from the core's to the time of day, µs */
+  int64_t epoch;                /* looks.c: of tests */
+  uint64_t look_seed;           /* looks.c: of a record; 0: scripts are not looked at */
   tr_time stop_deadline, give_deadline, drain;
   int exit_status;
   /* operator.c */

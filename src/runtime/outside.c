@@ -211,6 +211,19 @@ static int fs_list(void *ud, tr_slice path, tr_buf *out, tr_error *error) {
   return rc;
 }
 
+static int fs_stat(void *ud, tr_slice path, tr_script_stat *out, tr_error *error) {
+  place at;
+  struct stat st;
+  int rc = find_place(ud, "fs.read", path, &at, error);
+  if (rc) return rc;
+  if (fstatat(at.folder, at.name, &st, at.granted ? 0 : AT_SYMLINK_NOFOLLOW)) rc = say(error, path);
+  else
+    *out = (tr_script_stat){ .file = S_ISREG(st.st_mode), .folder = S_ISDIR(st.st_mode), .size = (uint64_t)st.st_size, .inode = (uint64_t)st.st_ino,
+                             .modified = (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec / 1e9 };
+  close(at.folder);
+  return rc;
+}
+
 static int env(void *ud, tr_slice name, tr_buf *out, tr_error *error) {
   const troupe_t *rt = ud;
   if (name.n == 0 || memchr(name.p, 0, name.n) || memchr(name.p, '=', name.n)) return tr_error_set(error, TR_EINVALID, "`%.100s` is no variable's name", name.p);
@@ -286,4 +299,4 @@ static void stop(void *ud, void *program) {
 
 void tr_runtime_stand_still(troupe_t *rt) { rt->still = true; }
 
-void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, env, start, look, stop, tr_runtime_fetch, tr_runtime_fetched, tr_runtime_unfetch, tr_runtime_serve, tr_runtime_unserve, tr_runtime_luv, rt }; }
+void tr_runtime_outside(troupe_t *rt) { rt->outside = (tr_script_outside){ fs_read, fs_write, fs_list, fs_stat, env, start, look, stop, tr_runtime_fetch, tr_runtime_fetched, tr_runtime_unfetch, tr_runtime_serve, tr_runtime_unserve, tr_runtime_luv, rt }; }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * --record: what the agents of this process received, sent, and were answered, a line of JSON each.
  *
- *   { at = "begin", format, t, troupe, files, args, snapshot? }   snapshot: restored states, a state file as base64
+ *   { at = "begin", format, t, now?, seed?, troupe, files, args, snapshot? }   now: the clock of ctx:now; seed: of random numbers that files
+ *                                                              draw when they are loaded; snapshot: restored states, a state file as base64
  *   { at = "sent" | "given" | "answered" | "failed" | "dead", t, kind, type, from?, to, topic?, id, reply?, error?,
  *     priority?, left?, metadata?, timer?, body | native | text }   as `trace` shows them (operator_trace.c), but bodies whole; native: base64
  *                                                              of what JSON cannot say; left: µs to the deadline; timer: the agent's own
+ *   { at = "look", t, to, id?, timer?, turn, what = "time" | "now" | "cpu" | "seed", nth, value }  what a turn learned of the time (seconds
+ *                                                              since 1970, µs, µs) or draws random numbers from (script/look.c); id: of
+ *                                                              the message, timer: its type; only values that differ from the one before
  *   { at = "state", t, to, part?, body | native }             at the end: what a save would store
  *   { at = "end", t, why = "stopped" | "full" }
  *
@@ -27,6 +31,7 @@ typedef struct tr_recorder {
   FILE *file;
   uv_mutex_t mutex;
   uint64_t bytes, limit;
+  uint64_t looking; /* turns that did */
   bool over;
 } tr_recorder;
 
@@ -72,6 +77,34 @@ void tr_record_seen(const tr_seer *by, const tr_seen *seen) {
   tr_buf_fini(&line);
 }
 
+static uint64_t number_of(tr_recorder *self, void **kept) {
+  if (!*kept) {
+    uv_mutex_lock(&self->mutex);
+    *kept = (void *)(uintptr_t)++self->looking;
+    uv_mutex_unlock(&self->mutex);
+  }
+  return (uintptr_t)*kept;
+}
+
+void tr_record_look(const tr_seer *by, const tr_look *look) {
+  tr_recorder *self = by->rt->recorder;
+  const tr_agent *agent = look->turn->agent;
+  const tr_msg *msg = look->turn->msg;
+  char text[2 * TR_ID_MAX + 2], id[TR_MSG_ID_MAX + 1], number[TR_MSG_ID_MAX];
+  tr_buf line;
+  tr_buf_init(&line, by->mem);
+  tr_buf_printf(&line, "{\"at\":\"look\",\"t\":%.6f", (double)self->rt->wall_us() / 1e6);
+  tr_seen_name(tr_class_type(agent->class_), agent->key, text);
+  tr_question_put(&line, ",\"to\":", text);
+  if (msg) snprintf(id, sizeof id, "%.*s", TR_SLICE_ARG(tr_msg_id(msg, number)));
+  if (msg && msg->own) tr_question_put(&line, ",\"timer\":", msg->type->text);
+  else tr_question_put(&line, ",\"id\":", msg ? id : look->turn->kind == TR_TURN_INIT ? "init" : "close");
+  tr_buf_printf(&line, ",\"turn\":%llu,\"what\":\"%s\",\"nth\":%llu,\"value\":%lld}", (unsigned long long)number_of(self, look->kept),
+                tr_look_names[look->kind], (unsigned long long)look->nth, (long long)look->value);
+  write_out(self, &line);
+  tr_buf_fini(&line);
+}
+
 /* ---- beginning ---- */
 
 static void put_list(tr_buf *out, const char *before, const char *const *items, int count) {
@@ -102,6 +135,8 @@ static int put_begin(tr_recorder *self, const tr_record_options *options) {
   tr_buf line;
   tr_buf_init(&line, &self->rt->mem);
   tr_buf_printf(&line, "{\"at\":\"begin\",\"format\":%d,\"t\":%.6f", TR_RECORD_FORMAT, (double)self->rt->wall_us() / 1e6);
+  if (self->rt->look_seed)
+    tr_buf_printf(&line, ",\"now\":%lld,\"seed\":%llu", (long long)tr_runtime_now(self->rt), (unsigned long long)self->rt->look_seed);
   tr_question_put(&line, ",\"troupe\":", troupe_version());
   put_list(&line, ",\"files\":[", options->files, options->file_count);
   put_list(&line, ",\"args\":[", options->args, options->arg_count);

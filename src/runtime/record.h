@@ -5,8 +5,14 @@
 
 #include "runtime/runtime.h"
 
-#define TR_RECORD_FORMAT 1
+#define TR_RECORD_FORMAT 2 /* 1 had no looks */
+#define TR_LOOKS_MOST 100 /* values of a kind that one turn may have in it: who waits by looking at a clock would fill it */
+extern const char *const tr_look_names[TR_LOOK_KINDS];
 #define TR_RECORD_LIMIT (UINT64_C(256) << 20) /* bytes of a record, unless told otherwise */
+
+/* --- looks.c --- */
+/* It will be recorded, with what scripts learn of the time and of random numbers. Before anything is loaded; else a record is without that. */
+int tr_runtime_will_record(troupe_t *rt);
 
 /* --- record.c --- */
 typedef struct tr_record_options {

@@ -7,7 +7,7 @@
  * files do not begin. Its own timers do, in the same time.
  *
  * Requests are given with nobody behind them who would wait: the answer is seen where every answer is (core/observe.c).
- * The file is read in replay_read.c; what is compared is made in replay_text.c. */
+ * The file is read in replay_read.c; what scripts see of time and chance is replay_looks.c; what is compared is made in replay_text.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +22,8 @@
 
 typedef struct tr_rerun_call { const tr_rerun_line *sent, *answer; bool made; } tr_rerun_call; /* answer NULL: there was none */
 
-/* What happens at its time: an answer that the agent gets; or (call NULL) that nobody waits for its own any more. */
+/* What happens at its time: an answer that the agent gets; or (call NULL) that nobody waits for its own any more. In the list by time, and
+ * answers of one time as the record has them. */
 typedef struct due { tr_link link; int64_t at; tr_msg *msg; tr_reply_to reply_to; const tr_rerun_call *call; } due;
 
 /* ---- from lines to messages ---- */
@@ -34,8 +35,8 @@ static tr_slice text_of(const tr_rerun_line *line, const char *name) {
   return text;
 }
 
-static int64_t number_of(const tr_rerun_line *line, const char *name, int64_t fallback) {
-  const tr_value *value = tr_value_get(line->value, tr_slice_of(name));
+static int64_t integer_of(const tr_value *map, const char *name, int64_t fallback) {
+  const tr_value *value = tr_value_get(map, tr_slice_of(name));
   if (value) tr_value_as_integer(value, &fallback);
   return fallback;
 }
@@ -87,7 +88,7 @@ static int set_meta(const tr_rerun_line *line, tr_msg *msg) {
 static int fill(const tr_rerun *self, const tr_rerun_line *line, tr_msg *msg, tr_error *error) {
   tr_core *core = self->rt->core;
   tr_slice topic = text_of(line, "topic");
-  int64_t priority = number_of(line, "priority", 0), left = number_of(line, "left", -1);
+  int64_t priority = integer_of(line->value, "priority", 0), left = integer_of(line->value, "left", -1);
   msg->priority = priority > 0 ? TR_PRIORITY_HIGH : priority < 0 ? TR_PRIORITY_LOW : TR_PRIORITY_NORMAL;
   if (left >= 0) msg->deadline = tr_runtime_after(self->now, left);
   msg->troupe_peer = true;
@@ -115,11 +116,18 @@ static bool has_answer(const tr_rerun *self, const tr_rerun_line *line) {
   return false;
 }
 
+static bool comes_before(const due *a, const due *b) {
+  if (a->at != b->at || !a->call || !b->call) return a->at < b->at;
+  return a->call->answer < b->call->answer; /* both are lines of one array */
+}
+
 static int plan(tr_rerun *self, int64_t at, tr_msg *msg, tr_reply_to reply_to, const tr_rerun_call *call) {
   due *item = TR_NEW(self->mem, due);
   if (!item) return TR_EMEMORY;
   *item = (due){ .at = at, .msg = tr_msg_ref(msg), .reply_to = reply_to, .call = call };
-  tr_list_push(&self->due, &item->link);
+  tr_link *before = self->due.prev;
+  while (before != &self->due && comes_before(item, TR_CONTAINER(before, const due, link))) before = before->prev;
+  tr_list_push(before->next, &item->link);
   return 0;
 }
 
@@ -190,6 +198,14 @@ static tr_rerun_call *find_call(tr_rerun *self, tr_slice from, tr_slice to, tr_s
   return NULL;
 }
 
+/* As then, where it was asked as then (the replay is a little ahead of the machine that was busy); else after as long as it took then. */
+static int64_t answer_time(const tr_rerun *self, const tr_rerun_call *call) {
+  if (!call->answer) return TR_NEVER;
+  int64_t took = call->answer->t - call->sent->t, late = call->sent->t - self->now;
+  if (took < 0) took = 0;
+  return late >= 0 && late < TR_SECONDS(1) ? call->sent->t + took : self->now + took;
+}
+
 static int on_call(tr_rerun *self, tr_msg *msg, tr_slice from, tr_slice to, tr_error *why) {
   tr_rerun_call *call = find_call(self, from, to, tr_name_view(msg->type));
   if (!call) {
@@ -197,8 +213,7 @@ static int on_call(tr_rerun *self, tr_msg *msg, tr_slice from, tr_slice to, tr_e
     return tr_error_set(why, TR_EUNAVAILABLE, "the record has no answer of %.*s to %s", TR_SLICE_ARG(to), msg->type->text);
   }
   call->made = true;
-  int64_t took = call->answer ? call->answer->t - call->sent->t : 0, at = call->answer ? self->now + (took > 0 ? took : 0) : TR_NEVER;
-  if (plan(self, at, msg, msg->reply_to, call)) return tr_error_set(why, TR_EMEMORY, "out of memory");
+  if (plan(self, answer_time(self, call), msg, msg->reply_to, call)) return tr_error_set(why, TR_EMEMORY, "out of memory");
   msg->reply_to = (tr_reply_to){ 0 }; /* dropping it is no answer; who waits for it knows of it as long as it is kept */
   return TR_INTERCEPT_DROP;
 }
@@ -252,17 +267,19 @@ static void answer(tr_rerun *self, due *item) {
   tr_name_unref(reply.type);
 }
 
+static int64_t next_due(const tr_rerun *self) {
+  return tr_list_empty(&self->due) ? TR_NEVER : TR_CONTAINER(self->due.next, const due, link)->at;
+}
+
+/* One of them: what comes of it comes before the next. */
 static void do_due(tr_rerun *self) {
-  for (tr_link *link = self->due.next, *next; link != &self->due; link = next) {
-    due *item = TR_CONTAINER(link, due, link);
-    next = link->next;
-    if (item->at > self->now || item->at == TR_NEVER) continue;
-    tr_link_remove(&item->link);
-    if (item->call) answer(self, item);
-    else if (tr_msg_is_awaited(item->msg)) tr_msg_cancel(item->msg);
-    tr_msg_unref(item->msg);
-    TR_DELETE(self->mem, item);
-  }
+  int64_t at = next_due(self);
+  if (at > self->now || at == TR_NEVER) return;
+  due *item = TR_CONTAINER(tr_list_pop(&self->due), due, link);
+  if (item->call) answer(self, item);
+  else if (tr_msg_is_awaited(item->msg)) tr_msg_cancel(item->msg);
+  tr_msg_unref(item->msg);
+  TR_DELETE(self->mem, item);
 }
 
 /* ---- time ---- */
@@ -283,19 +300,15 @@ static int settle(tr_rerun *self, tr_error *error) {
     int more = tr_script_step(rt->script, self->now, TURNS);
     rt->in_poll = false;
     if (self->failed) return tr_error_set(error, self->failed, "%s", tr_error_default_text(self->failed));
-    if (!more && tr_core_next_deadline(rt->core) > self->now) return 0;
+    if (!more && tr_core_next_deadline(rt->core) > self->now && next_due(self) > self->now) return 0;
   }
   return tr_error_set(error, TR_ELIMIT, "%s does not come to rest: it is at work for ever at one time of the record", self->agent);
 }
 
 static int64_t next_time(const tr_rerun *self, size_t at) {
-  int64_t next = tr_core_next_deadline(self->rt->core);
+  int64_t next = tr_core_next_deadline(self->rt->core), answer_at = next_due(self);
   if (at < self->lines.count && self->lines.items[at].t < next) next = self->lines.items[at].t;
-  for (const tr_link *link = self->due.next; link != &self->due; link = link->next) {
-    const due *item = TR_CONTAINER(link, const due, link);
-    if (item->at < next) next = item->at;
-  }
-  return next;
+  return answer_at < next ? answer_at : next;
 }
 
 /* How many requests the agent has answered. */
@@ -344,7 +357,12 @@ int tr_rerun_runtime(tr_rerun *self, const troupe_options_t *options, troupe_t *
   own.threads = 1;
   int rc = troupe_new(&self->rt, &own);
   *out = self->rt;
-  return rc ? tr_error_set(error, rc, "%s", tr_error_default_text(rc)) : 0;
+  if (rc) return tr_error_set(error, rc, "%s", tr_error_default_text(rc));
+  int64_t seed = integer_of(self->head, "seed", 1);
+  const tr_looks looks = { .fn = tr_rerun_look_at, .ud = self, .turns = true, .seed = (uint64_t)seed };
+  tr_random_init(&self->random, looks.seed);
+  self->core_begin = integer_of(self->head, "now", 0);
+  return tr_script_set_looks(self->rt->script, &looks, error);
 }
 
 static int restore(tr_rerun *self, tr_error *error) {
@@ -396,7 +414,7 @@ static int start(tr_rerun *self, tr_error *error) {
 }
 
 int tr_rerun_run(tr_rerun *self, tr_error *error) {
-  if (find_calls(self)) return tr_error_set(error, TR_EMEMORY, "out of memory");
+  if (find_calls(self) || tr_rerun_find_looks(self)) return tr_error_set(error, TR_EMEMORY, "out of memory");
   tr_core_observe(self->rt->core, on_seen, self);
   tr_core_intercept(self->rt->core, on_message, self);
   int rc = start(self, error);
@@ -436,6 +454,7 @@ void tr_rerun_free(tr_rerun *self) {
   tr_free(mem, self->results, self->results ? (self->result_count + 1) * sizeof *self->results : 0);
   tr_free(mem, self->texts, self->texts ? (2 * self->result_count + 1) * sizeof *self->texts : 0);
   tr_free(mem, self->calls, self->calls ? (self->lines.count + 1) * sizeof *self->calls : 0);
+  tr_rerun_free_looks(self);
   free_lines(mem, &self->lines);
   free_lines(mem, &self->done);
   for (size_t i = 0; i < self->note_count; i++) free_text(mem, self->notes[i]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A record while it is run again, shared by its three files: replay_read.c (from the file), replay.c (running), replay_text.c (the outcome). */
+ * A record while it is run again, shared by its files: replay_read.c (from the file), replay.c (running), replay_looks.c (time and
+ * chance), replay_text.c (the outcome). */
 #ifndef TR_RUNTIME_REPLAY_H
 #define TR_RUNTIME_REPLAY_H
 
@@ -9,6 +10,7 @@
 #include "runtime/record.h"
 
 #define TR_NOTES_MOST 100
+#define TR_RERUN_KEY (2 * TR_ID_MAX + TR_ID_MAX + TR_MSG_ID_MAX + 8)
 
 /* A line of a record, or what the replay would have written into one. Its texts are the value's. */
 typedef struct tr_rerun_line { tr_value *value; int64_t t; tr_slice at, kind, type, from, to, id; bool timer; } tr_rerun_line;
@@ -36,6 +38,10 @@ struct tr_rerun {
   size_t call_count, call_first; /* all before call_first were made */
   tr_link due;                   /* answers and cancellations to come */
   int failed;                    /* something could not be kept */
+  /* replay_looks.c */
+  tr_map turns_by_key;           /* turns of the record that looked at a clock or drew a random number */
+  int64_t core_begin;            /* ctx:now at `begin` */
+  tr_random random;              /* where the record has none */
 };
 
 /* --- replay_read.c --- */
@@ -52,6 +58,11 @@ void tr_rerun_tell(tr_rerun *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
+
+/* --- replay_looks.c --- */
+int tr_rerun_find_looks(tr_rerun *self); /* TR_EMEMORY */
+void tr_rerun_free_looks(tr_rerun *self);
+int64_t tr_rerun_look_at(void *ud, const tr_look *look); /* of tr_looks; ud: the tr_rerun */
 
 /* --- replay_text.c --- */
 int tr_rerun_make_results(tr_rerun *self, tr_error *error);

@@ -74,7 +74,8 @@ static bool read_line(const tr_value *value, tr_rerun_line *line) {
   if (timer) tr_value_as_boolean(timer, &line->timer);
   text_of(value, "from", &line->from);
   bool all = text_of(value, "to", &line->to) | tr_slice_is(line->at, "answered"); /* of one that no agent asked */
-  if (tr_slice_is(line->at, "state")) return all;
+  if (tr_slice_is(line->at, "look")) text_of(value, "id", &line->id);
+  if (tr_slice_is(line->at, "state") || tr_slice_is(line->at, "look")) return all;
   return all && text_of(value, "kind", &line->kind) && text_of(value, "type", &line->type) && line->type.n && text_of(value, "id", &line->id);
 }
 
@@ -164,6 +165,7 @@ int tr_rerun_open(tr_mem *mem, const char *path, const char *agent, tr_rerun **o
   if (!self) return tr_error_set(error, TR_EMEMORY, "out of memory");
   self->mem = mem;
   tr_list_init(&self->due);
+  tr_map_init(&self->turns_by_key, mem, 1);
   self->path = tr_strndup(mem, path, strlen(path));
   self->agent = tr_strndup(mem, agent, strlen(agent));
   FILE *file = self->path && self->agent ? fopen(path, "rb") : NULL;

@@ -104,6 +104,8 @@ int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, cons
 bool tr_runtime_working(const troupe_t *rt);
 /* Its clock stands while it works: what scripts start outside is waited for on the spot, or all of its time would pass at once. */
 void tr_runtime_stand_still(troupe_t *rt);
+/* Scripts see its clock as the time of day, too, which is `epoch` seconds since 1970 where it is 0. Before anything is loaded. */
+int tr_runtime_set_epoch(troupe_t *rt, int64_t epoch);
 int tr_runtime_turn(troupe_t *rt);       /* work, and wait until something happened */
 void tr_runtime_interrupt(troupe_t *rt); /* the turn that goes on waits no longer */
 bool tr_runtime_ended(troupe_t *rt);     /* troupe_run would return */

@@ -124,7 +124,14 @@ static void on_saved(void *ud, int rc, tr_buf *bytes, const tr_error *error) {
   tr_buf_init(bytes, self->bytes.mem);
 }
 
-static troupe_state_options_t options_of(const troupe_state_options_t *options) {
+/* Not here, where nothing else can be done meanwhile: it is saved now, or what is in the way is said. */
+static void expire(troupe_t *rt, const waiter *self) {
+  for (tr_link *link = rt->saves.next; link != &rt->saves; link = link->next)
+    if (TR_CONTAINER(link, save, link)->ud == self) TR_CONTAINER(link, save, link)->end = 0;
+  tr_runtime_saves_step(rt);
+}
+
+troupe_state_options_t tr_state_options(const troupe_state_options_t *options) {
   troupe_state_options_t copy = { 0 };
   if (options) memcpy(&copy, options, options->size && options->size < sizeof copy ? options->size : sizeof copy);
   return copy;
@@ -132,7 +139,7 @@ static troupe_state_options_t options_of(const troupe_state_options_t *options) 
 
 /* The number of agents that could not be saved, with the bytes for the caller; or a code. */
 static int save_now(troupe_t *rt, const troupe_state_options_t *given, tr_buf *out) {
-  troupe_state_options_t options = options_of(given);
+  troupe_state_options_t options = tr_state_options(given);
   tr_time wait = options.timeout_us ? options.timeout_us : TR_STATE_WAIT;
   waiter self = { .error = tr_runtime_error(rt) };
   tr_buf_init(&self.bytes, &rt->mem);
@@ -142,14 +149,11 @@ static int save_now(troupe_t *rt, const troupe_state_options_t *given, tr_buf *o
   int rc = tr_save_begin(rt, options.only, wait, on_saved, &self, &rt->error);
   if (rc) return rc;
   tr_runtime_saves_step(rt);
-  if (!self.done && (rt->in_loop || tr_runtime_loop_open(rt))) tr_runtime_saves_cancel(rt);
+  if (!self.done && (rt->in_loop || tr_runtime_loop_open(rt))) expire(rt, &self);
   uint64_t begin = uv_hrtime() / 1000; /* the embedder's clock may stand still */
   while (!self.done) {
     tr_runtime_wait(rt, tr_runtime_after(tr_runtime_now(rt), wait > 0 ? wait : 0));
-    if (!self.done && uv_hrtime() / 1000 - begin >= (uint64_t)(wait > 0 ? wait : 0)) {
-      TR_CONTAINER(rt->saves.prev, save, link)->end = 0;
-      tr_runtime_saves_step(rt);
-    }
+    if (!self.done && uv_hrtime() / 1000 - begin >= (uint64_t)(wait > 0 ? wait : 0)) expire(rt, &self);
   }
   *out = self.bytes;
   return self.rc;

@@ -73,9 +73,13 @@ void tr_seen_whole_body(tr_buf *out, tr_script *script, const tr_body *body) {
 
 /* ---- lines ---- */
 
+void tr_seen_name(const tr_name *type, const tr_name *key, char *out) {
+  snprintf(out, 2 * TR_ID_MAX + 2, "%s/%s", type->text, key ? key->text : "");
+}
+
 static void put_pair(tr_buf *out, const char *before, const tr_name *type, const tr_name *key) {
   char text[2 * TR_ID_MAX + 2];
-  snprintf(text, sizeof text, "%s/%s", type->text, key ? key->text : "");
+  tr_seen_name(type, key, text);
   tr_question_put(out, before, text);
 }
 
@@ -86,10 +90,16 @@ static void put_error(tr_buf *out, int code, tr_slice text) {
 }
 
 /* The time of day, as the core's clock has it: that one stands still while agents run, and deadlines and timers count by it. So what is
- * recorded of both fits together, however busy the machine is. */
+ * recorded of both fits together, however busy the machine is; and as what lies between the two clocks is looked up only now and then,
+ * by less than a millisecond, what happens at one time of the core has one time here, and nothing is before what led to it. */
 static double time_of(const tr_seer *by, const tr_seen *seen) {
   troupe_t *rt = by->rt;
-  return (double)(rt->wall_us() - (tr_runtime_now(rt) - tr_core_now(seen->msg->core))) / 1e6;
+  int64_t between = rt->wall_us() - tr_runtime_now(rt), kept = atomic_load_explicit(&rt->between_clocks, memory_order_relaxed);
+  if (between - kept < -TR_MILLISECONDS(1) || between - kept > TR_MILLISECONDS(1)) {
+    atomic_store_explicit(&rt->between_clocks, between, memory_order_relaxed);
+    kept = between;
+  }
+  return (double)(tr_core_now(seen->msg->core) + kept) / 1e6;
 }
 
 static void put_head(tr_buf *out, const tr_seer *by, const tr_seen *seen) {

@@ -20,5 +20,8 @@ void tr_seen_observe(troupe_t *rt);
 bool tr_seen_internal(const tr_msg *msg);
 void tr_trace_seen(const tr_seer *by, const tr_seen *seen);  /* operator_trace.c */
 void tr_record_seen(const tr_seer *by, const tr_seen *seen); /* record.c */
+void tr_record_look(const tr_seer *by, const tr_look *look); /* record.c; while there is a recorder */
+/* "type/key", of at least 2 * TR_ID_MAX + 2 bytes. */
+void tr_seen_name(const tr_name *type, const tr_name *key, char *out);
 
 #endif

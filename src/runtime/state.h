@@ -52,6 +52,7 @@ int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, cons
 int tr_state_show(tr_mem *mem, const tr_snapshot *snapshot, const tr_only *only, tr_buf *out, tr_error *error);
 
 /* --- saves.c --- */
+troupe_state_options_t tr_state_options(const troupe_state_options_t *given); /* as many as the caller knows of; NULL: none */
 /* Wait until nothing is open that cannot be begun again (at most so long), write, and tell: rc and, if it is not negative, the bytes
  * (which may be taken). fn is called once, from tr_runtime_work; at once with a code where it cannot begin. */
 typedef void (*tr_save_fn)(void *ud, int rc, tr_buf *bytes, const tr_error *error);

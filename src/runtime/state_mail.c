@@ -128,7 +128,7 @@ static int set_head(const tr_value *map, const tr_agent_id *to, tr_msg *msg, tr_
   bool event = msg->kind == TR_MSG_EVENT;
   int64_t priority = number_of(map, "priority", 0), rest = number_of(map, "rest", TR_NEVER);
   msg->priority = priority == TR_PRIORITY_HIGH || priority == TR_PRIORITY_LOW ? (uint8_t)priority : TR_PRIORITY_NORMAL;
-  if (rest != TR_NEVER) msg->deadline = tr_runtime_after(tr_core_now(core), rest - passed);
+  if (rest != TR_NEVER) msg->deadline = tr_runtime_after(tr_core_now(core), rest > passed ? rest - passed : 0);
   msg->troupe_peer = true;
   msg->id = name_of(core, map, "id");
   msg->type = name_of(core, map, "type");

@@ -51,8 +51,8 @@ static void read_time(reading *self, tr_slice bytes) {
   tr_value *value = tr_script_value(self->rt->script, bytes, &self->rt->error);
   tr_error_init(&self->rt->error);
   if (value && tr_value_as_integer(value, &then) && !self->rt->options.clock_us) {
-    self->passed = (self->rt->restored_at ? self->rt->restored_at : self->rt->wall_us()) - then;
-    if (self->passed < 0) self->passed = 0; /* the time of day was set back */
+    int64_t now = self->rt->restored_at ? self->rt->restored_at : self->rt->wall_us();
+    self->passed = then > 0 && then < now ? now - then : 0; /* or the time of day was set back */
   }
   tr_value_free(value);
 }
@@ -121,7 +121,7 @@ static int restore(troupe_t *rt, const char *path, tr_slice bytes, const troupe_
   tr_error *error = tr_runtime_error(rt);
   uint64_t seed = tr_random_next(tr_core_random(rt->core));
   if (rt->in_poll) return tr_runtime_fail(rt, TR_EINVALID, "troupe_restore was called from inside a callback of the same runtime");
-  int rc = tr_only_init(&only, &rt->mem, options ? options->only : NULL);
+  int rc = tr_only_init(&only, &rt->mem, tr_state_options(options).only);
   if (rc) return tr_runtime_fail(rt, rc, "%s", rc == TR_EMEMORY ? "out of memory" : "`only` must name 1 to 1000 agents or types");
   rc = path ? tr_snapshot_new_file(&rt->mem, path, seed, &snapshot, error) : tr_snapshot_new(&rt->mem, bytes, seed, &snapshot, error);
   if (!rc) rc = tr_state_restore(rt, snapshot, path ? path : "the saved bytes", &only, error);

@@ -202,25 +202,24 @@ int tr_decode_native(lua_State *L, tr_slice bytes, bool keep_nulls, tr_error *er
   return rc;
 }
 
-typedef struct native_call { tr_slice bytes; uint32_t slot; tr_error *error; } native_call;
+typedef struct native_call { tr_slice bytes; bool nulls; tr_error *error; } native_call;
 
 static int read_native(lua_State *L, void *ud) {
   native_call *call = ud;
-  tr_script *script = tr_script_of(L);
   lua_sink state = { .L = L, .keep_nulls = true, .error = call->error };
   tr_sink sink = sink_of(&state);
   tr_need_stack(L, 8);
-  tr_push_ref(L, script->slots_ref);
-  int slots = lua_gettop(L), rc = tr_native_parse(call->bytes, &sink, call->error);
-  if (rc) return rc;
-  call->slot = tr_slot_new(L, &script->slots, slots);
-  if (state.nulls) script->slots.next[call->slot] |= TR_SLOT_NULLS;
-  return 0;
+  int rc = tr_native_parse(call->bytes, &sink, call->error);
+  call->nulls = state.nulls;
+  return rc;
 }
 
 uint32_t tr_script_read_native(tr_script *script, tr_slice bytes, tr_error *error) {
-  native_call call = { bytes, 0, error };
-  return tr_script_protect(script, read_native, &call, error) ? 0 : call.slot;
+  native_call call = { bytes, false, error };
+  uint32_t slot;
+  if (tr_slot_make(script, read_native, &call, &slot, error)) return 0;
+  if (call.nulls) script->slots.next[slot] |= TR_SLOT_NULLS;
+  return slot;
 }
 
 int tr_value_into(const tr_value *value, lua_State *L, bool keep_nulls, tr_error *error) {
@@ -241,7 +240,8 @@ int tr_walk_into(lua_State *from, int at, lua_State *L, bool keep_nulls, tr_erro
 struct tr_script_builder {
   tr_script *script;
   int thread_ref;
-  lua_sink sink; /* on the thread */
+  uint32_t parcel; /* whose account the body is on */
+  lua_sink sink;   /* on the thread */
   bool broken;
   uint64_t size; /* as in tr_body */
 };
@@ -291,7 +291,10 @@ static int take_step(step *self) {
   tr_script_builder *builder = self->builder;
   if (builder->broken) return TR_EMEMORY;
   builder->size += step_size(self);
+  uint32_t owner = builder->script->owner;
+  builder->script->owner = builder->parcel;
   int rc = tr_script_protect(builder->script, step_main, self, builder->sink.error);
+  builder->script->owner = owner;
   if (rc) builder->broken = true;
   return rc;
 }
@@ -326,7 +329,9 @@ tr_script_builder *tr_script_build_begin(tr_script *script, tr_error *error) {
   builder->script = script;
   builder->sink.keep_nulls = true; /* the receiver drops them */
   builder->sink.error = error;
+  builder->parcel = tr_parcel_begin(script);
   if (!tr_script_protect(script, make_thread, builder, error)) return builder;
+  tr_parcel_end(script, builder->parcel);
   TR_DELETE(script->mem, builder);
   return NULL;
 }
@@ -354,8 +359,10 @@ void tr_script_build_end(tr_script_builder *builder, tr_body *body) {
   end_call call = { builder, 0 };
   bool whole = !builder->broken && builder->sink.depth == 0 && lua_gettop(builder->sink.L) == 1;
   if (whole) tr_script_protect(script, keep, &call, builder->sink.error);
+  uint32_t parcel = tr_parcel_end(script, builder->parcel);
   if (lua_checkstack(L, 4)) luaL_unref(L, LUA_REGISTRYINDEX, builder->thread_ref);
   if (call.slot) {
+    script->slots.next[call.slot] |= parcel << TR_SLOT_PARCEL;
     body->kind = TR_BODY_SLOT;
     body->slot = call.slot;
     body->size = builder->size;

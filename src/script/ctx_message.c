@@ -214,6 +214,8 @@ static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_wit
       tr_fail_raise(L, TR_EINVALID, "`%s` is an option of calls", o->retry ? "retry" : "cancel");
     if (o->encoding.n) check_encoding(L, lt, type, o, &form);
   }
+  if (lt->held > def->memory && !def->program)
+    tr_fail_raise(L, TR_ELIMIT, "what the turn has sent since its last wait has more than %zu KB (limits.memory; ctx:sleep(0) lets it go)", def->memory >> 10);
   with->turn = lt;
   tr_error_init(&error);
   if (tr_body_from_with(L, 4, lua_upvalueindex(TR_UP_SLOTS), "body", with, &body, &error)) {
@@ -249,6 +251,7 @@ static tr_msg *make(lua_State *L, tr_lua_turn *lt, tr_msg_kind kind, tr_body_wit
   if (kind == TR_MSG_REQUEST && !o->has_timeout && def->timeout != TR_NEVER)
     msg->deadline = tr_core_now(script->core) + def->timeout;
   lt->sent++;
+  lt->held += with->made;
   return msg;
 }
 

@@ -5,7 +5,9 @@
 
 static int ctx_now(lua_State *L) {
   const tr_lua_turn *lt = tr_ctx_turn(L);
-  lua_pushnumber(L, (double)tr_core_now(lt->script->core) / 1e6);
+  tr_time now = tr_core_now(lt->script->core);
+  if (tr_script_home(lt->script)->looks.fn) now = tr_look_at(lt->script, TR_LOOK_NOW, now);
+  lua_pushnumber(L, (double)now / 1e6);
   return 1;
 }
 

@@ -264,32 +264,25 @@ int tr_foreign_run(tr_script_class *class_, tr_turn *turn) {
 
 /* --- bodies --- */
 
-typedef struct keep_call { lua_State *from; int at; uint32_t slot; tr_error *error; } keep_call;
+typedef struct keep_call { lua_State *from; int at; tr_error *error; } keep_call;
 
 static int keep_main(lua_State *L, void *ud) {
-  keep_call *call = ud;
-  tr_script *home = tr_script_of(L);
+  const keep_call *call = ud;
   tr_need_stack(L, 8);
-  tr_push_ref(L, home->slots_ref);
-  int rc = tr_walk_into(call->from, call->at, L, true, call->error);
-  if (!rc) call->slot = tr_slot_new(L, &home->slots, 1);
-  return rc;
+  return tr_walk_into(call->from, call->at, L, true, call->error);
 }
 
 int tr_foreign_keep(lua_State *L, tr_script *script, bool nulls, tr_body *body, tr_error *error) {
   int top = lua_gettop(L);
-  keep_call call = { L, top, 0, error };
+  keep_call call = { L, top, error };
   tr_script *home = script->home;
-  uint32_t owner = home->owner, parcel = home->owner = tr_parcel_begin(home);
-  int rc = tr_script_protect(home, keep_main, &call, error);
-  home->owner = owner;
-  parcel = tr_parcel_end(home, parcel);
+  uint32_t slot;
+  int rc = tr_slot_make(home, keep_main, &call, &slot, error);
   lua_settop(L, top - 1);
   if (rc) return rc;
-  home->slots.next[call.slot] |= parcel << TR_SLOT_PARCEL;
-  if (nulls) home->slots.next[call.slot] |= TR_SLOT_NULLS;
+  if (nulls) home->slots.next[slot] |= TR_SLOT_NULLS;
   body->kind = TR_BODY_SLOT;
-  body->slot = call.slot;
+  body->slot = slot;
   return 0;
 }
 

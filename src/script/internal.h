@@ -44,6 +44,7 @@ typedef struct tr_address tr_address;
 typedef struct tr_future tr_future;
 typedef struct tr_code tr_code;
 typedef struct tr_luv tr_luv;
+typedef struct tr_looked tr_looked;
 
 /* --- refs.c: where the placeholders of a body are while it is written --- */
 typedef struct tr_ref_writer { tr_buf text; uint32_t nulls; } tr_ref_writer;
@@ -199,6 +200,7 @@ struct tr_script {
   tr_reloading *canary; /* new code that serves some keys; NULL: there is none */
   bool held;            /* the last reload was refused because it was undone before */
   tr_tally told;        /* failures that were told of; of a home */
+  tr_looks looks;       /* look.c; of a home */
 };
 
 /* Stack indexes of the main thread during a batch. */
@@ -266,6 +268,8 @@ void tr_mark_array(lua_State *L);        /* the table on the top */
 /* --- slots.c --- */
 /* Keep the value on the top; [-1, +0, m]. `table` is the stack or upvalue index of the table of slots. Never 0. */
 uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table);
+/* Keep what `push` pushes (protected; 0, or a code) as a body, with an account of its own for who takes it. *slot is 0 where that fails. */
+int tr_slot_make(tr_script *script, int (*push)(lua_State *L, void *ud), void *ud, uint32_t *slot, tr_error *error);
 void tr_locals_forget(const tr_script *script); /* it is about to close */
 /* The number in the script's own table. */
 static inline uint32_t tr_slot_here(tr_script *script, uint32_t slot) {
@@ -275,7 +279,7 @@ void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t sl
 /* `table` below: index of the table of slots. A checked copy of the value at `at` as a body; nil: none. 0, or a code with the field named. [-0, +0, m] */
 int tr_body_from(lua_State *L, int at, int table, const char *root, tr_body *body, tr_error *error);
 /* The same for what may hold placeholders. Where `wait` is NULL and one is not there yet, *pending is set. */
-typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending, refs; unsigned held; } tr_body_with; /* as in tr_copy */
+typedef struct tr_body_with { const tr_lua_turn *turn; tr_future *wait; bool pending, refs; unsigned held; size_t made; } tr_body_with; /* as in tr_copy; made: bytes of the copy */
 int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body_with *with, tr_body *body, tr_error *error);
 /* Push a body as a value and give its content up. 0, or a code (nothing is pushed). lua: [-0, +1, m] */
 int tr_body_take(lua_State *L, tr_body *body, int table, bool keep_nulls, tr_error *error);
@@ -355,6 +359,13 @@ void tr_address_close(tr_script *script);
 
 /* --- sandbox.c, guard.c, coroutine.c, library.c, later.c --- */
 void tr_sandbox_open(lua_State *L, tr_script *script); /* once a state */
+
+/* --- look.c --- */
+/* What the running code is told: value is how it is really. Only where home->looks.fn is set. */
+int64_t tr_look_at(tr_script *script, tr_look_kind kind, int64_t value);
+void tr_looked_free(tr_script *script, tr_lua_turn *turn);
+/* The template of the sandbox on the top: put what asks into it, where somebody is to be asked. [-0, +0, m] */
+void tr_looks_install(lua_State *L, tr_script *script);
 /* Push a fresh environment for `unit` (at index `unit`), whose user value it becomes. lua: [-0, +1, m] */
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
@@ -448,11 +459,13 @@ void tr_shards_adopt(lua_State *L, tr_instance *instance, const tr_definition *d
 typedef int (*tr_shard_fn)(void *ud, tr_slice name, tr_slice bytes);
 int tr_shards_save(tr_instance *instance, tr_shard_fn fn, void *ud, tr_error *error);
 int tr_shard_put(tr_script *script, tr_slice id, tr_slice name, lua_Integer version, tr_slice bytes); /* away */
+const tr_saved *tr_shard_find(tr_script *script, tr_slice id, tr_slice name); /* one that is not in memory; NULL: there is none */
 void tr_shards_forget(tr_script *script, tr_slice id, const tr_definition *definition);
 
 /* --- persist.c: what a state file holds of this room --- */
 int tr_script_timers_save(const tr_instance *instance, tr_slice id, const tr_state_out *out); /* timer.c */
 int tr_sleepers_save(tr_script *script, const tr_state_out *out);
+int tr_sleeper_save(tr_script *script, tr_slice id, const tr_state_out *out);
 void tr_sleepers_wake(tr_instance *instance); /* it has been made: they are its own now */
 void tr_sleepers_return(tr_instance *instance); /* it could not take up its state: its timers wait with that */
 void tr_sleepers_remove(tr_script *script, tr_slice id);
@@ -488,10 +501,12 @@ struct tr_lua_turn { /* pooled with its coroutine */
   tr_definition *def; /* the code it began with */
   tr_meter meter;
   uint64_t sent;      /* messages */
+  size_t held;        /* bytes of the bodies among them that it has not let go of: until it waits or ends */
   uint64_t wait;      /* number of the wait it is in */
   tr_call *call;
   tr_link futures;    /* that it made */
   tr_timer timer;
+  tr_looked *looked;  /* look.c: what it asked for; NULL: nothing */
   void *fetch;        /* http.c: a request that it waits for; NULL: none */
   void *program;      /* exec.c: that it waits for, until when, and when it looks again; NULL: none */
   tr_time program_until, program_look;

@@ -38,17 +38,11 @@ static void set_text(lua_State *L, const char *name, tr_slice text) {
   lua_setfield(L, -2, name);
 }
 
-typedef struct build_call { letter *letter; tr_body body; } build_call;
-
 static int build_body(lua_State *L, void *ud) {
-  build_call *call = ud;
-  const letter *it = call->letter;
+  const letter *it = ud;
   const tr_msg *msg = it->msg;
-  tr_script *script = tr_script_of(L);
   tr_error error;
   tr_error_init(&error);
-  tr_push_ref(L, script->slots_ref);
-  int slots = lua_gettop(L);
   lua_createtable(L, 0, 6);
   set_text(L, "reason", tr_slice_of(tr_error_name(it->code)));
   set_text(L, "error", tr_slice_of(it->text));
@@ -61,8 +55,6 @@ static int build_body(lua_State *L, void *ud) {
   }
   /* A body that cannot be read is left out: it may be why the letter died. */
   if (tr_body_push(L, &msg->body, true, &error) == 0) lua_setfield(L, -2, "body");
-  call->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = tr_slot_new(L, &script->slots, slots) };
-  script->slots.next[call->body.slot] |= TR_SLOT_NULLS; /* it may have some */
   return 0;
 }
 
@@ -71,15 +63,18 @@ static int build_body(lua_State *L, void *ud) {
 static void publish(tr_script *script, letter *it) {
   tr_core *core = script->core;
   tr_names *names = tr_core_names(core);
-  build_call call = { it, { .kind = TR_BODY_NONE } };
   tr_msg *msg = tr_msg_new(core, TR_MSG_EVENT);
   if (!msg) return;
   msg->troupe_peer = true;
   msg->target_type = tr_name_ref(script->letter_topic);
   msg->target_key = tr_name_new(names, TR_SLICE_LITERAL("default"));
   msg->type = tr_name_new(names, TR_SLICE_LITERAL("DeadLetter"));
-  bool whole = msg->target_key && msg->type && tr_script_protect(script, build_body, &call, NULL) == 0;
-  msg->body = call.body;
+  uint32_t slot;
+  bool whole = msg->target_key && msg->type && tr_slot_make(script, build_body, it, &slot, NULL) == 0;
+  if (whole) {
+    script->slots.next[slot] |= TR_SLOT_NULLS; /* it may have some */
+    msg->body = (tr_body){ .kind = TR_BODY_SLOT, .slot = slot };
+  }
   if (whole) tr_core_post(core, msg);
   else tr_msg_unref(msg);
 }

@@ -56,6 +56,25 @@ static int fs_write(lua_State *L) {
   return 0;
 }
 
+static int fs_stat(lua_State *L) {
+  const tr_script_outside *outside = outside_of(L);
+  tr_script_stat found;
+  tr_error error;
+  tr_error_init(&error);
+  tr_meter_charge(L, 1000);
+  if (outside->stat(outside->ud, text_at(L, 1), &found, &error)) tr_fail_raise_error(L, &error);
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, found.file ? "file" : found.folder ? "folder" : "other");
+  lua_setfield(L, -2, "kind");
+  lua_pushinteger(L, (lua_Integer)found.size);
+  lua_setfield(L, -2, "size");
+  lua_pushnumber(L, found.modified);
+  lua_setfield(L, -2, "modified");
+  lua_pushinteger(L, (lua_Integer)found.inode);
+  lua_setfield(L, -2, "inode");
+  return 1;
+}
+
 /* Sorted: the order of a folder means nothing. */
 static int fs_list(lua_State *L) {
   tr_buf *names;
@@ -85,7 +104,7 @@ static int env(lua_State *L) {
 }
 
 void tr_outside_install(lua_State *L, int env_at) {
-  static const luaL_Reg functions[] = { { "read", fs_read }, { "write", fs_write }, { NULL, NULL } };
+  static const luaL_Reg functions[] = { { "read", fs_read }, { "write", fs_write }, { "stat", fs_stat }, { NULL, NULL } };
   luaL_newlib(L, functions);
   lua_getfield(L, env_at, "table");
   lua_getfield(L, -1, "sort");

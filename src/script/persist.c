@@ -244,6 +244,26 @@ int tr_script_save(tr_script *script, const tr_state_out *out) {
   return rc ? rc : tr_sleepers_save(script, out);
 }
 
+/* What it costs does not depend on how many others there are; but where nobody knows which parts it has. */
+int tr_script_save_one(tr_script *script, tr_slice id, const tr_state_out *out) {
+  tr_agent_id parsed;
+  const tr_slice none = { NULL, 0 };
+  if (tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, NULL)) return TR_EINVALID;
+  tr_script_class *class_ = tr_script_class_find(script, parsed.type);
+  const tr_saved *saved = tr_saved_find(script, id);
+  if (!class_) return tr_script_save(script, out);
+  int rc = saved ? out->record(out->ud, "state", id, none, saved->version, tr_saved_bytes(saved)) : 0;
+  const tr_agent *agent = is_kept(class_) ? tr_class_find(class_->core_class, parsed.key) : NULL;
+  tr_instance *instance = agent ? agent->user : NULL;
+  if (!rc && instance && instance->has_self) rc = save_instance(class_->script, instance, out);
+  for (size_t i = 0; !rc && i < class_->def->shard_count; i++) {
+    tr_slice part = tr_slice_of(class_->def->shards[i].text);
+    saved = tr_shard_find(script, id, part);
+    if (saved) rc = out->record(out->ud, "state", id, part, saved->version, tr_saved_bytes(saved));
+  }
+  return rc ? rc : tr_sleeper_save(script, id, out);
+}
+
 int tr_script_save_requeued(tr_script *script, const tr_state_out *out) {
   int rc = 0;
   for (tr_link *link = script->classes.next; link != &script->classes && !rc; link = link->next) {

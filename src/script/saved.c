@@ -6,6 +6,7 @@
  * version of the code. It is taken up by the instance's INIT turn (turn.c) and forgotten only when that went well, so
  * a state that cannot be read is still there for better code. */
 #include "codec/native.h"
+#include "core/id.h"
 #include "script/internal.h"
 
 typedef struct save_call { tr_instance *instance; tr_buf *out; tr_error *error; } save_call;
@@ -127,4 +128,14 @@ void tr_saved_fini(tr_script *script) {
 size_t tr_script_saved_count(const tr_script *script) { return script->saved.count; }
 size_t tr_script_saved_bytes(const tr_script *script) { return script->saved_bytes; }
 
-void tr_script_forget(tr_script *script, tr_slice id) { tr_saved_remove(script, id); }
+/* What is in memory needs its parts until it leaves, and takes its timers along. */
+void tr_script_forget(tr_script *script, tr_slice id) {
+  tr_agent_id parsed;
+  tr_saved_remove(script, id);
+  if (tr_agent_id_parse(id, TR_SLICE_LITERAL("default"), &parsed, NULL)) return;
+  const tr_script_class *class_ = tr_script_class_find(script, parsed.type);
+  const tr_agent *agent = class_ ? tr_class_find(class_->core_class, parsed.key) : NULL;
+  if (agent && agent->user) return;
+  if (class_) tr_shards_forget(script, id, class_->def);
+  tr_sleepers_remove(script, id);
+}

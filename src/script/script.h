@@ -64,6 +64,7 @@ typedef struct tr_script_luv {
   bool (*alive)(void *handle); /* would a loop run on for it? */
   bool (*ends)(void *handle);  /* it is closing already */
 } tr_script_luv;
+typedef struct tr_script_stat { bool file, folder; uint64_t size, inode; double modified; } tr_script_stat; /* seconds since 1970 */
 typedef struct tr_script_result { int status, signal; tr_slice out, err; } tr_script_result;
 /* What lies outside of the runtime, as far as its scripts have the right to it; may be called from any isolate's thread. err: TR_EPERMISSION
  * naming the right, TR_EINVALID, TR_ENOT_FOUND, TR_ETOO_LARGE, TR_EIO, TR_EMEMORY. */
@@ -71,6 +72,7 @@ typedef struct tr_script_outside {
   int (*read)(void *ud, tr_slice path, tr_buf *out, tr_error *error);
   int (*write)(void *ud, tr_slice path, tr_slice text, tr_error *error); /* all of it, or nothing */
   int (*list)(void *ud, tr_slice path, tr_buf *out, tr_error *error);    /* names, a zero behind each; of folders with a slash */
+  int (*stat)(void *ud, tr_slice path, tr_script_stat *out, tr_error *error); /* of a link below what was granted: neither */
   int (*env)(void *ud, tr_slice name, tr_buf *out, tr_error *error);     /* TR_ENOT_FOUND without a text: it is not set */
   int (*start)(void *ud, const tr_script_exec *asked, void **program, tr_error *error); /* also TR_EOVERLOADED */
   int (*look)(void *ud, void *program, tr_script_result *result, tr_error *error); /* 1: it has ended; 0: not yet */
@@ -114,6 +116,25 @@ typedef struct tr_script_options {
 tr_script *tr_script_new(const tr_script_options *options, tr_error *error); /* also hands its body ops to the core */
 /* Before tr_core_free: its classes leave the core, and the names that it holds are given back. */
 void tr_script_free(tr_script *script);
+
+/* The time, and random numbers: what scripts learn that is in no message (look.c). */
+typedef enum tr_look_kind { TR_LOOK_TIME, TR_LOOK_NOW, TR_LOOK_CPU, TR_LOOK_SEED, TR_LOOK_KINDS } tr_look_kind;
+typedef struct tr_look {
+  tr_look_kind kind; /* os.time and os.date, seconds since 1970; ctx:now, µs; os.clock, µs; where a turn's random numbers begin */
+  const tr_turn *turn; /* NULL: no turn asks, or they are not asked for */
+  uint64_t nth;      /* of this kind in this turn, from 0 */
+  uint64_t change;   /* from 1; 0: the value is that of the one before */
+  int64_t value;     /* how it is really */
+  void **kept;       /* the turn's, for fn alone; NULL at first */
+} tr_look;
+typedef struct tr_looks {
+  int64_t (*fn)(void *ud, const tr_look *look); /* what it is to be; in the script's thread. NULL: nobody is asked */
+  void *ud;
+  bool turns;        /* turn by turn, and random numbers too: each turn has its own, files that are loaded draw from `seed` */
+  uint64_t seed;
+} tr_looks;
+/* Before anything is loaded, and once. err: TR_EMEMORY. */
+int tr_script_set_looks(tr_script *script, const tr_looks *looks, tr_error *error);
 
 /* Run the core inside Lua's protection: tr_core_step under one lua_pcall; out of memory fails only the served turn. */
 int tr_script_step(tr_script *script, tr_time now, unsigned turns);
@@ -198,6 +219,8 @@ typedef struct tr_state_out {
   void *ud;
 } tr_state_out;
 int tr_script_save(tr_script *script, const tr_state_out *out); /* what out returned */
+/* All of one instance, in memory or not; out->wanted is true for it alone. */
+int tr_script_save_one(tr_script *script, tr_slice id, const tr_state_out *out);
 /* The end of a runtime: what is at work and can be begun again, as it was before; then every instance at the moment when it leaves
  * memory, until `out` is NULL. What is left after that is for tr_script_save, which leaves out what was stored. */
 int tr_script_save_requeued(tr_script *script, const tr_state_out *out);

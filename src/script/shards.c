@@ -36,6 +36,8 @@ static const tr_saved *find(tr_script *script, tr_slice id, tr_slice name) {
   return id.n + name.n + 2 < sizeof key ? tr_saved_find(script, key_of(id, name, key)) : NULL;
 }
 
+const tr_saved *tr_shard_find(tr_script *script, tr_slice id, tr_slice name) { return find(script, id, name); }
+
 static void forget(tr_script *script, tr_slice id, tr_slice name) {
   shard_key key;
   if (id.n + name.n + 2 < sizeof key) tr_saved_remove(script, key_of(id, name, key));

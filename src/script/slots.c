@@ -38,6 +38,31 @@ uint32_t tr_slot_new(lua_State *L, tr_slots *slots, int table) {
   return slot;
 }
 
+typedef struct make_call { tr_script *script; int (*push)(lua_State *L, void *ud); void *ud; uint32_t parcel, slot; } make_call;
+
+static int make_main(lua_State *L, void *ud) {
+  make_call *call = ud;
+  tr_script *script = call->script;
+  tr_push_ref(L, script->slots_ref);
+  int slots = lua_gettop(L);
+  script->owner = call->parcel;
+  int rc = call->push(L, call->ud);
+  script->owner = script->base_owner; /* the table of slots is everybody's */
+  if (!rc) call->slot = tr_slot_new(L, &script->slots, slots);
+  return rc;
+}
+
+int tr_slot_make(tr_script *script, int (*push)(lua_State *L, void *ud), void *ud, uint32_t *slot, tr_error *error) {
+  uint32_t owner = script->owner;
+  make_call call = { script, push, ud, tr_parcel_begin(script), 0 };
+  int rc = tr_script_protect(script, make_main, &call, error);
+  script->owner = owner;
+  uint32_t parcel = tr_parcel_end(script, call.parcel);
+  *slot = rc ? 0 : call.slot;
+  if (*slot) script->slots.next[*slot] |= parcel << TR_SLOT_PARCEL;
+  return rc;
+}
+
 void tr_slot_free(tr_script *script, tr_slots *slots, int table_ref, uint32_t slot) {
   lua_State *L = script->L;
   if (!lua_checkstack(L, 2)) return; /* the value stays until the end: better than a crash */
@@ -118,6 +143,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   tr_script *script = tr_script_of(L);
   int type = lua_type(L, at);
   *body = (tr_body){ .kind = TR_BODY_NONE };
+  with->made = 0;
   if (type <= LUA_TNIL) return 0;
   tr_copy copy;
   begin_copy(&copy, root, error);
@@ -131,6 +157,7 @@ int tr_body_from_with(lua_State *L, int at, int table, const char *root, tr_body
   parcel = tr_parcel_end(script, parcel);
   size_t made = parcel ? script->accounts[parcel].used : 0;
   if (made >= BODY_FREE && L == script->active) tr_meter_charge(L, made / 16); /* or a few lines send gigabytes, which are the receivers' */
+  with->made = made;
   with->pending = copy.pending;
   with->held = copy.held;
   if (rc || (type != LUA_TTABLE && simple_body(L, body))) return rc;
@@ -219,26 +246,24 @@ static void release(void *ud, uint32_t slot) {
   tr_slot_free(script, &script->slots, script->slots_ref, slot);
 }
 
-typedef struct copy_call { tr_script *script; uint32_t slot, result; } copy_call;
+typedef struct copy_call { tr_script *script; uint32_t slot; } copy_call;
 
 static int copy_slot(lua_State *L, void *ud) {
-  copy_call *call = ud;
-  tr_script *script = call->script;
+  const copy_call *call = ud;
   tr_error error;
   tr_error_init(&error);
-  tr_push_ref(L, script->slots_ref);
+  tr_push_ref(L, call->script->slots_ref);
   lua_rawgeti(L, -1, call->slot);
-  int rc = copy_trusted(L, true, &error);
-  if (rc) return rc;
-  call->result = tr_slot_new(L, &script->slots, lua_gettop(L) - 1);
-  script->slots.next[call->result] = script->slots.next[call->slot] & TR_SLOT_NULLS;
-  return 0;
+  return copy_trusted(L, true, &error);
 }
 
 static uint32_t copy_body(void *ud, uint32_t slot) {
-  copy_call call = { ud, slot, 0 };
-  tr_script_protect(ud, copy_slot, &call, NULL);
-  return call.result;
+  tr_script *script = ud;
+  copy_call call = { script, slot };
+  uint32_t made;
+  if (tr_slot_make(script, copy_slot, &call, &made, NULL)) return 0;
+  script->slots.next[made] |= script->slots.next[slot] & TR_SLOT_NULLS;
+  return made;
 }
 
 /* Text and bytes are the value itself, where it is a string. */

@@ -249,6 +249,11 @@ int tr_sleepers_save(tr_script *script, const tr_state_out *out) {
   return rc;
 }
 
+int tr_sleeper_save(tr_script *script, tr_slice id, const tr_state_out *out) {
+  const tr_sleeper *sleeper = script->sleepers.count ? tr_map_get(&script->sleepers, id) : NULL;
+  return sleeper ? save_list(&sleeper->timers, id, out) : 0;
+}
+
 void tr_sleepers_wake(tr_instance *instance) {
   char id[2 * 4096 + 2];
   tr_script *script = tr_script_home(instance->class_->script);
@@ -323,7 +328,10 @@ static int64_t number(const tr_value *map, const char *key) {
   return value;
 }
 
-static tr_time bounded(int64_t time) { return time > TR_SECONDS(2e9) ? TR_SECONDS(2e9) : time; }
+static tr_time bounded(int64_t time) {
+  const tr_time most = TR_SECONDS(2e9);
+  return time > most ? most : time < -most ? -most : time;
+}
 
 /* Those that the instance, or the sleeper, has with this number or as this declared timer. */
 static void replace(tr_link *list, const script_timer *by) {
@@ -376,7 +384,7 @@ int tr_script_timer_restore(tr_script *script, tr_slice id, tr_slice bytes, tr_t
   if (agent && agent->user) { /* it is in memory already */
     tr_instance *instance = agent->user;
     tr_sleepers_wake(instance);
-    replace(&instance->more->timers, TR_CONTAINER(instance->more->timers.prev, script_timer, link));
+    if (!tr_list_empty(&instance->more->timers)) replace(&instance->more->timers, TR_CONTAINER(instance->more->timers.prev, script_timer, link));
   }
   return 0;
 }

@@ -23,7 +23,7 @@ static tr_lua_turn *open_turn(lua_State *L, tr_turn *turn, tr_instance *instance
   lt->def->refs++;
   tr_meter_begin(&lt->meter, lt->def, lt->co, &lt->error);
   lt->began = tr_core_now(script->core);
-  lt->sent = 0;
+  lt->sent = lt->held = 0;
   lt->call = NULL;
   lt->unhandled = false;
   lt->restored = false;
@@ -45,6 +45,7 @@ static void close_turn(tr_lua_turn *lt) {
   lt->call = NULL;
   if (lt->program) tr_exec_stop(lt);
   if (lt->fetch) tr_http_stop(lt);
+  if (lt->looked) tr_looked_free(script, lt);
   if (lt->received) tr_msg_unref(lt->received);
   if (lt->kept) tr_requeue_end(lt);
   if (lt->reply.kind != TR_BODY_NONE) tr_body_release(script->core, &lt->reply);
@@ -211,6 +212,7 @@ static TR_INLINE int go_on(lua_State *L, tr_lua_turn *lt, int nargs) {
   if (older) dress(L, lt, lt->instance->def);
   tr_pause pause = script->pause;
   tr_meter_pause(&lt->meter, pause == TR_PAUSE_SLICE);
+  if (pause != TR_PAUSE_SLICE) lt->held = 0;
   if (lt->def->program && pause != TR_PAUSE_SLICE) lt->meter.used = 0; /* it goes on for ever */
   script->memory_hard = SIZE_MAX;
   script->active = NULL;

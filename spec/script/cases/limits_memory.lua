@@ -51,6 +51,15 @@ local giver = { type = "giver", limits = { memory = "300K" }, on = {
     end
     return "given"
   end,
+  Burst = function(_, m, ctx)
+    local good, last = 0, nil
+    for i = 1, m.n do
+      local ok, e = pcall(ctx.send, ctx, "rich", "Keep", { i, { "a", "b", i }, { x = i } })
+      good, last = good + (ok and 1 or 0), e or last
+      if m.wait and i % 50 == 0 then ctx:sleep(0) end
+    end
+    return { good, tostring(last) }
+  end,
 } }
 local rich = { type = "rich", state = { list = {} }, on = { Keep = keeper.on.Keep } }
 
@@ -72,6 +81,11 @@ return { a, keeper, giver, rich, function(ctx)
   -- What a receiver keeps is the receiver's.
   assert(ctx:call("giver", "Give", { n = 20000, to = "rich" }) == "given")
   assert(ctx:call("giver", "Give", { n = 10, to = "rich" }) == "given")
+  -- But what one turn sends is held until that waits or ends.
+  local sent = ctx:call("giver", "Burst", { n = 5000 })
+  assert(sent[1] > 100 and sent[1] < 4000, sent[1])
+  assert(sent[2] == "limit_exceeded: what the turn has sent since its last wait has more than 300 KB (limits.memory; ctx:sleep(0) lets it go)", sent[2])
+  assert(ctx:call("giver", "Burst", { n = 5000, wait = true })[1] == 5000)
   local ok, e
   for i = 1, 10000 do
     ok, e = ctx:pcall("keeper", "Keep", { i, { "a", "b", i }, { x = i } })

@@ -1,0 +1,130 @@
+---@meta troupe.testing
+-- Annotations of `require "troupe.testing"` for lua-language-server: see meta.lua.
+
+---@class troupe.testing
+local testing = {}
+
+---What a test is made of: files and tables of agents in order, and these.
+---@class troupe.test_options
+---@field [integer] string|troupe.agent|(troupe.agent|troupe.main)[]
+---@field seed integer? the same seed gives the same run (1)
+---@field allow string[]? rights of the files
+---@field log (fun(level: string, event: string, text: string))?
+
+---@param options troupe.test_options
+---@return troupe.test
+function testing.new(options) end
+
+---@class troupe.weather
+---@field delay number[]? seconds that a packet takes: { least, most }
+---@field cut integer? one of so many packets breaks its connection; 0: none
+---@field piece integer? bytes come in pieces of at most so many; 0: as they were sent
+
+---@class troupe.network_options: troupe.weather
+---@field seed integer? (1)
+
+---@param options? troupe.network_options
+---@return troupe.network
+function testing.network(options) end
+
+---@class troupe.sent: troupe.message
+---@field time number seconds since the test began
+
+---Agents under test, in virtual time.
+---@class troupe.test
+local t = {}
+---@param what string|troupe.agent|(troupe.agent|troupe.main)[]
+function t:load(what) end
+---@return number seconds since the test began
+function t:now() end
+---Does all that can be done without time passing.
+function t:run() end
+---@param seconds number
+function t:advance(seconds) end
+---@param topic string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:publish(topic, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+function t:send(agent, type, body, opts) end
+---@param agent string
+---@param type string
+---@param body? troupe.body
+---@param opts? troupe.options
+---@return any body, string type
+function t:call(agent, type, body, opts) end
+---@param target string an agent or a topic; a type alone: any key of it
+---@return troupe.sent[]
+function t:sent(target) end
+---@param id string
+---@return table?
+function t:state(id) end
+---@param text string
+---@return { level: string, event: string, text: string }?
+function t:logged(text) end
+---@param type string
+---@param answers table<string, troupe.handler|any> a function, or what is answered
+function t:mock(type, answers) end
+---@param target string
+---@param type string "*": any
+---@param code string
+---@param n? integer
+function t:fail(target, type, code, n) end
+---@param code string
+---@param f function
+---@return troupe.error
+function t:raises(code, f, ...) end
+---@param what? string|troupe.reload
+---@return integer count
+function t:reload(what) end
+---Does all that this node alone can do now.
+function t:work() end
+function t:close() end
+
+---@class troupe.host_options: troupe.test_options
+---@field joins (string|string[])? hosts that it is a worker of
+
+---Hosts and workers in one process, without sockets, in virtual time; the same seed gives the same run.
+---@class troupe.network
+local net = {}
+---@param name string
+---@param options? troupe.host_options
+---@return troupe.test
+function net:host(name, options) end
+---@param name string
+---@param hosts string|string[]
+---@param options? troupe.test_options
+---@return troupe.test
+function net:worker(name, hosts, options) end
+---@param node troupe.test|string
+function net:crash(node) end
+---@param node troupe.test|string
+---@return troupe.test
+function net:restart(node) end
+---@param node troupe.test|string
+---@param host string
+function net:cut(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:stall(node, host) end
+---@param node troupe.test|string
+---@param host string
+function net:heal(node, host) end
+---@param options troupe.weather
+function net:weather(options) end
+---@return boolean
+function net:joined() end
+---@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
+function net:stats() end
+function net:run() end
+---@param seconds number
+function net:advance(seconds) end
+---@return number
+function net:now() end
+function net:close() end
+
+return testing
