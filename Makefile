@@ -213,6 +213,12 @@ $(BUILD)/troupe.1: $(BUILD)/troupe spec/tools/man.lua
 	$(call say,GEN)
 	$(Q)lua5.4 spec/tools/man.lua $(BUILD)/troupe $(VERSION) > $@
 
+# The pages of the manual that are made of the sources. They are kept: a spec says when they are behind.
+.PHONY: docs
+docs: $(BUILD)/troupe ## write docs/reference: the Lua API, the C API, the program
+	@mkdir -p docs/reference
+	@for page in lua c program; do lua5.4 spec/tools/manual.lua $$page $(BUILD)/troupe > docs/reference/$$page.md || exit 1; done
+
 include spec/spec.mk
 -include bench/bench.mk
 .SECONDARY:

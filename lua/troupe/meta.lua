@@ -178,18 +178,22 @@ function ctx:stream(agent, type, body, opts) end
 ---@return boolean reaches whether it goes to anybody
 function ctx:yield(part) end
 
+---An agent to call by method; nothing is sent yet.
 ---@param id string
 ---@param opts? { host: string } stays bound to the host at that address
 ---@return troupe.proxy
 function ctx:agent(id, opts) end
 
+---Those of the agent's type, in the forms that subscribe takes; with `id` where it was made by that.
 ---@return (string|troupe.subscription)[]
 function ctx:subscriptions() end
 
+---Hear a topic from now on.
 ---@param topic string|troupe.subscription
 ---@return integer id
 function ctx:subscribe(topic) end
 
+---Of what ctx:subscribe gave.
 ---@param id integer
 function ctx:unsubscribe(id) end
 
@@ -198,24 +202,29 @@ function ctx:unsubscribe(id) end
 ---@return any body, string type, string? sender nothing when none came
 function ctx:receive(seconds) end
 
+---The runtime's clock, which only goes forward.
 ---@return number seconds
 function ctx:now() end
 
+---Waits; other agents work meanwhile.
 ---@param seconds number 0 lets what the turn has sent go out
 function ctx:sleep(seconds) end
 
+---A message to itself, once.
 ---@param seconds number
 ---@param type string
 ---@param body? troupe.body
 ---@return integer id
 function ctx:after(seconds, type, body) end
 
+---A message to itself, again and again; missed ones are merged.
 ---@param seconds number
 ---@param type string
 ---@param body? troupe.body
 ---@return integer id
 function ctx:every(seconds, type, body) end
 
+---Ends a timer.
 ---@param id integer of a timer
 ---@return boolean found whether there was one
 function ctx:cancel(id) end
@@ -225,10 +234,12 @@ function ctx:cancel(id) end
 ---@return fun(...)
 function ctx:callback(type) end
 
+---Gives an agent a process of its own (with the right `launch`).
 ---@param options troupe.launch_options
 ---@return troupe.proxy
 function ctx:launch(options) end
 
+---A line in the log, with fields behind it.
 ---@param level "error"|"warn"|"info"|"debug"
 ---@param text string
 ---@param fields? table<string, string|number|boolean>
@@ -242,23 +253,31 @@ function ctx:stop(proxy) end
 ---@param status integer
 function ctx:exit(status) end
 
+---A call that is under way.
 ---@class troupe.future
 local future = {}
+---Waits for the answer; raises its error.
 ---@return any body, string type
 function future:await() end
+---Gives the call up.
 function future:cancel() end
+---Whether await would wait.
 ---@return boolean
 function future:done() end
 
+---The parts of an answer, as they come: call it for the next, or loop over it.
 ---@class troupe.stream
 ---@operator call: any
 local stream = {}
 ---The answer, when all parts were given.
 ---@return any body, string type
 function stream:result() end
+---Whether the answer is there.
 ---@return boolean
 function stream:done() end
+---Gives the call up, if it is still under way.
 function stream:close() end
+---The same.
 function stream:cancel() end
 
 ---An agent to call by method: `proxy:Type(body)` runs at once and gives a placeholder.
@@ -271,8 +290,10 @@ function stream:cancel() end
 
 -- the library ---------------------------------------------------------------------------------------------------------------------
 
+---`null` of JSON: in arrays, and where an agent has `nulls = "keep"`.
 ---@class troupe.null
 
+---Text that is none: any bytes.
 ---@class troupe.bytes
 ---@operator len: integer
 
@@ -286,6 +307,7 @@ function stream:cancel() end
 
 ---@class troupe.token
 local token = {}
+---Gives up all calls that were made with it.
 function token:cancel() end
 
 ---@class troupe.json values as JSON text, and back
@@ -312,19 +334,23 @@ function token:cancel() end
 ---@field version string
 troupe = {}
 
+---Marks a table as an array: an empty one is `[]` then.
 ---@generic T: table
 ---@param list T
 ---@return T the same, an array also when it is empty
 function troupe.array(list) end
 
+---A body, or a part of one, that is no text.
 ---@param text string
 ---@return troupe.bytes
 function troupe.bytes(text) end
 
+---The two parts of "type/key"; a bare type has the key "default".
 ---@param id string
 ---@return string type, string key
 function troupe.split(id) end
 
+---Waits for a placeholder or a future; anything else is given back.
 ---@param x troupe.future|troupe.placeholder|any
 ---@return any
 function troupe.await(x) end
@@ -344,6 +370,7 @@ function troupe.any(list) end
 ---@return any
 function troupe.race(list) end
 
+---For `opts.cancel`: many calls that are given up together.
 ---@return troupe.token
 function troupe.token() end
 
@@ -432,6 +459,7 @@ function troupe.serve(server) end
 ---@field clock (fun(): number)? seconds
 ---@field log ((fun(level: string, event: string, text: string))|false)?
 
+---A runtime of the program's own.
 ---@param options? troupe.runtime_options
 ---@return troupe.runtime
 function troupe.runtime(options) end
@@ -447,24 +475,29 @@ function troupe.pool(options) end
 
 ---@class troupe.pool
 local pool = {}
+---An event for those at the host.
 ---@param topic string
 ---@param type string
 ---@param body? troupe.body
 ---@param opts? troupe.options
 function pool:publish(topic, type, body, opts) end
+---Waits for the answer; raises its error.
 ---@param agent string
 ---@param type string
 ---@param body? troupe.body
 ---@param opts? troupe.options
 ---@return any body, string type
 function pool:call(agent, type, body, opts) end
+---How many connections there are, how many have joined, how many calls are open.
 ---@return { size: integer, joined: integer, open: integer }
 function pool:stats() end
+---Ends open calls with `cancelled`, and sends what was published first.
 function pool:close() end
 
 ---@class troupe.runtime
 local rt = {}
 
+---Files, and agents (or lists of them) as tables; each all or nothing.
 ---@param ... string|troupe.agent|(troupe.agent|troupe.main)[]
 function rt:load(...) end
 
@@ -481,29 +514,35 @@ function rt:load(...) end
 ---@field within? number in so many seconds (60; of a canary: while it is one)
 ---@field drain? number turns of older code are ended after so many seconds
 
+---Takes up changed files, all or none.
 ---@param what? string|troupe.reload
 ---@return integer count
 function rt:reload(what) end
+---To whoever subscribes.
 ---@param topic string
 ---@param type string
 ---@param body? troupe.body
 ---@param opts? troupe.options
 function rt:publish(topic, type, body, opts) end
+---To one agent, no reply.
 ---@param agent string
 ---@param type string
 ---@param body? troupe.body
 ---@param opts? troupe.options
 function rt:send(agent, type, body, opts) end
+---Runs until the answer is there; raises its error.
 ---@param agent string
 ---@param type string
 ---@param body? troupe.body
 ---@param opts? troupe.options
 ---@return any body, string type
 function rt:call(agent, type, body, opts) end
+---Calls f for each event.
 ---@param topic string "home.*": all that begin so
 ---@param f fun(body: any, type: string, topic: string)
 ---@return integer id
 function rt:subscribe(topic, f) end
+---Of what rt:subscribe gave.
 ---@param id integer
 function rt:unsubscribe(id) end
 
@@ -516,50 +555,69 @@ function rt:unsubscribe(id) end
 ---@field id string
 ---@field body any
 
+---Lets f see every message before anybody gets it: what it returns goes on, nil drops it. Without f: no more.
 ---@param f? fun(message: troupe.message): troupe.message?
 function rt:intercept(f) end
+---How many messages the interceptor has dropped.
 ---@return integer
 function rt:dropped() end
+---Reads and writes bodies of a message type ("*": any) in a content type.
 ---@param options { type: string?, content_type: string, encode: fun(body: any): string, decode: fun(bytes: string): any }
 function rt:serializer(options) end
+---Message types from a descriptor set.
 ---@param path string
 function rt:protobuf(path) end
+---Makes the instance, if it is not there, and waits for its `init`; `self` of an agent given as a table.
 ---@param id string
 ---@return string id, table? self
 function rt:get(id) end
+---An instance that is ready-made, of an agent type that was loaded as a table.
 ---@param id string
 ---@param instance table
 function rt:put(id, instance) end
+---The instances in memory.
 ---@return { id: string, type: string, key: string, state: string, mailbox: integer, turns: integer }[]
 function rt:agents() end
+---What is known of an agent's type.
 ---@param id string
 ---@return table
 function rt:metadata(id) end
+---Moves a live instance into a process of its own, or to a runtime that listens there.
 ---@param id string
 ---@param options? { host: string?, launch: boolean?, lazy: boolean? }
 function rt:to_dist(id, options) end
+---Be a host: others join there.
 ---@param address string
 ---@return string address
 function rt:listen(address) end
+---Be a worker of the host there; joining goes on while the runtime works.
 ---@param address string
 function rt:connect(address) end
+---Certificates, tokens, rights and keys; before the doors that need them.
 ---@param options? troupe.security nil: the same files again
 function rt:secure(options) end
+---Works until rt:stop or ctx:exit, or until nothing can happen any more.
 ---@param options? { until_signal: boolean? }
 ---@return integer status
 function rt:run(options) end
+---Works until nothing is under way (30 s at most: then `timeout`).
 ---@param seconds? number
 function rt:run_until_idle(seconds) end
+---Does what is due, for about so long; never waits.
 ---@param seconds? number
 ---@return boolean more
 function rt:poll(seconds) end
+---Ends in good order; rt:run then returns.
 ---@param drain? number seconds
 function rt:stop(drain) end
+---Ends at once.
 function rt:close() end
+---The states of all agents, into a file or as bytes.
 ---@param path? string
 ---@param options? { only: string[]? }
 ---@return string|integer bytes_or_failed, integer? failed
 function rt:save(path, options) end
+---What rt:save has saved.
 ---@param what string bytes, or a path
 ---@param options? { only: string[]? }
 ---@return integer failed

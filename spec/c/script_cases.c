@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Runs the Lua programs of spec/script/cases (and of spec/script/alone), each of which asserts what it expects and returns 0; and loads the
+ * Runs the Lua programs of spec/script/cases, each of which asserts what it expects and returns 0; and loads the
  * files of spec/script/bad, each of which must be refused with the text that its first line says:  --! text  ("FILE"
  * stands for the path). A case may say what must be in the log:  --? text */
 #include <stdio.h>
@@ -39,14 +39,6 @@ static void run_case(const char *path, void *ud) {
 }
 
 CHECK_CASE(script_programs) { check_each_file("spec/script/cases", ".lua", run_case, NULL); }
-
-CHECK_CASE(script_that_lacks_stack_for_a_copy_pays_for_what_comes_next) {
-#ifdef TR_HOSTILE
-  check_skip("a copy needs so little of the stack at once that it never lacks it");
-#else
-  run_case("spec/script/alone/account.lua", NULL);
-#endif
-}
 
 static void refuse_file(const char *path, void *ud) {
   host h = { 0 };

@@ -69,12 +69,35 @@ CHECK_CASE(a_console_evaluates_in_the_agent) {
   CHECK(strstr(text, "\"traceback\":\"stack traceback:"));
   CHECK_STR(evaluate(&h, "1", "ctx:call('a/2', 'Echo', { x = 1 })"), "{\"values\":[\"{ x = 1 }\",\"\\\"Echo\\\"\"]}");
   CHECK(strstr(evaluate(&h, "1", "while true do pcall(function() while true do end end) end"), "limit_exceeded: a/1, console: console:1: more than 1000000"));
+  CHECK(strstr(evaluate(&h, "1", "string.pack('c200000000', 'x')"), "\"error\":\"limit_exceeded: a/1, console: more than 65536 KB of memory (limits.memory;"));
   CHECK_STR(evaluate(&h, "1", ""), "{\"values\":[]}");
   host_call(&h, "a/1", "Fail", NULL);
   tr_script_agent about;
   CHECK(tr_script_agent_about(find(&h, "a", "1"), &about));
   CHECK_INT(about.failures, ==, 1); /* what was typed wrongly does not count */
   CHECK_STR(about.failed, "handler_error: a.lua:5: no");
+  host_close(&h);
+}
+
+CHECK_CASE(a_console_that_goes_away_ends_what_computes_for_it) {
+  host h = { 0 };
+  reply r = { .h = &h };
+  tr_error error;
+  tr_error_init(&error);
+  begin(&h);
+  tr_agent *agent = find(&h, "a", "1");
+  for (int waits = 0; waits < 2; waits++) {
+    tr_slice code = waits ? TR_SLICE_LITERAL("ctx:sleep(1000)") : TR_SLICE_LITERAL("while true do end");
+    tr_call *call = tr_script_visit(agent, code, TR_NEVER, on_reply, &r, &error);
+    CHECK(call != NULL);
+    for (int i = 0; i < 3; i++) tr_script_step(h.script, h.now, 1);
+    CHECK_INT(tr_agent_turn_count(agent), ==, 1);
+    tr_script_unvisit(agent, call);
+    for (int i = 0; i < 3; i++) tr_script_step(h.script, h.now, 1); /* the limits would end it after hundreds of slices */
+    CHECK_INT(tr_agent_turn_count(agent), ==, 0);
+  }
+  CHECK(!r.there);
+  CHECK_STR(evaluate(&h, "1", "self.n"), "{\"values\":[\"1\"]}");
   host_close(&h);
 }
 

@@ -1,5 +1,5 @@
--- The table of docs/lessons.md §7, row by row: scripts that try to get out, to crash their host, or to keep it for themselves. Each runs as
--- an agent of a real process, which has to answer others meanwhile.
+-- The table of docs/lessons.md §7, row by row (a spec reads it): scripts that try to get out, to crash their host, or to keep it for
+-- themselves. Each runs as an agent of a real process, which has to answer others meanwhile.
 -- luacheck: no max line length
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
@@ -57,6 +57,19 @@ local rows = {
     { "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = forever }) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)", limit },
     { "local cos = {} for i = 1, 6000 do cos[i] = coroutine.create(function() local x <close> = setmetatable({}, { __close = function() coroutine.close(cos[i + 1]) end }) coroutine.yield() end) coroutine.resume(cos[i]) end return tostring(coroutine.close(cos[1]))", "^true$" },
   },
+  ["__call"] = {
+    { "return self_calling()", limit .. ".*stack overflow within one instruction" }, { "for _ = 1, 1e6 do pcall(self_calling) end", limit .. ".*stack overflow within" },
+    { "return coroutine.wrap(function() self_calling() end)()", limit }, { "local x <close> = setmetatable({}, { __close = self_calling })", limit },
+    { "local function deep(n) return n > 0 and 1 + deep(n - 1) or self_calling() end deep(8000)", limit }, { "local function f(n) return n > 0 and 1 + f(n - 1) or 0 end return f(1e4)", "^10000$" },
+    { "local function f() return 1 + f() end while true do pcall(f) end", limit },
+  },
+  ["one instruction on long strings"] = {
+    { "local s = ('\\0'):rep(1 << 20) local t = s .. 'b' s = s .. 'a' while true do local _ = s < t end", limit }, { "local s = ('1'):rep(1 << 20) while true do local _ = s + 1 end", limit },
+    { "local s = ('\\0'):rep(1e5) local t = s .. 'b' s = s .. 'a' for _ = 1, 1e5 do local _ = 1 end while true do local _ = s < t end", limit },
+    { "local s = (' '):rep(3 << 20) while true do string.packsize(s) end", limit }, { "local s = ('1'):rep(3 << 20) while true do tonumber(s, 10) end", limit },
+    { "local function f(...) while true do local _ = select(5, ...) end end f(table.unpack({}, 1, 32000))", limit }, { "return table.unpack({}, 1, 32001)", "too many results" },
+    { "return ('x'):rep(1e5):byte(1, -1)", "string slice too long" }, { "return utf8.codepoint(('x'):rep(1e5), 1, -1)", "string slice too long" },
+  },
   ["__gc"] = { { "setmetatable({}, { __gc = forever })", "__gc is not allowed" }, { "local m = {} setmetatable({}, m) m.__gc = forever for _ = 1, 1e5 do local _ = {} end return 'fine'", "^fine$" } },
   ["pcall eats the limit"] = {
     { "for _ = 1, 50 do pcall(forever) end return 'survived'", limit }, { "while true do xpcall(forever, forever) end", limit },
@@ -74,7 +87,7 @@ local rows = {
     { "local s = 'x' while true do s = s .. s end", limit }, { "local t = {} while true do t[#t + 1] = {} end", limit }, { "local s = ('x'):rep(1 << 19) while true do local _ = s:rep(4):lower() end", limit },
     { "local s = ('x'):rep(1 << 20):rep(4) while true do local _ = s .. 'y' end", limit }, { "local s = ('x'):rep(1 << 20):rep(4) while true do local _ = s:upper() end", limit },
     { "local s = (' '):rep(1 << 20):rep(4) while true do local _ = tonumber(s) end", limit }, { "local s = ('x'):rep(1 << 20):rep(4) local t = s .. '' while true do local _ = s == t end", "" },
-    { "local s = ('x'):rep(1 << 20):rep(4) while true do local _ = utf8.len(s) end", limit }, { "while true do local _ = table.unpack(many, 1, 2e5) end", limit },
+    { "local s = ('x'):rep(1 << 20):rep(4) while true do local _ = utf8.len(s) end", limit }, { "while true do local _ = table.unpack(many, 1, 32000) end", limit },
     { "local function f(...) return f(1, ...) end f()", "" }, { "local f = function() end while true do local g = f f = function() return g end end", limit },
   },
   ["collectgarbage"] = { { "collectgarbage('stop')", "only \"count\"" }, { "collectgarbage('step', 1 << 30)", "only \"count\"" }, { "collectgarbage('generational')", "only \"count\"" } },
@@ -89,6 +102,10 @@ local rows = {
     { "return tostring(next({}, 'none'))", "handler_error" }, { "setmetatable(_G, { __index = forever }) return nothing", limit },
   },
   ["placeholders"] = { { "local after = pairs(ctx:agent('a/list'):List()) return tostring(pcall(after, 4096)) .. tostring(pcall(after, 'x'))", "^falsefalse$" } },
+  ["determinism"] = {
+    { "return tostring(pcall(os.time, { year = 1 << 60 })) .. tostring(os.setlocale) .. tostring(os.tmpname) .. tostring(os.remove) .. tostring(os.rename)", "^falsenilnilnilnil$" },
+    { "string.random = math.random math.random = nil return (load 'return math.random' or 0)() == nil and 'its own' or 'shared'", "^its own$" },
+  },
   ["floods"] = {
     { "local s, t = ('x'):rep(1 << 20), {} for i = 1, 10000 do t[i] = s end return troupe.json.encode(t)", "too_large: value: more than 4000000 values, or 256 MB of text" },
     { "local s, t = troupe.bytes(('x'):rep(1 << 20)), {} for i = 1, 10000 do t['a' .. i] = s end ctx:send('quick', 'Ping', t)", "too_large: body: more than 4000000 values, or 256 MB of text" },
@@ -113,6 +130,9 @@ local bytecode = %q
 local many = {}
 local function fill() for k = 1, 300 do many[k] = k * 7 %% 300 end end -- here: with several threads each has its own
 local made_before = coroutine.create(forever)
+local calling = {}
+local self_calling = setmetatable({}, calling)
+calling.__call = self_calling
 local on = { Fine = function() return "fine" end, List = function() return { 1 } end }
 local attacks = { %s }
 for i, attack in ipairs(attacks) do on["A" .. i] = attack.f end
@@ -132,7 +152,38 @@ return { { type = "a", limits = { instructions = 3e6, turn_ms = 150, messages = 
   end
 end }]]
 
+-- What the row of the table begins with, and where its attack is.
+local told = {
+  ["binary chunks"] = "binary chunks", ["os, io, package"] = "libraries", ["string metatable"] = "the metatable of strings", ['`("").rep'] = "string.rep", ["`table.move"] = "table.move",
+  ["`table.sort"] = "table.sort, and other ranges", ["patterns"] = "patterns", ["count hook"] = "coroutines", ["`__gc` |"] = "__gc", ["`__gc` by"] = "spec/script/cases/escapes.lua",
+  ["`coroutine.close`"] = "coroutines", ["C functions that"] = "placeholders", ["ranges from"] = "table.sort, and other ranges", ["pcall eats"] = "pcall eats the limit", ["error objects"] = "error objects",
+  ["result tables"] = "result tables", ["memory"] = "memory", ["loading takes"] = "loading", ["a `__call`"] = "__call", ["one instruction"] = "one instruction on long strings", ["collectgarbage"] = "collectgarbage",
+  ["deep recursion"] = "recursion and the parser", ["setmetatable/rawset"] = "tables of the host", ["print/log"] = "floods", ["determinism"] = "determinism", ["old Lua"] = "spec/cli/usage_spec.lua",
+  ["ephemerons"] = "not met",
+}
+
 describe("an attack by", function()
+  it("each row of the table is here", function()
+    local section = assert(process.read_file("docs/lessons.md"):match("\n## 7%. (.-)\nStrong advice"))
+    for row in section:gmatch("\n| ([^\n]+)") do
+      local where
+      for begins, name in pairs(told) do where = row:sub(1, #begins) == begins and name or where end
+      if row:sub(1, 4) ~= "hole" then assert.is_truthy(where and (rows[where] or where == "loading" or where == "not met" or process.read_file(where)), row) end
+    end
+  end)
+
+  it("loading", function()
+    local path = process.write_file(process.tmpdir() .. "/top.lua", "")
+    for text, error in pairs { ["local s = 'x' while true do s = s .. s end"] = "256 MB of memory while loading",
+      ["pcall(function() local s = 'x' while true do s = s .. s end end) while true do end"] = "256 MB of memory while loading",
+      ["local m = {} local f = setmetatable({}, m) m.__call = f f()"] = "stack overflow within one instruction .* while loading" } do
+      process.write_file(path, text)
+      local status, _, err = sh.troupe { "run", path }
+      assert.equal(1, status)
+      assert.matches("top.lua:1: .*" .. error, err)
+    end
+  end)
+
   for name, list in pairs(rows) do
     it(name, function()
       local attacks = {}

@@ -246,7 +246,29 @@ describe("a console on a live process", function()
     t:key "Up"
     t:key "Up"
     t:wait("counter/t> self:twice()", 2)
-    t:key "C-d"
+    -- Ctrl-C: the line and the statement that it goes on with; an evaluation that waits, or computes; twice: the end
+    t:key "C-c"
+    t:wait "self:twice()^C\ncounter/t>"
+    t:type "for i = 5, 6 do"
+    t:key "Enter"
+    t:wait "for i = 5, 6 do\ncounter/t>"
+    t:type "print(1)"
+    t:key "C-c"
+    t:wait "print(1)^C\ncounter/t>"
+    for i, code in ipairs { "ctx:sleep(1000)", "while true do end", "ctx:sleep(1001)" } do
+      t:type(code)
+      t:key "Enter"
+      t:wait(code .. "\n")
+      t:key "C-c"
+      t:wait("^C\ninterrupted\ncounter/t>", i)
+    end
+    t:type "6 * 7"
+    t:key "Enter"
+    t:wait "\n42\n"
+    t:key "C-c"
+    t:wait "(Ctrl-C once more, or Ctrl-D, ends it)\ncounter/t>"
+    t:key "C-c"
+    t:wait_end()
   end)
 
   it("top on a terminal is drawn anew", function()

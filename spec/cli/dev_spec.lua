@@ -95,6 +95,71 @@ describe("troupe dev", function()
     assert.matches("Greeting", kept)
   end)
 
+  it("Ctrl-C drops what is typed, ends what the prompt waits for, and twice in a row ends it; so does a closed window", function()
+    write("greeter.lua", (greeter:gsub("News = ", [[Slow = function(_, _, ctx)
+      ctx:publish("slow", "Begun")
+      local done <close> = setmetatable({}, { __close = function() print("given up") end })
+      ctx:sleep(1000)
+    end, %0]])))
+    local t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    t:wait "\ntroupe>"
+    t:type "call greeter/desk Slow"
+    t:key "Enter"
+    t:wait "slow/desk  Begun"
+    t:type "bogus"
+    t:wait "troupe> bogus"
+    t:key "C-c"
+    t:wait "troupe> bogus^C\ntroupe>"
+    t:key "C-c"
+    t:wait "troupe> ^C\n"
+    t:wait "cancelled: interrupted"
+    t:wait "given up"
+    t:type "lua greeter/desk while true do end"
+    t:key "Enter"
+    t:wait "while true do end\ntroupe>"
+    t:key "C-c"
+    t:wait "\ninterrupted\n"
+    t:key "C-c"
+    t:wait "^C\n(Ctrl-C once more, or Ctrl-D, ends it)\ntroupe>"
+    t:type 'call greeter/desk Greeting {"name": "Änne"}' -- it serves on, and asks again
+    t:key "Enter"
+    t:wait '= {"content":"hello Änne"}'
+    t:key "C-c"
+    t:wait("(Ctrl-C once more, or Ctrl-D, ends it)", 2)
+    t:key "C-c"
+    t:wait_end()
+    t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    t:wait "\ntroupe>"
+    local other = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    other:wait "\ntroupe>"
+    other:type "# another's \\n"
+    other:key "Enter"
+    other:wait "troupe> # another's \\n\ntroupe>"
+    t:key "Up" -- what the first had
+    t:wait 'troupe> call greeter/desk Greeting {"name": "Änne"}'
+    t:key "Enter"
+    t:wait '= {"content":"hello Änne"}'
+    t:release()
+    t:wait_end()
+    other:release()
+    other:wait_end()
+    assert.matches("\ncall\\040greeter/desk[^\n]+\n#\\040another's\\040\\134n\n$", process.read_file(folder .. "/troupe/dev_history"))
+  end)
+
+  it("puts a typed line away and back again, over however many rows it goes", function()
+    local t = terminal.open({ process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+    t:wait "\ntroupe>"
+    for i, more in ipairs { ("x"):rep(111), "y", "z", ("世"):rep(70) } do -- the window has 120 columns
+      t:type(more)
+      t:wait(more:sub(-3))
+      save("greeter.lua", greeter .. "--" .. i)
+      local screen = t:wait("reloaded 1 file", i)
+      local _, prompts = screen:gsub("troupe>", "")
+      assert.equal(1, prompts, screen)
+    end
+    t:wait(("reloaded 1 file\n"):rep(4) .. "troupe> xxx")
+  end)
+
   it("line by line: each command when the one before it is answered, uncoloured", function()
     local status, out, err = dev('call greeter/desk Greeting {"name":"Anna"}\nstate greeter/desk\nlua greeter/desk self.count + 1\nhelp\nbogus\ncal x\ncall\nreplay\nstate greeter/desk', "greeter.lua")
     assert.equal("", err)
@@ -118,6 +183,46 @@ describe("troupe dev", function()
     _, out = dev('call greeter/desk Greeting {"name":"A"}\npublish news News\nstate greeter/desk', "greeter.lua", "--filter", "Greet*")
     assert.matches("→ greeter/desk  Greeting", out, 1, true)
     assert.is_nil(out:find("⇒", 1, true))
+  end)
+
+  it("finds the place in long lines, among wide characters and behind words like it", function()
+    write("long.lua", "return { on = { -- " .. ("x"):rep(5000) .. [[
+
+  Wide = function(_, m) local max, s = m, "日本語\t" return max.x.y end,
+  Far = function(_, m) local s = "]] .. ("é"):rep(300) .. '" return m.p.q, "' .. ("z"):rep(200) .. [["
+  end } }]])
+    local _, out = dev("call long Wide\ncall long Far", "long.lua", "--filter", "off")
+    local before, caret = out:match("\n    2 |(   Wide = [^\n]+ max%.)x%.y end,\n      |( +)%^\n")
+    assert.equal(utf8.len(before) + 3, #caret, out)
+    before, caret = out:match('\n    3 |( …[^"]+" return m%.)p%.q, "z+…\n      |( +)%^\n')
+    assert.equal(utf8.len(before), #caret, out)
+    write("long.lua", "return {\n  世 = 1 }")
+    _, out = dev("", "long.lua")
+    assert.matches("\n    2 |   世 = 1 }\n      |   ^\n", out, 1, true)
+  end)
+
+  it("tells of each file that cannot be loaded once, and is coloured only where colours are wanted", function()
+    write("one.lua", "return {")
+    write("two.lua", "return }")
+    local p = process.troupe({ "dev", folder }, { env = env, cwd = folder })
+    p:wait_line "^error .*one.lua:1"
+    p:wait_line "^error .*two.lua:1"
+    for i = 1, 3 do
+      save("greeter.lua", greeter .. "--" .. i)
+      p:wait_line "^reloaded 1 file"
+    end
+    p:close_stdin()
+    assert.equal(0, (p:wait()))
+    local _, errors = table.concat(p:lines(), "\n"):gsub("error ", "")
+    assert.equal(2, errors)
+    for i, setting in ipairs { "A=1", "NO_COLOR=1", "TERM=dumb" } do -- tmux has a TERM of its own
+      local t = terminal.open({ "env", setting, process.program, "dev", "greeter.lua" }, { cwd = folder, env = env })
+      t:wait "loaded greeter.lua"
+      t:type "call greeter/desk Greeting {\"name\": \"A\"}"
+      t:key "Enter"
+      t:wait '= {"content":"hello A"}'
+      assert.equal(i == 1, t:coloured():find("\27[", 1, true) ~= nil)
+    end
   end)
 
   it("waits for a file that cannot be loaded, and for one that is not there yet", function()

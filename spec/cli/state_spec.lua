@@ -110,19 +110,30 @@ describe("troupe run --state", function()
     assert.equal(0, status)
   end)
 
-  it("saves the others when one cannot be saved, and says so by its status", function()
+  it("saves the others when one cannot be saved, and says so by its status; the last file that had all stays", function()
     local text = [[return { { type = "good", state = { n = 0 }, on = { Add = function(self) self.n = self.n + 1 return self.n end } },
-      { type = "bad", save = function() error("no") end, on = { X = function() return 1 end } },
+      { type = "bad", save = function() %s end, on = { X = function() return 1 end } },
       function(ctx) print((ctx:call("good", "Add"))) ctx:call("bad", "X") end }]]
-    local path = script("g.lua", text)
+    run(script("g.lua", text:format "return {}"))
+    local whole = process.read_file(state_file())
+    local path = script("g.lua", text:format 'error("no")')
     local status, _, err = run(path)
     assert.equal(1, status)
     assert.matches('agent=bad/default error="handler_error: .*no"', err)
-    local before = process.read_file(state_file())
+    assert.matches("(the old file, which has more, is " .. state_file() .. ".1)", err, 1, true)
     local _, out, again = run(path)
-    assert.equal("2\n", out)
+    assert.equal("3\n", out)
     assert.matches("it was not saved", again)
-    assert.matches("(the old file is " .. state_file() .. ".1)", again, 1, true)
+    assert.equal(whole, process.read_file(state_file() .. ".1"))
+  end)
+
+  it("keeps the file where not all of it could be taken up", function()
+    local text = [[return { { type = "slow", timers = { Tick = 3600 }, on = { Tick = function() end, Go = function(_, _, ctx) ctx:sleep(3600) end } },
+      function(ctx) for _ = 1, 3 do ctx:send("slow", "Go") end ctx:sleep(0.05) ctx:exit(0) end }]]
+    sh.troupe { "run", "--drain", "0", "--state", state_file(), script("s.lua", text) }
+    local before = process.read_file(state_file())
+    local _, _, err = run(script("c.lua", counter:format("1", ""))) -- a slip
+    assert.matches('restore.failed agent=slow/default record=mail error="not_found: no agent type', err, 1, true)
     assert.equal(before, process.read_file(state_file() .. ".1"))
   end)
 

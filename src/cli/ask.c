@@ -284,7 +284,7 @@ static int run_ask(const cli_verb *verb, cli_args *args, void (*go)(cli_ask *ask
       ask.deadline = ask.begin + timeout;
       tr_timer_start(tr_core_timers(core), &ask.timer, ask.deadline, on_deadline);
     }
-    tr_runtime_on_stop(ask.rt, on_stop, &ask);
+    tr_runtime_on_stop(ask.rt, on_stop, NULL, &ask);
     if (tr_runtime_connect(ask.rt, host ? host : CLI_DEFAULT_ADDRESS, go == go_subscribe, 0, on_uplink, &ask, &ask.uplink))
       rc = cli_fail(CLI_USAGE, verb->name, "--host: %s", troupe_error(ask.rt));
     else rc = troupe_run(ask.rt);

@@ -71,6 +71,9 @@ int cli_fail(int status, const char *what, const char *format, ...)
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
+/* columns.c: how many columns of a terminal the character at text has; *length: and bytes, of n (at least 1). */
+int cli_width(const char *text, size_t n, size_t *length);
+bool cli_coloured(int fd); /* a terminal, which shows colours, and whose user wants some (NO_COLOR) */
 /* A runtime whose log goes to standard error and whose print goes to standard output. NULL: told. */
 troupe_t *cli_runtime(const char *log_level, unsigned threads);
 /* The same with another log; cli_log is the usual one. */

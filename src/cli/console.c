@@ -81,7 +81,7 @@ static int run_break(const cli_verb *verb, cli_args *args) { return run(verb, ar
 
 /* ---- trace ---- */
 
-static void say_trace(cli_operate *op, const troupe_value_t *line) { cli_say_trace(op->rt, line, 0, isatty(STDOUT_FILENO)); }
+static void say_trace(cli_operate *op, const troupe_value_t *line) { cli_say_trace(op->rt, line, 0, cli_coloured(STDOUT_FILENO)); }
 
 static int fill_trace(cli_operate *op, troupe_value_t *map) {
   const char *body = cli_get(op->verb, op->args, "body");

@@ -147,6 +147,33 @@ static void on_unseen(void *ud, int code, tr_slice text) {
 
 /* ---- files ---- */
 
+struct cli_pending { /* a file that could not be loaded, and why, as it was told; "": it could */
+  struct cli_pending *next;
+  char error[2048], path[];
+};
+
+/* False: that is known. */
+static bool note_pending(cli_dev *dev, const char *path, const char *error) {
+  struct cli_pending *it = dev->pending;
+  size_t n = strlen(path) + 1;
+  while (it && strcmp(it->path, path)) it = it->next;
+  if (it && strncmp(it->error, error, sizeof it->error - 1) == 0) return false;
+  if (!it && *error && (it = malloc(sizeof *it + n))) {
+    memcpy(it->path, path, n);
+    it->next = dev->pending;
+    dev->pending = it;
+  }
+  if (it) snprintf(it->error, sizeof it->error, "%s", error);
+  return true;
+}
+
+static void free_pending(cli_dev *dev) {
+  for (struct cli_pending *it; (it = dev->pending);) {
+    dev->pending = it->next;
+    free(it);
+  }
+}
+
 static int load(const char *path, void *ud) {
   cli_dev *dev = ud;
   tr_slice rest[64];
@@ -154,14 +181,10 @@ static int load(const char *path, void *ud) {
   for (size_t i = 0; i < n; i++) rest[i] = tr_slice_of(dev->args->rest[i]);
   if (tr_script_is_loaded(tr_runtime_script(dev->rt), path)) return CLI_OK;
   tr_runtime_watch_path(dev->rt, path);
-  if (tr_runtime_load(dev->rt, path, rest, n) == 0) {
-    cli_dev_say(dev, "loaded %s", path);
-    dev->pending[0] = 0;
-    return CLI_OK;
-  }
-  if (strcmp(dev->pending, troupe_error(dev->rt)) == 0) return CLI_OK; /* told already */
-  snprintf(dev->pending, sizeof dev->pending, "%s", troupe_error(dev->rt));
-  cli_dev_error(dev, dev->pending);
+  bool good = tr_runtime_load(dev->rt, path, rest, n) == 0;
+  bool new = note_pending(dev, path, good ? "" : troupe_error(dev->rt));
+  if (good) cli_dev_say(dev, "loaded %s", path);
+  else if (new) cli_dev_error(dev, troupe_error(dev->rt));
   return CLI_OK;
 }
 
@@ -230,11 +253,21 @@ static void on_stop(void *ud) {
   cli_prompt_stop();
 }
 
+/* Ctrl-C: the line that is typed, else what the prompt has asked for, else nothing, and once more is the end. */
+static bool on_interrupt(void *ud) {
+  cli_dev *dev = ud;
+  if (!cli_prompt_is_terminal() || dev->ended) return false;
+  if (dev->calls == 0 || cli_prompt_typing()) return !cli_prompt_interrupt();
+  cli_prompt_anew("^C");
+  cli_dev_interrupt(dev);
+  return true;
+}
+
 static int open_prompt(cli_dev *dev) {
   cli_prompt_options options = { .text = "troupe> ", .history = "dev_history", .breaks = " \t\n", .line = on_line, .over = on_over, .busy = is_busy,
                                  .complete = on_complete, .again = on_again, .ud = dev };
   if (!cli_prompt_open(&options)) return cli_fail(CLI_FAILED, dev->verb->name, "out of memory");
-  dev->colours = cli_prompt_is_terminal();
+  dev->colours = cli_prompt_is_terminal() && cli_coloured(STDOUT_FILENO);
   if (tr_runtime_input(dev->rt, STDIN_FILENO, on_input, dev, &dev->input)) return cli_fail(CLI_FAILED, dev->verb->name, "%s", troupe_error(dev->rt));
   return CLI_OK;
 }
@@ -259,7 +292,7 @@ static int begin(cli_dev *dev) {
   snprintf(dev->filter, sizeof dev->filter, "%s", !filter || strcmp(filter, "*") == 0 ? "" : strcmp(filter, "off") == 0 ? "-" : filter);
   tr_runtime_set_drain(dev->rt, drain);
   tr_runtime_stay(dev->rt, &stay, dev);
-  tr_runtime_on_stop(dev->rt, on_stop, dev);
+  tr_runtime_on_stop(dev->rt, on_stop, on_interrupt, dev);
   int rc = tr_runtime_signals(dev->rt) ? cli_fail(CLI_FAILED, dev->verb->name, "%s", troupe_error(dev->rt)) : CLI_OK;
   if (rc == CLI_OK) rc = cli_allow_all(dev->rt, dev->verb, dev->args);
   if (rc == CLI_OK) rc = open_prompt(dev);
@@ -291,6 +324,7 @@ static int run_dev(const cli_verb *verb, cli_args *args) {
   if (dev->rt) cli_prompt_close();
   troupe_free(dev->rt);
   cli_recent_free(dev);
+  free_pending(dev);
   free(dev);
   return rc;
 }

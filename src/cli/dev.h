@@ -22,10 +22,11 @@ typedef struct cli_dev {
   bool told;           /* why the call of the prompt failed */
   char filter[512];    /* patterns, separated by blanks: of agents, topics and message types. "": all messages are shown; "-": none */
   char traceback[2048]; /* of the failure that is about to be shown */
-  char pending[2048];  /* why a file could not be loaded, as told last */
+  struct cli_pending *pending; /* files that could not be loaded, as told */
   unsigned calls;      /* of the prompt that are open */
   cli_recent recent[CLI_RECENT_MOST];
   size_t recent_count; /* the last one is the newest */
+  struct cli_asked *asked; /* questions of the prompt that are open */
   cli_completions *offers;
   const char *offer_kind, *offer_of;
 } cli_dev;
@@ -37,6 +38,7 @@ void cli_dev_end(cli_dev *dev);  /* when what was asked for is answered */
 void cli_dev_done(cli_dev *dev); /* one of dev->calls is */
 /* dev_commands.c */
 void cli_dev_command(cli_dev *dev, const char *line);
+void cli_dev_interrupt(cli_dev *dev); /* what the prompt has asked for ends */
 void cli_dev_complete(cli_dev *dev, const char *line, size_t word, cli_completions *to);
 /* dev_recent.c. keep copies. */
 void cli_recent_keep(cli_dev *dev, const char *kind, const char *to, const char *type, const char *body);

@@ -83,10 +83,14 @@ static void run_messages(cli_dev *dev, const words *w) {
 
 /* ---- questions ---- */
 
-typedef struct asked { cli_dev *dev; void (*say)(cli_dev *dev, const troupe_value_t *answer); } asked;
+typedef struct cli_asked {
+  cli_dev *dev;
+  void (*say)(cli_dev *dev, const troupe_value_t *answer);
+  struct cli_asked *next;
+} cli_asked;
 
 static void on_answer(void *ud, tr_slice json) {
-  asked *a = ud;
+  cli_asked *a = ud;
   troupe_value_t *answer = cli_answer(a->dev->rt, json);
   cli_prompt_hide();
   if (answer) a->say(a->dev, answer);
@@ -95,11 +99,18 @@ static void on_answer(void *ud, tr_slice json) {
   troupe_value_free(answer);
 }
 
+static void forget(cli_asked *a) {
+  cli_asked **at = &a->dev->asked;
+  while (*at != a) at = &(*at)->next;
+  *at = a->next;
+  free(a);
+}
+
 static void on_over(void *ud, int code, tr_slice text) {
-  asked *a = ud;
+  cli_asked *a = ud;
   cli_dev *dev = a->dev;
   if (code) cli_dev_say(dev, "%s: %.*s", tr_error_name(code), TR_SLICE_ARG(text));
-  free(a);
+  forget(a);
   cli_dev_done(dev);
 }
 
@@ -107,20 +118,32 @@ static void on_over(void *ud, int code, tr_slice text) {
 static void ask(cli_dev *dev, const char *verb, troupe_value_t *map, void (*say)(cli_dev *dev, const troupe_value_t *answer)) {
   size_t length = 0;
   char *json = troupe_value_to_json(dev->rt, map, &length);
-  asked *a = json ? malloc(sizeof *a) : NULL;
+  cli_asked *a = json ? malloc(sizeof *a) : NULL;
   if (a) {
-    *a = (asked){ dev, say };
+    *a = (cli_asked){ dev, say, dev->asked };
+    dev->asked = a;
     dev->calls++;
     if (tr_runtime_ask(dev->rt, verb, json, on_answer, on_over, a)) {
       cli_dev_say(dev, "%s", troupe_error(dev->rt));
       dev->calls--;
-      free(a);
+      forget(a);
     }
   } else {
     cli_dev_say(dev, "out of memory");
   }
   troupe_free_text(dev->rt, json, length);
   troupe_value_free(map);
+}
+
+void cli_dev_interrupt(cli_dev *dev) {
+  for (cli_asked *a = dev->asked, *next; a; a = next) {
+    next = a->next;
+    if (!tr_runtime_unask(dev->rt, a)) continue;
+    cli_dev_say(dev, "interrupted");
+    forget(a);
+    cli_dev_done(dev);
+  }
+  tr_runtime_give_up(dev->rt, dev);
 }
 
 static troupe_value_t *about(cli_dev *dev, const char *agent) {
@@ -211,6 +234,7 @@ static void run_help(cli_dev *dev, const words *w) {
   cli_prompt_hide();
   for (const command *c = commands; c->name; c++) printf("  %-8s %-*s %s\n", c->name, 22 + cli_columnless(c->usage), c->usage, c->help);
   puts("  Ctrl-O                          send the last message again (replay)");
+  puts("  Ctrl-C                          drop the line that is typed; else end what the prompt waits for");
   fflush(stdout);
   cli_prompt_show();
   (void)dev;
@@ -231,7 +255,7 @@ static const command commands[] = {
   { "reload", "", "look for changed files now", 0, run_reload },
   { "run", "", "run the programs again", 0, run_again },
   { "help", "", "show this", 0, run_help },
-  { "quit", "", "end it (Ctrl-D does, too)", 0, run_quit },
+  { "quit", "", "end it (Ctrl-D does, too, and Ctrl-C twice)", 0, run_quit },
   { NULL, NULL, NULL, 0, NULL },
 };
 

@@ -48,12 +48,20 @@ static bool find_place(troupe_t *rt, const char *text, place *out) {
   return false;
 }
 
+/* As much of the line as has room. */
 static bool read_line(const place *at, char *out) {
   FILE *file = fopen(at->path, "rb");
-  bool found = false;
-  for (long i = 1; file && i <= at->line; i++) found = fgets(out, LINE_MOST, file) && i == at->line;
+  size_t n = 0;
+  long line = 1;
+  int c = EOF;
+  while (file && line <= at->line && (c = getc(file)) != EOF) {
+    if (c == '\n') line++;
+    else if (line == at->line && n < LINE_MOST - 1) out[n++] = (char)c;
+  }
+  bool found = file && (line > at->line || (c == EOF && line == at->line));
   if (file) fclose(file);
-  if (found) out[strcspn(out, "\r\n")] = 0;
+  while (n && out[n - 1] == '\r') n--;
+  out[n] = 0;
   return found;
 }
 
@@ -74,22 +82,73 @@ static bool find_name(const char *error, char *out, size_t size) {
   return false;
 }
 
+static bool is_word(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+/* Where it is a word of its own, if it is one; after a dot or a colon, if it is a field's or a method's. */
+static const char *find_word(const char *line, const char *name, bool member) {
+  size_t n = strlen(name);
+  for (const char *at = line; (at = strstr(at, name)); at++) {
+    bool begins = at == line || !is_word(*name) || !is_word(at[-1]), ends = !is_word(name[n - 1]) || !is_word(at[n]);
+    if (begins && ends && (!member || (at > line && (at[-1] == '.' || at[-1] == ':')))) return at;
+  }
+  return NULL;
+}
+
+static const char *find_in(const char *line, const char *name, const char *error) {
+  char byte[2] = "";
+  bool member = strstr(error, "(field '") || strstr(error, "(method '");
+  if (strncmp(name, "<\\", 2) == 0) { /* "<\228>": a byte that begins no word */
+    byte[0] = (char)strtol(name + 2, NULL, 10);
+    name = byte;
+  }
+  const char *found = member ? find_word(line, name, true) : NULL;
+  if (!found) found = find_word(line, name, false);
+  return found ? found : strstr(line, name);
+}
+
 static size_t column_of(const char *line, const char *error) {
   char name[200];
-  const char *found = find_name(error, name, sizeof name) ? strstr(line, name) : NULL;
+  const char *found = find_name(error, name, sizeof name) ? find_in(line, name, error) : NULL;
   if (found) return (size_t)(found - line);
   return strstr(error, "near <eof>") ? strlen(line) : strspn(line, " \t");
+}
+
+/* ---- columns ---- */
+
+#define SHOWN_MOST 160 /* bytes of a line, */
+#define SHOWN_BEFORE 60 /* and of those before the place, where it is longer */
+
+static bool goes_on(char c) { return ((unsigned char)c & 0xC0) == 0x80; }
+
+/* As wide as this text, but blank. */
+static void put_blank(const char *text, size_t n, FILE *out) {
+  for (size_t at = 0, length; at < n; at += length) {
+    int width = cli_width(text + at, n - at, &length);
+    if (text[at] == '\t') fputc('\t', out);
+    else fprintf(out, "%*s", width, "");
+  }
+}
+
+/* What is shown of a long line: from *begin on, *length of it; characters stay whole. */
+static void choose(const char *line, size_t column, size_t *begin, size_t *length) {
+  size_t n = strlen(line), from = n > SHOWN_MOST && column > SHOWN_MOST - SHOWN_BEFORE / 2 ? column - SHOWN_BEFORE : 0;
+  while (from && goes_on(line[from])) from--;
+  size_t end = n - from > SHOWN_MOST ? from + SHOWN_MOST : n;
+  while (end < n && goes_on(line[end])) end++;
+  *begin = from;
+  *length = end - from;
 }
 
 bool cli_excerpt(troupe_t *rt, const char *error, FILE *out, bool colours) {
   static place at; /* 4 KB: the program has one thread that prints */
   char line[LINE_MOST];
   if (!find_place(rt, error, &at) || !read_line(&at, line)) return false;
-  size_t column = column_of(line, error);
-  fprintf(out, "%s%5ld |%s %s\n%s      |%s ", colours ? "\033[2m" : "", at.line, colours ? "\033[0m" : "", line, colours ? "\033[2m" : "",
-          colours ? "\033[0m" : "");
-  for (size_t i = 0; i < column; i++)
-    if (((unsigned char)line[i] & 0xC0) != 0x80) fputc(line[i] == '\t' ? '\t' : ' ', out);
-  fprintf(out, "%s^%s\n", colours ? "\033[31m" : "", colours ? "\033[0m" : "");
+  size_t column = column_of(line, error), begin, length;
+  const char *dim = colours ? "\033[2m" : "", *off = colours ? "\033[0m" : "";
+  choose(line, column, &begin, &length);
+  fprintf(out, "%s%5ld |%s %s%.*s%s\n%s      |%s %s", dim, at.line, off, begin ? "…" : "", (int)length, line + begin, line[begin + length] ? "…" : "", dim,
+          off, begin ? " " : "");
+  put_blank(line + begin, column - begin, out);
+  fprintf(out, "%s^%s\n", colours ? "\033[31m" : "", off);
   return true;
 }

@@ -138,8 +138,14 @@ static bool on_answer(void *ud, tr_slice json) {
 int cli_ask_one(cli_operate *op, const char *what) {
   tr_error error;
   tr_error_init(&error);
-  int rc = tr_operator_ask(op->rt, op->address, what, op->body, op->timeout, on_answer, op, &error);
+  int (*ask)(troupe_t *, const char *, const char *, const char *, tr_time, bool (*)(void *, tr_slice), void *, tr_error *) =
+    op->stoppable ? tr_operator_ask_or_stop : tr_operator_ask;
+  int rc = ask(op->rt, op->address, what, op->body, op->timeout, on_answer, op, &error);
   if (strcmp(what, "stop") == 0 && op->answers && rc == TR_EUNAVAILABLE) rc = 0; /* it has ended, and its socket with it */
+  if (rc == TR_ECANCELLED && op->stoppable) {
+    puts("\ninterrupted");
+    return CLI_FAILED;
+  }
   bool late = rc == TR_ETIMEOUT && op->late;
   if (rc) return cli_fail(CLI_FAILED, op->verb->name, "%s: %s%s%s", tr_error_name(rc), error.text, late ? "; " : "", late ? op->late : "");
   return CLI_OK;

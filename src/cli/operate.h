@@ -15,6 +15,7 @@ typedef struct cli_operate {
   char body[CLI_BODY_MAX];
   tr_time timeout;
   void (*say)(struct cli_operate *op, const troupe_value_t *answer);
+  bool stoppable;     /* tr_operator_ask_or_stop */
   bool judges;        /* say is called with --json, too, and prints nothing then: the status is made of what is in the answer */
   const char *late;   /* what to do when no answer comes in time; NULL: nothing is to be said of it */
   int answers, enough; /* it ends after so many; 0: when the process ends it */

@@ -2,14 +2,18 @@
  * See prompt.h. The line editor is libedit, by the interface that it shares with readline: its licence is a permissive one (BSD), while
  * readline's is the GPL, which would make the whole program GPL; linenoise is permissive too, but Debian 12 does not have it.
  *
- * Where standard input is no terminal, lines are taken as they come, without prompt, echo or history: a script of commands works. The
+ * Where standard input is no terminal, or one that is dumb, lines are taken as they come, without prompt, echo or history: a script of commands works. The
  * editor's interface has no place for data of ours, and there is one terminal: so this file has the program's one static variable. */
 #include "cli/prompt.h"
 
 #include <editline/readline.h>
 #include <errno.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +25,7 @@ struct cli_completions { const char *word; size_t length, count, at; bool whole;
 static struct prompt {
   cli_prompt_options o;
   bool terminal, stopped, installed;
+  bool warned; /* Ctrl-C was typed last, and it was said that once more ends it */
   int hidden;
   char history[4096];
   char *text; /* not a terminal: what has come of a line */
@@ -96,11 +101,26 @@ static void find_history(const char *name) {
   }
 }
 
+/* At once: there may be several of us, and any may be killed. As the editor's read_history has it; its append_history writes lines twice. */
+static void keep_line(const char *line) {
+  FILE *file = fopen(self.history, "a");
+  if (!file) return;
+  fchmod(fileno(file), 0600);
+  fseek(file, 0, SEEK_END);
+  if (ftell(file) == 0) fputs("_HiStOrY_V2_\n", file);
+  for (; *line; line++)
+    if ((unsigned char)*line <= ' ' || *line == '\\' || *line == 0x7F) fprintf(file, "\\%03o", (unsigned)*line);
+    else fputc(*line, file);
+  fputc('\n', file);
+  fclose(file);
+}
+
 static void remember(const char *line) {
   if (!*line || !self.terminal) return;
   const HIST_ENTRY *last = history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
   if (last && last->line && strcmp(last->line, line) == 0) return;
   add_history(line);
+  if (self.history[0]) keep_line(line);
 }
 
 /* ---- a terminal ---- */
@@ -130,7 +150,13 @@ static void on_line(char *line) {
   if (!self.stopped) install();
 }
 
+/* The editor drops what is no character of the locale; what we write is UTF-8 in any case. */
+static void take_utf8(void) {
+  if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX < 4) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
 static void open_terminal(void) {
+  take_utf8();
   rl_readline_name = "troupe";
   rl_initialize();
   rl_attempted_completion_function = complete;
@@ -139,17 +165,96 @@ static void open_terminal(void) {
   using_history();
   stifle_history(HISTORY_MOST);
   find_history(self.o.history);
-  if (self.history[0]) read_history(self.history);
+  if (!self.history[0]) return;
+  history_truncate_file(self.history, HISTORY_MOST);
+  read_history(self.history);
+}
+
+/* How many rows the cursor is below the prompt: a long line is in several. */
+static int row_of_cursor(void) {
+  int rows, columns, row = 0, at = 0;
+  size_t n = rl_point > 0 ? (size_t)rl_point : 0, length;
+  rl_get_screen_size(&rows, &columns);
+  if (columns < 2) return 0;
+  const char *const texts[] = { self.o.text, rl_line_buffer };
+  const size_t lengths[] = { strlen(self.o.text), strnlen(rl_line_buffer, n) };
+  for (int i = 0; i < 2; i++)
+    for (size_t done = 0; done < lengths[i]; done += length) {
+      int width = cli_width(texts[i] + done, lengths[i] - done, &length);
+      if (at + width > columns) row++, at = 0;
+      at += width;
+    }
+  return at == columns ? row + 1 : row;
 }
 
 void cli_prompt_hide(void) {
-  if (self.terminal && self.installed && self.hidden++ == 0) fputs("\r\033[J", stdout);
+  if (!self.terminal || !self.installed || self.hidden++) return;
+  int row = row_of_cursor();
+  if (row) printf("\033[%dA", row);
+  fputs("\r\033[J", stdout);
 }
 
 void cli_prompt_show(void) {
   if (!self.terminal || !self.installed || --self.hidden > 0) return;
   fflush(stdout);
   if (!self.stopped) rl_forced_update_display();
+}
+
+/* ---- Ctrl-C ---- */
+
+bool cli_prompt_typing(void) { return self.terminal && self.installed && rl_end > 0; }
+
+/* The editor forgets the line when it is told anew that there is one. So it must be after any SIGINT: it has left the terminal alone. */
+void cli_prompt_anew(const char *text) {
+  bool again = self.installed;
+  if (again) rl_callback_handler_remove();
+  puts(text);
+  fflush(stdout);
+  if (!again || self.stopped) return;
+  install();
+  rl_point = rl_end = 0; /* it says so only after the next key */
+}
+
+bool cli_prompt_interrupt(void) {
+  bool typed = cli_prompt_typing(), dropped = self.o.drop && self.o.drop(self.o.ud);
+  if (!self.terminal || (!typed && !dropped && self.warned)) return true;
+  self.warned = !typed && !dropped;
+  cli_prompt_anew(self.warned ? "^C\n(Ctrl-C once more, or Ctrl-D, ends it)" : "^C");
+  return false;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+  (void)number;
+  interrupted = 1;
+}
+
+/* Until something is typed. False: it was Ctrl-C. */
+static bool wait_for_key(void) {
+  struct sigaction action = { .sa_handler = on_signal };
+  sigset_t open;
+  fd_set fds;
+  sigaction(SIGINT, &action, NULL); /* whoever waited on a loop of its own has had it meanwhile */
+  sigprocmask(SIG_SETMASK, NULL, &open);
+  sigdelset(&open, SIGINT);
+  do {
+    FD_ZERO(&fds);
+    FD_SET(STDIN_FILENO, &fds);
+  } while (!interrupted && pselect(STDIN_FILENO + 1, &fds, NULL, NULL, NULL, &open) < 0 && errno == EINTR);
+  bool key = !interrupted;
+  interrupted = 0;
+  return key;
+}
+
+static void run_terminal(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  while (!self.stopped)
+    if (wait_for_key()) cli_prompt_ready();
+    else if (cli_prompt_interrupt()) self.stopped = true;
 }
 
 /* ---- no terminal ---- */
@@ -198,17 +303,36 @@ bool cli_prompt_at_end(void) { return self.at_end || self.stopped; }
 
 /* ---- both ---- */
 
+/* It cannot take back what is on it, so nothing is edited there. */
+static bool is_dumb(void) {
+  const char *term = getenv("TERM");
+  return !term || !*term || strcmp(term, "dumb") == 0;
+}
+
 bool cli_prompt_open(const cli_prompt_options *options) {
-  self = (struct prompt){ .o = *options, .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) };
+  self = (struct prompt){ .o = *options, .terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !is_dumb() };
   if (!self.terminal) return (self.text = malloc(CLI_LINE_MAX)) != NULL;
   open_terminal();
   return true;
 }
 
+/* The terminal: its window was closed. To the editor that is no end. */
+static bool is_gone(void) {
+  struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+  return poll(&fd, 1, 0) > 0 && (fd.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
 void cli_prompt_ready(void) {
   if (self.stopped) return;
-  if (self.terminal) rl_callback_read_char();
-  else read_lines();
+  self.warned = false;
+  if (self.terminal && is_gone()) {
+    self.stopped = true;
+    self.o.over(self.o.ud);
+  } else if (self.terminal) {
+    rl_callback_read_char();
+  } else {
+    read_lines();
+  }
 }
 
 void cli_prompt_begin(void) {
@@ -217,6 +341,7 @@ void cli_prompt_begin(void) {
 
 void cli_prompt_run(void) {
   cli_prompt_begin();
+  if (self.terminal) run_terminal();
   while (!self.stopped) cli_prompt_ready();
 }
 
@@ -224,7 +349,6 @@ void cli_prompt_stop(void) { self.stopped = true; }
 
 void cli_prompt_close(void) {
   if (self.installed) rl_callback_handler_remove();
-  if (self.terminal && self.history[0]) write_history(self.history);
   self.installed = false;
   self.stopped = true;
   free(self.text);

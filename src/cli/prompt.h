@@ -22,6 +22,7 @@ typedef struct cli_prompt_options {
   /* The line up to the cursor, and where its last word begins. */
   void (*complete)(void *ud, const char *line, size_t word, cli_completions *to);
   void (*again)(void *ud); /* the keystroke Ctrl-O; NULL: none */
+  bool (*drop)(void *ud);  /* Ctrl-C: what was begun in the lines before is given up; false: there was none; NULL: never */
   void *ud;
 } cli_prompt_options;
 
@@ -31,7 +32,12 @@ void cli_prompt_begin(void);       /* it is shown */
 bool cli_prompt_is_terminal(void); /* somebody types, and sees what is printed */
 void cli_prompt_ready(void);       /* there is something to read on standard input: read some of it */
 void cli_prompt_go_on(void);       /* take lines that wait, without reading */
-void cli_prompt_run(void);         /* read lines until the end of input */
+void cli_prompt_run(void);         /* read lines until the end of input. SIGINT is blocked in between */
+/* Ctrl-C at a terminal, as prompts take it: the line that is typed is dropped. With nothing typed it is asked for once more, or for Ctrl-D;
+ * true: that was once more. */
+bool cli_prompt_interrupt(void);
+bool cli_prompt_typing(void); /* something is typed */
+void cli_prompt_anew(const char *text); /* below what is typed, which is dropped, this line and another prompt */
 bool cli_prompt_at_end(void);      /* nothing is to be read any more */
 void cli_prompt_stop(void);        /* from inside ->line: no more lines */
 /* Around whatever is printed while somebody may be typing: the line is put away, and comes back. They nest. */

@@ -41,7 +41,16 @@ static void say_result(cli_operate *op, const troupe_value_t *answer) {
   free(self->code);
   self->code = NULL;
   if (self->failed && !self->terminal) fprintf(stderr, "troupe: repl: %s\n", cli_text(answer, "error"));
-  else cli_say_eval(answer, self->terminal);
+  else cli_say_eval(answer, self->terminal && cli_coloured(STDOUT_FILENO));
+}
+
+/* What was typed of a statement. True: there was some. */
+static bool on_drop(void *ud) {
+  repl *self = ud;
+  bool begun = self->code;
+  free(self->code);
+  self->code = NULL;
+  return begun;
 }
 
 static void evaluate(repl *self, const char *line) {
@@ -50,12 +59,15 @@ static void evaluate(repl *self, const char *line) {
   if (!code) {
     self->failed = true;
     cli_fail(CLI_FAILED, "repl", "the statement is too long");
+    on_drop(self);
     return;
   }
   self->code = code;
   if (before) code[before++] = '\n';
   memcpy(code + before, line, n + 1);
-  if (ask(self, "eval", "code", code)) self->failed = true;
+  if (ask(self, "eval", "code", code) == CLI_OK) return;
+  self->failed = true;
+  on_drop(self);
 }
 
 static void on_line(void *ud, const char *line) {
@@ -65,12 +77,8 @@ static void on_line(void *ud, const char *line) {
     cli_fail(CLI_FAILED, "repl", "a line is longer than %d bytes: it is left out", CLI_LINE_MAX);
     return;
   }
-  if (strspn(line, " \t\r") == strlen(line)) { /* an empty one gives a statement up */
-    free(self->code);
-    self->code = NULL;
-    return;
-  }
-  evaluate(self, line);
+  if (strspn(line, " \t\r") == strlen(line)) on_drop(self); /* an empty one gives a statement up */
+  else evaluate(self, line);
 }
 
 static void on_over(void *ud) { (void)ud; }
@@ -127,9 +135,9 @@ static int converse(repl *self) {
   char prompt[560];
   snprintf(prompt, sizeof prompt, "%s> ", self->agent);
   cli_prompt_options options = { .text = prompt, .history = "repl_history", .breaks = " \t\n\"'()[]{},;=+-*/%^#<>~&|", .line = on_line, .over = on_over,
-                                 .complete = on_complete, .ud = self };
+                                 .complete = on_complete, .drop = on_drop, .ud = self };
   if (!cli_prompt_open(&options)) return cli_fail(CLI_FAILED, "repl", "out of memory");
-  self->terminal = cli_prompt_is_terminal();
+  self->terminal = self->op.stoppable = cli_prompt_is_terminal();
   cli_prompt_run();
   cli_prompt_close();
   return self->terminal || !self->failed ? CLI_OK : CLI_FAILED;

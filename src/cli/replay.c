@@ -15,7 +15,7 @@ enum { SAME = 0, DIFFERENT = 1, TROUBLE = 2 };
 /* ---- what is told ---- */
 
 static void show_diff(tr_slice diff) {
-  bool colours = isatty(STDOUT_FILENO);
+  bool colours = cli_coloured(STDOUT_FILENO);
   for (size_t at = 0; at < diff.n;) {
     const char *line = diff.p + at, *end = memchr(line, '\n', diff.n - at);
     size_t n = end ? (size_t)(end - line) : diff.n - at;

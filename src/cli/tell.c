@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What the program says: errors and the log on standard error, what scripts print and what was asked for on standard output. */
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,9 +18,14 @@ int cli_fail(int status, const char *what, const char *format, ...) {
   return status;
 }
 
+bool cli_coloured(int fd) {
+  const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+  return isatty(fd) && !(none && *none) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 static const char *colour(troupe_log_level level) {
   static const char *const colours[] = { "\033[31m", "\033[33m", "\033[36m", "\033[2m" };
-  return isatty(STDERR_FILENO) ? colours[level] : "";
+  return cli_coloured(STDERR_FILENO) ? colours[level] : "";
 }
 
 void cli_log(void *ud, troupe_log_level level, const char *event, const char *text) {

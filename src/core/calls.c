@@ -220,6 +220,8 @@ void tr_call_cancel(tr_call *call) {
   if (msg) tr_msg_cancel(msg);
 }
 
+const tr_msg *tr_call_request(const tr_call *call) { return call->msg; }
+
 void tr_call_background(tr_call *call, bool background) {
   call->background = background;
   if (background || !call->turn || call->closed) return;

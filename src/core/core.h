@@ -362,6 +362,7 @@ tr_call *tr_core_call(tr_core *core, tr_msg *msg, tr_reply_fn fn, void *ud);
 /* Give up waiting: fn will not be called. The callee hears of it (tr_msg_cancel): a request that has not been taken is dropped, the turn
  * that handles it ends by ops->cancel when it waits, a door that sent it on says so on the other side. So it does at its deadline. */
 void tr_call_cancel(tr_call *call);
+const tr_msg *tr_call_request(const tr_call *call); /* NULL: nobody has it any more */
 /* Does the turn that made it wait for this call (false, as calls begin) or may it go on without (true: futures, any, race)? A circle of
  * waiting agents is made of what is waited for. Where going over to waiting closes one, the call fails with `deadlock` at the
  * next step. */

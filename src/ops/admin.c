@@ -121,6 +121,8 @@ void tr_admin_lost(tr_admin_call *call) {
   if (call->gone) call->gone(call->gone_ud);
 }
 
+bool tr_admin_is_by(const tr_admin_call *call, const void *ud) { return call->asker.reply && call->asker.ud == ud; }
+
 void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud) {
   call->gone = fn;
   call->gone_ud = ud;

@@ -46,6 +46,7 @@ typedef struct tr_admin_asker {
 } tr_admin_asker;
 tr_admin_call *tr_admin_call_here(tr_mem *mem, const tr_admin_asker *asker);
 void tr_admin_lost(tr_admin_call *call); /* of such a one: the asker is not there any more, and is told nothing further */
+bool tr_admin_is_by(const tr_admin_call *call, const void *ud); /* of such a one: that its asker has */
 /* fn is told, once, when nobody hears the answer any more; not from inside the functions below, nor after the end. */
 void tr_admin_on_gone(tr_admin_call *call, void (*fn)(void *ud), void *ud);
 size_t tr_admin_queued(const tr_admin_call *call); /* bytes that the asker has not taken */

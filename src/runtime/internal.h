@@ -118,6 +118,8 @@ struct troupe {
   /* saves.c, stored.c, state_write.c */
   char *state_path;   /* where to save when it ends; NULL: nowhere */
   struct tr_file *state_hold; /* and it is ours alone */
+  bool state_lossy;   /* not all that was in it could be taken up; and: */
+  bool state_gaps;    /* some agents' states had not got into it */
   struct tr_state_writer *ending; /* that file, while instances leave */
   tr_link saves;      /* those that wait for open turns */
   tr_link unstored;   /* files that the disk did not take */
@@ -140,6 +142,7 @@ struct troupe {
   const struct tr_stay *stay; /* NULL: it ends when its programs do */
   void *stay_ud;
   void (*on_stop)(void *ud);
+  bool (*on_interrupt)(void *ud);
   void *on_stop_ud;
   /* messages.c */
   tr_link calls;

@@ -257,6 +257,22 @@ int tr_runtime_call_by(troupe_t *rt, tr_uplink *by, const char *agent, const cha
   return tr_runtime_fail(rt, TR_EMEMORY, "out of memory");
 }
 
+static tr_c_call *call_with(const troupe_t *rt, const void *ud) {
+  for (tr_link *link = rt->calls.next; link != &rt->calls; link = link->next) {
+    tr_c_call *call = TR_CONTAINER(link, tr_c_call, all);
+    if (call->ud == ud && call->call) return call;
+  }
+  return NULL;
+}
+
+void tr_runtime_give_up(troupe_t *rt, const void *ud) {
+  tr_core_set_now(rt->core, tr_runtime_now(rt));
+  for (tr_c_call *call; (call = call_with(rt, ud));) {
+    tr_call_cancel(call->call);
+    call_done(call, TR_ECANCELLED, "interrupted", NULL, NULL);
+  }
+}
+
 void tr_runtime_cancel_calls(troupe_t *rt) {
   tr_link *link;
   while ((link = tr_list_pop(&rt->calls))) {

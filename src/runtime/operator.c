@@ -102,6 +102,18 @@ int tr_runtime_ask(troupe_t *rt, const char *verb, const char *body, void (*repl
   return 0;
 }
 
+bool tr_runtime_unask(troupe_t *rt, const void *ud) {
+  tr_operator *self = rt->operator;
+  for (tr_link *link = self ? self->watchers.next : NULL; self && link != &self->watchers; link = link->next) {
+    tr_admin_call *call = TR_CONTAINER(link, tr_watcher, link)->q->call;
+    if (!tr_admin_is_by(call, ud)) continue;
+    tr_core_set_now(rt->core, tr_runtime_now(rt));
+    tr_admin_lost(call);
+    return true;
+  }
+  return false;
+}
+
 void tr_operator_stay(tr_operator *self, tr_admin_call *call) {
   stayer *at = TR_NEW(&self->rt->mem, stayer);
   if (!at) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Asking a running process, by its operator's socket or its host's door, for the program: on a loop of its own, until it has answered. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "ops/admin.h"
@@ -9,6 +10,7 @@ typedef struct asking {
   tr_mem mem;
   uv_loop_t loop;
   uv_timer_t timer;
+  uv_signal_t signal;
   tr_net *net;
   tr_net_conn *conn;
   tr_admin_ask *ask;
@@ -16,7 +18,7 @@ typedef struct asking {
   void *ud;
   const char *address;
   tr_error *error;
-  bool over;
+  bool over, stoppable;
   int rc;
 } asking;
 
@@ -75,6 +77,7 @@ static void on_time(uv_timer_t *timer) {
 static void close_loop(asking *self) {
   if (self->conn) tr_net_conn_drop(self->conn);
   uv_close((uv_handle_t *)&self->timer, NULL);
+  uv_close((uv_handle_t *)&self->signal, NULL);
   if (self->net) tr_net_close(self->net);
   uv_run(&self->loop, UV_RUN_DEFAULT);
   uv_loop_close(&self->loop);
@@ -96,22 +99,48 @@ static int prepare(asking *self, troupe_t *asker, const char *address, tr_admin_
   return self->net && self->ask ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }
 
+static void on_signal(uv_signal_t *signal, int number) {
+  (void)number;
+  end(signal->data, TR_ECANCELLED, TR_SLICE_LITERAL("interrupted"));
+}
+
+static void wait(asking *self) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  if (self->stoppable) uv_signal_start(&self->signal, on_signal, SIGINT);
+  if (self->stoppable) sigprocmask(SIG_UNBLOCK, &set, NULL);
+  while (!self->over) uv_run(&self->loop, UV_RUN_ONCE);
+  if (self->stoppable) sigprocmask(SIG_BLOCK, &set, NULL); /* before nobody takes it */
+}
+
+static int ask(asking *self, troupe_t *asker, const char *verb, const char *body, tr_time timeout) {
+  tr_admin_ask_options options = { .mem = &self->mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,
+                                   .dirty = on_dirty, .ud = self };
+  tr_mem_init(&self->mem);
+  if (uv_loop_init(&self->loop) < 0) return tr_error_set(self->error, TR_EIO, "cannot make an event loop");
+  uv_timer_init(&self->loop, &self->timer);
+  uv_signal_init(&self->loop, &self->signal);
+  self->timer.data = self->signal.data = self;
+  self->rc = prepare(self, asker, self->address, &options, self->error);
+  if (!self->rc) self->rc = tr_net_connect(self->net, tr_slice_of(self->address), &handlers, self, on_dialed, self, NULL, self->error);
+  if (!self->rc) {
+    if (timeout > 0) uv_timer_start(&self->timer, on_time, (uint64_t)(timeout / 1000), 0);
+    wait(self);
+  }
+  self->over = true;
+  close_loop(self);
+  return self->rc;
+}
+
 int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json),
                     void *ud, tr_error *error) {
   asking self = { .fn = fn, .ud = ud, .address = address, .error = error };
-  tr_admin_ask_options options = { .mem = &self.mem, .verb = verb, .body = tr_slice_of(body), .reply = on_reply, .over = on_over,
-                                   .dirty = on_dirty, .ud = &self };
-  tr_mem_init(&self.mem);
-  if (uv_loop_init(&self.loop) < 0) return tr_error_set(error, TR_EIO, "cannot make an event loop");
-  uv_timer_init(&self.loop, &self.timer);
-  self.timer.data = &self;
-  self.rc = prepare(&self, asker, address, &options, error);
-  if (!self.rc) self.rc = tr_net_connect(self.net, tr_slice_of(address), &handlers, &self, on_dialed, &self, NULL, error);
-  if (!self.rc) {
-    if (timeout > 0) uv_timer_start(&self.timer, on_time, (uint64_t)(timeout / 1000), 0);
-    while (!self.over) uv_run(&self.loop, UV_RUN_ONCE);
-  }
-  self.over = true;
-  close_loop(&self);
-  return self.rc;
+  return ask(&self, asker, verb, body, timeout);
+}
+
+int tr_operator_ask_or_stop(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout,
+                            bool (*fn)(void *ud, tr_slice json), void *ud, tr_error *error) {
+  asking self = { .fn = fn, .ud = ud, .address = address, .error = error, .stoppable = true };
+  return ask(&self, asker, verb, body, timeout);
 }

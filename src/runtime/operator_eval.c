@@ -19,6 +19,7 @@ typedef struct evaluation {
   tr_watcher watcher;
   troupe_t *rt;
   unsigned isolate;
+  char agent[2 * TR_ID_MAX + 2];
   tr_call *call;      /* of that isolate; touched by others only while it stands still */
   int rc;
   char error[TR_ERROR_TEXT];
@@ -52,8 +53,11 @@ static void on_tick(tr_watcher *watcher) {
 
 static void on_end(tr_watcher *watcher) {
   evaluation *self = TR_CONTAINER(watcher, evaluation, watcher);
+  unsigned isolate;
+  tr_error error;
+  tr_error_init(&error);
   tr_crew_pause(self->rt->crew);
-  if (self->call) tr_call_cancel(self->call); /* who asked is gone */
+  if (self->call) tr_script_unvisit(tr_agents_find(self->rt, self->agent, &isolate, &error), self->call); /* who asked is gone */
   tr_buf_fini(&self->out);
   tr_crew_resume(self->rt->crew);
   TR_DELETE(&self->rt->mem, self);
@@ -88,6 +92,7 @@ void tr_answer_eval(tr_question *q) {
     return;
   }
   self->rt = rt;
+  snprintf(self->agent, sizeof self->agent, "%s", name);
   tr_buf_init(&self->out, &rt->mem);
   self->watcher = (tr_watcher){ .due = 0, .tick = on_tick, .fini = on_end };
   if (!tr_watcher_begin(&self->watcher, q)) {

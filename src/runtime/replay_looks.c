@@ -12,7 +12,7 @@
 #include "runtime/replay.h"
 #include "runtime/seen.h"
 
-#define AHEAD TR_MILLISECONDS(1)
+#define AHEAD TR_MILLISECONDS(10) /* what lies between its clock and that of then is not known better */
 #define CPU_STEP 1000 /* µs a look, where the record has no more of them: nobody waits for ever */
 
 typedef struct look_value { /* a value */

@@ -74,9 +74,10 @@ const char *tr_uplink_address(const tr_uplink *uplink);
 
 /* What troupe_run returns once it ends; ctx:exit sets it too. */
 void tr_runtime_exit(troupe_t *rt, int status);
-/* SIGINT and SIGTERM drain and stop, twice: at once; SIGHUP reloads. fn hears of a stop before it begins. */
+/* SIGINT and SIGTERM drain and stop, twice: at once; SIGHUP reloads. fn hears of a stop before it begins; interrupt (may be NULL) of SIGINT
+ * before that: true: it is no stop. */
 int tr_runtime_signals(troupe_t *rt);
-void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), void *ud);
+void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), bool (*interrupt)(void *ud), void *ud);
 /* How long a stop by a signal, a program's end or ctx:exit drains (default 3 s). */
 void tr_runtime_set_drain(troupe_t *rt, tr_time drain);
 /* Restore what is in this file, if it is there, and save to it when a stop has drained; a failure then makes the exit status 1. */
@@ -96,10 +97,17 @@ int tr_runtime_open_operator(troupe_t *rt, const char *address);
  * inside a turn. They may do nothing to the runtime. */
 int tr_runtime_ask(troupe_t *rt, const char *verb, const char *body, void (*reply)(void *ud, tr_slice json),
                    void (*over)(void *ud, int code, tr_slice text), void *ud);
+/* Who asked with this ud waits no longer: nothing further is called, and Lua that is evaluated for it ends. False: it is over. Not from inside a turn. */
+bool tr_runtime_unask(troupe_t *rt, const void *ud);
+/* Calls that were made (troupe_call) with this ud end with `cancelled`, and with them what works on them. Not from inside a turn. */
+void tr_runtime_give_up(troupe_t *rt, const void *ud);
 /* Ask a process by its operator's socket or by its host's door, and wait: each answer is given to fn, until it returns false. 0, its error, or
  * TR_EUNAVAILABLE, TR_ETIMEOUT; text in *error. asker: its certificates and token are shown (troupe_secure). */
 int tr_operator_ask(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout, bool (*fn)(void *ud, tr_slice json), void *ud,
                     tr_error *error);
+/* The same, but SIGINT, which is blocked before and after, ends it: TR_ECANCELLED. */
+int tr_operator_ask_or_stop(troupe_t *asker, const char *address, const char *verb, const char *body, tr_time timeout,
+                            bool (*fn)(void *ud, tr_slice json), void *ud, tr_error *error);
 /* For those that wait in a way of their own (src/module). A callback of this runtime runs: it cannot be made to work now. */
 bool tr_runtime_working(const troupe_t *rt);
 /* Its clock stands while it works: what scripts start outside is waited for on the spot, or all of its time would pass at once. */

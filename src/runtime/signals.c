@@ -17,6 +17,7 @@ typedef struct tr_signals {
 static void on_stop(uv_signal_t *handle, int number) {
   tr_signals *signals = handle->data;
   troupe_t *rt = signals->rt;
+  if (number == SIGINT && !signals->stops && rt->on_interrupt && rt->on_interrupt(rt->on_stop_ud)) return;
   tr_log_write(&rt->log, TR_LOG_INFO, "stop", "signal=%s%s", number == SIGINT ? "SIGINT" : "SIGTERM",
                signals->stops ? " (again: at once)" : "");
   if (rt->on_stop) rt->on_stop(rt->on_stop_ud);
@@ -54,7 +55,8 @@ void tr_runtime_free_signals(troupe_t *rt) {
   rt->signals = NULL;
 }
 
-void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), void *ud) {
+void tr_runtime_on_stop(troupe_t *rt, void (*fn)(void *ud), bool (*interrupt)(void *ud), void *ud) {
   rt->on_stop = fn;
+  rt->on_interrupt = interrupt;
   rt->on_stop_ud = ud;
 }

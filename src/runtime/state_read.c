@@ -18,6 +18,7 @@ typedef struct reading {
   const tr_only *only;
   tr_snapshot_reader reader;
   tr_time passed;
+  bool lossy, gaps; /* a record could not be taken up; one tells that it was not saved */
 } reading;
 
 static bool is_wanted(const reading *self, const tr_record *record) {
@@ -95,6 +96,7 @@ static int restore_all(reading *self) {
     if (restore_record(self, i, &error) == 0) continue;
     failed++;
     tr_record record = tr_snapshot_at(snapshot, i);
+    *(tr_slice_is(record.kind, "failed") ? &self->gaps : &self->lossy) = true;
     tr_log_write(&self->rt->log, TR_LOG_ERROR, "restore.failed", "agent=%.*s record=%.*s error=\"%s: %s\"", TR_SLICE_ARG(record.key),
                  TR_SLICE_ARG(record.kind), tr_error_name(error.code), error.text);
   }
@@ -110,6 +112,10 @@ int tr_state_restore(troupe_t *rt, tr_snapshot *snapshot, const char *name, cons
   if (!rc) rc = restore_all(&self);
   tr_together_resume(rt);
   tr_snapshot_reader_fini(&self.reader);
+  if (!rt->state_path) { /* it is read before the path is known */
+    rt->state_lossy = self.lossy;
+    rt->state_gaps = self.gaps;
+  }
   return rc;
 }
 

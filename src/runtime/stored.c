@@ -116,13 +116,14 @@ void tr_runtime_save_at_end(troupe_t *rt) {
   tr_error_init(&error);
   int failed = tr_state_end_finish(rt->ending, &bytes, &error);
   rt->ending = NULL;
-  bool keep = failed > 0 && access(rt->state_path, F_OK) == 0;
+  bool keep = (failed > 0 || rt->state_lossy) && !rt->state_gaps && access(rt->state_path, F_OK) == 0; /* FILE.1: the last that had all */
   int rc = failed < 0 ? failed : tr_store(rt, rt->state_path, keep, &bytes, &error);
   tr_buf_fini(&bytes);
   if (rc)
     tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\" (the old file is kept)", rt->state_path,
                  tr_error_name(rc), error.text);
-  else if (keep) tr_log_write(&rt->log, TR_LOG_WARN, "saved", "file=%s failed=%d (the old file is %s.1)", rt->state_path, failed, rt->state_path);
+  else if (keep)
+    tr_log_write(&rt->log, TR_LOG_WARN, "saved", "file=%s failed=%d (the old file, which has more, is %s.1)", rt->state_path, failed, rt->state_path);
   else tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s failed=%d", rt->state_path, failed);
   if ((rc || failed) && rt->exit_status == 0) rt->exit_status = 1;
 }

@@ -108,8 +108,38 @@ uint32_t tr_parcel_end(tr_script *script, uint32_t id) {
   return id;
 }
 
+/* ---- long strings ---- */
+
+static void make_heavy(tr_script *script, uint32_t id, uint8_t size) {
+  tr_account *account = &script->accounts[id];
+  if (size <= account->size) return;
+  account->size = size;
+  account->slow = 0;
+  if (account->heavy < size) account->heavy = size;
+  if (id != script->owner || !script->meter || !script->active || script->meter->heavy >= account->heavy) return;
+  script->meter->heavy = account->heavy;
+  tr_meter_alarm(script); /* the count that runs is too long now */
+}
+
+/* What is no string (a table's array, a stack) is not looked through by one instruction, but may
+ * be copied by one: a sixteenth. */
+static void weigh(tr_script *script, uint32_t owner, bool is_string, size_t size) {
+  uint8_t log = 0;
+  for (size_t most = is_string ? TR_HEAVY : (size_t)TR_HEAVY * 16; size > most && log < TR_HEAVY_MOST; most *= 2) log++;
+  if (log) make_heavy(script, owner, log);
+}
+
+void tr_account_lighten(tr_account *account) {
+  if (account->used >= (size_t)TR_HEAVY << (account->size - 1)) return;
+  while (account->size && account->used < (size_t)TR_HEAVY << (account->size - 1)) account->size--;
+  if (account->heavy > account->size) account->heavy = account->size;
+  account->slow = 0;
+}
+
 void tr_parcel_take(tr_script *script, uint32_t id) {
-  if (id && script->owner) hang(script, id, script->owner);
+  if (!id || !script->owner) return;
+  hang(script, id, script->owner);
+  if (script->accounts[id].size) make_heavy(script, script->owner, script->accounts[id].size);
 }
 
 static void charge_up(tr_script *script, uint32_t id, size_t size) {
@@ -201,8 +231,12 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   }
   if (more >= LARGE && script->meter && script->active) { /* filling it takes long, in C: that counts, and is looked at soon */
     script->meter->used += more / 16;
-    if (more >= TR_HEAVY && !script->meter->heavy) script->accounts[owner].heavy = script->meter->heavy = 1;
     tr_meter_alarm(script);
+  }
+  if (script->meter && script->meter->most && script->used + more > script->meter->most) {
+    script->refused = more;
+    tr_meter_alarm(script);
+    return false;
   }
   if (!owner || owner != script->owner || !script->active) return true;
   size_t used = script->accounts[owner].used + more;
@@ -211,6 +245,35 @@ static bool may_grow(tr_script *script, uint32_t owner, size_t more) {
   script->refused = more; /* Lua collects all, and asks once more; but not for string.rep */
   tr_meter_alarm(script);
   return false;
+}
+
+/* ---- stacks ----
+ * Lua looks for what is to be called in a loop in C: a __call that is no function has a __call, which … Each round takes a slot of the
+ * stack and moves all that is above, so a ring of them would keep everybody for minutes, until the stack is full. It shows as a stack that
+ * doubles again and again with no instruction in between (once is what the hook itself may need behind a call with many results): from
+ * (n + 5) slots to (2 n + 5), which no table does, in a new block; then the old one is freed. So that there is not so much room to begin
+ * with, a stack may not be longer than STACK_MOST. */
+
+enum { SLOT = 16, STACK_SPARE = 5 * SLOT, STACK_NOTICED = 4096 * SLOT, STACK_LONG = 65536 * SLOT, STACK_MOST = 81920 * SLOT + STACK_SPARE };
+
+static bool may_be_stack(tr_script *script, size_t size) {
+  tr_meter *meter = script->meter;
+  if (size < STACK_NOTICED || !meter || !script->active) return true;
+  tr_meter_alarm(script);
+  bool doubled = meter->stack && size == 2 * meter->stack - STACK_SPARE;
+  if (doubled && (meter->doubled == 2 || size > STACK_LONG)) {
+    meter->depth = TR_DEPTH_ENDLESS;
+    return false;
+  }
+  meter->doubled = doubled ? meter->doubled + 1 : 0;
+  meter->stack = size;
+  return true;
+}
+
+/* A block of this size is given up: was it a stack that has just doubled? */
+static void was_stack(tr_script *script, size_t size) {
+  tr_meter *meter = script->meter;
+  if (size >= STACK_NOTICED && meter && meter->stack > STACK_MOST && meter->stack == 2 * size - STACK_SPARE) meter->depth = TR_DEPTH_TOO_MUCH;
 }
 
 /* There is none: whatever catches that, the hook comes next, and puts `owner` right. */
@@ -222,8 +285,11 @@ static void *refuse(tr_script *script) {
 /* All but the short way: what is large, what changes its size, what memory there is none for. */
 static __attribute__((noinline)) void *allocate_slowly(tr_script *script, void *ptr, size_t old_size, size_t new_size) {
   if (new_size > BLOCK_MAX) return refuse(script);
+  if (!ptr && !old_size && !may_be_stack(script, new_size)) return NULL;
+  if (ptr && !new_size) was_stack(script, old_size);
   tr_block_head *old = ptr ? (tr_block_head *)ptr - 1 : NULL;
-  old_size = ptr ? rounded(old_size + HEAD) : 0; /* without a block, Lua puts the kind of object there */
+  size_t kind = old_size; /* without a block, Lua puts the kind of object there */
+  old_size = ptr ? rounded(old_size + HEAD) : 0;
   new_size = new_size ? rounded(new_size + HEAD) : 0;
   uint32_t owner = old ? old->owner : script->owner;
   if (new_size == 0) {
@@ -235,6 +301,7 @@ static __attribute__((noinline)) void *allocate_slowly(tr_script *script, void *
   }
   if (old_size == new_size) return ptr;
   if (new_size > old_size && !may_grow(script, owner, new_size - old_size)) return NULL;
+  if (new_size > TR_HEAVY && new_size > old_size) weigh(script, owner, !old && kind == LUA_TSTRING, new_size);
   tr_block_head *block = old ? resize(script, old, old_size, new_size) : take(script, new_size);
   if (!block) return refuse(script);
   script->used = script->used - old_size + new_size;

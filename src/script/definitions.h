@@ -21,6 +21,7 @@ typedef struct tr_sub_spec {
   size_t topic_size, key_size; /* of the blocks */
   bool all, custom;
   int match_ref, agent_ref;
+  bool over; /* they met a limit: not asked any more */
   uint64_t id;  /* the core's, once active */
   uint64_t number; /* what ctx:subscribe returned; 0: the definition's own */
   tr_buf found; /* what agent() said */

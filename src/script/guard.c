@@ -6,6 +6,7 @@
 #include "script/internal.h"
 
 #define STRING_MAX (256u << 20)
+#define RESULTS_MOST 32000
 #define META_STEPS 20 /* a call of a C function */
 #define DATE_STEPS 100 /* a conversion of strftime, which may look at the time zone's file */
 
@@ -94,11 +95,28 @@ static int guard_text(lua_State *L) {
   return call_original(L);
 }
 
+/* How many values a C function may give at once: more would make long stacks, and those are in the way (alloc.c). */
+static void check_results(lua_State *L, uint64_t count, const char *what) {
+  if (count > RESULTS_MOST) luaL_error(L, "%s (more than %d)", what, RESULTS_MOST);
+}
+
 static int guard_unpack(lua_State *L) {
   lua_Integer from = luaL_optinteger(L, 2, 1), to = lua_isnoneornil(L, 3) ? (lua_Integer)lua_rawlen(L, 1) : luaL_checkinteger(L, 3);
-  uint64_t count = span(from, to), most = count < LUAI_MAXSTACK ? count : LUAI_MAXSTACK; /* more is refused */
-  if (has_metatable(L, 1)) charge_elements(L, true, most);
-  else tr_meter_charge(L, most / 16);
+  uint64_t count = span(from, to);
+  check_results(L, count, "too many results to unpack");
+  if (has_metatable(L, 1)) charge_elements(L, true, count);
+  else tr_meter_charge(L, count / 16);
+  return call_original(L);
+}
+
+/* string.byte and utf8.codepoint: of places in a string, which may be counted from its end. */
+static int guard_slice(lua_State *L) {
+  size_t length;
+  luaL_checklstring(L, 1, &length);
+  lua_Integer from = luaL_optinteger(L, 2, 1), to = luaL_optinteger(L, 3, from), n = (lua_Integer)length;
+  if (from < 0) from = from < -n ? 1 : n + from + 1;
+  if (to < 0) to = to < -n ? 0 : n + to + 1;
+  check_results(L, span(from, to < n ? to : n), "string slice too long");
   return call_original(L);
 }
 
@@ -108,8 +126,8 @@ static int guard_date(lua_State *L) {
 }
 
 static const luaL_Reg os_guards[] = { { "date", guard_date }, { NULL, NULL } };
-static const luaL_Reg utf8_guards[] = { { "len", guard_text }, { "offset", guard_text }, { NULL, NULL } };
-static const luaL_Reg string_guards[] = { { "rep", guard_rep }, { NULL, NULL } };
+static const luaL_Reg utf8_guards[] = { { "len", guard_text }, { "offset", guard_text }, { "codepoint", guard_slice }, { NULL, NULL } };
+static const luaL_Reg string_guards[] = { { "rep", guard_rep }, { "byte", guard_slice }, { NULL, NULL } };
 static const luaL_Reg table_guards[] = {
   { "move", guard_move }, { "sort", guard_sort }, { "concat", guard_concat }, { "insert", guard_insert },
   { "remove", guard_remove }, { "unpack", guard_unpack },

@@ -163,18 +163,21 @@ static int keep(tr_instance *instance, tr_slice id) {
     tr_log_write(tr_core_log(script->core), TR_LOG_ERROR, "save.failed", "agent=%.*s error=\"%s: %s\" (it stays in memory)",
                  TR_SLICE_ARG(id), tr_error_name(error.code), error.text);
   instance->save_failed = rc != 0;
-  return rc;
+  return rc && error.code == TR_ELIMIT ? TR_ELIMIT : rc;
 }
 
+/* A save that met a limit is not tried again before its agent has done something: each try would hold up all others. */
 static void put_out(tr_instance *instance) {
   char id[2 * 4096 + 2];
   tr_agent_name(instance->agent, id, sizeof id);
-  if (instance->has_self && instance->def->pool <= 1 && keep(instance, tr_slice_of(id))) {
+  int rc = instance->has_self && instance->def->pool <= 1 ? keep(instance, tr_slice_of(id)) : 0;
+  if (rc && rc != TR_ELIMIT) {
     tr_instance_touch(instance);
     return;
   }
   tr_link_remove(&instance->more->life->idle);
   instance->more->life->idle.next = NULL;
+  if (rc) return;
   tr_agent_close(instance->class_->script->core, instance->agent, TR_CLOSE_IDLE);
 }
 

@@ -14,26 +14,26 @@
  * an agent has the young collected, then everything, and only where that does not help the turn ends; at twice the limit the
  * allocator refuses (alloc.c) and has the hook come at the next instruction, so that no pcall goes on from there. Where a
  * turn begins and after its first waits the clock is not read, so up to ten thousand instructions there are not in the running time: it
- * would cost every message a few per cent. With strings of megabytes a comparison takes a millisecond: large blocks are charged as they
- * are made, and who ever made one has the hook more often: every TICK_HEAVY instructions, and half as many each time that these took too
- * long, so that comparing such strings is no way to keep others waiting. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
+ * would cost every message a few per cent. One instruction on a string of megabytes takes milliseconds, in C (a comparison, an addition):
+ * so who has a string longer than TR_HEAVY has the hook more often, the more so the longer it is, that no slice is long even if each of
+ * its instructions looks through that string. Where they do not, the hook comes up to four times less often, until it turns out too late;
+ * and it gives way to others only each millisecond. Of a turn that waits more often than WAITS_UNSEEN times one run in SAMPLE is timed, until that
  * shows that a quarter of its time may be spent: from then on all of it is. */
 #include "script/internal.h"
 
-#define CALL_MOST TR_SECONDS(30) /* for code that is no turn: loading, save, migrate */
-
-#define TICK_HEAVY 500
-#define HEAVY_MOST 8 /* then it is 3 */
 #define SLOW TR_MILLISECONDS(10)
+#define LIGHTER_MOST 2 /* how much less often than its strings ask for the hook may come: 4 times */
 #define WAITS_UNSEEN 32
 #define SAMPLE 8
 
-typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY } over;
+typedef enum { OVER_INSTRUCTIONS, OVER_TIME, OVER_MEMORY, OVER_STACK } over;
+
+static const char *const depths[] = { "", "stack overflow", "stack overflow within one instruction (does a __call lead to a table with a __call, and so on?)" };
 
 static void hook(lua_State *L, lua_Debug *ar);
 
 static int tick_of(const tr_meter *meter, int tick) {
-  if (meter->heavy && tick > TICK_HEAVY >> (meter->heavy - 1)) tick = TICK_HEAVY >> (meter->heavy - 1);
+  if (meter->heavy && tick > TR_TICK >> meter->heavy) tick = TR_TICK >> meter->heavy > 2 ? TR_TICK >> meter->heavy : 2;
   uint64_t left = meter->limit > meter->used ? meter->limit - meter->used : 1;
   return left < (uint64_t)tick ? (int)left : tick;
 }
@@ -52,7 +52,9 @@ void tr_meter_alarm(tr_script *script) {
 }
 
 void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr_error *error) {
-  size_t used = def->script->accounts[def->script->owner].used, limit = def->memory;
+  tr_account *account = &def->script->accounts[def->script->owner];
+  size_t used = account->used, limit = def->memory;
+  if (account->size) tr_account_lighten(account);
   meter->used = 0; /* field by field: cleared as a whole it would be `rep stos`, which takes longer than all of this */
   meter->limit = def->instructions;
   meter->spent = 0;
@@ -61,7 +63,11 @@ void tr_meter_begin(tr_meter *meter, const tr_definition *def, lua_State *co, tr
   meter->warn_at = TR_STUCK;
   meter->waits = 0;
   meter->preempted = meter->killed = meter->closely = false;
-  meter->heavy = def->script->accounts[def->script->owner].heavy;
+  meter->heavy = account->heavy;
+  meter->slice_from = 0;
+  meter->stack = meter->doubled = 0;
+  meter->depth = TR_DEPTH_FINE;
+  meter->most = 0;
   meter->base = co;
   meter->what = NULL;
   meter->error = error;
@@ -74,6 +80,10 @@ void tr_meter_resume(tr_script *script, tr_meter *meter) {
   meter->since = look && script->options.clock ? script->options.clock(script->options.ud) : 0;
   meter->preempted = false;
   script->refused = 0;
+  if (meter->heavy < script->accounts[script->owner].heavy) { /* what it waited for brought it a long string */
+    meter->heavy = script->accounts[script->owner].heavy;
+    tr_meter_arm(meter, meter->base);
+  }
 }
 
 void tr_meter_pause(tr_meter *meter, bool preempted) { meter->preempted = preempted; }
@@ -92,28 +102,32 @@ static void tell_asked(const tr_script *script, char *text, size_t size) {
 }
 
 static void describe(const tr_script *script, const tr_lua_turn *lt, const tr_meter *meter, over what, lua_State *L, tr_error *error) {
-  char agent[160], asked[60];
+  char agent[160], asked[60], place[LUA_IDSIZE + 20] = "";
   lua_Debug ar;
   int line = tr_fail_line(L, &ar);
+  if (line) snprintf(place, sizeof place, "%s:%d: ", ar.short_src, line); /* not where a C function of the console's failed */
   tr_error_init(error);
   if (!lt) {
     const char *doing = meter->what ? meter->what : "closing";
-    if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%s:%d: more than %d s while %s", ar.short_src, line, (int)(CALL_MOST / TR_SECONDS(1)), doing);
-    else tr_error_set(error, TR_ELIMIT, "%s:%d: more than %llu instructions while %s", ar.short_src, line, (unsigned long long)meter->limit, doing);
+    if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s%s while %s", place, depths[meter->depth], doing);
+    else if (what == OVER_MEMORY) tr_error_set(error, TR_ELIMIT, "%smore than %zu MB of memory while %s", place, TR_CALL_MEMORY >> 20, doing);
+    else if (what == OVER_TIME) tr_error_set(error, TR_ELIMIT, "%smore than %d s while %s", place, (int)(meter->time_limit / TR_SECONDS(1)), doing);
+    else tr_error_set(error, TR_ELIMIT, "%smore than %llu instructions while %s", place, (unsigned long long)meter->limit, doing);
     return;
   }
   tell_asked(script, asked, sizeof asked);
   tr_agent_name(lt->turn->agent, agent, sizeof agent);
   const char *type = tr_turn_what(lt->turn);
-  if (what == OVER_INSTRUCTIONS)
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %llu instructions in one turn (limits.instructions)", agent, type,
-                 ar.short_src, line, (unsigned long long)meter->limit);
+  if (what == OVER_STACK) tr_error_set(error, TR_ELIMIT, "%s, %s: %s%s", agent, type, place, depths[meter->depth]);
+  else if (what == OVER_INSTRUCTIONS)
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %llu instructions in one turn (limits.instructions)", agent, type,
+                 place, (unsigned long long)meter->limit);
   else if (what == OVER_TIME)
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %lld ms of running time in one turn (limits.turn_ms)", agent, type,
-                 ar.short_src, line, (long long)(meter->time_limit / 1000));
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %lld ms of running time in one turn (limits.turn_ms)", agent, type,
+                 place, (long long)(meter->time_limit / 1000));
   else
-    tr_error_set(error, TR_ELIMIT, "%s, %s: %s:%d: more than %zu KB of memory (limits.memory; %zu KB in use%s)", agent, type,
-                 ar.short_src, line, lt->def->memory >> 10, script->accounts[lt->instance->account].used >> 10, asked);
+    tr_error_set(error, TR_ELIMIT, "%s, %s: %smore than %zu KB of memory (limits.memory; %zu KB in use%s)", agent, type,
+                 place, lt->def->memory >> 10, script->accounts[lt->instance->account].used >> 10, asked);
 }
 
 static void kill_at(lua_State *L, tr_script *script, tr_meter *meter, over what) {
@@ -219,9 +233,18 @@ void tr_meter_break(tr_lua_turn *lt, const char *why) {
 }
 
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) {
+  if (lt->meter.depth) describe(lt->script, lt, &lt->meter, OVER_STACK, lt->co, error);
+  if (lt->meter.depth) return true;
   if (!lt->script->refused) return false;
   describe(lt->script, lt, &lt->meter, OVER_MEMORY, lt->co, error);
   lt->script->refused = 0;
+  return true;
+}
+
+bool tr_meter_call_refused(tr_script *script, tr_meter *meter, lua_State *co) {
+  if (meter->killed) return true;
+  if (!meter->depth && (!meter->most || !script->refused)) return false;
+  describe(script, NULL, meter, meter->depth ? OVER_STACK : OVER_MEMORY, co, meter->error);
   return true;
 }
 
@@ -266,7 +289,7 @@ static void tell_stuck(lua_State *L, tr_script *script, tr_meter *meter) {
 static void look_at_call(lua_State *L, tr_script *script, tr_meter *meter) {
   tr_time now = script->options.clock(script->options.ud);
   if (!meter->since) meter->since = now;
-  if (now - meter->since > CALL_MOST) kill_at(L, script, meter, OVER_TIME);
+  if (now - meter->since > meter->time_limit) kill_at(L, script, meter, OVER_TIME);
 }
 
 static void look_at_clock(lua_State *L, tr_script *script, tr_meter *meter) {
@@ -297,25 +320,35 @@ void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint6
 
 /* ---- the hook ---- */
 
-/* Of one that may have long strings: did the last instructions take too long, or have they been quick for a while? */
+/* Of one that has long strings: did the last instructions take too long, or have they been quick for a while? */
 static bool adapt(tr_script *script, tr_meter *meter, tr_time took) {
-  if (took > SLOW && meter->heavy < HEAVY_MOST) meter->heavy++;
-  else if (took < SLOW / 10 && meter->heavy > 1 && ++meter->calm == 0) meter->heavy--; /* after 256 */
-  else return false;
+  tr_account *account = &script->accounts[script->owner];
+  uint8_t least = account->size + account->slow > LIGHTER_MOST ? (uint8_t)(account->size + account->slow - LIGHTER_MOST) : 0;
+  if (took > SLOW && meter->heavy < TR_HEAVY_MOST && meter->heavy < account->size + 2) {
+    meter->heavy++;
+    if (account->slow < LIGHTER_MOST) account->slow++;
+  } else if (took < SLOW / 10 && meter->heavy > least && ++meter->calm == 0) {
+    meter->heavy--; /* after 256 */
+  } else {
+    return false;
+  }
   meter->calm = 0;
-  script->accounts[script->owner].heavy = meter->heavy;
+  account->heavy = meter->heavy;
   return true;
 }
 
 static void count(lua_State *L, tr_script *script, tr_meter *meter) {
   int ticks = lua_gethookcount(L);
   meter->used += (uint64_t)ticks;
+  meter->stack = 0;
   if (meter->used >= meter->limit) kill_at(L, script, meter, OVER_INSTRUCTIONS);
+  if (!meter->killed && meter->depth) kill_at(L, script, meter, OVER_STACK);
   if (!meter->killed && script->running) look_at_memory(L, script, meter);
   tr_time before = meter->spent;
+  if (!meter->killed && meter->most && script->refused) kill_at(L, script, meter, OVER_MEMORY);
   if (!meter->killed && script->options.clock) (script->running ? look_at_clock : look_at_call)(L, script, meter);
   if (meter->killed) return;
-  bool other = meter->heavy && adapt(script, meter, meter->spent - before);
+  bool other = meter->heavy && script->running && adapt(script, meter, meter->spent - before);
   if (other || ticks == 1 || meter->limit - meter->used < (uint64_t)ticks) /* 1: after an alarm */
     lua_sethook(L, hook, LUA_MASKCOUNT, tick_of(meter, L == meter->base ? TR_TICK : TR_TICK_INNER));
 }
@@ -326,10 +359,13 @@ static void hook(lua_State *L, lua_Debug *ar) {
   (void)ar;
   if (!meter) return;
   if (script->running) script->owner = script->running->instance->account; /* memory ran out where it was another for a moment, as in a body's copy */
+  bool seen = meter->since != 0 && script->options.clock; /* does `spent` say how long it was? */
   if (!meter->killed) count(L, script, meter);
   if (meter->killed) tr_meter_raise(L, meter);
   if (tr_script_is_foreign(script) && L != meter->base) return; /* a coroutine of Lua's own takes every yield for its own */
   if (script->running && script->can_wait && lua_isyieldable(L)) {
+    if (meter->heavy && seen && meter->spent - meter->slice_from < SLOW / 10) return; /* a short count: no slice yet */
+    meter->slice_from = meter->spent;
     script->pause = TR_PAUSE_SLICE;
     lua_yield(L, 0);
   }

@@ -13,6 +13,11 @@ typedef struct tr_meter {
   size_t memory_at;      /* of the agent's account: collect, and end the turn if that does not help */
   unsigned waits;        /* so far */
   bool preempted;
+  tr_time slice_from;    /* of `spent`: where the slice began, of one that is heavy */
+  size_t most;           /* script->used: what code that is no turn, and nobody's, may bring it to; 0: as much as there is */
+  size_t stack;          /* what a stack has grown to, and no instruction has been since; 0: none has */
+  uint8_t doubled;       /* how often it grew once more */
+  enum tr_depth { TR_DEPTH_FINE, TR_DEPTH_TOO_MUCH, TR_DEPTH_ENDLESS } depth; /* of a stack; the last: a chain of __call without end */
   uint8_t heavy;         /* its agent's account's */
   uint8_t calm;          /* looks since it took long */
   bool closely;          /* the clock is looked at whenever it runs */
@@ -39,6 +44,9 @@ void tr_handler_place(lua_State *L, const tr_definition *def, const tr_msg *msg,
 void tr_limit_raise(lua_State *L, const tr_lua_turn *lt, const char *what, uint64_t limit, const char *when) __attribute__((noreturn)) TR_COLD;
 /* Out of memory ended it; was that the agent's own limit? Then *error says so. */
 bool tr_meter_was_refused(tr_lua_turn *lt, tr_error *error) TR_COLD;
+/* The same of code that is no turn: meter->error says so. Also true where it was killed. */
+bool tr_meter_call_refused(tr_script *script, tr_meter *meter, lua_State *co) TR_COLD;
+#define TR_CALL_MEMORY ((size_t)256 << 20) /* that code which is nobody's may take: a file that is loaded */
 /* The same where no code of the agent's runs, in a state of its own: `doing` says what went on. */
 bool tr_meter_own_refused(tr_script *script, const tr_definition *def, const char *doing, tr_error *error);
 void tr_meter_arm(tr_meter *meter, lua_State *co);       /* hook a base coroutine; does not raise */
@@ -57,12 +65,14 @@ void tr_script_free_chunks(tr_script *script);
 typedef struct tr_account {
   size_t used;
   uint32_t parent; /* of a free one: the next free one */
-  uint8_t heavy;
+  uint8_t size;    /* 0, or of the longest string: it has TR_HEAVY << size bytes, or half of that */
+  uint8_t heavy;   /* how often the hook comes: every TR_TICK >> heavy instructions */
+  uint8_t slow;    /* how often these took too long, up to 2 */
   uint8_t told;    /* how often the log told of it */
 } tr_account;
-/* Who made a block of this size may have strings so long that an instruction takes milliseconds: `heavy` is above 0, and the hook comes more
- * often, the more so the higher it is. */
-#define TR_HEAVY (1u << 20)
+/* With strings longer than this an instruction may take so long that the hook has to come more often: twice as long, twice as often. */
+#define TR_HEAVY (16u << 10)
+#define TR_HEAVY_MOST 12 /* TR_TICK >> 12 is 2 */
 enum { TR_ACCOUNT_TRANSIT = 1 }; /* bodies that nobody has taken, and what those who are gone left behind */
 void tr_accounts_init(tr_script *script); /* none but the runtime's own */
 bool tr_accounts_open(tr_script *script);
@@ -75,5 +85,6 @@ void tr_account_discharge(tr_script *script, uint32_t id, size_t size);
 uint32_t tr_parcel_begin(tr_script *script);              /* for a body; make it script->owner while it is copied */
 uint32_t tr_parcel_end(tr_script *script, uint32_t id);   /* the same, or 0 where nothing was charged to it */
 void tr_parcel_take(tr_script *script, uint32_t id);      /* script->owner has it now */
+void tr_account_lighten(tr_account *account);             /* it is told of a long string: can it still have it? */
 
 #endif

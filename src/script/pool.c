@@ -75,12 +75,16 @@ void tr_lua_turn_reset(tr_script *script, tr_lua_turn *turn, tr_meter *meter) {
 /* --- code that is not a turn --- */
 
 #define MEMORY_MOST ((size_t)64 << 20) /* that it may take beyond what its owner has */
+#define TIME_MOST TR_SECONDS(5)         /* of an agent's, for nothing else goes on meanwhile: save, migrate, match */
+#define LOADING_MOST TR_SECONDS(30)     /* of what is nobody's: a file that is loaded */
 
 int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, tr_error *error) {
   tr_script *script = tr_script_of(L);
   tr_lua_turn *lt = tr_lua_turn_take(L, script);
   tr_error why;
-  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why }, *outer_meter = script->meter;
+  tr_meter meter = { .limit = limit, .base = lt->co, .what = what, .error = &why, .heavy = script->accounts[script->owner].heavy,
+                     .time_limit = script->owner ? TIME_MOST : LOADING_MOST };
+  tr_meter *outer_meter = script->meter;
   tr_lua_turn *outer = script->running;
   lua_State *active = script->active;
   size_t hard = script->memory_hard;
@@ -93,11 +97,17 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
   script->meter = &meter;
   script->can_wait = false;
   script->active = lt->co;
-  if (script->owner) script->memory_hard = script->accounts[script->owner].used + MEMORY_MOST;
+  if (script->owner) {
+    script->memory_hard = script->accounts[script->owner].used + MEMORY_MOST;
+  } else {
+    meter.most = script->used + TR_CALL_MEMORY;
+    script->refused = 0;
+  }
   tr_meter_arm(&meter, lt->co);
   int status = lua_resume(lt->co, L, nargs, &count);
   script->active = active;
   script->memory_hard = hard;
+  bool over = status != LUA_OK && tr_meter_call_refused(script, &meter, lt->co);
   if (!script->own) script->refused = 0; /* there it is the state's limit, and told by who called */
   script->running = outer;
   script->meter = outer_meter;
@@ -108,8 +118,8 @@ int tr_metered_call(lua_State *L, int nargs, const char *what, uint64_t limit, t
     tr_lua_turn_give(script, lt);
     return count;
   }
-  if (!meter.killed && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
-  else if (!meter.killed) tr_fail_read(lt->co, -1, &why);
+  if (!over && status == LUA_ERRMEM) tr_error_set(&why, TR_EMEMORY, "out of memory");
+  else if (!over) tr_fail_read(lt->co, -1, &why);
   tr_lua_turn_reset(script, lt, &meter);
   tr_lua_turn_give(script, lt);
   return tr_error_set(error, why.code, "%s", why.text);

@@ -324,6 +324,8 @@ int tr_script_break(tr_agent *agent, bool waiting, tr_buf *out, tr_error *error)
 /* Evaluate Lua text in a turn of this agent, in its environment, with `self` and `ctx`, as soon as it does not compute: the answer is
  * { values = { text… }, output = text } or { error, traceback }. NULL: *error says why not. */
 tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_reply_fn fn, void *ud, tr_error *error);
+/* Nobody wants to know any more: what computes ends, too. fn is not called. agent NULL: it is gone. */
+void tr_script_unvisit(tr_agent *agent, tr_call *call);
 /* How this beginning of an expression may go on: a JSON array of texts, appended. Runs none of its code. */
 int tr_script_complete(const tr_agent *agent, tr_slice text, tr_buf *out, tr_error *error);
 

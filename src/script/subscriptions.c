@@ -8,6 +8,8 @@ static const char *const names[] = { "key", "all", "prefix", "match", "agent", N
 
 /* --- the function form, as the core asks --- */
 
+#define INSTRUCTIONS_MOST 1000000 /* every event asks, and nothing else goes on meanwhile */
+
 typedef struct match_call { tr_sub_spec *sub; tr_msg *event; tr_slice *type, *key; bool result; } match_call;
 
 static void push_topic(lua_State *L, const tr_msg *event) {
@@ -20,7 +22,7 @@ static int ask(lua_State *L, int ref, const tr_msg *event, const char *what, tr_
   tr_push_ref(L, ref);
   push_topic(L, event);
   script->owner = TR_ACCOUNT_TRANSIT; /* not of whoever publishes */
-  int n = tr_metered_call(L, 1, what, TR_INSTRUCTIONS, error);
+  int n = tr_metered_call(L, 1, what, INSTRUCTIONS_MOST, error);
   script->owner = owner;
   return n;
 }
@@ -52,16 +54,17 @@ static int match_main(lua_State *L, void *ud) {
   if (n >= 0) call->result = n > 0 && lua_toboolean(L, -n);
   if (call->result && call->sub->agent_ref != LUA_NOREF && choose_agent(L, call, &error)) call->result = false;
   char times[TR_TALLY_TIMES];
+  call->sub->over = error.code == TR_ELIMIT;
   if (error.code && tr_fail_tell(call->sub->script, times, "subscription.failed %p %d", (const void *)call->sub, error.code))
-    tr_log_write(tr_core_log(call->sub->script->core), TR_LOG_ERROR, "subscription.failed", "topic=%s error=\"%s: %s\"%s",
-                 call->event->target_type->text, tr_error_name(error.code), error.text, times);
+    tr_log_write(tr_core_log(call->sub->script->core), TR_LOG_ERROR, "subscription.failed", "topic=%s error=\"%s: %s\"%s%s",
+                 call->event->target_type->text, tr_error_name(error.code), error.text, call->sub->over ? " (it is asked no more)" : "", times);
   return 0;
 }
 
 static bool match(void *ud, tr_msg *event, tr_slice *type, tr_slice *key) {
   tr_sub_spec *sub = ud;
   match_call call = { sub, event, type, key, false };
-  return tr_script_protect(sub->script, match_main, &call, NULL) == 0 && call.result;
+  return !sub->over && tr_script_protect(sub->script, match_main, &call, NULL) == 0 && call.result;
 }
 
 /* --- reading a form --- */

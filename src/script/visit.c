@@ -70,9 +70,12 @@ static void add_output(lua_State *L, int answer) {
 
 /* ---- what comes of it ---- */
 
+/* What was raised is on the top. */
 static int on_error(lua_State *L) {
   tr_error error;
-  tr_fail_read(L, 1, &error);
+  tr_lua_turn *lt = tr_script_of(L)->running;
+  tr_fail_read(L, -1, &error);
+  if (error.code == TR_EMEMORY && lt) tr_meter_was_refused(lt, &error); /* its own limit, or there is no memory */
   lua_createtable(L, 0, 3);
   if (error.code == TR_EHANDLER) lua_pushstring(L, error.text);
   else lua_pushfstring(L, "%s: %s", tr_error_name(error.code), error.text);
@@ -216,6 +219,13 @@ tr_call *tr_script_visit(tr_agent *agent, tr_slice code, tr_time deadline, tr_re
   tr_call *call = msg ? tr_core_call(core, msg, fn, ud) : NULL;
   if (!call) tr_error_set(error, TR_EMEMORY, "out of memory");
   return call;
+}
+
+void tr_script_unvisit(tr_agent *agent, tr_call *call) {
+  const tr_msg *msg = tr_call_request(call);
+  for (tr_turn *turn = agent && msg ? agent->turn : NULL; turn; turn = turn->below)
+    if (turn->msg == msg && turn->user && strcmp(tr_turn_doing(turn), "computing") == 0) tr_meter_break(turn->user, "given up");
+  tr_call_cancel(call);
 }
 
 /* ---- completing ---- */

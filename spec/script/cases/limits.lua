@@ -71,7 +71,7 @@ return { a, busy, small, quick, init, function(ctx)
   local ok, e = ctx:pcall("a/CoClose", "CoCloseLater")
   assert(ok and e == false, tostring(e))
   ok, e = ctx:pcall("quick", "Deep")
-  assert(not ok and e.code == "handler_error" and e.message:find("overflow"), tostring(e))
+  assert(not ok and e.code == "limit_exceeded" and e.message:find("quick/default, Deep: spec/script/cases/limits.lua:%d+: stack overflow"), tostring(e))
   -- Others are served while one computes.
   ctx:send("busy", "Loop")
   ctx:sleep(0)

@@ -72,7 +72,7 @@ return { a, keeper, giver, rich, function(ctx)
     assert(ctx:call("a/other", "Fine") == "fine")
   end
   assert(not ctx:pcall("a/failing", "Failing") and ctx:call("a/failing", "Fine") == "fine", "the log names the one that failed")
-  for _ = 1, 3 do assert(ctx:call("a/Async", "Async", { n = 500 }) == 500, "what is done with is given back") end
+  for _ = 1, 3 do assert(ctx:call("a/Async", "Async", { n = 400 }) == 400, "what is done with is given back") end
   local many, much = ctx:pcall("a/Async", "Async", { n = 4000 })
   assert(not many and much.message:find "more than 1024 KB of memory", "open calls are the agent's, too")
   local held, why = ctx:pcall("a/Timers", "Timers")
