@@ -125,6 +125,30 @@ static int64_t version_in(troupe_t *rt, unsigned isolate) {
   return tr_script_class_about(tr_core_find_class(core, TR_SLICE_LITERAL("a")), &about) ? about.version : -1;
 }
 
+/* A file that is saved again and again: another text at each reading. */
+static char *load_changing(void *ud, const char *path, size_t *length) {
+  int *readings = ud;
+  char text[200];
+  if (strcmp(path, "m.lua") == 0 && *readings % 2) return NULL; /* then m/init.lua */
+  int n = snprintf(text, sizeof text, strcmp(path, "a.lua") == 0 ? "return { type = 'a', version = require 'm' + %d, migrate = function() end, on = { A = print } }" : "return %d * 1000", ++*readings);
+  *length = (size_t)n;
+  return strdup(text);
+}
+
+CHECK_CASE(isolates_have_one_text_though_a_file_changes_while_they_load_it) {
+  int readings = 0;
+  troupe_options_t options = { .size = sizeof options, .seed = 1, .threads = 3, .load = load_changing, .userdata = &readings };
+  troupe_t *rt;
+  CHECK_INT(troupe_new(&rt, &options), ==, 0);
+  CHECK_INT(troupe_load_file(rt, "a.lua"), ==, 0);
+  for (int i = 0; i < 3; i++) {
+    for (unsigned k = 1; k < 3; k++) CHECK_INT(version_in(rt, k), ==, version_in(rt, 0));
+    if (troupe_reload(rt, NULL) != 1) CHECK_FAIL("%s", troupe_error(rt));
+    CHECK_INT(tr_script_number(rt->script), ==, i + 2);
+  }
+  troupe_free(rt);
+}
+
 CHECK_CASE(isolates_are_all_reloaded_or_none_is) {
   troupe_options_t options = { .size = sizeof options, .seed = 1, .allocate = allocate, .threads = 3 };
   int kept = 0, taken = 0;

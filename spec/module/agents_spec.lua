@@ -214,6 +214,8 @@ module.describe("agents of a program", describe, function(mode)
     write("return {", path)
     assert.match("scribe.lua:1:", raised(rt.reload, rt, path), 1, true)
     assert.equal(21, rt:call("scribe", "Add")[1])
+    assert.match("^invalid: rt:reload's to: expected a whole number", raised(rt.reload, rt, { to = 1.5 }))
+    assert.match("^invalid: rt:reload's errors: expected a whole number", raised(rt.reload, rt, { again = true, errors = 0.5 }))
   end)
 
   it("are saved and restored with all the others", function()

@@ -8,7 +8,6 @@
  * Serializers are numbered, since a body that was encoded carries the number of who can read it (core/message.h). */
 #include "codec/codecs.h"
 
-#include "base/list.h"
 #include "base/map.h"
 
 typedef struct set { tr_link link; char *name, *bytes; size_t name_length, length; } set;
@@ -121,18 +120,24 @@ static int replace(tr_codecs *codecs, set *old, tr_slice bytes, tr_error *error)
   return 0;
 }
 
-int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_error *error) {
+static int check_set(const tr_codecs *codecs, const set *old, tr_slice name, tr_slice bytes, tr_error *error) {
   if (bytes.n > TR_CODECS_SET_MAX)
     return tr_error_set(error, TR_ETOO_LARGE, "%.*s: a descriptor set of more than %u MiB", TR_SLICE_ARG(name),
                         TR_CODECS_SET_MAX >> 20);
-  set *s = find_set(codecs, name);
-  if (s) return replace(codecs, s, bytes, error);
-  if (codecs->n_sets >= TR_CODECS_SETS)
+  if (!old && codecs->n_sets >= TR_CODECS_SETS)
     return tr_error_set(error, TR_ELIMIT, "%.*s: more than %d descriptor sets", TR_SLICE_ARG(name), TR_CODECS_SETS);
+  return 0;
+}
+
+int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_error *error) {
+  set *s = find_set(codecs, name);
+  int rc = check_set(codecs, s, name, bytes, error);
+  if (rc) return rc;
+  if (s) return replace(codecs, s, bytes, error);
   if (!codecs->pool) codecs->pool = tr_proto_pool_new(codecs->mem, codecs->seed);
   s = codecs->pool ? new_set(codecs->mem, name, bytes) : NULL;
   if (!s) return no_memory(error);
-  int rc = add_to(codecs->pool, name, bytes, error);
+  rc = add_to(codecs->pool, name, bytes, error);
   if (rc) {
     free_set(codecs->mem, s);
     return rc;
@@ -141,6 +146,90 @@ int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_error *e
   codecs->n_sets++;
   codecs->has_types = true;
   return 0;
+}
+
+/* ---- what may be taken back ---- */
+
+typedef struct step { tr_link link; set *set; char *bytes; size_t length; tr_proto_pool *pool, *next; } step; /* before it; bytes NULL: the set is new. next: after it */
+
+static void free_step(tr_mem *mem, step *self) {
+  if (self->bytes) tr_free(mem, self->bytes, self->length + 1);
+  tr_proto_pool_free(self->pool);
+  TR_DELETE(mem, self);
+}
+
+static void drop_set(tr_codecs *codecs, set *s) {
+  tr_link_remove(&s->link);
+  free_set(codecs->mem, s);
+  codecs->has_types = --codecs->n_sets > 0;
+}
+
+/* The pool of all sets with this one, old or new, takes the place of what is kept in the step. */
+static int go_on(tr_codecs *codecs, step *self, tr_slice bytes, tr_error *error) {
+  char *copy = tr_strndup(codecs->mem, bytes.p ? bytes.p : "", bytes.n);
+  int rc = copy ? build(codecs, self->set, bytes, &self->next, error) : no_memory(error);
+  if (rc) {
+    if (copy) tr_free(codecs->mem, copy, bytes.n + 1);
+    return rc;
+  }
+  self->bytes = self->set->bytes;
+  self->length = self->set->length;
+  self->set->bytes = copy;
+  self->set->length = bytes.n;
+  self->pool = codecs->pool;
+  codecs->pool = self->next;
+  return 0;
+}
+
+int tr_codecs_try(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_link *steps, tr_error *error) {
+  set *s = find_set(codecs, name);
+  if (s && tr_slice_equal(tr_slice_make(s->bytes, s->length), bytes)) return 0;
+  int rc = check_set(codecs, s, name, bytes, error);
+  if (rc) return rc;
+  bool fresh = s == NULL;
+  step *self = TR_NEW(codecs->mem, step);
+  if (self && fresh && (s = new_set(codecs->mem, name, bytes)) != NULL) {
+    tr_list_push(&codecs->sets, &s->link);
+    codecs->n_sets++;
+  }
+  if (self) self->set = s;
+  rc = self && s ? go_on(codecs, self, bytes, error) : no_memory(error);
+  if (rc && fresh && s) drop_set(codecs, s);
+  if (rc && self) free_step(codecs->mem, self);
+  if (rc) return rc;
+  if (fresh) {
+    tr_free(codecs->mem, self->bytes, self->length + 1);
+    self->bytes = NULL;
+  }
+  codecs->has_types = true;
+  tr_list_push(steps, &self->link);
+  return 0;
+}
+
+static void take_back(tr_codecs *codecs, step *self) {
+  set *s = self->set;
+  if (codecs->pool != self->next) return; /* others have loaded since */
+  codecs->pool = self->pool;
+  self->pool = self->next;
+  if (!self->bytes) {
+    drop_set(codecs, s);
+    return;
+  }
+  char *bytes = s->bytes;
+  size_t length = s->length;
+  s->bytes = self->bytes;
+  s->length = self->length;
+  self->bytes = bytes;
+  self->length = length;
+}
+
+void tr_codecs_end(tr_codecs *codecs, tr_link *steps, bool keep) {
+  while (!tr_list_empty(steps)) {
+    step *self = TR_CONTAINER(steps->prev, step, link);
+    tr_link_remove(&self->link);
+    if (!keep) take_back(codecs, self);
+    free_step(codecs->mem, self);
+  }
 }
 
 const bool *tr_codecs_has_types(const tr_codecs *codecs) { return &codecs->has_types; }

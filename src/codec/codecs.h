@@ -4,6 +4,7 @@
 #ifndef TR_CODEC_CODECS_H
 #define TR_CODEC_CODECS_H
 
+#include "base/list.h"
 #include "codec/proto.h"
 #include "codec/value.h"
 
@@ -22,6 +23,10 @@ void tr_codecs_free(tr_codecs *codecs);               /* NULL is fine */
 /* Add a descriptor set under a name; what that name brought before is replaced. All of it, or nothing is changed.
  * own: copies. err: TR_EINVALID, TR_EEXISTS (see tr_proto_pool_add), TR_ETOO_LARGE, TR_ELIMIT, TR_EMEMORY; the text begins with the name. */
 int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice set, tr_error *error);
+/* The same while it is not sure that it stays: what it changed goes to the end of the list, whose owner ends that. */
+int tr_codecs_try(tr_codecs *codecs, tr_slice name, tr_slice set, tr_link *steps, tr_error *error);
+/* What is in the list stays, or all is as it was, but where others have loaded sets since: there it stays, too. */
+void tr_codecs_end(tr_codecs *codecs, tr_link *steps, bool keep);
 /* Has anything been loaded? To be looked at for each message. */
 const bool *tr_codecs_has_types(const tr_codecs *codecs);
 /* All types together; NULL: none was loaded. Valid until the next tr_codecs_load. */

@@ -54,6 +54,12 @@ static double number_option(lua_State *L, const char *name, double least) {
   return number;
 }
 
+static double whole_option(lua_State *L, const char *name, double least) {
+  double number = number_option(L, name, least);
+  if (number != (double)(int64_t)number) tr_module_raise(L, TR_EINVALID, "rt:reload's %s: expected a whole number", name);
+  return number;
+}
+
 static void check_option_names(lua_State *L) {
   static const char *const names[] = { "name", "canary", "promote", "undo", "to", "again", "pin", "unpin", "errors", "within", "drain", NULL };
   for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
@@ -67,7 +73,7 @@ static tr_reload_order order_of(lua_State *L, const char **name) {
   luaL_checkstack(L, 20, NULL);
   check_option_names(L);
   *name = text_option(L, "name");
-  double to = number_option(L, "to", 1), errors = number_option(L, "errors", 0);
+  double to = whole_option(L, "to", 1), errors = whole_option(L, "errors", 0);
   double within = number_option(L, "within", 0), drain = number_option(L, "drain", 0);
   return (tr_reload_order){
     .what = { .names = name, .count = *name ? 1 : 0, .canary = text_option(L, "canary"), .promote = flag_option(L, "promote"),

@@ -22,8 +22,7 @@ static int read_hooked(troupe_t *rt, const char *path, tr_buf *text, tr_error *e
   return ok ? 0 : tr_error_set(error, TR_EMEMORY, "out of memory");
 }
 
-int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error) {
-  troupe_t *rt = ud;
+int tr_runtime_read_file(troupe_t *rt, const char *path, tr_buf *text, tr_error *error) {
   if (rt->options.load) return read_hooked(rt, path, text, error);
   FILE *file = fopen(path, "rb");
   if (!file)

@@ -303,7 +303,8 @@ void tr_runtime_free_subscriptions(troupe_t *rt);
 int tr_runtime_encode(troupe_t *rt, const tr_name *type, tr_body *body);
 void tr_runtime_free_bodies(troupe_t *rt);
 /* files.c: the script's load hook. */
-int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error);
+int tr_runtime_read_file(troupe_t *rt, const char *path, tr_buf *text, tr_error *error); /* appended; 0, or a code */
+int tr_runtime_read(void *ud, const char *path, tr_buf *text, tr_error *error); /* sources.c: the same for all isolates, while they load; ud: the runtime */
 void tr_runtime_watch_files(troupe_t *rt);
 void tr_runtime_reload_changed(troupe_t *rt); /* and log what came of it */
 /* saves.c: after each batch of work; when it has to be looked again; and at the end. */

@@ -77,6 +77,7 @@ struct tr_crew {
   tr_time clock;             /* of an embedder's own clock: when it was looked at last */
   unsigned paused_count, depth;
   bool standing;             /* all of them do */
+  struct { unsigned depth; tr_map by_path; } sources; /* sources.c: files that were read for a step that is under way; depth 0: none is */
   tr_map brought;            /* ids that live in isolate 0 though their keys would not: their text with its zero */
   uv_key_t here;             /* of a thread: its isolate; not set: the first one's */
   bool has_key;
@@ -105,6 +106,9 @@ bool tr_crew_is(tr_crew *crew, uint64_t what);
 void tr_crew_settle(tr_crew *crew);
 /* The embedder's clock moves by its own laws: wake those whose timers are due. */
 void tr_crew_look_at_clock(tr_crew *crew);
+/* Between these two a file is read once, whichever isolates load it; while they stand still. They nest. */
+void tr_sources_begin(tr_crew *crew);
+void tr_sources_end(tr_crew *crew);
 void tr_crew_look_outward(tr_crew *crew); /* who is there beside us; from isolate 0 */
 void tr_isolate_wake(tr_isolate *isolate);
 /* errand.c: call fn in the thread of isolate 0, and wait for it; there, or without a crew, at once. TR_EUNAVAILABLE: all ends, fn was not

@@ -169,7 +169,7 @@ void tr_question_reload(tr_question *q) {
   const char *name = tr_question_text(q, "name");
   double to = tr_question_number(q, "to", 0), errors = tr_question_number(q, "errors", -1);
   double within = tr_question_number(q, "within", -1), drain = tr_question_number(q, "drain", -1);
-  if (!(to >= 0 && to < UINT32_MAX)) {
+  if (!(to >= 0 && to < UINT32_MAX && to == (double)(uint32_t)to)) {
     tr_question_fail(q, TR_EINVALID, "`to` is not the number of code");
     return;
   }

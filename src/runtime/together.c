@@ -89,15 +89,19 @@ static int load_again(troupe_t *rt, const char *name, tr_slice source, const tr_
 int tr_together_load(troupe_t *rt, const char *name, tr_slice source, const tr_slice *args, size_t argc, tr_error *error) {
   if (!rt->crew) return tr_script_load(rt->script, name, source, args, argc, error);
   tr_crew_pause(rt->crew);
+  tr_sources_begin(rt->crew);
   int rc = tr_script_is_loaded(rt->script, name) ? load_again(rt, name, source, args, argc, error)
                                                  : load_new(rt, name, source, args, argc, error);
+  tr_sources_end(rt->crew);
   tr_crew_resume(rt->crew);
   return rc;
 }
 
 int tr_together_reload(troupe_t *rt, const tr_reload_options *options, tr_changes_fn told, void *ud, size_t *changed, tr_error *error) {
   tr_crew_pause(rt->crew);
+  if (rt->crew) tr_sources_begin(rt->crew);
   int rc = swap_all(rt, options, told, ud, changed, error);
+  if (rt->crew) tr_sources_end(rt->crew);
   tr_crew_resume(rt->crew);
   return rc;
 }

@@ -131,6 +131,7 @@ struct tr_script {
   tr_own *own;        /* L is a state of one instance alone, which is ours but has a home */
   tr_link owns;       /* those whose home this is */
   tr_code *code;      /* own: what it runs; else what is being staged from texts that were kept; NULL: files are read */
+  tr_link *steps;     /* of descriptor sets that a reload brings, while it stages; NULL: none does */
   tr_local *locals;   /* of a home: bodies that are elsewhere */
   uint32_t local_count, local_cap, local_free;
   int thread_ref, objects_ref, handle_ref; /* foreign: L itself; what may outlive us, by weak keys; what leads to us */

@@ -19,6 +19,13 @@ static bool is_below(tr_slice path) {
   return true;
 }
 
+/* A reload may be refused yet; and where the file runs again for one instance, maybe as it once was, that is no news. */
+static int bring(tr_script *script, tr_slice name, tr_slice set, tr_error *error) {
+  if (script->running) return tr_codecs_load(script->codecs, name, set, error);
+  if (script->own) return 0;
+  return script->steps ? tr_codecs_try(script->codecs, name, set, script->steps, error) : tr_codecs_load(script->codecs, name, set, error);
+}
+
 int tr_protobuf(lua_State *L) {
   tr_unit *unit = lua_touserdata(L, lua_upvalueindex(1));
   tr_slice path;
@@ -36,7 +43,7 @@ int tr_protobuf(lua_State *L) {
   if (rc == TR_EMEMORY) tr_raise_memory(L);
   if (rc) tr_fail_raise(L, rc, "troupe.protobuf: %s", error.text);
   tr_unit_remember(L, unit, full, tr_buf_view(bytes));
-  if (tr_codecs_load(unit->script->codecs, tr_slice_of(full), tr_buf_view(bytes), &error)) tr_fail_raise_error(L, &error);
+  if (bring(unit->script, tr_slice_of(full), tr_buf_view(bytes), &error)) tr_fail_raise_error(L, &error);
   tr_buf_fini(bytes);
   return 0;
 }

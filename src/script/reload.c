@@ -272,6 +272,7 @@ static void mark_undone(const plan *p, const swap *it) {
 /* The new code is for all. */
 static void commit(plan *p) {
   tr_script *script = p->script;
+  p->taken = true;
   if (p->canary) tr_canary_over(p);
   else script->last_number++;
   script->number = script->last_number;
@@ -307,6 +308,7 @@ void tr_reloading_free(plan *p) {
     if (p->swaps[i].staged) tr_stage_fini(&p->swaps[i].stage);
     if (p->swaps[i].text.mem) tr_buf_fini(&p->swaps[i].text);
   }
+  tr_codecs_end(script->codecs, &p->steps, p->taken);
   tr_free(script->mem, p->pairs, p->pair_cap * sizeof *p->pairs);
   tr_free(script->mem, p->swaps, p->swap_count * sizeof *p->swaps);
   TR_DELETE(script->mem, p);
@@ -318,6 +320,7 @@ static plan *plan_new(tr_script *script, size_t count, tr_error *error) {
   p->script = script;
   p->swap_count = count;
   p->backups_ref = LUA_NOREF;
+  tr_list_init(&p->steps);
   p->error = error;
   p->swaps = tr_calloc(script->mem, count, sizeof *p->swaps);
   if (p->swaps) return p;
@@ -340,6 +343,7 @@ static int begin(tr_script *script, tr_script_file *const *files, size_t count, 
     p->reach = TR_FOR_SOME;
     rc = tr_canary_read(options->canary, &p->next, error);
   }
+  script->steps = &p->steps;
   for (size_t i = 0; i < count && !rc; i++) {
     p->swaps[i].file = files[i];
     rc = options->prepared ? stage_prepared(&p->swaps[i], *options->prepared, error)
@@ -347,6 +351,7 @@ static int begin(tr_script *script, tr_script_file *const *files, size_t count, 
                            : stage_file(&p->swaps[i], options->source, error);
     if (p->swaps[i].staged) ++*changed;
   }
+  script->steps = NULL;
   if (!rc && !options->to && !options->again && !options->prepared) rc = check_undone(p);
   if (!rc && *changed > 0) rc = prepare_all(p);
   if (rc) *changed = 0;

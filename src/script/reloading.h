@@ -26,6 +26,8 @@ struct tr_reloading {
   tr_canary next;   /* which keys, */
   tr_canary share;  /* and of a canary that runs, which it has now */
   bool trial, canary, going_back; /* canary: it runs; going_back: to what was */
+  tr_link steps;    /* descriptor sets that it brought: they stay when it is taken */
+  bool taken;
   size_t used_most; /* above that garbage is collected meanwhile */
   bool held_gc;
   tr_error *error;
