@@ -77,6 +77,7 @@ describe("troupe run --state", function()
     assert.equal("did job1\n", out, err)
     assert.equal(0, status)
     assert.matches("drain.dropped: agent=slow/default turns=1 messages=2", (err:gsub("drain.dropped%s+", "drain.dropped: ")), 1, true)
+    assert.is_nil(err:find("dead_letter", 1, true), err) -- they are in the file
     status, out, err = sh.troupe { "run", "--state", state_file(), script("s.lua", text:format("ctx:sleep(0.05)")) }
     assert.equal("did job3\ndid job4\n", out, err)
     assert.equal(0, status)

@@ -237,7 +237,7 @@ bool tr_class_requeues(const tr_class *class_);
 /* Iterate all mailboxes of a class, those of instances that are not made yet too. */
 tr_agent *tr_class_next_mailbox(const tr_class *class_, tr_agent *after);
 /* The mail that waits, in the order it would be taken, nested requests first: fn returns 0 to go on. */
-int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud);
+int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, tr_msg *msg), void *ud);
 
 /* --- for consoles (observe.c) --- */
 typedef enum {

@@ -19,7 +19,7 @@ static bool is_from(const sender *s, const tr_msg *msg) {
   return s->type == msg->sender_type && s->key == msg->sender_key && s->message == msg->type;
 }
 
-static int narrow(void *ud, const tr_msg *msg) {
+static int narrow(void *ud, tr_msg *msg) {
   sender *senders = ((census *)ud)->senders, *free_one = NULL;
   for (int i = 0; i < CANDIDATES; i++) {
     if (senders[i].count && is_from(&senders[i], msg)) {
@@ -33,7 +33,7 @@ static int narrow(void *ud, const tr_msg *msg) {
   return 0;
 }
 
-static int count(void *ud, const tr_msg *msg) {
+static int count(void *ud, tr_msg *msg) {
   sender *senders = ((census *)ud)->senders;
   for (int i = 0; i < CANDIDATES; i++)
     if (senders[i].message && is_from(&senders[i], msg)) senders[i].count++;
@@ -57,7 +57,7 @@ static sender top_sender(const tr_agent *agent) {
 
 typedef struct first { const sender *of; const tr_msg *msg; } first;
 
-static int find_first(void *ud, const tr_msg *msg) {
+static int find_first(void *ud, tr_msg *msg) {
   first *search = ud;
   if (!is_from(search->of, msg)) return 0;
   search->msg = msg;

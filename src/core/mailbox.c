@@ -294,7 +294,7 @@ uint64_t tr_agent_mail_bytes(const tr_agent *agent) {
   return ((uint64_t)agent->mail.weight + (extra ? extra->nested.weight : 0)) * TR_WEIGHT;
 }
 
-static int each(const tr_envelope *last, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+static int each(const tr_envelope *last, int (*fn)(void *ud, tr_msg *msg), void *ud) {
   if (!last) return 0;
   const tr_envelope *envelope = last->next;
   int rc = fn(ud, envelope->msg);
@@ -305,7 +305,7 @@ static int each(const tr_envelope *last, int (*fn)(void *ud, const tr_msg *msg),
   return rc;
 }
 
-int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, const tr_msg *msg), void *ud) {
+int tr_agent_each_mail(const tr_agent *agent, int (*fn)(void *ud, tr_msg *msg), void *ud) {
   const tr_agent_extra *extra = agent->extra;
   int rc = extra ? each(extra->nested.last, fn, ud) : 0;
   if (!rc && extra) rc = each(extra->high.last, fn, ud);

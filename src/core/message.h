@@ -149,6 +149,7 @@ struct tr_msg {
   bool cancelled;       /* a request whose caller has given up: no use in handling it */
   bool inside : 1;      /* with from_wire: of a process that this one launched. It may be sent out, and is drained as our own */
   bool crossed : 1;     /* it came from another isolate, and was counted there */
+  bool stored : 1;      /* it is in the state file that is made of what ends: not lost with its agent */
   bool shown : 1;       /* the interceptor has seen it */
   bool own : 1;         /* a timer's: the agent that it is for is here, whoever else may have its type */
   uint32_t via;         /* the uplink that it must take (tr_dest.number); 0: whoever has the target */

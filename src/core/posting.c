@@ -29,7 +29,7 @@ void tr_core_dead_letter(tr_core *core, tr_msg *msg, int code, const char *reaso
 
 int tr_core_undeliverable(tr_core *core, tr_msg *msg, int code, const char *text) {
   if (msg->kind == TR_MSG_REQUEST) tr_msg_fail(msg, code, text);
-  else tr_core_dead_letter(core, msg, code, text);
+  else if (!msg->stored) tr_core_dead_letter(core, msg, code, text);
   return code;
 }
 

@@ -28,7 +28,7 @@ static void put_id(char out[2 * TR_ID_MAX + 2], const tr_agent *agent) {
 
 typedef struct mail { tr_buf *out; size_t count; } mail;
 
-static int put_mail(void *ud, const tr_msg *msg) {
+static int put_mail(void *ud, tr_msg *msg) {
   static const char *const kinds[] = { "event", "request", "send" };
   mail *m = ud;
   char sender[2 * TR_ID_MAX + 2];

@@ -93,7 +93,7 @@ static bool is_left_out(tr_state_writer *self, const tr_msg *msg) {
   return again || told;
 }
 
-static int on_mail(void *ud, const tr_msg *msg) {
+static int on_mail(void *ud, tr_msg *msg) {
   tr_state_writer *self = ud;
   char id[2 * TR_ID_MAX + 2];
   tr_error error;
@@ -102,10 +102,11 @@ static int on_mail(void *ud, const tr_msg *msg) {
   snprintf(id, sizeof id, "%s/%s", tr_class_type(self->agent->class_)->text, self->agent->key->text);
   tr_error_init(&error);
   tr_buf_init(&body, &self->rt->mem);
-  int rc = tr_mail_encode(self->share.script, msg, &body, &error)
-               ? on_failed(self, tr_slice_of(id), &error)
-               : add(self, "mail", tr_slice_of(id), (tr_slice){ NULL, 0 }, TR_MAIL_VERSION, tr_buf_view(&body));
+  bool readable = tr_mail_encode(self->share.script, msg, &body, &error) == 0;
+  int rc = readable ? add(self, "mail", tr_slice_of(id), (tr_slice){ NULL, 0 }, TR_MAIL_VERSION, tr_buf_view(&body))
+                    : on_failed(self, tr_slice_of(id), &error);
   tr_buf_fini(&body);
+  if (readable && !rc && self->end) msg->stored = true;
   return rc;
 }
 
