@@ -5,6 +5,7 @@ exclude_files = { "build", "spec/data" }
 files["spec"] = { std = "+busted" }
 -- Scripts of agents: the table `troupe` is there without require.
 files["examples"] = { read_globals = { "troupe" } }
+files["examples/**/*_spec.lua"] = { std = "+busted" }
 files["agents"] = { read_globals = { "troupe" } }
 -- Annotations only: functions without bodies.
 for _, name in ipairs { "meta", "meta_testing" } do

@@ -77,6 +77,8 @@ typedef struct troupe_options {
   unsigned threads;
   uint32_t compress_from;              /* messages of so many bytes and more go compressed (gzip) to hosts and workers that take that; 0: none do.
                                         * What comes compressed is always read, and who sends so is answered so */
+  int deterministic;                   /* 1: with the same seed, clock and calls scripts do the same each time: `pairs` and `next` go by the keys (numbers,
+                                        * texts, booleans), os.time, os.date and os.clock by clock_us, from 2000-01-01 on. Not with threads (TROUPE_EINVALID) */
 } troupe_options_t;
 
 /* Make a runtime. options may be NULL. TROUPE_EMEMORY, TROUPE_EINVALID. *out is NULL on failure. */

@@ -53,9 +53,11 @@ valgrind-%:
 valgrind:
 	@$(MAKE) run-specs SPEC="spec/cli/run_spec.lua spec/cli/ask_spec.lua spec/runtime/embed_spec.lua spec/runtime/cancel_spec.lua"
 
-sim: ## simulated networks of hosts and workers: SEEDS=1000 of them, or SEED=N again
+# A library with a sanitizer needs its runtime first in the program.
+sim: ## simulated networks of hosts and workers: SEEDS=1000 of them, or SEED=N again (TRACE=1: told)
 	@$(MAKE) all
-	@$(SPEC_ENV) lua5.4 spec/sim/run $(if $(SEED),1 $(SEED),$(or $(SEEDS),1000))
+	@$(SPEC_ENV) $(if $(findstring address,$(SANITIZER)),LD_PRELOAD=$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so)) \
+	  lua5.4 spec/sim/run $(if $(SEED),1 $(SEED),$(or $(SEEDS),1000))
 
 fuzz: ## the fuzz targets of spec/fuzz
 	@spec/fuzz/run

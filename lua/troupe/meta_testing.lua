@@ -8,6 +8,8 @@ local testing = {}
 ---@class troupe.test_options
 ---@field [integer] string|troupe.agent|(troupe.agent|troupe.main)[]
 ---@field seed integer? the same seed gives the same run (1)
+---@field shuffle boolean? agents take turns in an order by the seed
+---@field time integer? what os.time begins at
 ---@field allow string[]? rights of the files
 ---@field log (fun(level: string, event: string, text: string))?
 
@@ -23,11 +25,25 @@ function testing.new(options) end
 
 ---@class troupe.network_options: troupe.weather
 ---@field seed integer? (1)
+---@field shuffle boolean? agents take turns in an order by the seed
+---@field trace fun(line: string)? is told of all that happens
 
 ---Hosts and workers in one process.
 ---@param options? troupe.network_options
 ---@return troupe.network
 function testing.network(options) end
+
+---Calls run(seed, random) for each seed from 1 to count (100), or those of `troupe test --seeds N` or `--seed N`, until one fails.
+---@overload fun(run: fun(seed: integer, random: fun(m?: integer, n?: integer): number)): integer
+---@param count integer
+---@param run fun(seed: integer, random: fun(m?: integer, n?: integer): number)
+---@return integer runs
+function testing.explore(count, run) end
+
+---As math.random, the same for the same seed in every process.
+---@param seed integer
+---@return fun(m?: integer, n?: integer): number
+function testing.random(seed) end
 
 ---@class troupe.sent: troupe.message
 ---@field time number seconds since the test began
@@ -73,6 +89,9 @@ function t:sent(target) end
 ---@param id string
 ---@return table?
 function t:state(id) end
+---Counts of what was done, and of what is there now.
+---@return table<string, integer>
+function t:stats() end
 ---The first line of the log that has this in it.
 ---@param text string
 ---@return { level: string, event: string, text: string }?
@@ -121,28 +140,37 @@ function net:worker(name, hosts, options) end
 ---It is gone at once, with all it knew.
 ---@param node troupe.test|string
 function net:crash(node) end
+---It leaves in good order.
+---@param node troupe.test|string
+---@param seconds? number
+function net:stop(node, seconds) end
+---The node of this name, as it was started last.
+---@param name string
+---@return troupe.test
+function net:node(name) end
 ---Made anew of the same files; one that runs crashes first.
 ---@param node troupe.test|string
 ---@return troupe.test
 function net:restart(node) end
 ---The connection between them breaks; both notice, and the node dials again.
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:cut(node, host) end
 ---Nothing goes over their connection any more, and nobody is told.
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:stall(node, host) end
 ---It goes on.
 ---@param node troupe.test|string
----@param host string
+---@param host troupe.test|string
 function net:heal(node, host) end
 ---From now on connections are so.
 ---@param options troupe.weather
 function net:weather(options) end
----Whether all nodes that run have joined their hosts.
+---Whether all nodes that run have joined their hosts; or this one.
+---@param node? troupe.test|string
 ---@return boolean
-function net:joined() end
+function net:joined(node) end
 ---What went over the network.
 ---@return { packets: integer, bytes: integer, dials: integer, refused: integer, cuts: integer }
 function net:stats() end

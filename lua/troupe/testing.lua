@@ -1,66 +1,29 @@
 -- `require "troupe.testing"`: agents under test, in virtual time. Run by `require` with the table `troupe` and what lua/troupe/module.lua
 -- has of C.
 --
--- A test has a runtime of its own, whose clock stands still until the test moves it: what waits for a minute is there at once, and
--- the same test does the same each time. All that is sent passes an interceptor, which keeps it for t:sent and fails what t:fail names.
--- A network has several of them, which share a clock and are joined in memory (src/runtime/fabric.c).
---
--- What they have in common, the clock and the turns of it, is a *world*: { us, nodes, fabric }.
+-- A test has a runtime of its own, whose clock stands still until the test moves it (testing/world.lua): what waits for a minute is
+-- there at once, and the same test does the same each time. All that is sent passes an interceptor, which keeps it for t:sent and
+-- fails what t:fail names. A network has several of them, which share a clock and are joined in memory: testing/network.lua. Many
+-- runs by many seeds: testing/explore.lua.
 local troupe, C = ...
 
-local World = {}
-World.__index = World
+-- Found as a file, by a package.path that leads here (in this repository's own folder): the library that is built has it, too.
+if type(troupe) == "string" then return require "troupe" and package.preload["troupe.testing"]() end
 
-local function new_world() return setmetatable({ us = 0, nodes = {} }, World) end
-
--- All that can be done now. Every node is let work until none has anything to do; then what lies in the network arrives.
-function World:run()
-  repeat
-    local moved = false
-    for _, node in ipairs(self.nodes) do
-      if not node.core:closed() then node:work() end
-    end
-    if self.fabric then moved = self.fabric:step(self.us) end
-  until not moved
-end
-
--- When something is due next, or nil.
-function World:next()
-  local next = self.fabric and self.fabric:next()
-  for _, node in ipairs(self.nodes) do
-    local wait = not node.core:closed() and node.core:next()
-    local at = wait and self.us + math.max(1, math.ceil(wait * 1e6 - 1e-3))
-    if at and (not next or at < next) then next = at end
-  end
-  return next
-end
-
--- Moves time to what is due next, but not past `limit`. False: nothing is due until then.
-function World:step(limit)
-  local at = self:next()
-  if not at or at > limit then return false end
-  self.us = math.max(at, self.us)
-  self:run()
-  return true
-end
-
-function World:advance(seconds)
-  local limit = self.us + math.floor(seconds * 1e6 + 0.5)
-  self:run()
-  while self:step(limit) do end
-  self.us = limit
-  self:run()
-end
+local function part(name, ...) return assert(load(C.bundled("troupe.testing." .. name), "=troupe.testing." .. name, "t"))(...) end
 
 local Test = {}
 Test.__index = Test
 Test.__name = "troupe.test"
 
 local RUN_MAX = 100000 -- messages of one t:run: agents that never stop talking end a test, not hang it
+local STEPS_MAX = 50000 -- moments that t:call waits for: timers that go on for ever end a test as well
 local EPOCH = 946684800 -- what os.time says in files when a test begins: 2000-01-01 00:00:00 UTC
 local KEPT_MAX = 100000 -- messages that t:sent can tell: the last ones
 
 local function fail(code, text, ...) error(C.error(code, text:format(...)), 0) end
+
+local World = part("world", fail)
 
 local function check(self, name)
   if getmetatable(self) ~= Test then fail("invalid", "call t:%s with a colon", name) end
@@ -107,6 +70,7 @@ local function observe(self, message)
   local kept = copy(message)
   kept.time = self:now()
   table.insert(self.messages, kept)
+  self.world:note(self.name, "%s %s %s from %s", message.kind, message.agent or message.topic, message.type, message.sender or "outside")
   local failure = injected(self, message)
   if failure then fail(failure.code, "injected by the test") end
   return message
@@ -120,7 +84,7 @@ end
 
 -- making one --------------------------------------------------------------------------------------------------------
 
-local option_kinds = { seed = "number", time = "number", allow = "table", log = "function", joins = "any" }
+local option_kinds = { seed = "number", shuffle = "boolean", time = "number", allow = "table", log = "function", joins = "any" }
 
 local function check_options(options)
   for key, value in pairs(options) do
@@ -139,16 +103,21 @@ end
 
 -- A test in a world; the options are checked.
 local function make(world, options)
-  local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {} }, Test)
+  local self = setmetatable({ world = world, count = 0, messages = {}, failures = {}, log = {}, name = options.name }, Test)
   local weak = setmetatable({ self }, { __mode = "v" }) -- the runtime must not hold what holds it
+  local seed = options.seed or 1
+  if math.type(seed) ~= "integer" then fail("invalid", "troupe.testing.new: `seed` must be a whole number") end
+  if seed == 0 then seed = math.mininteger end -- 0 would be another one each time
   self.core = C.new {
-    seed = math.tointeger(options.seed or 1), grants = options.allow, level = "info",
+    seed = seed, shuffle = options.shuffle and seed or nil, grants = options.allow, level = "info",
     still = math.floor(options.time or EPOCH),
     clock = function() return weak[1] and (weak[1].world.us + 0.5) / 1e6 or 0 end, -- half of one more, lest it be rounded down
     log = function(level, event, text)
       if event == "callback.failed" and text:find("injected by the test", 1, true) then return end
       if options.log then options.log(level, event, text) end
-      if weak[1] then table.insert(weak[1].log, { level = level, event = event, text = text }) end
+      if not weak[1] then return end
+      weak[1].world:note(weak[1].name, "%s %s %s", level, event, text)
+      table.insert(weak[1].log, { level = level, event = event, text = text })
     end,
   }
   self.core:intercept(function(message) return weak[1] and observe(weak[1], message) or message end)
@@ -159,12 +128,12 @@ end
 
 local M = {}
 
---- testing.new{ path | table, …, seed =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or declare it
---- <close>; one that nobody holds is collected.
+--- testing.new{ path | table, …, seed =, shuffle =, time =, allow = {…}, log = function(level, event, text) } → a test. Close it, or
+--- declare it <close>; one that nobody holds is collected.
 function M.new(options)
   if type(options) ~= "table" then fail("invalid", "troupe.testing.new takes a table") end
   check_options(options)
-  return make(new_world(), options)
+  return make(World.new(), options)
 end
 
 --- t:load(path | table): one more.
@@ -212,7 +181,10 @@ function Test:call(agent, kind, body, opts)
   local core, result = check(self, "call"), nil
   core:call(agent, kind, body, opts, function(...) result = table.pack(...) end)
   self.world:run()
+  local steps = 0
   while not result do
+    steps = steps + 1
+    if steps > STEPS_MAX then fail("timeout", "%s to %s is not answered, %g s of the test's time later", kind, agent, self:now()) end
     if not self.world:step(math.maxinteger) then
       fail("timeout", "%s to %s is not answered, and nothing more can happen: somebody waits for what a test does not do", kind, agent)
     end
@@ -242,6 +214,15 @@ function Test:state(id)
   check_text("t:state's agent", id)
   self:run()
   return self.core:state(full(id))
+end
+
+--- t:stats() → counts: turns, events, requests, sends, … since the beginning; agents, open_turns, open_calls, queued (messages in
+--- mailboxes) now; and of a network's node clients, forwarded (requests that go through this host), asked (requests that wait for
+--- another process' answer), answering (requests of other processes that agents here work on).
+function Test:stats()
+  check(self, "stats")
+  self:run()
+  return self.core:stats()
 end
 
 --- t:logged(text) → { level, event, text } of the first line whose event or text has this in it, or nil.
@@ -309,144 +290,7 @@ Test.__close = Test.close
 
 function Test:__tostring() return ("troupe.test (%s)"):format(self.core:closed() and "closed" or self:now() .. " s") end
 
--- networks ----------------------------------------------------------------------------------------------------------
-
-local Network = {}
-Network.__index = Network
-Network.__name = "troupe.network"
-
-local function check_network(self, name)
-  if getmetatable(self) ~= Network then fail("invalid", "call net:%s with a colon", name) end
-end
-
--- The node itself, or the one of this name.
-local function node_of(self, node)
-  local found = type(node) == "table" and node or self.nodes[node]
-  if not found or self.nodes[found.name] ~= found then fail("not_found", "there is no node %s in this network", tostring(node)) end
-  return found
-end
-
--- A node of a network is a test; these are what it was made of, for net:restart.
-local function start_node(self, name, options, joins, serves)
-  local seed = self.seed * 1000 + self.started
-  self.started = self.started + 1
-  local copied = { seed = seed, allow = options.allow, log = options.log, table.unpack(options) }
-  local node = make(self.world, copied)
-  node.name, node.options, node.joins, node.serves = name, options, joins, serves
-  if serves then self.fabric:serve(node.core, name) end
-  for _, host in ipairs(joins) do self.fabric:join(node.core, host) end
-  self.nodes[name] = node
-  return node
-end
-
-local function add_node(self, what, name, options, joins, serves)
-  check_network(self, what)
-  check_text("a node's name", name)
-  if self.nodes[name] then fail("already_exists", "there is a node named %s already", name) end
-  options = options or {}
-  check_options(options)
-  return start_node(self, name, options, joins, serves)
-end
-
---- net:host(name [, { path | table, …, joins = name | {…} }]) → a node that others join; it may have agents, and be a worker of others.
-function Network:host(name, options)
-  local joins = options and options.joins or {}
-  return add_node(self, "host", name, options, type(joins) == "table" and joins or { joins }, true)
-end
-
---- net:worker(name, host | { hosts }, { path | table, … }) → a node that joins that host, now or when it comes.
-function Network:worker(name, hosts, options)
-  return add_node(self, "worker", name, options, type(hosts) == "table" and hosts or { hosts }, false)
-end
-
---- net:crash(node): it is gone at once, with all it knew.
-function Network:crash(node)
-  check_network(self, "crash")
-  node = node_of(self, node)
-  node:close()
-  for i, other in ipairs(self.world.nodes) do
-    if other == node then table.remove(self.world.nodes, i) break end
-  end
-end
-
---- net:restart(node) → the node, made anew of the same files; one that runs crashes first.
-function Network:restart(node)
-  node = node_of(self, node)
-  if not node.core:closed() then self:crash(node) end
-  return start_node(self, node.name, node.options, node.joins, node.serves)
-end
-
---- net:cut(node, host): the connection between them breaks; both notice, and the node dials again.
-function Network:cut(node, host)
-  check_network(self, "cut")
-  self.fabric:cut(node_of(self, node).core, host)
-end
-
---- net:stall(node, host): nothing goes over their connection any more, and nobody is told.  net:heal(node, host): it goes on.
-function Network:stall(node, host)
-  check_network(self, "stall")
-  self.fabric:stall(node_of(self, node).core, host, true)
-end
-
-function Network:heal(node, host)
-  check_network(self, "heal")
-  self.fabric:stall(node_of(self, node).core, host, false)
-end
-
-local weather_names = { delay = "table", cut = "number", piece = "number" }
-
---- net:weather{ delay = { least, most }, cut = n, piece = bytes }: from now on packets take that long, one of n breaks its connection
---- (0: none), and bytes come in pieces of at most so many (0: as they were sent).
-function Network:weather(options)
-  check_network(self, "weather")
-  for name, value in pairs(options) do
-    local kind = weather_names[name]
-    if not kind then fail("invalid", "net:weather: `%s` is not an option", tostring(name)) end
-    if type(value) ~= kind then fail("invalid", "net:weather: `%s` must be a %s", name, kind) end
-  end
-  local delay = options.delay or { 0.0001, 0.001 }
-  self.fabric:weather(delay[1] * 1e6 // 1 | 0, delay[2] * 1e6 // 1 | 0, options.cut or 0, options.piece or 0)
-end
-
---- net:joined() → all nodes that run have joined the hosts they are workers of.
-function Network:joined()
-  for _, node in ipairs(self.world.nodes) do
-    if not self.fabric:joined(node.core) then return false end
-  end
-  return true
-end
-
---- net:stats() → { packets, bytes, dials, refused, cuts }
-function Network:stats()
-  local packets, bytes, dials, refused, cuts = self.fabric:stats()
-  return { packets = packets, bytes = bytes, dials = dials, refused = refused, cuts = cuts }
-end
-
-function Network:now() return self.world.us / 1e6 end
-function Network:run() self.world:run() end
-function Network:advance(seconds) self.world:advance(seconds) end
-
---- net:close(): all nodes.
-function Network:close()
-  for _, node in ipairs(self.world.nodes) do node:close() end
-end
-
-Network.__close = Network.close
-
---- testing.network{ seed = 1, and net:weather's options } → hosts and workers in one process, without sockets; the same seed gives the
---- same run.
-function M.network(options)
-  options = options or {}
-  if type(options) ~= "table" then fail("invalid", "troupe.testing.network takes a table") end
-  local seed, weather = math.tointeger(options.seed or 1), {}
-  if not seed then fail("invalid", "troupe.testing.network: `seed` must be an integer") end
-  for name, value in pairs(options) do
-    if name ~= "seed" then weather[name] = value end
-  end
-  local self = setmetatable({ world = new_world(), nodes = {}, seed = seed, started = 1, fabric = C.fabric(seed) }, Network)
-  self.world.fabric = self.fabric
-  self:weather(weather)
-  return self
-end
+M.random, M.explore = part("explore", fail)
+M.network = part("network", C, World, make, check_options, check_text, fail)
 
 return M

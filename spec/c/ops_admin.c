@@ -167,10 +167,10 @@ CHECK_CASE(admin_questions_by_a_door_may_lose_their_asker) {
 CHECK_CASE(admin_has_a_bound_of_connections) {
   tr_admin_options options = { .mem = check_mem(), .ask = on_ask, .dirty = on_dirty };
   tr_admin *admin = tr_admin_new(&options);
-  tr_admin_conn *conns[100];
+  tr_admin_conn *conns[300];
   int n = 0;
-  while (n < 100 && (conns[n] = tr_admin_accept(admin, NULL))) n++;
-  CHECK_INT(n, ==, 64);
+  while (n < 300 && (conns[n] = tr_admin_accept(admin, NULL))) n++;
+  CHECK_INT(n, ==, 256);
   while (n > 0) tr_admin_closed(conns[--n]);
   tr_admin_free(admin);
 }

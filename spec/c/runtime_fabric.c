@@ -69,3 +69,19 @@ CHECK_CASE(any_allocation_of_the_network_in_memory_may_fail) {
     tr_fabric_unref(fabric);
   }
 }
+
+CHECK_CASE(a_host_may_be_freed_with_mail_in_its_mailboxes) {
+  now = 1000000;
+  tr_fabric *fabric = tr_fabric_new(check_mem(), 1);
+  troupe_t *host = node(1, "return { type = 'echo', on = { Say = function() end } }");
+  CHECK_INT(tr_fabric_serve(fabric, host, "hub"), ==, 0);
+  CHECK_INT(troupe_send(host, "echo", "Say", NULL), ==, 0);
+  troupe_free(host); /* it is a dead letter, after the host is gone */
+  tr_fabric_unref(fabric);
+}
+
+CHECK_CASE(what_is_to_be_the_same_each_time_has_one_thread) {
+  troupe_t *rt;
+  const troupe_options_t options = { .size = sizeof options, .deterministic = 1, .threads = 2 };
+  CHECK_INT(troupe_new(&rt, &options), ==, TROUPE_EINVALID);
+}

@@ -165,6 +165,15 @@ describe("a console on a live process", function()
     assert.matches('no agent "nobody" lives here', err, 1, true)
   end)
 
+  it("repl leaves out a line that is too long, and says what was not printed", function()
+    local status, out, err = repl("counter/a", "self.a = 1\n" .. ("x"):rep(70000) .. " self.a = 2\nself.a\n" .. ("y"):rep(66000))
+    assert.equal(1, status)
+    assert.equal("1\n", out)
+    assert.equal(("troupe: repl: a line is longer than 65536 bytes: it is left out\n"):rep(2), err)
+    out = select(2, repl("counter/a", "print 'first' print(('x'):rep(70000)) print 'last' return 7"))
+    assert.equal("first\n… (it printed more than 64 KB: the rest is left out)\n7\n", out)
+  end)
+
   it("repl says who has too much memory, and no place where there is none", function()
     local _, _, problem = repl("fat", "self.n\n")
     assert.matches("limit_exceeded: fat/default, console: it keeps more than 300 KB of memory", problem, 1, true)
@@ -269,6 +278,12 @@ describe("a console on a live process", function()
     t:wait "counter/new"
     local _, headers = t:visible():gsub("AGENT +STATE", "")
     assert.equal(1, headers)
+    local narrow = terminal.open({ process.program, "top", "--interval", "0.1" }, { env = env, columns = 80, lines = 50 })
+    ask("repl", "starter", "-e", 'ctx:call("counter/" .. ("long"):rep(100), "Add")')
+    narrow:wait "longlon… idle"
+    for line in narrow:visible():gmatch "[^\n]+" do
+      assert.truthy(line:find("^%d+ agents") or line:find("^AGENT +STATE +QUEUED +TURNS/S +CPU%% +MEMORY$") or line:find("^%l+/.* [BKM]+$"), line)
+    end
   end)
 
   it("top leaves answers out for who does not read them", function()

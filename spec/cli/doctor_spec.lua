@@ -111,6 +111,7 @@ describe("troupe doctor", function()
       init = function(_, ctx)
         for i = 1, 5 do
           ctx:send("f/1", "Wait", { n = i })
+          ctx:send("f/x" .. ("é"):rep(100), "Wait")
           ctx:send("heavy/1", "Wait", { i, ("x"):rep(200000) })
         end
         ctx:sleep(0)
@@ -125,6 +126,7 @@ describe("troupe doctor", function()
     status, out = doctor("--pid", tostring(full.pid))
     assert.equal(1, status)
     assert.matches("full_mailbox: the mailbox of heavy/1 has %d+ bytes, of 1048576 that it holds", out)
+    assert.matches("full_mailbox: the mailbox of f/xé[é]+%?* has [12] messages", out) -- cut, in the midst of a character
     assert.matches("full_mailbox: the mailbox of f/1 has [12] messages, of 2 that it holds", out) -- with threads it may not have begun yet
   end)
 

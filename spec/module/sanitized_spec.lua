@@ -5,7 +5,8 @@ local sh = require "spec.support.sh"
 if module.sanitized and os.getenv("TROUPE_SANITIZER"):find("address", 1, true) then
   describe("the module", function()
     it("passes its specs under AddressSanitizer", function()
-      local files = "spec/module/agents_spec.lua spec/module/messages_spec.lua spec/module/life_spec.lua spec/module/luv_spec.lua"
+      local files = "spec/module/agents_spec.lua spec/module/messages_spec.lua spec/module/life_spec.lua spec/module/luv_spec.lua "
+        .. "spec/module/network_spec.lua spec/sim/sim_spec.lua"
       local status, out, err = sh("LD_PRELOAD=$(cc -print-file-name=libasan.so):$(cc -print-file-name=libubsan.so) TROUPE_SANITIZER= "
         .. "lua5.4 /usr/bin/busted " .. files)
       assert.equal("", err)

@@ -1,4 +1,5 @@
--- troupe.testing: virtual time, what was sent, stand-ins and injected failures; and `troupe test`, which runs specs that use it.
+-- troupe.testing: virtual time, what was sent, stand-ins and injected failures; and `troupe test`, which runs specs that use it. Networks:
+-- network_spec.lua.
 local module = require "spec.support.troupe"
 local process = require "spec.support.process"
 local sh = require "spec.support.sh"
@@ -131,6 +132,64 @@ describe("troupe.testing", function()
     assert.not_same(luck(7), luck(8))
   end)
 
+  it("runs scripts the same in each process, whatever Lua's hashes are", function()
+    local file = process.write_file(process.tmpdir() .. "/order.lua", [[return { on = { Go = function(_, message)
+      local keys, firsts = {}, {}
+      local left = { b = 1, a = 2, c = 3, [3] = 1, [1] = 1, [2.5] = 1, [-1] = 1, [true] = 1, [false] = 1, [print] = 1 }
+      for k in pairs(left) do
+        keys[#keys + 1] = type(k) == "function" and "f" or tostring(k)
+        left[k] = nil
+      end
+      for k in next, message.map do firsts[#firsts + 1] = k end
+      local ok = pcall(pairs)
+      local meta = {}
+      for k in pairs(setmetatable({}, { __pairs = function() return next, { z = 1 } end })) do meta[#meta + 1] = k end
+      return { keys, firsts, next({}) == nil, ok, meta, os.time { year = 2001, month = 1, day = 1 } > 0 }
+    end } }]])
+    local other <close> = testing.new { file }
+    local got = other:call("order", "Go", { map = { ["10"] = 1, ["9"] = 1, b = 1, a = 1, ab = 1 } })
+    local keys = { "-1", "1", "2.5", "3", "a", "b", "c", "false", "true", "f" }
+    assert.same({ keys, { "10", "9", "a", "ab", "b" }, true, false, { "z" }, true }, got)
+  end)
+
+  it("lets agents take turns in an order by the seed", function()
+    local function order(seed, shuffle)
+      local other <close> = testing.new { seed = seed, shuffle = shuffle }
+      local took = {}
+      for i = 1, 6 do other:load { type = "a" .. i, on = { Go = function() took[#took + 1] = i end } } end
+      for i = 1, 6 do other:send("a" .. i, "Go") end
+      other:run()
+      return table.concat(took)
+    end
+    assert.equal("123456", order(1))
+    assert.equal(order(5, true), order(5, true))
+    local found = {}
+    for seed = 0, 5 do found[order(seed, true)] = true end
+    local n = 0
+    for text in pairs(found) do
+      n = n + 1
+      for i = 1, 6 do assert.truthy(text:find(i)) end
+    end
+    assert.is_true(n > 3)
+  end)
+
+  it("counts what is done and what is open", function()
+    t:send("greeter/a", "Greeting", { name = "Anna", wait = 5 })
+    local stats = t:stats()
+    assert.same({ 1, 1, 0, 0 }, { stats.open_turns, stats.agents, stats.open_calls, stats.queued })
+    t:advance(5)
+    assert.equal(0, t:stats().open_turns)
+    t:load { type = "lost", on = { Go = function(_, _, ctx) ctx:send("nobody", "X") end } }
+    t:send("lost", "Go")
+    assert.equal(1, t:stats().dead_letters)
+  end)
+
+  it("ends a call whose answer never comes, though timers go on", function()
+    t:load { type = "mute", timers = { Tick = 1 }, on = { Ask = function(_, _, ctx) ctx:sleep(1e8) end, Tick = function() end } }
+    local err = t:raises("timeout", t.call, t, "mute", "Ask", {}, { timeout = false })
+    assert.match("is not answered, [%d.e+]+ s of the test's time later", err.message)
+  end)
+
   it("shows agents its own time of day", function()
     assert.same({ 946684800, "2000-01-01 00:00:00", "1970-01-01", 0, 0 }, t:call("greeter", "Clock"))
     t:advance(3600.5)
@@ -204,97 +263,12 @@ describe("troupe.testing", function()
     assert.equal("handler.failed", t:logged("greeter.lua:9").event)
     assert.match("`seeds` is not an option", module.raised(testing.new, { seeds = 1 }))
     assert.match("must be a number", module.raised(testing.new, { seed = "1" }))
+    assert.match("must be a whole number", module.raised(testing.new, { seed = 1.5 }))
     assert.match("paths and tables", module.raised(testing.new, { 1 }))
     assert.match("with a colon", module.raised(t.run))
     assert.match("0 to 1e9 seconds", module.raised(t.advance, t, -1))
     t:close()
     assert.match("the test is closed", module.raised(t.run, t))
-  end)
-end)
-
-describe("a network of tests", function()
-  if module.sanitized then return end
-  local testing, net = require "troupe.testing"
-
-  -- Answers with its own name, or asks whom it is told to.
-  local function echo(type)
-    return { type = type, subscriptions = { { "news", key = "x" } }, state = { n = 0 }, on = {
-      Ask = function(_, message, ctx)
-        if message.to then return ctx:call(message.to, "Ask", {}) end
-        return { from = type }
-      end,
-      News = function(self) self.n = self.n + 1 end,
-    } }
-  end
-
-  local function open(options)
-    net = testing.network(options)
-    local hub = net:host("hub", { echo "zero" })
-    local a, b = net:worker("a", "hub", { echo "one" }), net:worker("b", { "hub" }, { echo "two" })
-    net:advance(2)
-    assert.is_true(net:joined())
-    return a, b, hub
-  end
-
-  after_each(function() net:close() end)
-
-  it("joins hosts and workers, and takes its time", function()
-    local a, b, hub = open { delay = { 0.01, 0.01 } }
-    assert.equal("two", a:call("one", "Ask", { to = "two" }).from)
-    assert.near(2.04, net:now(), 0.001) -- up, down, and back
-    assert.equal("one", hub:call("one", "Ask").from)
-    a:publish("news", "News")
-    net:advance(1)
-    assert.same({ 1, 1, 1 }, { a:state("one/x").n, b:state("two/x").n, hub:state("zero/x").n })
-    assert.is_true(net:stats().packets > 10)
-  end)
-
-  it("breaks, stands still, and its processes crash and come back", function()
-    local a, b = open { piece = 10 }
-    net:cut(a, "hub")
-    net:advance(1)
-    assert.equal("two", a:call("one", "Ask", { to = "two" }).from)
-    net:stall("b", "hub")
-    a:raises("unavailable", a.call, a, "two", "Ask") -- the host notices by its pings
-    net:heal("b", "hub")
-    net:advance(10)
-    assert.equal("two", a:call("two", "Ask").from)
-    net:crash(b)
-    a:raises("unavailable", a.call, a, "two", "Ask")
-    assert.match("the test is closed", module.raised(b.run, b))
-    net:restart("b")
-    net:advance(10)
-    assert.equal("two", a:call("two", "Ask").from)
-    net:restart("hub")
-    assert.is_false(net:joined())
-    net:advance(10)
-    assert.equal("two", a:call("two", "Ask").from)
-    net:weather { cut = 20 }
-    for _ = 1, 50 do pcall(a.call, a, "two", "Ask") end
-    assert.is_true(net:stats().cuts > 3)
-    net:weather {}
-    net:advance(30)
-    assert.equal("two", a:call("two", "Ask").from)
-  end)
-
-  it("has hosts that are workers of hosts", function()
-    net = testing.network { seed = 4 }
-    net:host("top")
-    net:host("below", { joins = "top" })
-    local a, b = net:worker("a", "top", { echo "one" }), net:worker("b", "below", { echo "two" })
-    net:advance(2)
-    assert.equal("one", b:call("one", "Ask").from)
-    assert.equal("one", a:call("one", "Ask").from)
-  end)
-
-  it("says what is wrong about its use", function()
-    open {}
-    assert.match("already_exists: there is a node named a already", module.raised(net.worker, net, "a", "hub"))
-    assert.match("not_found: there is no node c", module.raised(net.crash, net, "c"))
-    assert.match("`delays` is not an option", module.raised(net.weather, net, { delays = {} }))
-    assert.match("`seed` must be an integer", module.raised(testing.network, { seed = 0.5 }))
-    assert.match("with a colon", module.raised(net.cut))
-    assert.match("1 to 63 bytes", module.raised(net.worker, net, ("x"):rep(64), ("y"):rep(64)))
   end)
 end)
 
@@ -312,5 +286,22 @@ describe("troupe test", function()
     status, out = sh.troupe({ "test", "other_spec.lua", "--", "--output=TAP" }, { cwd = folder, env = env })
     assert.match("not ok 1 %- fails", out)
     assert.equal(1, status)
+    process.write_file(folder .. "/seeds_spec.lua", [[
+      it("is run by seeds", function()
+        local list = {}
+        require("troupe.testing").explore(3, function(seed) list[#list + 1] = seed if seed == 5 then error "five" end end)
+        print("seeds " .. table.concat(list, " "))
+      end)]])
+    local function seeds(...) return select(2, sh.troupe({ "test", "seeds_spec.lua", ... }, { cwd = folder, env = env })) end
+    assert.match("seeds 1 2 3\n", seeds())
+    assert.match("seeds 1 2 3 4\n", seeds("--seeds", "4"))
+    assert.match("seeds 17\n", seeds("--seed", "17"))
+    assert.match("seed 5: .*five.*repeat it by: troupe test %-%-seed 5", seeds("--seeds", "9"))
+    for _, wrong in ipairs { "0", "x", "1.5", "99999999999999999999" } do
+      local code, _, err = sh.troupe { "test", "--seed", wrong }
+      assert.equal(2, code)
+      assert.match("%-%-seed must be a whole number from 1", err)
+    end
+    assert.match("exclude each other", (select(3, sh.troupe { "test", "--seed", "1", "--seeds", "2" })))
   end)
 end)

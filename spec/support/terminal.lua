@@ -24,7 +24,8 @@ function M.open(command, options)
   for name, value in pairs(options.env or {}) do env[name] = value end
   local self = setmetatable({ socket = process.tmpdir() .. "/tmux", env = env }, Terminal)
   guard.add(self)
-  tmux(self, "new-session", "-d", "-x", "120", "-y", tostring(options.lines or 50), "-c", options.cwd or uv.cwd(), table.unpack(command))
+  local columns, lines = tostring(options.columns or 120), tostring(options.lines or 50)
+  tmux(self, "new-session", "-d", "-x", columns, "-y", lines, "-c", options.cwd or uv.cwd(), table.unpack(command))
   self.pid = math.tointeger(tmux(self, "display", "-p", "#{pane_pid}"))
   return self
 end

@@ -37,15 +37,16 @@ static int take_number(cli_operate *op, troupe_value_t *map, const char *option,
 
 /* ---- top ---- */
 
-static int screen_rows(void) {
-  struct winsize size;
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 3 ? size.ws_row - 3 : 0;
+static struct winsize screen_size(void) {
+  struct winsize size = { 0 };
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? (struct winsize){ 0 } : size;
 }
 
 static void say_top(cli_operate *op, const troupe_value_t *answer) {
   bool screen = isatty(STDOUT_FILENO) && !cli_has(op, "once");
+  struct winsize size = screen ? screen_size() : (struct winsize){ 0 };
   if (screen) fputs("\033[H\033[J", stdout);
-  cli_say_top(answer, screen ? screen_rows() : 0);
+  cli_say_top(answer, size.ws_row > 3 ? size.ws_row - 3 : 0, size.ws_col);
   if (!screen && !cli_has(op, "once")) putchar('\n');
 }
 

@@ -219,7 +219,10 @@ static void on_ended(void *ud, int status) {
 
 /* ---- the prompt ---- */
 
-static void on_line(void *ud, const char *line) { cli_dev_command(ud, line); }
+static void on_line(void *ud, const char *line) {
+  if (line) cli_dev_command(ud, line);
+  else cli_dev_say(ud, "a line is longer than %d bytes: it is left out", CLI_LINE_MAX);
+}
 static void on_over(void *ud) { cli_dev_end(ud); }
 static bool is_busy(void *ud) { return ((const cli_dev *)ud)->calls > 0; }
 static void on_again(void *ud) { cli_recent_send(ud, 1); }

@@ -170,7 +170,7 @@ static const cli_option options[] = {
   CLI_TLS_OPTIONS,
   { "checks", 0, NULL, "list what is looked for in a process", NULL },
   { "json", 0, NULL, "print what the process answers as it is", NULL },
-  { "timeout", 't', "S", "give up after so many seconds (a host 5, a process 30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  { "timeout", 't', "S", "give up after so many seconds (a process 30, else 5)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 
 const cli_verb cli_doctor = {

@@ -203,6 +203,9 @@ int cli_operate_one(const cli_verb *verb, const cli_args *args, const char *what
 
 /* ---- ps, stop, drain ---- */
 
+/* It has ended meanwhile, in order or not. */
+static bool is_gone(const cli_operate *op, long pid) { return access(op->address + strlen("unix:"), F_OK) || kill((pid_t)pid, 0); }
+
 int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what, cli_operate_say say_it, int *asked) {
   long pids[PIDS_MAX];
   char folder[CLI_SOCKET_MAX];
@@ -212,13 +215,14 @@ int cli_operate_all(const cli_verb *verb, const cli_args *args, const char *what
   int rc = cli_ask_begin(&op, verb, args), count = cli_find_running(pids, PIDS_MAX, folder);
   if (rc) return rc;
   op.say = say_it;
+  if (!cli_get(verb, args, "timeout")) op.timeout = TR_SECONDS(5); /* one that is frozen does not hide the others for long */
   *asked = 0;
   for (int i = 0; i < count; i++) {
     tr_error error;
     tr_error_init(&error);
     set_address(&op, folder, pids[i]);
     int failed = tr_operator_ask(op.rt, op.address, what, op.body, op.timeout, on_answer, &op, &error);
-    if (failed == TR_EUNAVAILABLE) continue; /* it has ended meanwhile, or its socket is another's leftover */
+    if (failed == TR_EUNAVAILABLE && is_gone(&op, pids[i])) continue;
     ++*asked;
     if (failed) rc = cli_fail(CLI_FAILED, verb->name, "process %ld: %s: %s", pids[i], tr_error_name(failed), error.text);
   }
@@ -311,7 +315,7 @@ static int run_state(const cli_verb *verb, cli_args *args) {
 /* ---- the verbs ---- */
 
 static const cli_option ps_options[] = {
-  CLI_WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30)", NULL }, { NULL, 0, NULL, NULL, NULL },
+  CLI_WHICH_OPTIONS, { "timeout", 't', "S", "give up after so many seconds (30; of each, where all are asked, 5)", NULL }, { NULL, 0, NULL, NULL, NULL },
 };
 static const cli_option stop_options[] = {
   CLI_WHICH_OPTIONS, { "drain", 0, "S", "seconds to finish what is queued (what its own --drain says)", NULL }, { NULL, 0, NULL, NULL, NULL },

@@ -61,7 +61,7 @@ int cli_take_body(cli_operate *op, troupe_value_t *map); /* own: takes map. An e
 /* saying.c: answers in words, on standard output */
 void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer);
 void cli_say_agent_state(troupe_t *rt, const troupe_value_t *answer); /* of an inspection: a line */
-void cli_say_top(const troupe_value_t *answer, int width);
+void cli_say_top(const troupe_value_t *answer, int rows_most, int columns); /* of a screen; 0: all of it */
 /* One message that went by, in a line, with `most` bytes of its body (0: all). */
 void cli_say_trace(troupe_t *rt, const troupe_value_t *line, size_t most, bool colours);
 void cli_say_eval(const troupe_value_t *answer, bool colours);

@@ -30,7 +30,7 @@ static struct prompt {
   char history[4096];
   char *text; /* not a terminal: what has come of a line */
   size_t length;
-  bool taking, at_end;
+  bool taking, at_end, skipping; /* the rest of a line that is too long */
   cli_completions offers;
 } self;
 
@@ -267,7 +267,9 @@ static void take_line(char *end) {
   if (n < self.length) n++; /* its newline */
   self.length -= n;
   memmove(self.text, self.text + n, self.length);
-  if (line) self.o.line(self.o.ud, line);
+  bool left_out = self.skipping;
+  self.skipping = false;
+  if (line && !left_out) self.o.line(self.o.ud, line);
   free(line);
 }
 
@@ -285,8 +287,10 @@ void cli_prompt_go_on(void) {
 
 static void read_lines(void) {
   if (self.length == CLI_LINE_MAX - 1) { /* lines wait, or it is one that nobody types */
-    if (!memchr(self.text, '\n', self.length)) self.length = 0;
-    return;
+    if (memchr(self.text, '\n', self.length)) return;
+    self.length = 0;
+    if (!self.skipping) self.o.line(self.o.ud, NULL);
+    self.skipping = true; /* what comes of it is no line of its own */
   }
   ssize_t n = self.at_end ? 0 : read(STDIN_FILENO, self.text + self.length, CLI_LINE_MAX - 1 - self.length);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;

@@ -16,7 +16,7 @@ typedef struct cli_prompt_options {
   const char *text;    /* "troupe> " */
   const char *history; /* name of the file of history; NULL: none is kept */
   const char *breaks;  /* characters between words; NULL: blanks */
-  void (*line)(void *ud, const char *line);
+  void (*line)(void *ud, const char *line); /* NULL: one was longer than CLI_LINE_MAX, and is left out */
   void (*over)(void *ud); /* the end of input */
   bool (*busy)(void *ud); /* NULL: never. Where nobody types, lines wait while it is true: then call cli_prompt_go_on */
   /* The line up to the cursor, and where its last word begins. */

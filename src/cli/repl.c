@@ -72,6 +72,11 @@ static void evaluate(repl *self, const char *line) {
 
 static void on_line(void *ud, const char *line) {
   repl *self = ud;
+  if (!line) {
+    self->failed = true;
+    cli_fail(CLI_FAILED, "repl", "a line is longer than %d bytes: it is left out", CLI_LINE_MAX);
+    return;
+  }
   if (strspn(line, " \t\r") == strlen(line)) on_drop(self); /* an empty one gives a statement up */
   else evaluate(self, line);
 }

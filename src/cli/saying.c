@@ -108,19 +108,36 @@ void cli_say_inspect(troupe_t *rt, const troupe_value_t *answer) {
 
 /* ---- top ---- */
 
-void cli_say_top(const troupe_value_t *answer, int rows_most) {
+#define TOP_WIDTH 104 /* of a row with all columns, and a name of 32 */
+
+/* On a screen a row is a line: what is long is cut. */
+static const char *name_text(const char *id, int columns, char out[512]) {
+  size_t most = columns > 400 ? 400 : columns < TOP_WIDTH ? 32 : 32 + (size_t)(columns - TOP_WIDTH);
+  bool cut = columns > 0 && strlen(id) > most;
+  if (cut) snprintf(out, 512, "%.*s…", (int)tr_utf8_cut(tr_slice_of(id), most - 1), id);
+  return cut ? out : id;
+}
+
+static void say_row(const troupe_value_t *row, int columns) {
+  char size[32], waiting[32], name[512];
+  const char *id = name_text(cli_text(row, "id"), columns, name);
+  bool narrow = columns > 0 && columns < TOP_WIDTH;
+  printf("%-*s %-8s %8lld", 32 + cli_columnless(id), id, cli_text(row, "state"), (long long)cli_number(row, "queued"));
+  if (!narrow) printf(" %9s", size_text(cli_real(row, "queued_bytes"), waiting));
+  printf(" %10.1f %6.1f %9s", cli_real(row, "turns_s"), 100 * cli_real(row, "cpu"), size_text(cli_real(row, "memory"), size));
+  if (!narrow) printf(" %8lld %5lld", (long long)cli_number(row, "failures"), (long long)cli_number(row, "code"));
+  putchar('\n');
+}
+
+void cli_say_top(const troupe_value_t *answer, int rows_most, int columns) {
   const troupe_value_t *rows = troupe_value_get(answer, "rows");
-  char size[32], waiting[32];
+  char size[32];
   printf("%lld agents  %lld queued  %.0f turns/s  %.0f %% of a processor  %s\n", (long long)cli_number(answer, "agents"),
          (long long)cli_number(answer, "queued"), cli_real(answer, "turns_s"), 100 * cli_real(answer, "cpu"),
          size_text(cli_real(answer, "memory"), size));
-  printf("%-32s %-8s %8s %9s %10s %6s %9s %8s %5s\n", "AGENT", "STATE", "QUEUED", "BYTES", "TURNS/S", "CPU%", "MEMORY", "FAILED", "CODE");
-  for (size_t i = 0; i < cli_count(rows) && (rows_most <= 0 || (int)i < rows_most); i++) {
-    const troupe_value_t *row = troupe_value_at(rows, i);
-    printf("%-32s %-8s %8lld %9s %10.1f %6.1f %9s %8lld %5lld\n", cli_text(row, "id"), cli_text(row, "state"), (long long)cli_number(row, "queued"),
-           size_text(cli_real(row, "queued_bytes"), waiting), cli_real(row, "turns_s"), 100 * cli_real(row, "cpu"), size_text(cli_real(row, "memory"), size), (long long)cli_number(row, "failures"),
-           (long long)cli_number(row, "code"));
-  }
+  if (columns > 0 && columns < TOP_WIDTH) printf("%-32s %-8s %8s %10s %6s %9s\n", "AGENT", "STATE", "QUEUED", "TURNS/S", "CPU%", "MEMORY");
+  else printf("%-32s %-8s %8s %9s %10s %6s %9s %8s %5s\n", "AGENT", "STATE", "QUEUED", "BYTES", "TURNS/S", "CPU%", "MEMORY", "FAILED", "CODE");
+  for (size_t i = 0; i < cli_count(rows) && (rows_most <= 0 || (int)i < rows_most); i++) say_row(troupe_value_at(rows, i), columns);
 }
 
 /* ---- trace ---- */

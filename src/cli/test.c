@@ -35,6 +35,16 @@ static bool set_module_path(void) {
   return wrote > 0 && (size_t)wrote < sizeof value && setenv("LUA_CPATH_5_4", value, 1) == 0;
 }
 
+/* A number from 1, for troupe.testing (lua/troupe/testing/explore.lua). False: told. */
+static bool hand_on(const cli_verb *verb, const cli_args *args, const char *option, const char *variable) {
+  const char *text = cli_get(verb, args, option);
+  size_t digits = text ? strspn(text, "0123456789") : 0;
+  if (!text) return true;
+  if (digits && digits <= 18 && !text[digits] && strtoll(text, NULL, 10) > 0) return setenv(variable, text, 1) == 0;
+  cli_fail(CLI_USAGE, verb->name, "--%s must be a whole number from 1, not \"%s\"", option, text);
+  return false;
+}
+
 static int run_test(const cli_verb *verb, cli_args *args) {
   char busted[4096], lua[4096];
   const char *words[WORDS_MAX + 1] = { "lua5.4", busted, "--pattern=_spec%.lua$" };
@@ -47,14 +57,20 @@ static int run_test(const cli_verb *verb, cli_args *args) {
   for (int i = 0; i < args->rest_count; i++) words[n++] = args->rest[i];
   for (int i = 0; i < args->count; i++) words[n++] = args->words[i];
   if (args->count == 0) words[n++] = ".";
+  if (cli_get(verb, args, "seed") && cli_get(verb, args, "seeds")) return cli_fail(CLI_USAGE, verb->name, "--seed and --seeds exclude each other");
+  if (!hand_on(verb, args, "seed", "TROUPE_SEED") || !hand_on(verb, args, "seeds", "TROUPE_SEEDS")) return CLI_USAGE;
   if (!set_module_path()) return cli_fail(CLI_FAILED, verb->name, "LUA_CPATH cannot be set: too long, or out of memory");
   execv(lua, (char **)(uintptr_t)words); /* execv does not write to them */
   return cli_fail(CLI_FAILED, verb->name, "%s: %s", lua, strerror(errno));
 }
 
-static const cli_option test_options[] = { { NULL, 0, NULL, NULL, NULL } };
+static const cli_option test_options[] = {
+  { "seeds", 0, "N", "how many seeds testing.explore goes through", NULL },
+  { "seed", 0, "N", "this one alone: a run that failed, again", NULL },
+  { NULL, 0, NULL, NULL, NULL },
+};
 
 const cli_verb cli_test = {
   "test", "[SPEC|DIR…] [-- BUSTED'S OPTION…]", "Run specs with busted; they use agents in virtual time by `require \"troupe.testing\"`.",
-  "  troupe test\n  troupe test greeter_spec.lua -- --filter=counts", test_options, 0, -1, run_test,
+  "  troupe test\n  troupe test greeter_spec.lua -- --filter=counts\n  troupe test shop_spec.lua --seeds 1000", test_options, 0, -1, run_test,
 };

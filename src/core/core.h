@@ -58,6 +58,8 @@ tr_router *tr_core_router(const tr_core *core);
 tr_dest *tr_core_local(const tr_core *core); /* the destination (ops NULL) that owns the agent types living here */
 tr_timers *tr_core_timers(const tr_core *core);
 tr_random *tr_core_random(tr_core *core);
+/* From now on any agent that is ready may be the next, as the seed says: for tests, which should not depend on one order. */
+void tr_core_shuffle(tr_core *core, uint64_t seed);
 tr_time tr_core_now(const tr_core *core); /* as of the last step or tr_core_set_now */
 void tr_core_set_now(tr_core *core, tr_time now);
 const tr_body_ops *tr_core_body_ops(const tr_core *core);

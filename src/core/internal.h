@@ -116,6 +116,8 @@ struct tr_core {
   tr_agent *slot_agent;        /* whose slot it is: it cannot be freed before its slot ends */
   uint64_t agents_freed;       /* moves when an instance leaves, for those who walk a class's instances */
   bool stepping, waking, closing, in_hook;
+  bool shuffled;               /* ready agents are not served first come, first served: tr_core_shuffle */
+  tr_random order;
   bool frozen;                 /* no turn is begun but those that open ones wait for */
   uint32_t parkings_open;
   bool draining;               /* mail from doors is refused */

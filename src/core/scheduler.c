@@ -29,7 +29,27 @@ void tr_core_wake(tr_core *core) {
   core->hooks.wake(core->hooks.ud);
 }
 
+void tr_core_shuffle(tr_core *core, uint64_t seed) {
+  tr_random_init(&core->order, seed);
+  core->shuffled = true;
+}
+
+/* Any of them comes to the front. */
+static void shuffle(tr_core *core) {
+  uint64_t n = 0;
+  for (const tr_agent *agent = core->ready_head; agent; agent = agent->next_ready) n++;
+  if (n < 2 || (n = tr_random_next(&core->order) % n) == 0) return;
+  tr_agent *before = core->ready_head;
+  while (--n) before = before->next_ready;
+  tr_agent *chosen = before->next_ready;
+  before->next_ready = chosen->next_ready;
+  if (core->ready_tail == chosen) core->ready_tail = before;
+  chosen->next_ready = core->ready_head;
+  core->ready_head = chosen;
+}
+
 static tr_agent *pop_ready(tr_core *core) {
+  if (core->shuffled) shuffle(core);
   tr_agent *agent = core->ready_head;
   if (!agent) return NULL;
   core->ready_head = agent->next_ready;

@@ -99,6 +99,11 @@ static void to_core(tr_client *from, tr_slice bytes) {
   tr_core_post(host->core, msg);
 }
 
+/* A worker that was away for so long that it is known no more sends again what it knows no answer to; clients look for themselves. */
+static void to_core_once(tr_client *from, tr_slice bytes, const tr_wire_span *span) {
+  if (!from->troupe || !tr_again_had(&from->host->again, from->host->mem, span)) to_core(from, bytes);
+}
+
 /* One that only passes through is decoded to be told of, where somebody listens; once, however many did not get it. */
 void tr_deliver_tell(tr_host *host, tr_slice bytes, int code, const char *why) {
   tr_core *core = host->core;
@@ -260,7 +265,7 @@ void tr_deliver(tr_client *from, tr_slice bytes, tr_slice framed, const tr_wire_
   tr_blob_unref(d.frame);
   for (size_t i = 0; i < d.count; i++) tr_blob_unref(d.variants[i].frame);
   if (o.dead) tr_deliver_tell(host, bytes, o.dead, o.why); /* now that `dests` is not needed any more */
-  if (o.others || tr_core_tapped(host->core, span->topic_type)) to_core(from, bytes);
+  if (o.others || tr_core_tapped(host->core, span->topic_type)) to_core_once(from, bytes, span);
   else if (!o.count && host->o.unheard) host->o.unheard(host->o.ud, span->topic_type, tr_wire_event_attribute(span->inner, TR_KEY_SCHEMA));
 }
 

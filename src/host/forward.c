@@ -29,8 +29,12 @@ static tr_time parse_ms(tr_slice text) {
   return ms * 1000;
 }
 
-/* In one pass, since every request is asked for them. */
-static terms read_terms(const tr_host *host, const tr_wire_span *span) {
+static tr_time oneway_latest(const tr_host *host, const tr_client *callee) {
+  return tr_core_now(host->core) + (callee && !callee->troupe ? TR_ONEWAY_TIMEOUT : TR_ONEWAY_TROUPE);
+}
+
+/* In one pass, since every request is asked for them. callee NULL: not known yet. */
+static terms read_terms(const tr_host *host, const tr_client *callee, const tr_wire_span *span) {
   tr_reader reader = tr_reader_of(span->inner);
   tr_field field;
   tr_slice key, value, timeout = { NULL, 0 };
@@ -45,7 +49,7 @@ static terms read_terms(const tr_host *host, const tr_wire_span *span) {
   }
   tr_time now = tr_core_now(host->core), own = parse_ms(timeout);
   t.deadline = tr_pending_deadline(host, own == TR_NEVER ? own : now + own);
-  if (t.oneway && t.deadline > now + TR_ONEWAY_TIMEOUT) t.deadline = now + TR_ONEWAY_TIMEOUT;
+  if (t.oneway && t.deadline > oneway_latest(host, callee)) t.deadline = oneway_latest(host, callee);
   return t;
 }
 
@@ -104,7 +108,7 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
     tr_pending_refuse(caller, span->request_id, code, why);
     return;
   }
-  terms t = read_terms(host, span);
+  terms t = read_terms(host, callee, span);
   if (t.refers && !callee->troupe) { /* it would see nulls */
     tr_pending_refuse_refs(caller, span->request_id);
     return;
@@ -121,7 +125,7 @@ static void forward(tr_client *caller, tr_client *callee, const tr_wire_span *sp
 /* ---- to a type that several clients have ---- */
 
 static void hold(tr_client *caller, tr_move *move, const tr_wire_span *span) {
-  terms t = read_terms(caller->host, span);
+  terms t = read_terms(caller->host, NULL, span);
   tr_pending *pending;
   tr_blob *frame = open_request(caller, NULL, span, &t, &pending);
   if (!frame) return;
@@ -278,6 +282,7 @@ static void to_core(tr_client *caller, tr_slice bytes, const tr_wire_span *span,
     tr_pending_refuse(caller, span->request_id, TR_EMEMORY, NULL);
     return;
   }
+  pending->resends = msg->more && (msg->more->token[0] || msg->more->token[1]);
   pending->msg = msg; /* borrowed: its last reference does not go before it is answered */
   msg->reply_to = (tr_reply_to){ .answer = tr_forward_local_answer, .ud = host, .token = tr_slot_token(&pending->slot) };
   if (msg->window) tr_pending_take_parts(pending);
@@ -455,8 +460,8 @@ void tr_forward_from_local(tr_dest *dest, tr_msg *msg) {
     return;
   }
   if (!callee->troupe && !fits_foreign(host->core, msg)) return;
-  tr_time deadline = tr_pending_deadline(host, msg->deadline), latest = tr_core_now(host->core) + TR_ONEWAY_TIMEOUT;
-  if (oneway && deadline > latest) deadline = latest;
+  tr_time deadline = tr_pending_deadline(host, msg->deadline);
+  if (oneway && deadline > oneway_latest(host, callee)) deadline = oneway_latest(host, callee);
   tr_pending *pending = tr_pending_new(host, TR_PENDING_FROM_LOCAL, NULL, callee, (tr_slice){ NULL, 0 }, deadline);
   if (!pending) {
     refuse_local(host->core, msg, TR_EMEMORY, NULL);

@@ -74,6 +74,7 @@ void tr_host_free(tr_host *host) {
   tr_timer_stop(host->timers, &host->drain);
   tr_timer_stop(host->timers, &host->share_timer);
   tr_slots_fini(&host->slots);
+  tr_again_fini(&host->again, host->mem);
   tr_rpc_gzip_fini(&host->gzip);
   tr_map_fini(&host->clients);
   tr_map_fini(&host->addresses);

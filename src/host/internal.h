@@ -14,15 +14,18 @@
 #include "base/tally.h"
 #include "base/text.h"
 #include "host/host.h"
+#include "wire/again.h"
 #include "wire/keys.h"
-#include "wire/wire.h"
 
 #define TR_BRIEF(s) (int)tr_utf8_cut((s), 256), (s).p ? (s).p : "" /* for "%.*s": text from outside, not too much of it */
 
 #define TR_UNTAKEN_MAX (16u << 20)   /* bytes of unary answers that wait to be read, by connection */
 #define TR_CLIENT_ID_MAX 1024        /* bytes of a client-id */
 #define TR_CLIENT_OPEN_REQUESTS 131072 /* open at once, by one client */
-#define TR_ONEWAY_TIMEOUT TR_SECONDS(30) /* wire.md §8: how long a one-way request waits for the answer nobody reads */
+/* wire.md §8: how long a one-way request waits for the answer nobody reads. A troupe worker gives it at once; where that does not come it is found
+ * out sooner that the worker is gone (guards.c), which its sender is told. */
+#define TR_ONEWAY_TIMEOUT TR_SECONDS(30)
+#define TR_ONEWAY_TROUPE TR_SECONDS(150)
 
 typedef struct tr_client tr_client;
 typedef struct tr_host_stream tr_host_stream;
@@ -446,6 +449,7 @@ struct tr_host {
   tr_time drain_by;
   tr_rpc_shared frame_buffer;
   bool has_spares;   /* base/blob.h: ended with it */
+  tr_again again;    /* the last events that agents here had from troupe clients */
   bool telling;      /* deliver.c: the core hears of a dead letter that `dead` heard of */
   tr_host_stats stats;
   uint64_t turned_away; /* connections; logged with doubling */

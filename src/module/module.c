@@ -75,7 +75,8 @@ static void allow_each(lua_State *L, troupe_t *rt) {
   lua_pop(L, 1);
 }
 
-/* { seed, compress, grants, program, level, log, clock, still = seconds since 1970 at 0 } → the userdata */
+/* { seed, compress, grants, program, level, log, clock, still = seconds since 1970 at 0, shuffle } → the userdata. still: its clock stands while
+ * it works, and all is the same each time; shuffle: the seed of the order in which agents take turns. */
 static int runtime_new(lua_State *L) {
   static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -88,6 +89,7 @@ static int runtime_new(lua_State *L) {
   options.threads = self->threads = (unsigned)luaL_optinteger(L, -1, 1);
   lua_getfield(L, 1, "compress");
   options.compress_from = (uint32_t)luaL_optinteger(L, -1, 0);
+  options.deterministic = lua_getfield(L, 1, "still") != LUA_TNIL;
   tr_module_options(L, &options, self);
   lua_getfield(L, 1, "program");
   lua_getfield(L, 1, "seed");
@@ -101,6 +103,7 @@ static int runtime_new(lua_State *L) {
   if (rc == TROUPE_EINVALID && options.grants) tr_module_raise(L, rc, "allow: there is no such right: %s", options.grants);
   if (rc) tr_module_raise(L, rc, "%s", tr_error_default_text(rc));
   if (lua_type(L, -2) == LUA_TTABLE) allow_each(L, self->rt);
+  if (lua_getfield(L, 1, "shuffle") != LUA_TNIL) tr_core_shuffle(tr_runtime_core(self->rt), (uint64_t)luaL_checkinteger(L, -1));
   if (lua_getfield(L, 1, "still") != LUA_TNIL) {
     tr_runtime_stand_still(self->rt);
     rc = tr_runtime_set_epoch(self->rt, (int64_t)lua_tointeger(L, -1));

@@ -133,6 +133,27 @@ static int dropped(lua_State *L) {
   return 1;
 }
 
+/* self:stats() → a table of counts: since the beginning, and of what is there now */
+static int stats(lua_State *L) {
+  troupe_t *rt = tr_module_check(L)->rt;
+  troupe_stats_t s = { .size = sizeof s };
+  tr_runtime_open open;
+  troupe_get_stats(rt, &s);
+  tr_runtime_get_open(rt, &open);
+  const struct { const char *name; uint64_t n; } all[] = {
+    { "turns", s.turns }, { "events", s.events }, { "requests", s.requests }, { "sends", s.sends }, { "replies", s.replies },
+    { "late_replies", s.late_replies }, { "dead_letters", s.dead_letters }, { "overloaded", s.overloaded }, { "failures", s.failures },
+    { "agents", s.agents }, { "open_turns", s.open_turns }, { "open_calls", s.open_calls }, { "queued", s.queued },
+    { "clients", open.clients }, { "forwarded", open.forwarded }, { "asked", open.requests }, { "answering", open.jobs },
+  };
+  lua_createtable(L, 0, sizeof all / sizeof *all);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    lua_pushinteger(L, (lua_Integer)all[i].n);
+    lua_setfield(L, -2, all[i].name);
+  }
+  return 1;
+}
+
 /* --- serializers --- */
 
 typedef struct serializer { tr_anchor *encode, *decode; } serializer;
@@ -221,6 +242,6 @@ static int report(lua_State *L) {
 }
 
 const luaL_Reg tr_module_plug_methods[] = {
-  { "intercept", intercept }, { "dropped", dropped }, { "serializer", add_serializer }, { "protobuf", add_protobuf },
+  { "intercept", intercept }, { "dropped", dropped }, { "stats", stats }, { "serializer", add_serializer }, { "protobuf", add_protobuf },
   { "report", report }, { NULL, NULL }
 };

@@ -9,7 +9,7 @@
 #include "base/list.h"
 #include "rpc/rpc.h"
 
-#define CONNS_MAX 64
+#define CONNS_MAX 256 /* troupe's own verbs look first whether somebody listens, by one that they close at once */
 #define REQUEST_MAX (1u << 20)
 #define STREAMS_MAX 16
 

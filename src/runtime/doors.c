@@ -196,6 +196,7 @@ static void worker_changed(void *ud, tr_worker *worker, tr_worker_state state, c
   else if (state == TR_WORKER_JOINED)
     tr_log_write(&uplink->rt->log, tr_worker_rejoins(worker) ? TR_LOG_DEBUG : TR_LOG_INFO, "uplink.joined", "host=%s",
                  uplink->address);
+  if (state == TR_WORKER_JOINED) tr_shared_give_again(uplink);
   if (uplink->fn) uplink->fn(uplink->ud, uplink, state, reason);
 }
 

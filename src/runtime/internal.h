@@ -37,6 +37,7 @@ struct tr_uplink {
   struct tr_fabric_link *link; /* fabric.c, in place of sockets; else NULL */
   tr_uplink_fn fn;
   void *ud;
+  bool giving;        /* its host was asked to give away what is here of shared types, and has not said yet that it did */
   bool member;        /* of a pool: nobody else uses it */
   char reason[256]; /* of the last trouble; "": it has joined since */
   char address[TR_ADDRESS_MAX];
@@ -274,6 +275,7 @@ void tr_shared_drop(void *ud, tr_slice type, tr_slice key);
 void tr_shared_given(void *ud);
 void tr_shared_have(void *ud, tr_worker *worker);
 bool tr_shared_give(troupe_t *rt); /* to whom it can be given; false: there is nothing to wait for */
+void tr_shared_give_again(tr_uplink *uplink); /* it has joined anew: what was asked before is forgotten there */
 void tr_shared_end(troupe_t *rt);
 void tr_runtime_leave_moves(troupe_t *rt);
 void tr_runtime_drop_moves(troupe_t *rt);

@@ -40,11 +40,17 @@ static void on_dirty(void *ud, void *socket) {
 }
 
 static void *on_accept(void *ud, tr_net_conn *socket, tr_slice peer, const tr_net_handlers **out) {
-  const tr_operator *self = ud;
+  tr_operator *self = ud;
   int64_t uid = tr_net_conn_peer_uid(socket);
   (void)peer;
   *out = &handlers;
-  if (uid == 0 || uid == (int64_t)geteuid()) return tr_admin_accept(self->admin, socket);
+  char times[TR_TALLY_TIMES];
+  if (uid == 0 || uid == (int64_t)geteuid()) {
+    void *conn = tr_admin_accept(self->admin, socket);
+    if (!conn && tr_tally_tell(&self->refusals, TR_SLICE_LITERAL("connections"), times))
+      tr_log_write(&self->rt->log, TR_LOG_WARN, "operator.refused", "reason=\"too many are connected, or out of memory\"%s", times);
+    return conn;
+  }
   tr_log_write(&self->rt->log, TR_LOG_WARN, "operator.refused", "uid=%lld (only this process's own user may ask)", (long long)uid);
   return NULL;
 }

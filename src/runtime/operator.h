@@ -55,7 +55,7 @@ void tr_question_fail(tr_question *q, int code, const char *text);
 void tr_question_answer(tr_question *q, tr_buf *out);
 void tr_question_done(tr_question *q);
 void tr_question_free(tr_question *q); /* its call is somebody else's now */
-/* `before`, then the text as JSON. What is no UTF-8 is "". */
+/* `before`, then the text as JSON. Bytes that are no UTF-8 are question marks. */
 void tr_question_put(tr_buf *out, const char *before, const char *text);
 void tr_question_put_slice(tr_buf *out, const char *before, tr_slice text);
 

@@ -73,14 +73,32 @@ void tr_question_answer(tr_question *q, tr_buf *out) {
   else tr_question_done(q);
 }
 
+/* A name that was cut in the midst of a character, for one, is better than none. */
+static void put_valid(tr_buf *out, tr_slice text) {
+  for (size_t at = 0; at < text.n;) {
+    size_t begun = at;
+    if (tr_utf8_next(text, &at) < 0) at++; /* it stays there */
+    if (at - begun > 1 || (uint8_t)text.p[begun] < 0x80) tr_buf_append(out, text.p + begun, at - begun);
+    else tr_buf_byte(out, '?');
+  }
+}
+
 void tr_question_put_slice(tr_buf *out, const char *before, tr_slice text) {
   tr_error error;
   tr_json_writer writer;
+  tr_buf valid;
   tr_error_init(&error);
+  tr_buf_init(&valid, out->mem);
   tr_buf_text(out, before);
   tr_json_writer_init(&writer, out, &error);
   tr_sink sink = tr_json_sink(&writer);
+  if (!tr_utf8_valid(text)) {
+    put_valid(&valid, text);
+    text = tr_buf_view(&valid);
+  }
   if (sink.string(sink.ud, text)) tr_buf_text(out, "\"\"");
+  out->failed |= valid.failed;
+  tr_buf_fini(&valid);
 }
 
 void tr_question_put(tr_buf *out, const char *before, const char *text) { tr_question_put_slice(out, before, tr_slice_of(text)); }

@@ -141,6 +141,7 @@ static int make_core(troupe_t *rt) {
     .stopped = tr_runtime_on_stopped,
     .failed = on_failed,
     .codecs = rt->codecs,
+    .deterministic = rt->options.deterministic,
     .outside = &rt->outside,
     .clock = clock_of,
     .ud = rt,
@@ -148,6 +149,8 @@ static int make_core(troupe_t *rt) {
   rt->script = tr_script_new(&script, &rt->error);
   return rt->script ? 0 : (rt->error.code ? rt->error.code : TR_EMEMORY);
 }
+
+#define EPOCH 946684800 /* 2000-01-01 00:00:00 UTC */
 
 int troupe_new(troupe_t **out, const troupe_options_t *options) {
   troupe_options_t copy = { 0 };
@@ -187,8 +190,9 @@ int troupe_new(troupe_t **out, const troupe_options_t *options) {
   tr_list_init(&rt->steps);
   tr_map_init(&rt->encodings, &rt->mem, options && options->seed ? options->seed : (uint64_t)(uintptr_t)rt);
   rt->begun = tr_runtime_now(rt);
-  int rc = copy.threads > TR_ISOLATES_MOST ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
+  int rc = copy.threads > TR_ISOLATES_MOST || (copy.deterministic && copy.threads > 1) ? TR_EINVALID : copy.grants ? tr_runtime_allow_all(rt, copy.grants) : 0;
   if (rc == 0) rc = make_core(rt);
+  if (rc == 0 && copy.deterministic) rc = tr_runtime_set_epoch(rt, EPOCH);
   if (rc == 0 && copy.threads > 1) rc = tr_crew_new(rt, copy.threads);
   if (rc) {
     troupe_free(rt);
@@ -218,6 +222,7 @@ void troupe_free(troupe_t *rt) {
   tr_runtime_free_operator(rt);
   tr_runtime_free_tunnels(rt);
   tr_host_free(rt->host);
+  rt->host = NULL; /* what agents leave behind is a dead letter, of which it is asked */
   /* The script first: its agents leave the core, and it gives back the core's names. */
   tr_script_free(rt->script);
   rt->script = NULL;

@@ -49,6 +49,10 @@ void tr_runtime_input_close(tr_input *input);
 /* Settings of the host door; before the first troupe_listen. core, version, dirty and ud are filled in by the runtime. */
 void tr_runtime_set_host_options(troupe_t *rt, const tr_host_options *options);
 void tr_runtime_set_compress(troupe_t *rt, uint32_t from); /* troupe_options_t.compress_from; before any door is opened */
+/* What its doors have open now: clients of its host, requests that go through it, requests that wait at uplinks for answers, and the hosts'
+ * that agents here work on. For tests: when all is quiet no request is. */
+typedef struct tr_runtime_open { size_t clients, forwarded, requests, jobs; } tr_runtime_open;
+void tr_runtime_get_open(const troupe_t *rt, tr_runtime_open *open);
 tr_host *tr_runtime_host(troupe_t *rt); /* NULL before troupe_listen */
 
 /* Give scripts a right: "launch", "net=HOST:PORT"; or all of a list (troupe_options_t.grants). TR_EINVALID. */

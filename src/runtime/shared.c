@@ -257,16 +257,25 @@ bool tr_shared_give(troupe_t *rt) {
   rt->giving = 0;
   for (tr_class *class_ = NULL; (class_ = tr_core_next_class(rt->core, class_));) {
     if (!tr_class_is_shared(class_)) continue;
-    for (tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next)
-      rt->giving += tr_worker_give(tr_uplink_worker(TR_CONTAINER(link, tr_uplink, all)));
+    for (tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next) {
+      tr_uplink *uplink = TR_CONTAINER(link, tr_uplink, all);
+      uplink->giving = tr_worker_give(uplink->worker);
+      rt->giving += uplink->giving;
+    }
     break;
   }
   return rt->giving > 0;
 }
 
+void tr_shared_give_again(tr_uplink *uplink) {
+  if (uplink->giving && uplink->rt->stage == TR_STAGE_GIVE) tr_worker_give(uplink->worker);
+}
+
 void tr_shared_given(void *ud) {
-  troupe_t *rt = ((tr_uplink *)ud)->rt;
-  if (rt->giving) rt->giving--;
+  tr_uplink *uplink = ud;
+  if (!uplink->giving) return;
+  uplink->giving = false;
+  uplink->rt->giving--;
 }
 
 static void end_all(tr_link *list) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * troupe_get_stats: what is counted, over all isolates, in one structure that later versions may lengthen. */
+ * troupe_get_stats: what is counted, over all isolates, in one structure that later versions may lengthen; and what tests look at. */
 #include <string.h>
 
 #include "runtime/internal.h"
@@ -49,4 +49,20 @@ void troupe_get_stats(troupe_t *rt, troupe_stats_t *stats) {
   tr_together_resume(rt);
   add_doors(rt, &all);
   memcpy(stats, &all, stats->size < sizeof all ? stats->size : sizeof all);
+}
+
+void tr_runtime_get_open(const troupe_t *rt, tr_runtime_open *open) {
+  *open = (tr_runtime_open){ 0 };
+  if (rt->host) {
+    tr_host_stats host;
+    tr_host_get_stats(rt->host, &host);
+    open->clients = host.clients;
+    open->forwarded = host.pending_requests;
+  }
+  for (const tr_link *link = rt->uplinks.next; link != &rt->uplinks; link = link->next) {
+    size_t requests, jobs;
+    tr_worker_get_open(TR_CONTAINER(link, tr_uplink, all)->worker, &requests, &jobs);
+    open->requests += requests;
+    open->jobs += jobs;
+  }
 }

@@ -371,6 +371,7 @@ void tr_looks_install(lua_State *L, tr_script *script);
 void tr_sandbox_push(lua_State *L, int unit);
 /* replace what needs bounds in the library table on the top */
 void tr_guard_install(lua_State *L, const char *library);
+void tr_deterministic_install(lua_State *L, int template); /* deterministic.c: over what the template has of Lua */
 extern const luaL_Reg tr_pattern_functions[]; /* find, match, gmatch, gsub with a bound: pattern_library.c */
 void tr_coroutine_push(lua_State *L);
 int tr_xpcall(lua_State *L);

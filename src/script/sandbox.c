@@ -164,6 +164,7 @@ void tr_sandbox_open(lua_State *L, tr_script *script) {
   tr_coroutine_push(L);
   lua_setfield(L, template, "coroutine");
   tr_looks_install(L, script);
+  if (script->options.deterministic) tr_deterministic_install(L, template);
   script->sandbox_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 

@@ -96,6 +96,7 @@ typedef struct tr_script_options {
   void (*exit)(void *ud, int status);
   void (*classes_changed)(void *ud);              /* subscriptions or classes changed at run time: uplinks sync */
   void (*subscribed)(void *ud, const tr_shared_sub *sub, bool added); /* there are several isolates; NULL: one */
+  bool deterministic;                             /* pairs, next and the clocks of `os` are the same each time (deterministic.c) */
   bool no_loop;                                   /* one of several isolates, and not the one that has the runtime's loop */
   uint64_t first_sub;                             /* ctx:subscribe gives numbers above this; of several isolates, a multiple of 1 << TR_SUB_RANGE */
   /* The number of the uplink to this address, made where there is none and the script may. err: TR_EINVALID, TR_EPERMISSION, TR_EMEMORY. */

@@ -28,7 +28,7 @@ static void make_utf8(lua_State *L) {
   lua_remove(L, -2);
 }
 
-/* upvalue 1: the list of lines; [0]: their bytes. */
+/* upvalue 1: the list of lines; [0]: their bytes. From the first one on that is too much they are left out. */
 static int visit_print(lua_State *L) {
   int n = lua_gettop(L), list = lua_upvalueindex(1);
   luaL_Buffer line;
@@ -42,24 +42,28 @@ static int visit_print(lua_State *L) {
   lua_rawgeti(L, list, 0);
   lua_Integer bytes = lua_tointeger(L, -1) + (lua_Integer)lua_rawlen(L, -2) + 1;
   lua_pop(L, 1);
+  lua_pushinteger(L, bytes);
+  lua_rawseti(L, list, 0);
   if (bytes > OUTPUT_MAX) return 0;
   make_utf8(L);
   lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
-  lua_pushinteger(L, bytes);
-  lua_rawseti(L, list, 0);
   return 0;
 }
 
 static void add_output(lua_State *L, int answer) {
   luaL_Buffer all;
   lua_Integer n = (lua_Integer)lua_rawlen(L, AT_OUTPUT);
-  if (n == 0) return;
+  lua_rawgeti(L, AT_OUTPUT, 0);
+  bool cut = lua_tointeger(L, -1) > OUTPUT_MAX;
+  lua_pop(L, 1);
+  if (n == 0 && !cut) return;
   luaL_buffinit(L, &all);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, AT_OUTPUT, i);
     luaL_addvalue(&all);
     luaL_addchar(&all, '\n');
   }
+  if (cut) luaL_addstring(&all, "… (it printed more than 64 KB: the rest is left out)\n");
   luaL_pushresult(&all);
   lua_setfield(L, answer, "output");
 }

@@ -14,13 +14,14 @@
 #include "base/map.h"
 #include "base/slots.h"
 #include "base/tally.h"
-#include "wire/wire.h"
+#include "wire/again.h"
 #include "worker/worker.h"
 
 #define TR_WORKER_SILENCE TR_SECONDS(20)  /* then a troupe host is pinged */
 #define TR_WORKER_PATIENCE TR_SECONDS(10) /* for the pong, and for a new host's first bytes */
 #define TR_WORKER_PROOF TR_SECONDS(2)     /* a session that lived so long was a good one, even if nothing came of it */
-#define TR_WORKER_ONEWAY TR_SECONDS(30)   /* wire.md §8: how long a one-way request waits for the answer nobody reads */
+#define TR_WORKER_ONEWAY TR_SECONDS(30)   /* wire.md §8: how long a one-way request waits for the host, and for the answer nobody reads */
+#define TR_WORKER_UNHEARD TR_SECONDS(150) /* and for what a troupe host may still say of it: more than that needs to miss a worker */
 #define TR_WORKER_REQUESTS (1u << 20)     /* open at once */
 
 struct tr_wire_note;
@@ -114,6 +115,7 @@ struct tr_worker_request {
   tr_msg *msg;
   uint64_t number;  /* of its item in the queue, until `sent` */
   bool sent;        /* wholly written to the socket */
+  bool unheard;     /* one-way: it left, and nothing was heard of it for TR_WORKER_ONEWAY */
 };
 
 #define TR_WORKER_ID TR_SLOT_ID /* characters of the request_id that we write */
@@ -209,7 +211,6 @@ void tr_worker_cancel_waits(tr_worker *w, const char *text);
 
 /* ---- resume.c: events that a broken connection would lose ---- */
 
-#define TR_WORKER_SEEN 1024u
 size_t tr_worker_resume_header(tr_worker *w, char out[24]); /* a session begins: what it says of the last; 0: nothing */
 void tr_worker_resumed(tr_worker *w, tr_slice received);    /* its host's headers came, with this ({NULL, 0}: nothing) of what it has had */
 void tr_worker_resume_stop(tr_worker *w);
@@ -217,6 +218,8 @@ bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span); /* note this e
 
 /* ---- session.c ---- */
 
+/* There is a host that reads what is written: it has answered, or goes on sending (AutoGen's answers nothing before its first message). */
+bool tr_worker_was_heard(const tr_worker *w);
 int tr_worker_session_open(tr_worker *w); /* err: TR_EMEMORY */
 void tr_worker_session_end(tr_worker *w); /* not from inside rpc */
 void tr_worker_touch(tr_worker *w);       /* there is something to send */
@@ -272,8 +275,7 @@ struct tr_worker {
   uint32_t unacked;       /* events among them that it was not told of */
   tr_timer ack_timer, resume_timer;
   tr_timer pump_timer;    /* there was no memory to hand on what waits: queue.c */
-  uint64_t *seen;         /* ids of the last events, a ring; NULL: none yet */
-  uint32_t seen_next;
+  tr_again seen;          /* the last events */
   bool fresh;             /* client_id was not used in any session */
   unsigned tries;         /* since the last good session */
   tr_timer dial_timer;    /* dial again */
@@ -295,6 +297,7 @@ struct tr_worker {
   bool heard_any;         /* bytes came */
   bool turned_away;       /* by a word of HTTP/2: it wants TLS */
   bool proven;            /* it is a host */
+  bool answered;          /* it has said so itself: by the stream's headers, or the end of a call */
   uint8_t joins;          /* 0, 1, more: it was joined since it began, or since trouble was told */
   bool goaway;            /* it takes no new calls */
   bool over, refused;     /* it ends; for a reason that will not change */

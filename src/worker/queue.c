@@ -213,7 +213,7 @@ static void confirm_ring(tr_worker *w, tr_worker_ring *ring, uint64_t written) {
     tr_worker_item *item = at(ring, ring->first);
     tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
     if (request) request->sent = true;
-    if (item->frame && item->event && w->acks) keep(&w->queue, ring, item);
+    if (item->frame && item->event && (w->acks || !w->heard_any)) keep(&w->queue, ring, item);
     else clear(&w->queue, item);
     if (ring->unacked == ring->first && !item->frame) ring->unacked++;
     ring->first++;

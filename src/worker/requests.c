@@ -6,7 +6,7 @@
  * (lessons.md §1), so ours should be like nobody else's.
  *
  * An entry ends exactly once: answered, failed (its deadline, the stream's loss, the worker's end), and for a one-way
- * request silently after a while. The guard at the message's deadline is for the slot more than for the caller: the core ends a
+ * request after a while: as a dead letter where the host was not there to take it, else silently. The guard at the message's deadline is for the slot more than for the caller: the core ends a
  * call of its own by itself. AutoGen's host never answers a request to an agent type that nobody has. */
 #include "worker/internal.h"
 
@@ -24,10 +24,25 @@ tr_msg *tr_worker_request_take(tr_worker_request *request) {
   return msg;
 }
 
+static void guard(tr_timer *timer);
+
+/* One that never left is lost. Of one that did a troupe host says so where its receiver is lost, which may take that a while to find out. */
+static void guard_oneway(tr_worker_request *request) {
+  tr_worker *w = request->worker;
+  if (!request->sent && !tr_worker_is_handed(w, request->number)) {
+    tr_worker_request_fail(request, TR_EUNAVAILABLE, "the host was not there to take it");
+  } else if ((w->troupe || !tr_worker_was_heard(w)) && !request->unheard) {
+    request->unheard = true;
+    tr_timer_start(w->timers, &request->guard, tr_core_now(w->core) + TR_WORKER_UNHEARD - TR_WORKER_ONEWAY, guard);
+  } else {
+    tr_msg_unref(tr_worker_request_take(request));
+  }
+}
+
 static void guard(tr_timer *timer) {
   tr_worker_request *request = TR_CONTAINER(timer, tr_worker_request, guard);
   if (request->msg->kind != TR_MSG_REQUEST) {
-    tr_msg_unref(tr_worker_request_take(request));
+    guard_oneway(request);
     return;
   }
   tr_worker_tell_cancelled(request);
@@ -41,7 +56,7 @@ tr_worker_request *tr_worker_request_new(tr_worker *w, tr_msg *msg) {
   request->msg = tr_msg_ref(msg);
   request->holder.ops = &tr_worker_holder_ops;
   if (msg->kind == TR_MSG_REQUEST) msg->holder = &request->holder;
-  request->sent = false;
+  request->sent = request->unheard = false;
   request->number = UINT64_MAX;
   tr_list_push(&w->requests, &request->link);
   tr_time by = msg->deadline, oneway = tr_core_now(w->core) + TR_WORKER_ONEWAY;

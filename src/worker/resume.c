@@ -4,14 +4,14 @@
  * Out: an event stays in its ring when it was written, behind what waits, until the host has acknowledged it. When the stream is opened
  * again nothing is sent until the host has said how many messages it has had; what it has not had goes back to the front of what waits.
  * A host that has no record of us (it was restarted) may have passed on what it did not acknowledge: that is sent again with
- * a mark, and receivers of troupe's look whether they have had it. A host that is not troupe's, or says nothing of all this, gets
- * nothing twice: what was written is gone, as it always was.
+ * a mark, and receivers of troupe's look whether they have had it. So is what was written to somebody from whom not a byte came (a proxy
+ * before a host that is away, say). A host that is not troupe's, or says nothing of all this, gets nothing twice: what was written is gone, as it
+ * always was.
  *
- * In: messages are counted, and acknowledged a little after events came. The ids of the last events are remembered, as 64 bits
- * each, for those that come with the mark. */
+ * In: messages are counted, and acknowledged a little after events came. The last events are remembered, for
+ * those that come with the mark (wire/again.c). */
 #include <stdio.h>
 
-#include "wire/keys.h"
 #include "wire/note.h"
 #include "worker/internal.h"
 
@@ -96,30 +96,8 @@ static void owes(tr_worker *w) {
 
 /* ---- have we had it? ---- */
 
-/* Ids of ours are a process's random name and a number; others' are random. */
-static uint64_t mark_of(tr_slice id) {
-  uint64_t mark = UINT64_C(0xcbf29ce484222325) ^ id.n, word;
-  for (; id.n >= sizeof word; id.p += sizeof word, id.n -= sizeof word) {
-    memcpy(&word, id.p, sizeof word);
-    mark = (mark ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    mark ^= mark >> 29;
-  }
-  word = 0;
-  if (id.n) memcpy(&word, id.p, id.n);
-  mark = (mark ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-  return mark ^ mark >> 32;
-}
-
 bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span) {
   if (w->acks) owes(w);
   else if (!w->late) return false; /* late: a troupe host, to which nothing is acknowledged; it may pass on what we have had, all the same */
-  if (!span->event_id.n) return false;
-  if (!w->seen) w->seen = tr_calloc(w->mem, TR_WORKER_SEEN, sizeof *w->seen);
-  if (!w->seen) return false;
-  uint64_t mark = mark_of(span->event_id);
-  bool again = tr_wire_event_attribute(span->inner, TR_KEY_AGAIN).p != NULL;
-  for (uint32_t i = 0; again && i < TR_WORKER_SEEN; i++)
-    if (w->seen[i] == mark) return true;
-  w->seen[w->seen_next++ % TR_WORKER_SEEN] = mark;
-  return false;
+  return tr_again_had(&w->seen, w->mem, span);
 }

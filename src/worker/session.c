@@ -27,14 +27,27 @@ void tr_worker_prove(tr_worker *w) {
   w->told = 0;
 }
 
+bool tr_worker_was_heard(const tr_worker *w) { return w->answered || (w->proven && w->heard - w->since >= TR_SECONDS(1)); }
+
 /* ---- silence ---- */
 
 static void on_watch(tr_timer *timer);
 
 static void watch_at(tr_worker *w, tr_time when) { tr_timer_start(w->timers, &w->watch, when, on_watch); }
 
+/* Who was asked to register our types answers that, whoever it is. */
+static void watch_asking(tr_worker *w, tr_time now) {
+  tr_time latest = w->heard + TR_WORKER_SILENCE + TR_WORKER_PATIENCE;
+  if (w->asking == 0) return;
+  if (now >= latest) tr_worker_over(w, false, "the host does not answer");
+  else watch_at(w, latest);
+}
+
 static void watch_pings(tr_worker *w, tr_time now) {
-  if (!w->troupe) return;
+  if (!w->troupe) {
+    watch_asking(w, now);
+    return;
+  }
   if (w->pinged && now - w->pinged_at >= TR_WORKER_PATIENCE) {
     tr_worker_over(w, false, "the host has fallen silent");
   } else if (w->pinged) {
@@ -70,6 +83,7 @@ static bool is_current(const tr_worker *w, const tr_worker_call *record) { retur
 static void on_headers(void *ud, tr_rpc_call *call) {
   tr_worker *w = ud;
   if (call != w->channel) return;
+  w->answered = true;
   tr_worker_prove(w);
   tr_worker_resumed(w, tr_rpc_call_header(call, TR_RECEIVED_HEADER));
   tr_slice version = tr_rpc_call_header(call, "troupe-version");
@@ -148,7 +162,8 @@ static void on_closed(void *ud, tr_rpc_call *call, const tr_rpc_status *status) 
     w->control = NULL;
     return;
   }
-  if (status->status != TR_GRPC_UNAVAILABLE) tr_worker_prove(w);
+  w->answered |= status->status != TR_GRPC_UNAVAILABLE;
+  if (w->answered) tr_worker_prove(w);
   switch (told.method) {
   case TR_WORKER_REGISTER: tr_worker_registered(w, told.item, status); break;
   case TR_WORKER_SUBSCRIBE: tr_worker_subscribed(w, told.item, status); break;
@@ -211,7 +226,7 @@ int tr_worker_session_open(tr_worker *w) {
   w->session++;
   w->joins = 0;
   w->host_version[0] = 0;
-  w->troupe = w->native = w->heard_any = w->turned_away = w->proven = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
+  w->troupe = w->native = w->heard_any = w->turned_away = w->proven = w->answered = w->goaway = w->over = w->refused = w->pinged = w->reopen = false;
   w->since = w->heard = tr_core_now(w->core);
   w->register_tries = 0;
   w->rpc = tr_rpc_conn_new(&options);
@@ -236,7 +251,7 @@ void tr_worker_session_end(tr_worker *w) {
   w->dest.down = true;
   w->dirty = false;
   /* A troupe host's headers come at once; where there was no time for them, what the last session's host was counts. */
-  bool brief = !w->heard_any || tr_core_now(w->core) - w->since < TR_WORKER_PROOF;
+  bool brief = !tr_worker_was_heard(w) || tr_core_now(w->core) - w->since < TR_WORKER_PROOF;
   w->reopen = w->troupe || (w->known && brief);
   w->known = w->known && w->reopen;
   tr_worker_resume_stop(w);
@@ -250,6 +265,7 @@ void tr_worker_session_end(tr_worker *w) {
   tr_worker_register_reset(w);
   tr_worker_forget_leaves(w);
   tr_worker_rewind(w, false);
+  if (!w->known && !w->heard_any) tr_worker_requeue(w, true, 0, true); /* not a byte came: who knows whom it was written to */
   bool says_more = w->o.inside || !w->heard_any || w->turned_away || refused; /* it was no host, or not for us */
   tr_worker_requests_fail(w, true, refused ? refused : TR_EUNAVAILABLE, says_more ? w->reason : "the connection to the host was lost");
   tr_worker_cancel_jobs(w); /* the host has told their callers that it lost us */

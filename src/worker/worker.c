@@ -149,7 +149,7 @@ static void destroy(tr_worker *w) {
   tr_map_fini(&w->subs);
   tr_tally_fini(&w->refusals);
   tr_finder_fini(&w->jobs_by_id);
-  tr_free(w->mem, w->seen, w->seen ? TR_WORKER_SEEN * sizeof *w->seen : 0);
+  tr_again_fini(&w->seen, w->mem);
   tr_slots_fini(&w->slots);
   tr_rpc_gzip_fini(&w->gzip);
   TR_DELETE(w->mem, w);
@@ -250,6 +250,11 @@ bool tr_worker_host_is_troupe(const tr_worker *worker) { return worker->troupe; 
 tr_dest *tr_worker_dest(tr_worker *worker) { return &worker->dest; }
 const tr_rpc_gzip *tr_worker_gzip(const tr_worker *worker) { return &worker->gzip; }
 tr_slice tr_worker_client_id(const tr_worker *worker) { return tr_slice_of(worker->client_id); }
+
+void tr_worker_get_open(const tr_worker *worker, size_t *requests, size_t *jobs) {
+  *requests = worker->slots.count;
+  *jobs = worker->n_jobs;
+}
 
 bool tr_worker_idle(const tr_worker *worker) {
   return tr_worker_queue_empty(&worker->queue) && worker->slots.count == 0;

@@ -96,6 +96,8 @@ bool tr_worker_host_is_troupe(const tr_worker *worker);
 tr_dest *tr_worker_dest(tr_worker *worker); /* the core's view of it */
 const tr_rpc_gzip *tr_worker_gzip(const tr_worker *worker); /* its counts */
 tr_slice tr_worker_client_id(const tr_worker *worker);
+/* Requests of ours that wait for their answers, and the host's that agents here work on. */
+void tr_worker_get_open(const tr_worker *worker, size_t *requests, size_t *jobs);
 /* Nothing queued and no request of ours open. */
 bool tr_worker_idle(const tr_worker *worker);
 /* Classes or subscriptions of the core changed (a class was loaded, ctx:subscribe): register what is new, remove what is gone. */
