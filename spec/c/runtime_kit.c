@@ -2,6 +2,7 @@
  * See runtime_kit.h. */
 #include "runtime_kit.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,35 @@ void kit_work(troupe_t *rt) {
 void kit_pass(troupe_t *rt, double seconds) {
   kit_clock += (int64_t)(seconds * 1e6);
   kit_work(rt);
+}
+
+static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
+  kit_heard *h = ud;
+  size_t n;
+  (void)type;
+  h->replies++;
+  h->status = status;
+  char *json = status ? NULL : troupe_value_to_json(h->rt, body, &n);
+  snprintf(h->text, sizeof h->text, "%s", status ? text : json ? json : "");
+  if (json) troupe_free_text(h->rt, json, n);
+}
+
+kit_heard kit_ask(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body) {
+  kit_heard h = { .rt = rt };
+  h.status = troupe_call(rt, agent, type, body, 0, on_reply, &h);
+  if (h.status) return h;
+  for (int i = 0; i < 200 && !h.replies; i++) kit_pass(rt, 0.5);
+  CHECK_INT(h.replies, ==, 1);
+  return h;
+}
+
+int kit_open_files(void) {
+  int n = 0;
+  DIR *dir = opendir("/proc/self/fd");
+  CHECK(dir);
+  while (readdir(dir)) n++;
+  closedir(dir);
+  return n;
 }
 
 const char *kit_printed(void) {

@@ -18,6 +18,10 @@ troupe_t *kit_open(const char *source); /* NULL: no memory */
 void kit_work(troupe_t *rt);
 /* The clock goes on, and what is due is done. */
 void kit_pass(troupe_t *rt, double seconds);
+/* Call an agent of it and pass time until its answer is there: the body as JSON, or the error. body is taken. */
+typedef struct kit_heard { troupe_t *rt; int replies, status; char text[300]; } kit_heard;
+kit_heard kit_ask(troupe_t *rt, const char *agent, const char *type, troupe_value_t *body);
+int kit_open_files(void); /* descriptors of this process */
 /* What was printed since the last call, the lines joined by a blank. */
 const char *kit_printed(void);
 /* A path in this case's own folder. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * luv for scripts with the n-th allocation failing: in opening it, in making handles, and in their callbacks. A turn ends with its answer or
  * with an error, an error in a callback is told, handles are closed with their instance, and the next try goes well. */
-#include <dirent.h>
 #include <stdio.h>
 
 #include "runtime/runtime.h"
@@ -25,34 +24,7 @@ static const char agents[] =
 
 static troupe_t *rt;
 
-static int open_files(void) {
-  int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  CHECK(dir);
-  while (readdir(dir)) n++;
-  closedir(dir);
-  return n;
-}
-
-typedef struct heard { int replies, status; char text[300]; } heard;
-
-static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
-  heard *h = ud;
-  (void)type;
-  (void)body;
-  h->replies++;
-  h->status = status;
-  snprintf(h->text, sizeof h->text, "%s", status ? text : "");
-}
-
-static heard ask(const char *type) {
-  heard h = { 0 };
-  h.status = troupe_call(rt, "a", type, NULL, 0, on_reply, &h);
-  if (h.status) return h;
-  for (int i = 0; i < 200 && !h.replies; i++) kit_pass(rt, 0.5);
-  CHECK_INT(h.replies, ==, 1);
-  return h;
-}
+static kit_heard ask(const char *type) { return kit_ask(rt, "a", type, NULL); }
 
 static troupe_t *start(void) {
   kit_clock = 1;
@@ -67,7 +39,7 @@ CHECK_CASE(luv_is_opened_without_memory) {
   for (size_t n = 1;; n++) {
     start();
     check_mem_fail_at(n);
-    heard h = ask("Open");
+    kit_heard h = ask("Open");
     bool refused = check_mem_refused();
     check_mem_fail_at(0);
     failed += h.status != 0;
@@ -81,7 +53,7 @@ CHECK_CASE(luv_is_opened_without_memory) {
 }
 
 static bool flows(void) {
-  heard h = ask("Pipe");
+  kit_heard h = ask("Pipe");
   if (h.status && h.status != TROUPE_EMEMORY) CHECK_FAIL("%d %s", h.status, h.text);
   for (int i = 0; i < 20; i++) kit_pass(rt, 0.001);
   return strstr(kit_printed(), "done 20000") != NULL;
@@ -93,7 +65,7 @@ CHECK_CASE(handles_and_callbacks_of_luv_without_memory) {
   CHECK(flows());
   CHECK_INT(ask("Leave").status, ==, 0);
   kit_pass(rt, 1);
-  int files = open_files();
+  int files = kit_open_files();
   for (size_t n = 1;; n++) {
     kit_log[0] = 0;
     check_mem_fail_at(n);
@@ -107,6 +79,6 @@ CHECK_CASE(handles_and_callbacks_of_luv_without_memory) {
     if (!refused) break;
   }
   CHECK_INT(failed, >, 0);
-  CHECK_INT(open_files(), ==, files);
+  CHECK_INT(kit_open_files(), ==, files);
   troupe_free(rt);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What scripts reach outside, with the n-th allocation failing: files, the environment, programs. A turn ends with its answer or with an error,
  * nothing is left open or running, and the next one goes well. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,28 +16,6 @@ static const char agents[] =
   "    return { #r.out, #r.err, r.status } end,\n"
   "  Log = function(_, m, ctx) print(('l'):rep(70000)) ctx:log('info', ('l'):rep(70000)) warn('w') return 'said' end } }";
 
-typedef struct heard { troupe_t *rt; int replies, status; char text[200]; } heard;
-
-static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
-  heard *h = ud;
-  size_t n;
-  (void)type;
-  h->replies++;
-  h->status = status;
-  char *json = status ? NULL : troupe_value_to_json(h->rt, body, &n);
-  snprintf(h->text, sizeof h->text, "%s", status ? text : json ? json : "");
-  if (json) troupe_free_text(h->rt, json, n);
-}
-
-static int open_files(void) {
-  int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  CHECK(dir);
-  while (readdir(dir)) n++;
-  closedir(dir);
-  return n;
-}
-
 static troupe_t *start(const char *folder) {
   char right[240];
   kit_clock = 1;
@@ -52,11 +29,8 @@ static troupe_t *start(const char *folder) {
   return rt;
 }
 
-static void ask(troupe_t *rt, const char *type, const char *folder, heard *h) {
-  *h = (heard){ .rt = rt };
-  if (troupe_call(rt, "a", type, troupe_pack(rt, "{s:s}", "at", folder), 0, on_reply, h)) return;
-  for (int i = 0; i < 200 && !h->replies; i++) kit_pass(rt, 0.5);
-  CHECK_INT(h->replies, ==, 1);
+static void ask(troupe_t *rt, const char *type, const char *folder, kit_heard *h) {
+  *h = kit_ask(rt, "a", type, troupe_pack(rt, "{s:s}", "at", folder));
 }
 
 static void fail_each(const char *type, const char *expected) {
@@ -64,10 +38,10 @@ static void fail_each(const char *type, const char *expected) {
   snprintf(folder, sizeof folder, "%s", kit_path());
   *strrchr(folder, '/') = 0;
   troupe_t *rt = start(folder);
-  heard h;
+  kit_heard h;
   ask(rt, type, folder, &h);
   CHECK_STR(h.text, expected);
-  int files = open_files(), failed = 0;
+  int files = kit_open_files(), failed = 0;
   for (size_t n = 1;; n++) {
     check_mem_fail_at(n);
     ask(rt, type, folder, &h);
@@ -80,7 +54,7 @@ static void fail_each(const char *type, const char *expected) {
   }
   CHECK_STR(h.text, expected);
   CHECK_INT(failed, >, 0);
-  CHECK_INT(open_files(), ==, files);
+  CHECK_INT(kit_open_files(), ==, files);
   troupe_free(rt);
 }
 

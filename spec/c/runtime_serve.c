@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * troupe.serve with the n-th allocation failing: in opening the door, and in a request from its connection to its answer. Who asks hears an
  * answer or the end of the connection, the next one is served, and nothing is left open. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,34 +25,7 @@ static const char signed_with[] = "a57893342e1e47008d6809cbc5a6aba9c0f30b740fd23
 static char address[200];
 static troupe_t *rt;
 
-static int open_files(void) {
-  int n = 0;
-  DIR *dir = opendir("/proc/self/fd");
-  CHECK(dir);
-  while (readdir(dir)) n++;
-  closedir(dir);
-  return n;
-}
-
-typedef struct heard { int replies, status; char text[300]; } heard;
-
-static void on_reply(void *ud, int status, const char *text, const char *type, const troupe_value_t *body) {
-  heard *h = ud;
-  (void)type;
-  (void)body;
-  h->replies++;
-  h->status = status;
-  snprintf(h->text, sizeof h->text, "%s", status ? text : "");
-}
-
-static heard ask(const char *type) {
-  heard h = { 0 };
-  h.status = troupe_call(rt, "a", type, troupe_pack(rt, "{s:s}", "at", address), 0, on_reply, &h);
-  if (h.status) return h;
-  for (int i = 0; i < 200 && !h.replies; i++) kit_pass(rt, 0.5);
-  CHECK_INT(h.replies, ==, 1);
-  return h;
-}
+static kit_heard ask(const char *type) { return kit_ask(rt, "a", type, troupe_pack(rt, "{s:s}", "at", address)); }
 
 static void start(void) {
   char right[240];
@@ -112,10 +84,10 @@ CHECK_CASE(doors_for_http_without_memory) {
   CHECK_INT(ask("Serve").status, ==, 0); /* what is made once is made */
   CHECK_INT(ask("Leave").status, ==, 0);
   kit_pass(rt, 1);
-  int files = open_files(), failed = 0;
+  int files = kit_open_files(), failed = 0;
   for (size_t n = 1;; n++) {
     check_mem_fail_at(n);
-    heard h = ask("Serve");
+    kit_heard h = ask("Serve");
     bool refused = check_mem_refused();
     check_mem_fail_at(0);
     failed += h.status != 0;
@@ -131,7 +103,7 @@ CHECK_CASE(doors_for_http_without_memory) {
     if (!refused) break;
   }
   CHECK_INT(failed, >, 0);
-  CHECK_INT(open_files(), ==, files);
+  CHECK_INT(kit_open_files(), ==, files);
   troupe_free(rt);
 }
 
@@ -141,7 +113,7 @@ CHECK_CASE(requests_of_http_without_memory) {
   CHECK_INT(ask("Serve").status, ==, 0);
   CHECK_INT(post(answer, sizeof answer), ==, 201);
   CHECK(is_whole(answer));
-  int files = open_files(), failed = 0;
+  int files = kit_open_files(), failed = 0;
   for (size_t n = 1;; n++) {
     check_mem_fail_at(n);
     int status = post(answer, sizeof answer);
@@ -155,6 +127,6 @@ CHECK_CASE(requests_of_http_without_memory) {
   }
   CHECK_INT(failed, >, 0);
   kit_pass(rt, 60);
-  CHECK_INT(open_files(), ==, files);
+  CHECK_INT(kit_open_files(), ==, files);
   troupe_free(rt);
 }

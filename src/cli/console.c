@@ -38,8 +38,8 @@ static int take_number(cli_operate *op, troupe_value_t *map, const char *option,
 /* ---- top ---- */
 
 static struct winsize screen_size(void) {
-  struct winsize size = { 0 };
-  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? (struct winsize){ 0 } : size;
+  struct winsize size = { 0 }, unknown = { 0 };
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? unknown : size;
 }
 
 static void say_top(cli_operate *op, const troupe_value_t *answer) {

@@ -105,9 +105,9 @@ static void find_history(const char *name) {
 static void keep_line(const char *line) {
   FILE *file = fopen(self.history, "a");
   if (!file) return;
+  struct stat about;
   fchmod(fileno(file), 0600);
-  fseek(file, 0, SEEK_END);
-  if (ftell(file) == 0) fputs("_HiStOrY_V2_\n", file);
+  if (fstat(fileno(file), &about) == 0 && about.st_size == 0) fputs("_HiStOrY_V2_\n", file);
   for (; *line; line++)
     if ((unsigned char)*line <= ' ' || *line == '\\' || *line == 0x7F) fprintf(file, "\\%03o", (unsigned)*line);
     else fputc(*line, file);
