@@ -127,6 +127,26 @@ CHECK_CASE(when_the_last_who_joined_gives_up_so_does_the_first) {
   kit_close();
 }
 
+/* Its deadline counts from its coming: it was written before. */
+CHECK_CASE(one_that_ended_by_its_deadline_is_not_run_again_by_a_copy_that_is_late) {
+  kit_open();
+  kit_class("a", run, NULL);
+  once(1, "Wait", "x", 7, TR_SECONDS(1));
+  kit_advance(TR_SECONDS(1));
+  once(2, "Wait", "x", 7, TR_MILLISECONDS(50));
+  CHECK_STR(kit_heard(), "cancel a/1; 1 timeout: a/1 did not answer within the deadline; 2 timeout: a/1 did not answer within the deadline; ");
+  tr_msg *first = ask(3, "Wait", "y", 8, TR_SECONDS(1));
+  first->reply_to.answer = NULL; /* the door's own guard answered first */
+  kit_advance(TR_SECONDS(1));
+  tr_msg_cancel(first);
+  tr_msg_unref(first);
+  kit_step();
+  once(4, "Wait", "y", 8, TR_MILLISECONDS(50));
+  CHECK_STR(kit_heard(), "cancel a/1; 4 timeout: a/1 did not answer within the deadline; ");
+  CHECK_INT(runs, ==, 2);
+  kit_close();
+}
+
 CHECK_CASE(what_is_to_be_tried_again_is_not_remembered) {
   kit_open();
   tr_class *class_ = kit_class("a", run, NULL);

@@ -470,7 +470,7 @@ void tr_resends_fini(tr_core *core);
 /* A request from the wire with a token. 1: it came before, and has its answer or gets that of the first. 0: it is to be handled. */
 int tr_resend_take(tr_core *core, tr_msg *msg);
 void tr_resend_answered(tr_msg *request, tr_reply *reply); /* the first: borrows, and may turn the body into bytes */
-void tr_resend_dropped(tr_resend *r) TR_COLD; /* the first went without an answer */
+void tr_resend_dropped(tr_resend *r, tr_time deadline) TR_COLD; /* the first went without an answer */
 bool tr_resend_is_awaited(const tr_resend *r); /* by a later attempt */
 
 /* ---- local subscriptions ---- */

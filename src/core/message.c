@@ -32,7 +32,7 @@ static TR_APART void free_rare(tr_msg *msg) {
   if (msg->meta) tr_meta_free(msg->meta);
   if (msg->id) tr_name_unref(msg->id);
   if (!msg->more) return;
-  if (msg->more->resend) tr_resend_dropped(msg->more->resend);
+  if (msg->more->resend) tr_resend_dropped(msg->more->resend, msg->deadline);
   tr_blob_unref(msg->more->refs);
   tr_blob_unref(msg->more->visit);
   tr_name_unref(msg->more->as);

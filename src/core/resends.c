@@ -9,7 +9,7 @@
  * that a client built itself, are never taken for each other, whatever their ids.
  *
  * An answer by which the caller tries again anyway (unavailable, overloaded), or that says that nobody waited, is not remembered: the
- * next attempt is a new one. What is remembered is bounded by number, bytes and time: until a minute after the caller's deadline. It does
+ * next attempt is a new one. One that ended by its deadline is, as "timeout": an attempt that comes even later was under way for long. What is remembered is bounded by number, bytes and time: until a minute after the caller's deadline. It does
  * not ask again after that deadline, but what it had sent may lie in a network that stands still, and a deadline is counted from the arrival.
  * Past a bound the oldest go, and a very late second attempt runs anew. */
 #include "core/internal.h"
@@ -203,15 +203,19 @@ void tr_resend_answered(tr_msg *request, tr_reply *reply) {
     r->type = NULL;
   }
   answer_joined(r);
-  if (whole && is_final(r->code) && !r->core->closing) remember(r, request->deadline);
+  bool late = r->code == TR_ETIMEOUT && request->deadline <= r->core->now;
+  if (whole && (late || is_final(r->code)) && !r->core->closing) remember(r, request->deadline);
   else drop(r);
 }
 
-void tr_resend_dropped(tr_resend *r) {
+void tr_resend_dropped(tr_resend *r, tr_time deadline) {
+  bool late = deadline <= r->core->now;
   r->first = NULL;
-  r->code = TR_EUNAVAILABLE;
+  r->code = late ? TR_ETIMEOUT : TR_EUNAVAILABLE;
+  r->size = sizeof *r;
   answer_joined(r);
-  drop(r);
+  if (late && !r->core->closing) remember(r, deadline);
+  else drop(r);
 }
 
 bool tr_resend_is_awaited(const tr_resend *r) { return r->joined_count > 0; }
