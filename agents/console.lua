@@ -17,7 +17,7 @@ local function wrong(text) error { code = "invalid", message = text } end
 
 local function say(self, text)
   if #text > SHOWN_MOST then text = ("%s… (%d bytes)"):format(text:sub(1, utf8.offset(text, 0, SHOWN_MOST) - 1), #text) end
-  text = text:gsub("[%z\1-\8\11-\31\127]", "?") -- what agents say must not drive the terminal
+  text = text:gsub("[%z\1-\8\11-\31\127]", "?"):gsub("\xC2[\x80-\x9F]", "?") -- what agents say must not drive the terminal
   if self._out then self._out:write("\r" .. text .. "\n") else print(text) end
 end
 

@@ -83,6 +83,27 @@ CHECK_CASE(what_is_to_be_sent_again_and_finds_no_room) {
   stage_free(s);
 }
 
+/* One that comes back is sent them again; one that does not may have had them. */
+CHECK_CASE(what_was_not_acknowledged_by_one_that_does_not_come_back) {
+  for (int leaves = 0; leaves < 2; leaves++) {
+    set(0);
+    peer *q = peer_new(s, "10.0.0.2:1", NULL);
+    pcall *ours = resume(q, "0");
+    reg(p, "ours", "t");
+    sub(p, "ours", "2", "x", "t");
+    tell(3, "k", "{}");
+    if (leaves) cancel(ours);
+    else peer_cut(q);
+    stage_run(s);
+    stage_sleep(s, TR_SECONDS(29));
+    CHECK_INT(stage_stats(s).dead_letters, ==, 0);
+    stage_sleep(s, TR_SECONDS(2));
+    if (leaves) CHECK_INT(stage_stats(s).dead_letters, ==, 0);
+    else expect_lost(3, TR_EUNAVAILABLE);
+    stage_free(s);
+  }
+}
+
 static void retain(const char *topic, unsigned most) {
   tr_error error;
   tr_error_init(&error);

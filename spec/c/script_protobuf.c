@@ -276,6 +276,23 @@ CHECK_CASE(descriptor_sets_that_are_tried_may_be_taken_back) {
   CHECK_INT(taken, >, 0);
 }
 
+CHECK_CASE(descriptor_sets_that_others_load_meanwhile_stay) {
+  size_t n, m;
+  const char *demo = check_file("spec/data/proto/demo.desc", &n), *legacy = check_file("spec/data/proto/legacy.desc", &m);
+  tr_error error;
+  tr_link steps;
+  tr_error_init(&error);
+  tr_list_init(&steps);
+  tr_codecs *codecs = tr_codecs_new(check_mem(), 1);
+  CHECK_INT(tr_codecs_try(codecs, tr_slice_of("a"), tr_slice_make(legacy, m), &steps, &error), ==, 0);
+  CHECK_INT(tr_codecs_load(codecs, tr_slice_of("b"), tr_slice_make(demo, n), &error), ==, 0);
+  tr_codecs_end(codecs, &steps, false);
+  CHECK(knows(codecs, "demo.Order"));
+  CHECK_INT(tr_codecs_load(codecs, tr_slice_of("b"), tr_slice_make(demo, n), &error), ==, 0);
+  CHECK(knows(codecs, "demo.Order"));
+  tr_codecs_free(codecs);
+}
+
 /* The file belongs to the script: a change of it is a change of the script. */
 static void copy_file(const char *from, const char *to) {
   size_t n;

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#include "worker/internal.h"
+
 static stage *s;
 static place *f;
 
@@ -79,6 +81,23 @@ CHECK_CASE(autogens_host_gets_a_new_client_id_each_time) {
   CHECK(strcmp(old, f->channel->client) != 0);
   CHECK_TEXT(tr_worker_client_id(p->worker), f->channel->client);
   CHECK(fake_has(f, -1, "", "a") && fake_has(f, TR_SUB_TYPE, "x", "a"));
+  stage_free(s);
+}
+
+/* What went out before a byte came is kept for another try; such a host never says that it has had it. */
+CHECK_CASE(autogens_host_is_sent_to_for_ever_without_more_memory) {
+  proc *p = set(false);
+  start(p);
+  p->worker->heard_any = false; /* as before its first byte */
+  publish(p, "x", "E", "{}");
+  stage_run(s);
+  p->worker->heard_any = true;
+  const tr_worker_ring *ring = &p->worker->queue.lanes[TR_LANE_NORMAL];
+  for (int i = 0; i < 40000; i++) {
+    publish(p, "x", "E", "{}");
+    if (i % 100 == 0) stage_run(s);
+  }
+  CHECK_INT(ring->cap, <=, 16384);
   stage_free(s);
 }
 

@@ -102,9 +102,11 @@ static void copy_value(shower *s) {
 /* Is the text that has just been copied the name of a member that is JSON of its own? s->at: its colon. */
 static bool is_data(const shower *s, size_t begun) {
   static const char *const names[] = { "\"body\"", "\"state\"", "\"value\"", "\"output\"" };
+  enum { STATE = 1 }; /* a word for what one is doing, too: "idle" */
+  tr_slice rest = tr_slice_make(s->json.p + s->at, s->json.n - s->at);
   if (here(s) != ':') return false;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (tr_slice_is(tr_slice_make(s->json.p + begun, s->at - begun), names[i])) return true;
+    if (tr_slice_is(tr_slice_make(s->json.p + begun, s->at - begun), names[i])) return i != STATE || !tr_slice_starts(rest, TR_SLICE_LITERAL(":\""));
   return false;
 }
 

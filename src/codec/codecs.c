@@ -19,6 +19,7 @@ struct tr_codecs {
   tr_proto_pool *pool;
   tr_link sets;
   size_t n_sets;
+  uint64_t loads; /* changes that stay */
   bool has_types;
   plugged **serializers;
   size_t count, cap;
@@ -117,6 +118,7 @@ static int replace(tr_codecs *codecs, set *old, tr_slice bytes, tr_error *error)
   tr_free(codecs->mem, old->bytes, old->length + 1);
   old->bytes = copy;
   old->length = bytes.n;
+  codecs->loads++;
   return 0;
 }
 
@@ -144,13 +146,14 @@ int tr_codecs_load(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_error *e
   }
   tr_list_push(&codecs->sets, &s->link);
   codecs->n_sets++;
+  codecs->loads++;
   codecs->has_types = true;
   return 0;
 }
 
 /* ---- what may be taken back ---- */
 
-typedef struct step { tr_link link; set *set; char *bytes; size_t length; tr_proto_pool *pool, *next; } step; /* before it; bytes NULL: the set is new. next: after it */
+typedef struct step { tr_link link; set *set; char *bytes; size_t length; tr_proto_pool *pool, *next; uint64_t loads; } step; /* before it; bytes NULL: the set is new. next: after it */
 
 static void free_step(tr_mem *mem, step *self) {
   if (self->bytes) tr_free(mem, self->bytes, self->length + 1);
@@ -177,6 +180,7 @@ static int go_on(tr_codecs *codecs, step *self, tr_slice bytes, tr_error *error)
   self->set->bytes = copy;
   self->set->length = bytes.n;
   self->pool = codecs->pool;
+  self->loads = codecs->loads;
   codecs->pool = self->next;
   return 0;
 }
@@ -208,7 +212,7 @@ int tr_codecs_try(tr_codecs *codecs, tr_slice name, tr_slice bytes, tr_link *ste
 
 static void take_back(tr_codecs *codecs, step *self) {
   set *s = self->set;
-  if (codecs->pool != self->next) return; /* others have loaded since */
+  if (codecs->loads != self->loads || codecs->pool != self->next) return; /* others have loaded since, maybe into this very pool */
   codecs->pool = self->pool;
   self->pool = self->next;
   if (!self->bytes) {

@@ -181,6 +181,7 @@ static void expire(tr_timer *timer) {
   tr_log_write(client->host->log, client->told ? TR_LOG_INFO : TR_LOG_DEBUG, "client.forgotten", "client=%s opened=%u",
                client->id, (unsigned)client->generation);
   forget_registrations(client);
+  if (!client->left) tr_resume_lost(client);
   tr_resume_forget(client);
   backlog_leave(client);
   tr_replay_forget(client);
@@ -227,6 +228,7 @@ void tr_client_attach(tr_client *client, tr_host_stream *stream) {
   stream->client = client;
   client->dest.away = false;
   client->generation++;
+  client->left = false;
   client->left = false;
   client->host->stats.streams++;
   client->told = false;

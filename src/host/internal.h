@@ -231,6 +231,7 @@ void tr_resume_sent(tr_client *client, tr_blob *frame);       /* this went out *
 void tr_resume_salvage(tr_client *client, tr_rpc_call *call); /* its stream is lost: keep what never left */
 void tr_resume_owes(tr_client *client);                       /* an event came from it: acknowledge it soon */
 void tr_resume_acked(tr_client *client, uint64_t number);
+void tr_resume_lost(tr_client *client);    /* it does not come back: dead letters of what it has not acknowledged */
 void tr_resume_forget(tr_client *client);
 
 /* ---- retain.c ---- */

@@ -83,6 +83,15 @@ void tr_resume_forget(tr_client *client) {
   tr_timer_stop(client->host->timers, &client->ack);
 }
 
+/* Some may have come: that is not known of what was not acknowledged. */
+void tr_resume_lost(tr_client *client) {
+  unsigned dead = 0;
+  for (uint64_t n = client->sent.acked + 1; n <= client->sent.last; n++) {
+    tr_blob *frame = *slot(&client->sent, n);
+    if (frame) tr_deliver_lost(client->host, client, frame, TR_EUNAVAILABLE, "its worker did not come back, and had not said that it has it", dead++ < TR_LETTERS_AT_ONCE);
+  }
+}
+
 static const char lost[] = "the connection to its worker was lost";
 
 /* What could not be kept: told when the queue is not looked at any more, since who hears of it may be sent to by this very stream. */

@@ -68,6 +68,7 @@ static bool begin(evaluation *self, const char *name, const char *code, tr_time 
   troupe_t *rt = self->rt;
   tr_agent *agent = tr_agents_find(rt, name, &self->isolate, error);
   if (!agent) return false;
+  snprintf(self->agent, sizeof self->agent, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text); /* a bare name may be another's later */
   tr_core *core = tr_core_of_isolate(rt, self->isolate);
   tr_time now = tr_runtime_now(rt);
   tr_buf_init(&self->out, tr_core_mem(core));
@@ -92,7 +93,6 @@ void tr_answer_eval(tr_question *q) {
     return;
   }
   self->rt = rt;
-  snprintf(self->agent, sizeof self->agent, "%s", name);
   tr_buf_init(&self->out, &rt->mem);
   self->watcher = (tr_watcher){ .due = 0, .tick = on_tick, .fini = on_end };
   if (!tr_watcher_begin(&self->watcher, q)) {

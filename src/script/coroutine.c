@@ -41,10 +41,12 @@ static int drive(lua_State *L, lua_State *co, int nargs, lua_KContext wrapped) {
   int count = 0;
   script->can_wait = could_wait && lua_isyieldable(L);
   lua_State *outer = script->active;
+  uint8_t heavy = script->meter ? script->meter->heavy : 0;
   tr_meter_arm_inner(co);
   script->active = co;
   int status = lua_resume(co, L, nargs, &count);
   script->active = outer;
+  if (script->meter && script->meter->heavy > heavy) tr_meter_alarm(script); /* it made a long string: the count that runs outside is too long now */
   script->can_wait = could_wait;
   if (script->meter && script->meter->killed) tr_meter_raise(L, script->meter);
   if (status == LUA_YIELD && script->pause != TR_PAUSE_NONE) return lua_yieldk(L, 0, wrapped, resume_again);

@@ -19,9 +19,10 @@ typedef enum rank { NUMBER, TEXT, BOOLEAN, OTHER } rank;
 typedef struct key {
   rank rank;
   bool integer;
-  lua_Integer i; /* of a boolean, too; of OTHER its place in Lua's order */
+  lua_Integer i; /* of a boolean, too */
   lua_Number n;
   tr_slice text; /* borrowed of the table */
+  lua_Integer place; /* in Lua's order */
 } key;
 
 static key key_at(lua_State *L, int at) {
@@ -56,7 +57,8 @@ static int compare(const void *left, const void *right) {
   if (a->rank != b->rank) return a->rank < b->rank ? -1 : 1;
   if (a->rank == TEXT) return by_text(a->text, b->text);
   if (a->rank == NUMBER && !(a->integer && b->integer) && a->n != b->n) return a->n < b->n ? -1 : 1;
-  return (a->i > b->i) - (a->i < b->i);
+  if (a->rank != OTHER && a->i != b->i) return a->i < b->i ? -1 : 1;
+  return (a->place > b->place) - (a->place < b->place);
 }
 
 static void push_key(lua_State *L, const key *k) {
@@ -74,25 +76,26 @@ static size_t count(lua_State *L, int table) {
   return n;
 }
 
-/* A list of the keys of the table at 1, in order, on the top. */
+/* A list of the keys of the table at 1, in order, on the top. Where it is weak, the collector may take some away on the way: only what is in
+ * `list` counts, which holds them while they are sorted. */
 static void push_keys(lua_State *L) {
-  size_t n = count(L, 1), i = 0;
-  tr_meter_charge(L, n * 4);
-  key *keys = lua_newuserdatauv(L, (n ? n : 1) * sizeof *keys, 0);
-  lua_createtable(L, (int)n, 0); /* first of the OTHERs, by their place */
+  size_t most = count(L, 1), n = 0;
+  tr_meter_charge(L, most * 4);
+  key *keys = lua_newuserdatauv(L, (most ? most : 1) * sizeof *keys, 0);
+  lua_createtable(L, (int)most, 0);
   int list = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1), i++) {
-    keys[i] = key_at(L, -2);
-    if (keys[i].rank != OTHER) continue;
-    keys[i].i = (lua_Integer)i;
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    if (n == most) continue;
+    keys[n] = key_at(L, -2);
+    keys[n].place = (lua_Integer)n + 1;
+    n++;
     lua_pushvalue(L, -2);
-    lua_rawseti(L, list, (lua_Integer)i + 1);
+    lua_rawseti(L, list, (lua_Integer)n);
   }
   qsort(keys, n, sizeof *keys, compare);
   lua_createtable(L, (int)n, 0);
-  for (i = 0; i < n; i++) {
-    if (keys[i].rank == OTHER) lua_rawgeti(L, list, keys[i].i + 1);
-    else push_key(L, &keys[i]);
+  for (size_t i = 0; i < n; i++) {
+    lua_rawgeti(L, list, keys[i].place);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_replace(L, -3);
@@ -102,6 +105,7 @@ static void push_keys(lua_State *L) {
 /* Upvalues: the keys, how many of them were given. What was set to nil meanwhile is passed over. */
 static int next_pair(lua_State *L) {
   lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
+  luaL_checktype(L, 1, LUA_TTABLE);
   for (;;) {
     lua_settop(L, 1);
     if (lua_rawgeti(L, lua_upvalueindex(1), ++at) == LUA_TNIL) return 1;
@@ -137,11 +141,12 @@ static int ordered_pairs(lua_State *L) {
 /* --- next: each step looks at all keys, so that it keeps nothing --- */
 
 /* After the key at 2 (nil: from the first), the smallest that is greater; false: none but OTHERs. */
-static bool find_next(lua_State *L, key *best) {
+static bool find_next(lua_State *L, key *best, size_t *looked) {
   bool found = false, first = lua_isnil(L, 2);
   key after = key_at(L, 2);
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     key k = key_at(L, -2);
+    ++*looked;
     if (k.rank == OTHER || (!first && compare(&k, &after) <= 0) || (found && compare(&k, best) >= 0)) continue;
     *best = k;
     found = true;
@@ -161,15 +166,17 @@ static int next_other(lua_State *L) {
 
 static int ordered_next(lua_State *L) {
   key best;
+  size_t looked = 0;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
-  tr_meter_charge(L, lua_rawlen(L, 1) / 4);
   bool other = !lua_isnil(L, 2) && key_at(L, 2).rank == OTHER;
   if (other) {
     lua_pushvalue(L, 2);
     return next_other(L);
   }
-  if (!find_next(L, &best)) {
+  bool found = find_next(L, &best, &looked);
+  if (looked > 4) tr_meter_charge(L, looked / 4);
+  if (!found) {
     lua_pushnil(L);
     return next_other(L);
   }

@@ -80,11 +80,15 @@ void tr_worker_acked(tr_worker *w, uint64_t number) {
   for (int lane = 0; lane < TR_LANES; lane++) release_to(&w->queue, &w->queue.lanes[lane], number);
 }
 
+/* Not for ever, also where the host never says what it has had. */
+static void bound(tr_worker_queue *queue, tr_worker_ring *ring) {
+  while (ring->unacked < ring->first && (queue->kept > KEPT_BYTES || ring->first - ring->unacked >= KEPT_MOST)) release_oldest(queue, ring);
+}
+
 /* It was written. */
-static void keep(tr_worker_queue *queue, tr_worker_ring *ring, tr_worker_item *item) {
+static void keep(tr_worker_queue *queue, const tr_worker_item *item) {
   queue->bytes -= item->frame->len + COST;
   queue->kept += item->frame->len;
-  while (ring->unacked < ring->first && (queue->kept > KEPT_BYTES || ring->first - ring->unacked >= KEPT_MOST)) release_oldest(queue, ring);
 }
 
 static void requeue_ring(tr_worker_queue *queue, tr_worker_ring *ring, bool marked) {
@@ -213,9 +217,10 @@ static void confirm_ring(tr_worker *w, tr_worker_ring *ring, uint64_t written) {
     tr_worker_item *item = at(ring, ring->first);
     tr_worker_request *request = item->token ? tr_slots_at(&w->slots, item->token) : NULL;
     if (request) request->sent = true;
-    if (item->frame && item->event && (w->acks || !w->heard_any)) keep(&w->queue, ring, item);
+    if (item->frame && item->event && (w->acks || !w->heard_any)) keep(&w->queue, item);
     else clear(&w->queue, item);
     if (ring->unacked == ring->first && !item->frame) ring->unacked++;
+    bound(&w->queue, ring);
     ring->first++;
   }
 }

@@ -62,6 +62,8 @@ void tr_worker_resumed(tr_worker *w, tr_slice text) {
   if (w->resuming) {
     tr_worker_requeue(w, w->acks, had, none);
     w->queue.number = had;
+  } else if (!w->acks) {
+    tr_worker_acked(w, UINT64_MAX); /* it will never say what it has had */
   }
   w->known = w->acks;
   w->resuming = false;
