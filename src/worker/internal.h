@@ -212,6 +212,7 @@ void tr_worker_cancel_waits(tr_worker *w, const char *text);
 /* ---- resume.c: events that a broken connection would lose ---- */
 
 size_t tr_worker_resume_header(tr_worker *w, char out[24]); /* a session begins: what it says of the last; 0: nothing */
+void tr_worker_resume_pong(tr_worker *w, uint64_t payload); /* as tr_worker_leave_pong */
 void tr_worker_resumed(tr_worker *w, tr_slice received);    /* its host's headers came, with this ({NULL, 0}: nothing) of what it has had */
 void tr_worker_resume_stop(tr_worker *w);
 bool tr_worker_had_event(tr_worker *w, const tr_wire_span *span); /* note this event; true: it came before */
@@ -271,6 +272,7 @@ struct tr_worker {
   bool acks;              /* the present one does */
   bool late;              /* its headers are too long in coming: as if it did not */
   bool resuming;          /* nothing is sent until it has said what it has had */
+  bool read;              /* meanwhile it has read what we sent */
   uint64_t received;      /* messages that came from it */
   uint32_t unacked;       /* events among them that it was not told of */
   tr_timer ack_timer, resume_timer;

@@ -22,13 +22,20 @@
 #endif
 #define ACK_AFTER TR_MILLISECONDS(25)
 #define PATIENCE TR_SECONDS(2) /* for the headers of a host that was troupe's */
+#define BESIDE TR_MILLISECONDS(100) /* an answered PING may overtake them */
 
 /* ---- beginning a session ---- */
 
+static uint64_t reads(const tr_worker *w) { return (uint64_t)2 << 32 | w->session; } /* as in leave.c */
+
+/* Only who is known to read what we send, and says nothing, is no troupe host any more: what goes out from then on may be lost with the
+ * connection. A host that is frozen, or that we do not get through to, will end the session. */
 static void on_patience(tr_timer *timer) {
   tr_worker *w = TR_CONTAINER(timer, tr_worker, resume_timer);
-  if (!w->heard_any) { /* a frozen host: the session will end */
+  if (!w->read) {
+    if (w->heard_any) tr_rpc_ping(w->rpc, reads(w));
     tr_timer_start(w->timers, timer, tr_core_now(w->core) + PATIENCE, on_patience);
+    tr_worker_touch(w);
     return;
   }
   tr_worker_requeue(w, false, 0, false);
@@ -37,8 +44,14 @@ static void on_patience(tr_timer *timer) {
   tr_worker_touch(w);
 }
 
+void tr_worker_resume_pong(tr_worker *w, uint64_t payload) {
+  if (!w->resuming || w->read || payload != reads(w)) return;
+  w->read = true;
+  tr_timer_start(w->timers, &w->resume_timer, tr_core_now(w->core) + BESIDE, on_patience);
+}
+
 size_t tr_worker_resume_header(tr_worker *w, char out[24]) {
-  w->acks = w->late = false;
+  w->acks = w->late = w->read = false;
   w->unacked = 0;
   tr_timer_stop(w->timers, &w->ack_timer);
   w->resuming = w->known;

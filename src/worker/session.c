@@ -193,6 +193,7 @@ static void on_dirty(void *ud, tr_rpc_conn *conn) {
 
 static void on_pong(void *ud, tr_rpc_conn *conn, uint64_t payload) {
   (void)conn;
+  tr_worker_resume_pong(ud, payload);
   tr_worker_leave_pong(ud, payload); /* else: that bytes came is all that counts */
 }
 
