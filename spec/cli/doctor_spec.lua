@@ -145,6 +145,7 @@ describe("troupe doctor", function()
   end)
 
   it("names the first of many of a kind, counts the others, and goes on", function()
+    if process.hostile then return pending "a hostile build remembers two topics" end
     start("^up", "run", "--listen", "unix:" .. folder .. "/h", script("a.lua", [[return { { type = "a", autostart = true, on = {},
       init = function(_, ctx) for i = 1, 25 do ctx:publish("topic" .. i, "Ping") end ctx:send("b", "Ping") ctx:sleep(0) print("up") end } }]]))
     local _, out = doctor()

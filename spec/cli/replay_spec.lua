@@ -232,7 +232,7 @@ describe("a record", function()
   local lucky = [[
 local born = math.random(1e9)
 return {
-  { type = "dice", state = function() return { id = math.random(1e6), at = os.time() } end, on = {
+  { type = "dice", mailbox = { limit = 1000 }, state = function() return { id = math.random(1e6), at = os.time() } end, on = {
     Roll = function(self, m, ctx)
       local began, roll = { os.time(), ctx:now(), os.clock() }, math.random(6)
       if m.n % 2 == 0 then ctx:call("peer/" .. m.n % 3, "Ask", m) end
@@ -248,7 +248,7 @@ return {
       return { a == math.random(1e9), pcall(math.random, 2, 1), os.time { year = 2001, month = 2, day = 3 }, os.date("%Y", 1e9) }
     end,
   } },
-  { type = "peer", on = { Ask = function(_, m, ctx) ctx:sleep(0.001) return { n = math.random(100) + m.n } end } },
+  { type = "peer", mailbox = { limit = 1000 }, on = { Ask = function(_, m, ctx) ctx:sleep(0.001) return { n = math.random(100) + m.n } end } },
   function(ctx, args)
     local all, second = {}, os.time()
     for i = 1, 30 do all[i] = ctx:async("dice/" .. i % 4, "Roll", { n = i }) end
