@@ -248,7 +248,9 @@ return {
       return { a == math.random(1e9), pcall(math.random, 2, 1), os.time { year = 2001, month = 2, day = 3 }, os.date("%Y", 1e9) }
     end,
   } },
-  { type = "peer", mailbox = { limit = 1000 }, on = { Ask = function(_, m, ctx) ctx:sleep(0.001) return { n = math.random(100) + m.n } end } },
+  { type = "peer", mailbox = { limit = 1000 }, on = { Ask = function(_, m, ctx)
+      ctx:sleep(0.001)
+      return { n = math.random(100) + m.n } end } },
   function(ctx, args)
     local all, second = {}, os.time()
     for i = 1, 30 do all[i] = ctx:async("dice/" .. i % 4, "Roll", { n = i }) end
