@@ -119,6 +119,10 @@ describe("--threads", function()
         function(ctx) print((select(2, ctx:pcall("a", "A")))) return 0 end }]]) }
     assert.equal(0, status, err)
     assert.matches("invalid: troupe.protobuf: with several threads it belongs to the top of the file", err, 1, true)
+    _, _, err = sh.troupe { "run", "--threads", "2", "--state", process.tmpdir() .. "/s", script("s.lua", [[
+      return { { type = "a", state = { n = 1 }, on = { A = function() return 1 end }, save = function() troupe.protobuf "x.desc" end },
+        function(ctx) ctx:call("a", "A") return 0 end }]]) }
+    assert.matches("save.failed agent=a/default error=\"invalid: .*with several threads it belongs to the top of the file", err)
   end)
 
   it("sees agents of all of them in ps, saves them, and reloads in all or in none", function()

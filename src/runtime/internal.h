@@ -121,6 +121,7 @@ struct troupe {
   struct tr_file *state_hold; /* and it is ours alone */
   bool state_lossy;   /* not all that was in it could be taken up; and: */
   bool state_gaps;    /* some agents' states had not got into it */
+  bool kept_old;      /* by the last write that was to: as FILE.1 (stored.c) */
   struct tr_state_writer *ending; /* that file, while instances leave */
   tr_link saves;      /* those that wait for open turns */
   tr_link unstored;   /* files that the disk did not take */

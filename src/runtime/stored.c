@@ -45,9 +45,11 @@ static bool may_pass(int rc) { return rc == TR_EIO || rc == TR_EUNAVAILABLE; }
 static int replace(troupe_t *rt, const char *path, bool keep, const tr_buf *bytes, tr_error *error) {
   tr_file_options options = rt->file_options;
   options.keep = options.keep || keep;
+  rt->kept_old = keep;
   int rc = tr_file_replace(&rt->mem, path, &options, tr_buf_view(bytes), error);
   if (!rc || !keep) return rc;
   tr_error_init(error);
+  rt->kept_old = false;
   return tr_file_replace(&rt->mem, path, &rt->file_options, tr_buf_view(bytes), error);
 }
 
@@ -122,6 +124,8 @@ void tr_runtime_save_at_end(troupe_t *rt) {
   if (rc)
     tr_log_write(&rt->log, TR_LOG_ERROR, "save.failed", "file=%s error=\"%s: %s\" (the old file is kept)", rt->state_path,
                  tr_error_name(rc), error.text);
+  else if (keep && !rt->kept_old)
+    tr_log_write(&rt->log, TR_LOG_WARN, "saved", "file=%s failed=%d (the old file, which had more, could not be kept beside it)", rt->state_path, failed);
   else if (keep)
     tr_log_write(&rt->log, TR_LOG_WARN, "saved", "file=%s failed=%d (the old file, which has more, is %s.1)", rt->state_path, failed, rt->state_path);
   else tr_log_write(&rt->log, TR_LOG_INFO, "saved", "file=%s failed=%d", rt->state_path, failed);
