@@ -169,3 +169,7 @@ void tr_agent_end_slot(tr_core *core, tr_agent *agent) {
 
 bool tr_agent_is_halted(const tr_agent *agent) { return (agent->state & TR_AGENT_HALTED) != 0; }
 bool tr_agent_is_live(const tr_agent *agent) { return (agent->state & TR_AGENT_LIVE) != 0; }
+
+void tr_agent_name(const tr_agent *agent, char *out, size_t size) {
+  snprintf(out, size, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
+}

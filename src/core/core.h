@@ -201,6 +201,7 @@ int tr_agent_start(tr_agent *agent);
  * instance whose turn is just running is stopped when that turn returns. */
 void tr_agent_stop(tr_core *core, tr_agent *agent, int code, const char *text);
 size_t tr_agent_mail_count(const tr_agent *agent);
+void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
 uint64_t tr_agent_mail_bytes(const tr_agent *agent); /* of the bodies in it, not of those that wait for room */
 size_t tr_agent_turn_count(const tr_agent *agent);
 

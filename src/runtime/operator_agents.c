@@ -102,7 +102,7 @@ static bool list(void *ud, tr_agent *agent, unsigned isolate) {
   char id[2 * TR_ID_MAX + 2];
   (void)isolate;
   if (l->count++ >= l->limit) return false;
-  snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
+  tr_agent_name(agent, id, sizeof id);
   tr_question_put(&l->out, l->count > 1 ? ",{\"id\":" : "{\"id\":", id);
   tr_buf_printf(&l->out, ",\"state\":\"%s\",\"program\":%s}", tr_agent_doing(agent), tr_class_is_program(agent->class_) ? "true" : "false");
   return true;

@@ -68,7 +68,7 @@ static bool begin(evaluation *self, const char *name, const char *code, tr_time 
   troupe_t *rt = self->rt;
   tr_agent *agent = tr_agents_find(rt, name, &self->isolate, error);
   if (!agent) return false;
-  snprintf(self->agent, sizeof self->agent, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text); /* a bare name may be another's later */
+  tr_agent_name(agent, self->agent, sizeof self->agent); /* a bare name may be another's later */
   tr_core *core = tr_core_of_isolate(rt, self->isolate);
   tr_time now = tr_runtime_now(rt);
   tr_buf_init(&self->out, tr_core_mem(core));

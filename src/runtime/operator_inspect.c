@@ -22,10 +22,6 @@ typedef struct inspection {
   char id[2 * TR_ID_MAX + 2]; /* in full: "a" may be another one at the end of the window */
 } inspection;
 
-static void put_id(char out[2 * TR_ID_MAX + 2], const tr_agent *agent) {
-  snprintf(out, 2 * TR_ID_MAX + 2, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
-}
-
 typedef struct mail { tr_buf *out; size_t count; } mail;
 
 static int put_mail(void *ud, tr_msg *msg) {
@@ -113,7 +109,7 @@ static inspection *begin(tr_question *q, const char *name, tr_error *error) {
     return NULL;
   }
   tr_script_agent_about(agent, &about);
-  put_id(self->id, agent);
+  tr_agent_name(agent, self->id, sizeof self->id);
   self->rt = rt;
   self->isolate = isolate;
   self->turns = agent->turns;

@@ -116,7 +116,7 @@ static bool look_at(void *ud, tr_agent *agent, unsigned isolate) {
 
 static void put_row(tr_buf *out, const row *r, const char *comma) {
   char id[2 * TR_ID_MAX + 2];
-  snprintf(id, sizeof id, "%s/%s", tr_class_type(r->agent->class_)->text, r->agent->key->text);
+  tr_agent_name(r->agent, id, sizeof id);
   tr_buf_text(out, comma);
   tr_question_put(out, "{\"id\":", id);
   tr_buf_printf(out, ",\"state\":\"%s\",\"queued\":%zu,\"queued_bytes\":%llu,\"open\":%zu,\"turns\":%llu,\"turns_s\":%.1f,\"cpu\":%.4f", tr_agent_doing(r->agent),

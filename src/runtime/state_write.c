@@ -99,7 +99,7 @@ static int on_mail(void *ud, tr_msg *msg) {
   tr_error error;
   tr_buf body;
   if (is_left_out(self, msg)) return 0;
-  snprintf(id, sizeof id, "%s/%s", tr_class_type(self->agent->class_)->text, self->agent->key->text);
+  tr_agent_name(self->agent, id, sizeof id);
   tr_error_init(&error);
   tr_buf_init(&body, &self->rt->mem);
   bool readable = tr_mail_encode(self->share.script, msg, &body, &error) == 0;
@@ -118,7 +118,7 @@ static int add_begun(tr_state_writer *self, const tr_turn *turn) {
 
 static int add_mail_of(tr_state_writer *self, const tr_agent *agent) {
   char id[2 * TR_ID_MAX + 2];
-  snprintf(id, sizeof id, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
+  tr_agent_name(agent, id, sizeof id);
   if (!is_wanted(self, tr_slice_of(id))) return 0;
   self->agent = agent;
   int rc = tr_script_requeues(agent) ? add_begun(self, agent->turn) : 0;
@@ -262,7 +262,7 @@ static void look_for_turns(open_turns *self, const tr_core *core) {
     for (tr_agent *agent = NULL; (agent = tr_class_next_agent(class_, agent));) {
       char id[2 * TR_ID_MAX + 2];
       if (!agent->turn || tr_script_requeues(agent)) continue;
-      snprintf(id, sizeof id, "%s/%s", tr_class_type(class_)->text, agent->key->text);
+      tr_agent_name(agent, id, sizeof id);
       if (self->only && !tr_only_has(self->only, tr_slice_of(id))) continue;
       if (++self->count > 5 || self->at + 1 >= self->size) continue;
       self->at += (size_t)snprintf(self->out + self->at, self->size - self->at, "%s%.80s (%.40s)", self->count > 1 ? ", " : "", id,

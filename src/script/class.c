@@ -10,10 +10,6 @@
  * a turn that is open during a reload keeps its code, its methods and its shape of state to the end. Next: turn.c. */
 #include "script/internal.h"
 
-void tr_agent_name(const tr_agent *agent, char *out, size_t size) {
-  snprintf(out, size, "%s/%s", tr_class_type(agent->class_)->text, agent->key->text);
-}
-
 /* --- instances --- */
 
 tr_instance *tr_instance_push(lua_State *L, tr_script_class *class_, tr_agent *agent) {

@@ -68,7 +68,6 @@ void tr_instance_defaults(lua_State *L, tr_instance *instance, const tr_definiti
 /* The same in good order, closing its instances; the class is freed when the last one has left. Its saved states are forgotten. */
 void tr_script_class_retire(tr_script_class *class_);
 void tr_script_class_free(tr_script_class *class_); /* once the core has let go of it */
-void tr_agent_name(const tr_agent *agent, char *out, size_t size); /* "type/key", cut to size */
 
 /* The class that the core's is, if it is one of this room's. */
 tr_script_class *tr_script_class_of(const tr_class *class_);

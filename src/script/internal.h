@@ -154,6 +154,7 @@ struct tr_script {
   lua_State *active;    /* and its coroutine */
   uint8_t young;        /* state.c: look_at_size */
   bool starved;         /* no memory to enter Lua: turns fail without it */
+  bool loading;         /* a file runs: no other isolate does */
   bool can_wait;        /* no C call of the script's is between here and the turn */
   uint8_t closes;       /* coroutines being closed within each other */
   tr_pause pause;

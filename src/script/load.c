@@ -187,7 +187,9 @@ static int stage_main(lua_State *L, void *ud) {
   lua_setupvalue(L, -2, 1);
   tr_need_stack(L, (int)stage->argc + 40);
   for (size_t i = 0; i < stage->argc; i++) lua_pushstring(L, stage->args[i]);
+  stage->script->loading = true;
   int n = tr_metered_call(L, (int)stage->argc, "loading", TR_INSTRUCTIONS, stage->error);
+  stage->script->loading = false;
   if (n < 0) {
     /* What has no place of its own (an error object) gets the file's name at least. */
     if (!strstr(stage->error->text, stage->name)) {

@@ -3,8 +3,6 @@
  *
  * The path is read as `require` reads modules: below the folder of the file that was loaded, never out of it. It belongs to the
  * file then, so that a change of it reloads the file, which brings the new set in the place of the old. */
-#include <string.h>
-
 #include "script/internal.h"
 
 static bool is_below(tr_slice path) {
@@ -28,9 +26,6 @@ static int bring(tr_script *script, tr_slice name, tr_slice set, tr_error *error
   return script->steps ? tr_codecs_try(script->codecs, name, set, script->steps, error) : tr_codecs_load(script->codecs, name, set, error);
 }
 
-/* Then nobody else runs. */
-static bool is_loading(const tr_script *script) { return script->meter && script->meter->what && strcmp(script->meter->what, "loading") == 0; }
-
 int tr_protobuf(lua_State *L) {
   tr_unit *unit = lua_touserdata(L, lua_upvalueindex(1));
   tr_slice path;
@@ -40,7 +35,7 @@ int tr_protobuf(lua_State *L) {
   path.p = lua_tolstring(L, 1, &path.n);
   if (!is_below(path))
     tr_fail_raise(L, TR_EPERMISSION, "troupe.protobuf \"%s\": only files below the script's own folder can be read", path.p);
-  if (!is_loading(unit->script) && unit->script->options.subscribed) /* others may be reading what it would change */
+  if (!unit->script->loading && unit->script->options.subscribed) /* others may be reading what it would change */
     tr_fail_raise(L, TR_EINVALID, "troupe.protobuf: with several threads it belongs to the top of the file, not into a handler or a hook");
   const char *full = lua_pushfstring(L, "%s%s", unit->folder, path.p);
   tr_buf *bytes = tr_unit_buffer(L);
